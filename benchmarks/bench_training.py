@@ -31,7 +31,7 @@ from synthstudio.training.data.batches import Batch, InputSpec
 from synthstudio.training.data.crops import crop_kind
 from synthstudio.training.data.prefetch import prefetch
 from synthstudio.training.data.samples import load_dataset
-from synthstudio.training.networks import build_network
+from synthstudio.training.networks import build
 from synthstudio.training.optimization import CLIP_NORM
 from synthstudio.training.poses import bank_sample
 
@@ -49,7 +49,7 @@ def trainer(config: Config, spec: InputSpec) -> Callable[[Batch], None]:
     skeleton = spec.skeleton
     torch.manual_seed(0)
     bank = _bank(config.network, len(skeleton.joints))
-    net = build_network(config.network, skeleton, bank=bank).train()
+    net = build(config.network, skeleton, bank=bank).train()
     optimizer = torch.optim.AdamW(net.parameters(), lr=config.lr)
     weights = Weights()
     sigmas, balance = torch.from_numpy(skeleton.sigmas).float(), torch.ones(4)

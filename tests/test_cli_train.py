@@ -23,7 +23,7 @@ from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
 from synthstudio.training import config as configs
 from synthstudio.training.loop import train
-from synthstudio.training.networks import build_network
+from synthstudio.training.networks import build
 
 RUNS = Path(__file__).resolve().parents[1] / "scenes" / "training"
 
@@ -88,7 +88,7 @@ def trained(dataset):
 @pytest.mark.parametrize(("size", "minimum", "maximum"), [("nano", 0, 1e6), ("small", 1e6, 1e7)])
 def test_shipped_configs_are_as_large_as_they_say(size, minimum, maximum):
     settings = configs.load(RUNS / f"{size}.yaml")
-    net = build_network(settings.network, get_skeleton("coco23"), bank=None)
+    net = build(settings.network, get_skeleton("coco23"))
     assert minimum < sum(p.numel() for p in net.parameters()) < maximum
 
 

@@ -16,6 +16,6 @@ def save(path, *, block="orn", skeleton="coco23", data="none", seed=1):
     config = configs.parse({"train": train, "name": "tiny", "network": network})
     torch.manual_seed(seed)
     bank = PoseBank(torch.rand(6, len(own.joints), 2)) if block == "orn" else None
-    net = networks.build_network(config.network, own, bank=bank)
+    net = networks.build(config.network, own, bank=bank)
     checkpoint.save_weights(path, net, config, skeleton=own, note="untrained")
     return path

@@ -161,7 +161,7 @@ class Model:
             predictor = self.predictor(flip=flip, peaks=peaks)
             boxes = find_people(self.predictor(), size=self.size) if find is None else find
             return predict(predictor, images, boxes, size=self.size, batch=batch, progress=progress)
-        from synthstudio.inference.frames import predict_frames
+        from synthstudio.inference.networks import predict_frames
 
         for given, word in ((find is not None, "boxes"), (flip, "flip"), (bool(peaks), "peaks")):
             if given:

@@ -36,8 +36,7 @@ def majority_f1(counts: I64) -> float:
 
 
 def auroc(score: F64, positive: Bool) -> float:
-    """Mann-Whitney statistic by mid-ranks (Fawcett 2006), ties half; NaN without positives or
-    negatives."""
+    """Mann-Whitney statistic by mid-ranks (Fawcett 2006), ties half; NaN for one class alone."""
     positives, negatives = int(positive.sum()), int((~positive).sum())
     if not positives or not negatives:
         return float("nan")
@@ -68,8 +67,3 @@ def reliability(probability: F64, outcome: Bool, *, bins: int = 15) -> Reliabili
     gaps = np.where(count > 0, np.abs(mean - share), 0.0)
     ece = float((gaps * count).sum() / count.sum()) if count.sum() else float("nan")
     return Reliability(predicted=mean, observed=share, count=count, ece=ece)
-
-
-def brier(probability: F64, outcome: Bool) -> float:
-    """Mean squared difference of probability and outcome (Brier 1950)."""
-    return float(np.mean((probability - outcome) ** 2)) if len(probability) else float("nan")

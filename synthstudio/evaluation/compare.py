@@ -17,15 +17,7 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation import intervals, localization, metrics
-from synthstudio.evaluation.intervals import (
-    Interval,
-    Statistic,
-    bootstrap,
-    few_seeds_note,
-    paired_interval,
-    ratio_interval,
-    table_text,
-)
+from synthstudio.evaluation.intervals import Interval, Statistic
 from synthstudio.evaluation.precision import Presence, Truth, matches
 from synthstudio.evaluation.storage import Evaluation, Predictions
 
@@ -85,9 +77,9 @@ def _sum_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> list[Row]:
         ]
         if not any(counts.any() for _, counts in sides):
             continue
-        values = tuple(ratio_interval(*side, seed=SEED, rounds=rounds) for side in sides)
+        values = tuple(intervals.ratio_interval(*side, seed=SEED, rounds=rounds) for side in sides)
         tested = [
-            paired_interval(side, sides[0], seed=SEED, rounds=rounds)
+            intervals.paired_interval(side, sides[0], seed=SEED, rounds=rounds)
             if side[0].shape == sides[0][0].shape
             else None
             for side in sides[1:]
@@ -170,7 +162,7 @@ def _statistic_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> list[Row]:
     rows = []
     for name, make in _STATISTICS.items():
         drawn = [
-            bootstrap(
+            intervals.bootstrap(
                 [make(run, seen) for run in arm.runs], groups=groups, seed=SEED, rounds=rounds
             )
             for arm in arms
@@ -322,9 +314,9 @@ def differing_options(arms: Sequence[Arm]) -> list[str]:
 def caveats(arms: Sequence[Arm]) -> list[str]:
     """Caveats of the metrics."""
     out = []
-    few = [len(arm.runs) for arm in arms if few_seeds_note(len(arm.runs))]
+    few = [len(arm.runs) for arm in arms if intervals.few_seeds_note(len(arm.runs))]
     if few:
-        out.append(few_seeds_note(min(few)))
+        out.append(intervals.few_seeds_note(min(few)))
     if options := differing_options(arms):
         out.append(f"Runs were evaluated with different options: {', '.join(options)} differ.")
     return out
@@ -369,4 +361,4 @@ def text(arms: Sequence[Arm], rows: Sequence[Row]) -> str:
             cells.append(f"{value_text(row, value)}  {difference_text(row, found)}".rstrip())
         lines.append(cells)
     note = f"In brackets: 95 % interval of the difference to {arms[0].name}; *: it excludes zero."
-    return "\n".join([table_text(lines), note, *caveats(arms)])
+    return "\n".join([intervals.table_text(lines), note, *caveats(arms)])

@@ -57,20 +57,13 @@ def head_px(truth: F64, joints: tuple[str, ...]) -> F64:
     return np.asarray(np.linalg.norm(a - b, axis=-1))
 
 
-def mpjpe(predicted: F64, truth: F64, *, known: Bool, root: F64, truth_root: F64) -> F64:
-    """(P, J) errors in the input's unit after aligning both roots (P, 3)."""
-    errors = distances(predicted - root[:, None], truth - truth_root[:, None])
-    return np.asarray(np.where(known, errors, np.nan))
-
-
-def n_mpjpe(predicted: F64, truth: F64, *, known: Bool, root: F64, truth_root: F64) -> F64:
-    """(P, J) errors after the best scale about the root (Rhodin et al. 2018)."""
-    a, t = predicted - root[:, None], truth - truth_root[:, None]
+def n_mpjpe(predicted: F64, truth: F64, *, known: Bool) -> F64:
+    """(P, J) errors after the best scale about the origin (Rhodin et al. 2018)."""
     weight = known[..., None]
-    above = (np.where(weight, a * t, 0)).sum((1, 2))
-    below = (np.where(weight, a * a, 0)).sum((1, 2))
+    above = (np.where(weight, predicted * truth, 0)).sum((1, 2))
+    below = (np.where(weight, predicted * predicted, 0)).sum((1, 2))
     scale = above / np.maximum(below, 1e-12)
-    return np.asarray(np.where(known, distances(a * scale[:, None, None], t), np.nan))
+    return np.where(known, distances(predicted * scale[:, None, None], truth), np.nan)
 
 
 def pa_mpjpe(predicted: F64, truth: F64, *, known: Bool) -> F64:

@@ -62,12 +62,13 @@ def compute_metrics(
 
 
 def joint_subsets(predictions: Predictions) -> dict[str, Bool]:
+    return subsets_of(predictions.known, predictions.state)
+
+
+def subsets_of(known: Bool, state: NDArray[Any]) -> dict[str, Bool]:
     """The joints (P, J) that metrics are given for: all, visible and hidden ones."""
-    return {
-        "all": predictions.known,
-        "visible": predictions.known & (predictions.state == STATE_VISIBLE),
-        "hidden": predictions.known & (predictions.state == STATE_HIDDEN),
-    }
+    seen, hidden = known & (state == STATE_VISIBLE), known & (state == STATE_HIDDEN)
+    return {"all": known, "visible": seen, "hidden": hidden}
 
 
 def pck_of(predictions: Predictions, *, at: float = 0.1) -> F64:
@@ -286,7 +287,7 @@ def visibility_metrics(predictions: Predictions) -> dict[str, Any]:
         **_margin("cause_F1", over_majority, "majority"),
         "causes": ("self", "person", "object"),
         "cause_confusion": causes.tolist(),
-        "Brier": calibration.brier(share, visible),
+        "Brier": float(np.mean((share - visible) ** 2)),
         "ECE": curve.ece,
         "reliability": {
             "predicted": curve.predicted.tolist(),
@@ -320,10 +321,9 @@ def lifting_errors(predictions: Predictions, subset: Bool) -> tuple[Bool, dict[s
     predicted, true = predictions.xyz_m, predictions.true_xyz_m
     use = subset & np.isfinite(predicted).all(-1) & np.isfinite(true).all(-1)
     predicted, true = np.nan_to_num(predicted), np.nan_to_num(true)
-    zero = np.zeros((len(predictions), 3))
     return use, {
-        "MPJPE": localization.mpjpe(predicted, true, known=use, root=zero, truth_root=zero),
-        "N-MPJPE": localization.n_mpjpe(predicted, true, known=use, root=zero, truth_root=zero),
+        "MPJPE": np.where(use, localization.distances(predicted, true), np.nan),
+        "N-MPJPE": localization.n_mpjpe(predicted, true, known=use),
         "PA-MPJPE": localization.pa_mpjpe(predicted, true, known=use),
     }
 

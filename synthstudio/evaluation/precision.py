@@ -24,9 +24,8 @@ _SUMMARISED = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Detections:
-    """D people found without boxes, matched or not: `image` (D,) numbers of
-    the pictures, `xy` (D, J, 2) continuous pixels, NaN where a joint was not found, `joint_score`
-    (D, J), 0 there, and `score` (D,)."""
+    """D people found without boxes, matched or not: `image` (D,) numbers, `xy` (D, J, 2) continuous
+    pixels, NaN where a joint was not found, `joint_score` (D, J), 0 there, and `score` (D,)."""
 
     image: I64
     xy: Annotated[F64, "J", 2]
@@ -177,8 +176,7 @@ def _evaluated(
     image: I64 | None = None,
     by_size: bool = True,
 ) -> Any:
-    """Run COCOeval up to matching; None without a joint to measure. `by_size`: also medium and
-    large people alone."""
+    """Run COCOeval up to matching; None without joints. `by_size`: also medium and large people."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 

@@ -85,8 +85,7 @@ def part_interval(predictions: Predictions, part: str) -> Interval:
 
 
 def part_sums(predictions: Predictions, part: str, *, state_of: Predictions | None = None) -> Sums:
-    """Hits and counts (1, G) of a part's joints in each frame; `state_of`: of which predictions
-    joints are visible or hidden."""
+    """Hits and counts (1, G) of a part's joints by frame; `state_of`: whose states are used."""
     subset = joint_subsets(predictions if state_of is None else state_of)[part]
     hits = pck_of(predictions, at=AT)
     use = subset & predictions.known & np.isfinite(hits)

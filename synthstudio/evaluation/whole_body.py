@@ -30,8 +30,7 @@ PARTS = ("body", "foot", "face", "left_hand", "right_hand", "hands", "whole")
 def whole_body_precision(
     truth: Truth, xy: F64, score: F64, *, image: I64 | None = None
 ) -> dict[str, dict[str, float]]:
-    """AP and the like (precision.NAMES) of each of PARTS. `truth`, `xy` (P, 133, 2) and `image` as
-    of `average_precision`."""
+    """AP and the like (precision.NAMES) of each of PARTS; arguments as of `average_precision`."""
     sigmas = get_skeleton(SKELETON).sigmas
     parts = whole_body.PARTS | {"whole": slice(0, len(sigmas))}
     out = {

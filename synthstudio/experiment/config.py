@@ -14,6 +14,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.generation.stage import IMPORTED, PHOTOS
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
+from synthstudio.training.evaluation_folder import dataset_sha256
 from synthstudio.training.outside import Network
 
 MIN_POSES = 10
@@ -102,10 +103,6 @@ QUESTIONS = (
 )
 
 
-def beside_question(name: str) -> Question:
-    return Question(text=f"{name}, as it is, instead of ORN on photos", arm=name, baseline="orn")
-
-
 def arms(*, pretrained: bool) -> tuple[Arm, ...]:
     return tuple(arm for arm in ARMS if pretrained or not arm.pretrained)
 
@@ -120,8 +117,7 @@ def training_config(
     bank: bool = True,
     start: Path | None = None,
 ) -> Config:
-    """The training config of an arm on the data set `people`. `bank`: ORN has a pose bank; `start`:
-    initial weights."""
+    """The training config of an arm on the data set `people`; `start`: initial weights."""
     preset = SIZES[size]
     network = {**preset.network, "head": arm.block}
     if not bank:
@@ -187,8 +183,7 @@ def check_folder(config: ExperimentConfig) -> None:
 
 
 def claim_folder(config: ExperimentConfig) -> None:
-    """Store the configuration and delete leftovers of a killed run; errors of
-    `check_folder`."""
+    """Store the configuration and delete leftovers of a killed run; errors of `check_folder`."""
     check_folder(config)
     kept = config.out / SETTINGS
     if not kept.is_file():
@@ -227,10 +222,7 @@ def _dataset_sha256(folder: Path) -> str:
             where=str(folder),
             expected="a data set of synthstudio generate",
         )
-    digest = hashlib.sha256()
-    for name in ("dataset.json", "index.json"):
-        digest.update((dataset.folder / name).read_bytes())
-    return digest.hexdigest()
+    return dataset_sha256(folder)
 
 
 def _folder_sha256(folder: Path) -> str:

@@ -90,13 +90,8 @@ def _precision(predictions: Predictions, subset: Bool, skeleton: Skeleton) -> in
     return intervals.average_precision(found, group)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """A metric of an arm, or a difference, on a part of the joints."""
-
-    part: str
-    measure: str
-    found: intervals.Interval
+Figures = dict[str, dict[str, intervals.Interval]]
+"""Of an arm, or a difference: by measure and part of the joints."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +99,7 @@ class Comparison:
     """A question with its differences, first minus second."""
 
     question: Question
-    cells: tuple[Cell, ...]
+    figures: Figures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,13 +108,9 @@ class Findings:
 
     arms: tuple[Arm, ...]
     seeds: int
-    figures: Mapping[str, tuple[Cell, ...]]
+    figures: Mapping[str, Figures]
     comparisons: tuple[Comparison, ...]
     counts: Mapping[str, int]
-
-    def cell(self, arm: str, part: str, measure: str) -> intervals.Interval:
-        cells = self.figures[arm]
-        return next(c.found for c in cells if (c.part, c.measure) == (part, measure))
 
 
 def findings(
@@ -128,21 +119,21 @@ def findings(
     """Metrics and differences of arms by their seeds' results, all of the same photos."""
     drawn, figures = {}, {}
     for arm in arms:
-        seeds, cells = results[arm.name], []
+        seeds = results[arm.name]
+        own: Figures = {"PCK": {}, "AP": {}}
         for part in PARTS:
-            pck = intervals.ratio_interval(
+            own["PCK"][part] = intervals.ratio_interval(
                 *_hits_and_counts(seeds, part), seed=SEED, rounds=ROUNDS["PCK"]
             )
-            cells.append(Cell(part=part, measure="PCK", found=pck))
             groups = seeds[0].hits[part][0].shape[1]
             precision = [s.precision[part] for s in seeds]
             ap = intervals.bootstrap(precision, groups=groups, seed=SEED, rounds=ROUNDS["AP"])
             drawn[arm.name, part] = ap
-            cells.append(Cell(part=part, measure="AP", found=ap.interval()))
-        figures[arm.name] = tuple(cells)
+            own["AP"][part] = ap.interval()
+        figures[arm.name] = own
     names = {arm.name for arm in arms}
     comparisons = [
-        Comparison(question=q, cells=_differences(q, results, drawn))
+        Comparison(question=q, figures=_differences(q, results, drawn))
         for q in questions
         if {q.arm, q.baseline} <= names
     ]
@@ -160,19 +151,18 @@ def _differences(
     question: Question,
     results: Mapping[str, Sequence[Reduction]],
     drawn: Mapping[tuple[str, str], intervals.Bootstrap],
-) -> tuple[Cell, ...]:
-    cells = []
-    for part in PARTS:
-        pck = intervals.paired_interval(
+) -> Figures:
+    pck = {
+        part: intervals.paired_interval(
             _hits_and_counts(results[question.arm], part),
             _hits_and_counts(results[question.baseline], part),
             seed=SEED,
             rounds=ROUNDS["PCK"],
         )
-        cells.append(Cell(part=part, measure="PCK", found=pck))
-        ap = drawn[question.arm, part].minus(drawn[question.baseline, part])
-        cells.append(Cell(part=part, measure="AP", found=ap))
-    return tuple(cells)
+        for part in PARTS
+    }
+    arm, other = question.arm, question.baseline
+    return {"PCK": pck, "AP": {part: drawn[arm, part].minus(drawn[other, part]) for part in PARTS}}
 
 
 def _hits_and_counts(seeds: Sequence[Reduction], part: str) -> tuple[F64, F64]:
@@ -193,19 +183,19 @@ def verdict(found: intervals.Interval) -> str:
 def as_json(found: Findings) -> dict[str, Any]:
     """Plain values (NaN if missing; `storage.json_ready` for JSON)."""
 
-    def by_part(cells: Sequence[Cell]) -> dict[str, Any]:
-        return {m: {c.part: vars(c.found) for c in cells if c.measure == m} for m in MEASURES}
+    def plain(figures: Figures) -> dict[str, Any]:
+        return {m: {p: vars(one) for p, one in parts.items()} for m, parts in figures.items()}
 
     return {
         "seeds": found.seeds,
         "joints": dict(found.counts),
         "arms": {
-            arm.name: {"title": arm.title} | by_part(found.figures[arm.name]) for arm in found.arms
+            arm.name: {"title": arm.title} | plain(found.figures[arm.name]) for arm in found.arms
         },
         "differences": [
             {"question": a.question.text, "arm": a.question.arm, "baseline": a.question.baseline}
-            | by_part(a.cells)
-            | {"verdict": {c.part: verdict(c.found) for c in a.cells if c.measure == "PCK"}}
+            | plain(a.figures)
+            | {"verdict": {part: verdict(one) for part, one in a.figures["PCK"].items()}}
             for a in found.comparisons
         ],
     }
@@ -218,12 +208,11 @@ def sentences(found: Findings) -> list[str]:
 
 def _sentence(comparison: Comparison) -> str:
     by: dict[str, list[str]] = {}
-    for cell in comparison.cells:
-        if cell.measure == "PCK":
-            word, part = verdict(cell.found), PARTS[cell.part]
-            if word in ("helped", "harmed"):
-                part += f" {cell.found.text()}"
-            by.setdefault(word, []).append(part)
+    for part, one in comparison.figures["PCK"].items():
+        word, told = verdict(one), PARTS[part]
+        if word in ("helped", "harmed"):
+            told += f" {one.text()}"
+        by.setdefault(word, []).append(told)
     order = ("helped", "harmed", "not shown", "nothing to measure")
     parts = [f"{word}: {'; '.join(by[word])}" for word in order if word in by]
     if set(by) == {"not shown"}:
@@ -328,9 +317,7 @@ def html(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> by
         forests=[
             (
                 a.question.text,
-                plots.forest(
-                    [(c.part, c.found) for c in a.cells if c.measure == "PCK"], unit="points"
-                ),
+                plots.forest(list(a.figures["PCK"].items()), unit="points"),
             )
             for a in found.comparisons
         ],
@@ -346,7 +333,8 @@ def html(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> by
 def _figure_rows(found: Findings, measure: str) -> list[list[str]]:
     rows = [["", *PARTS.values()]]
     for arm in found.arms:
-        rows.append([arm.title, *(interval(vars(found.cell(arm.name, p, measure))) for p in PARTS)])
+        figures = found.figures[arm.name][measure]
+        rows.append([arm.title, *(interval(vars(figures[part])) for part in PARTS)])
     rows.append(["joints tested", *(f"{found.counts[p]:,}" for p in PARTS)])
     return rows
 
@@ -354,7 +342,7 @@ def _figure_rows(found: Findings, measure: str) -> list[list[str]]:
 def _difference_rows(found: Findings, measure: str) -> list[list[str]]:
     rows = [["", *PARTS.values()]]
     for comparison in found.comparisons:
-        cells = [c.found.marked() for c in comparison.cells if c.measure == measure]
+        cells = [one.marked() for one in comparison.figures[measure].values()]
         rows.append([comparison.question.text, *cells])
     return rows
 

@@ -15,7 +15,6 @@ at any time continues.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,19 +27,9 @@ from synthstudio.dataset.manifest import INDEX_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage
 from synthstudio.evaluation.storage import Predictions
+from synthstudio.experiment import config as configs
 from synthstudio.experiment import occluders, photos, results
-from synthstudio.experiment.config import (
-    MIN_POSES,
-    PRETRAIN,
-    QUESTIONS,
-    Arm,
-    ExperimentConfig,
-    arms,
-    beside_question,
-    check_folder,
-    claim_folder,
-    training_config,
-)
+from synthstudio.experiment.config import PRETRAIN, Arm, ExperimentConfig, training_config
 from synthstudio.experiment.results import Findings
 from synthstudio.generation.photos.run import occlude
 from synthstudio.generation.stage import prepare
@@ -52,7 +41,7 @@ from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.samples import Sample, dataset_samples
 from synthstudio.training.data.sources import load_subset
 from synthstudio.training.diagnostics import step_seconds
-from synthstudio.training.log import CROPPING
+from synthstudio.training.log import CROPPING, with_rate
 from synthstudio.training.loop import train
 from synthstudio.training.outside import Network, predict_samples
 from synthstudio.training.predictions import predict_subset
@@ -75,18 +64,18 @@ def run(config: ExperimentConfig, *, log: Callable[[str], None], step: Step) -> 
     """Train and test every arm with every seed on the photos; write the page and tables.
     FormatError, AssetError: annotations, photos, cut-outs; ModelError: folder or pretraining set;
     DatasetError, DiskError."""
-    check_folder(config)
+    configs.check_folder(config)
     with durable.new_parents(config.out / durable.LOCK_NAME), durable.hold_lock(config.out):
-        claim_folder(config)
+        configs.claim_folder(config)
         facts = _split(config)
         for note in facts["notes"]:
             log(note)
-        ways = arms(pretrained=config.pretrain is not None)
+        ways = configs.arms(pretrained=config.pretrain is not None)
         log(_forecast(config, ways, get_skeleton(facts["skeleton"])))
         for name in photos.PARTS:
             _occlude(config, name, cutouts=bool(facts["cutouts"]), step=step)
         facts["poses"] = _count_poses(config, step)
-        facts["bank"] = facts["poses"] >= MIN_POSES
+        facts["bank"] = facts["poses"] >= configs.MIN_POSES
         log(results.bank_note(facts))
         for seed in range(config.seeds):
             for arm in ways:
@@ -145,29 +134,24 @@ def _occlude(config: ExperimentConfig, name: str, *, cutouts: bool, step: Step) 
 
 
 def _count_poses(config: ExperimentConfig, step: Step) -> int:
-    """Number of training poses in ORN's bank, with mirrored ones."""
+    """Poses in ORN's bank, mirrored ones too; ModelError if pretraining shares no joint."""
     plain = training_config(
         Arm(name="", title=""), size=config.size, steps=1, people=config.out / "data" / "train"
     )
     people, skeleton = load_subset(
-        plain.train, plain, config.out / "crops", _with_rate(step("cutting people out"))
+        plain.train, plain, config.out / "crops", with_rate(step("cutting people out"))
     )
     bank = poses.bank_for(plain, people, skeleton)
-    _check_shared(config, skeleton)
+    if config.pretrain is not None:
+        other = get_skeleton(Dataset(config.pretrain).identity.skeleton)
+        if not set(other.joints) & set(skeleton.joints):
+            raise ModelError(
+                "the generated people have none of the photos' joints",
+                where=str(config.pretrain),
+                expected=f"some of {', '.join(skeleton.joints)}",
+                got=other.name,
+            )
     return 0 if bank is None else len(bank.poses)
-
-
-def _check_shared(config: ExperimentConfig, skeleton: Skeleton) -> None:
-    if config.pretrain is None:
-        return
-    other = get_skeleton(Dataset(config.pretrain).identity.skeleton)
-    if not set(other.joints) & set(skeleton.joints):
-        raise ModelError(
-            "the generated people have none of the photos' joints",
-            where=str(config.pretrain),
-            expected=f"some of {', '.join(skeleton.joints)}",
-            got=other.name,
-        )
 
 
 def _train_and_test(
@@ -216,7 +200,7 @@ def _trained(
     """Train to the last step; notes on the people are equal for all runs, so shown once."""
     if (folder / "done").is_file():
         return True
-    report = _with_rate(step(title))
+    report = with_rate(step(title))
     done = train(
         training,
         folder,
@@ -236,7 +220,7 @@ def _predict(config: ExperimentConfig, arm: Arm, seed: int, training: Config, st
     net, _, skeleton = checkpoint.load_network(folder / "last.safetensors")
     source = Source(dataset=str(config.out / "data" / "test"))
     people, _ = load_subset(
-        (source,), training, config.out / "crops", _with_rate(step("cutting people out"))
+        (source,), training, config.out / "crops", with_rate(step("cutting people out"))
     )
     spec = InputSpec.of(training.network, skeleton)
     answers = predict_subset(
@@ -245,7 +229,7 @@ def _predict(config: ExperimentConfig, arm: Arm, seed: int, training: Config, st
         spec,
         device=device,
         flip=config.flip,
-        progress=_with_rate(step(f"testing {arm.title}, seed {seed}")),
+        progress=with_rate(step(f"testing {arm.title}, seed {seed}")),
     )
     about = {
         "name": arm.title,
@@ -291,23 +275,10 @@ def _operations(config: ExperimentConfig) -> dict[str, int]:
     return out
 
 
-def _with_rate(report: Report) -> Callable[[int, int], None]:
-    """Progress (done, total) passed on with the rate."""
-    first: list[tuple[int, float]] = []
-
-    def progress(done: int, total: int) -> None:
-        if not first:
-            first.append((done, time.monotonic()))
-        count, since = first[0]
-        report(done, total, (done - count) / max(1e-6, time.monotonic() - since))
-
-    return progress
-
-
 def _findings(
     config: ExperimentConfig, ways: tuple[Arm, ...], skeleton: Skeleton, step: Step
 ) -> Findings:
-    progress, done = _with_rate(step("measuring")), 0
+    progress, done = with_rate(step("measuring")), 0
     reductions = {}
     for arm in ways:
         reduced = []
@@ -317,12 +288,13 @@ def _findings(
             done += 1
             progress(done, len(ways) * config.seeds)
         reductions[arm.name] = reduced
-    questions = list(QUESTIONS)
+    questions = list(configs.QUESTIONS)
     for network in config.beside:
         answers = _beside(config, network, skeleton, step)
         reductions[network.name] = [results.reduce(answers, skeleton)] * config.seeds
         ways = (*ways, Arm(name=network.name, title=f"{network.name}, as it is"))
-        questions.append(beside_question(network.name))
+        text = f"{network.name}, as it is, instead of ORN on photos"
+        questions.append(configs.Question(text=text, arm=network.name, baseline="orn"))
     step("drawing intervals")(0, 1, 0.0)
     return results.findings(ways, reductions, questions)
 
@@ -332,7 +304,7 @@ def _beside(
 ) -> Predictions:
     """Another program's predictions of the held-out people."""
     test = Dataset(config.out / "data" / "test")
-    report = _with_rate(step(f"testing {network.name}"))
+    report = with_rate(step(f"testing {network.name}"))
 
     def counted() -> Iterator[Sample]:
         for done, sample in enumerate(dataset_samples(test, "outline"), 1):

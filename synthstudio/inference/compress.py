@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import heapq
-import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,24 +19,29 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from synthstudio.core.arrays import F64, I64, U8
+from synthstudio.core.arrays import F64, I64
+from synthstudio.core.errors import ModelError
 from synthstudio.core.extras import import_extra
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.inference import scoring
-from synthstudio.inference.export import Info, narrow, onnx_program
+from synthstudio.inference.export import Info, narrow, onnx_program, quiet
 from synthstudio.inference.onnx_model import OnnxModel
 from synthstudio.inference.scoring import Hits
+from synthstudio.models.backbones.pyramid import ConvPyramid
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
+from synthstudio.models.losses import Weights, pose_losses
 from synthstudio.training import checkpoint
-from synthstudio.training.config import Config, Source
-from synthstudio.training.data.batches import CropSubset
+from synthstudio.training.config import NO_AUGMENTATION, Config, Source
+from synthstudio.training.data.batches import CropSubset, InputSpec, make_batch
 from synthstudio.training.loop import train
+from synthstudio.training.networks import build
 from synthstudio.training.poses import bank_of
-from synthstudio.training.pruning import pruned
+from synthstudio.training.predictions import people_batches
 
 BANKS = (2000, 500)
 """Sizes of thinner pose banks."""
@@ -47,12 +51,12 @@ WIDTHS = (0.75, 0.5)
 """Fractions of channels that pruned networks keep."""
 _LR = 0.3
 """The learning rate of the fine-tuning, relative to the training's."""
-
 KEPT = (0, 2, 4, 8)
 """Numbers of convolutions kept in float32: the first sufficient one is used."""
 MAX_LOST = 1.0
 """Maximum loss of PCK points by 8 bits, of all and of hidden joints."""
 _CALIBRATED = 64
+_MULTIPLE, _MIN, _BATCH, _SAMPLED = 8, 8, 32, 512  # of pruned channels and their people
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +113,8 @@ def candidates(
     """Make and score every candidate, the unchanged network first."""
     size = config.network.size
     about = Info(size=size, name=config.name, version=version)
-    crops = scoring.crops_of(people.val, size, skeleton)
+    batches = people_batches(people.val, InputSpec.of(config.network, skeleton))
+    images = np.concatenate([batch.images.numpy() for batch in batches])
 
     def hits(model: OnnxModel, of: CropSubset) -> Hits:
         return scoring.hits(model, of, size, skeleton)
@@ -123,13 +128,13 @@ def candidates(
         mflops, val = flops(made, size) / 2e6, hits(model, people.val)
         log(f"{name}: {val.percent('all'):.1f} % of the validation people's joints")
         yield Candidate(name=name, data=data, mflops=mflops, val=val, test=hits(model, people.test))
-        small = quantized(program, crops, lambda m: hits(m, people.val), val)
-        model = OnnxModel.load(small.data, where=name, device="cpu")
+        small, kept = quantized(program, images, lambda m: hits(m, people.val), val)
+        model = OnnxModel.load(small, where=name, device="cpu")
         found = hits(model, people.val)
         log(f"{name}, int8: {found.percent('all'):.1f} %")
         yield Candidate(
-            name=f"{name}, int8", data=small.data, mflops=mflops, val=found,
-            test=hits(model, people.test), kept=small.kept,
+            name=f"{name}, int8", data=small, mflops=mflops, val=found,
+            test=hits(model, people.test), kept=kept,
         )  # fmt: skip
 
 
@@ -181,6 +186,116 @@ def fine_tuned(
     return net
 
 
+def pruned(
+    net: PoseNet,
+    config: Config,
+    skeleton: Skeleton,
+    people: CropSubset,
+    *,
+    keep: float,
+) -> tuple[PoseNet, Config]:
+    """The network with about a fraction `keep` of each level's channels, and its config.
+
+    A channel's effect on the loss is measured to first order (Molchanov et al. 2019): the change
+    if the following norms were zero, from gradients on _SAMPLED people at most. ModelError for
+    other backbones than the small pyramid.
+    """
+    if config.network.backbone != "pyramid":
+        raise ModelError(
+            "only the small pyramid can be pruned",
+            where=config.name,
+            expected="network.backbone: pyramid",
+            got=config.network.backbone,
+        )
+    effect = effects(net, config, skeleton, people)
+    widths = tuple(
+        min(width, max(_MIN, round(width * keep / _MULTIPLE) * _MULTIPLE))
+        for width in config.network.widths
+    )
+    chosen = {}
+    for name, values in effect.items():
+        level = 0 if name == "stem" else int(name.split(".")[0])
+        chosen[name] = values.argsort(descending=True)[: widths[level]].sort().values
+    smaller = config.model_copy(
+        update={"network": config.network.model_copy(update={"widths": widths})}
+    )
+    made: Any = build(smaller.network, skeleton, bank=bank_of(net))
+    made.load_state_dict({k: _cut(k, v, chosen) for k, v in net.state_dict().items()})
+    return made.eval(), smaller
+
+
+def effects(
+    net: PoseNet, config: Config, skeleton: Skeleton, people: CropSubset
+) -> dict[str, Tensor]:
+    """The effect on the loss of each channel: "stem", "LEVEL" a level's output, "LEVEL.BLOCK"
+    channels between a block's two convolutions."""
+    groups = dict(_norms(net))
+    found = {name: torch.zeros(norms[0].num_features) for name, norms in groups.items()}
+    spec = InputSpec.of(config.network, skeleton)
+    sigmas = torch.from_numpy(skeleton.sigmas).float()
+    net = net.cpu().eval()
+    for start in range(0, min(len(people), _SAMPLED), _BATCH):
+        rows = people.rows[start : start + _BATCH]
+        batch = make_batch(people.crops, rows, spec, NO_AUGMENTATION)
+        net.zero_grad()
+        terms = pose_losses(
+            net(batch.images),
+            batch.labels,
+            weights=Weights(),
+            sigmas=sigmas,
+            balance=torch.ones(4),
+        )
+        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        for name, norms in groups.items():
+            change = sum(
+                p.detach() * p.grad
+                for norm in norms
+                for p in (norm.weight, norm.bias)
+                if p.grad is not None
+            )
+            found[name] += torch.as_tensor(change).square()
+    net.zero_grad()
+    return found
+
+
+def _norms(net: PoseNet) -> Iterator[tuple[str, list[nn.BatchNorm2d]]]:
+    features = net.features
+    assert isinstance(features, ConvPyramid)
+    yield "stem", [features.stem[1]]  # type: ignore[list-item]
+    for level, step in enumerate(features.steps):
+        parts: list[Any] = list(step.children())
+        first, blocks = parts[0], parts[1:]
+        yield str(level), [first[1], *(block.norm for block in blocks)]
+        for number, block in enumerate(blocks, 1):
+            yield f"{level}.{number}", [block.first[1]]
+
+
+def _cut(name: str, value: Tensor, chosen: dict[str, Tensor]) -> Tensor:
+    """A tensor of the state without the removed channels."""
+    parts = name.split(".")
+    if parts[0] != "features" or parts[1] not in ("stem", "steps", "laterals") or not value.ndim:
+        return value
+    out, of = _ends(parts)
+    if out is not None:
+        value = value[chosen[out]]
+    if of is not None and value.ndim == 4:
+        value = value[:, chosen[of]]
+    return value
+
+
+def _ends(parts: list[str]) -> tuple[str | None, str | None]:
+    """The groups of a convolution's outputs (also its norm's channels) and of its inputs."""
+    if parts[1] == "stem":
+        return "stem", None
+    level = parts[2]
+    if parts[1] == "laterals":
+        return None, level
+    if parts[3] == "0":
+        return level, "stem" if level == "0" else str(int(level) - 1)
+    inner = f"{level}.{parts[3]}"
+    return (inner, level) if parts[4] == "first" else (level, inner)
+
+
 def thinner(net: PoseNet, count: int) -> PoseNet:
     """A copy with `count` representative poses of the bank, each with its mirror image."""
     made = copy.deepcopy(net)
@@ -217,22 +332,21 @@ def flops(net: PoseNet, size: tuple[int, int]) -> int:
     return int(counted.get_total_flops())
 
 
-@dataclass(frozen=True, kw_only=True)
-class Quantized:
-    """The file's bytes, and the convolutions kept in float32."""
+def quantized(
+    model: Any, images: NDArray[Any], score: Callable[[OnnxModel], Hits], before: Hits
+) -> tuple[bytes, tuple[str, ...]]:
+    """Quantize an ONNX model with float32 weights, calibrated on `images` (P, 3, H, W): the bytes,
+    and convolutions kept in float32. `score` counts hits, `before` are the float32 model's."""
+    onnx = import_extra("onnx", extra="onnx")
+    import_extra("onnxruntime", extra="onnx")
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    data: bytes
-    kept: tuple[str, ...]
-
-
-def quantized(model: Any, crops: U8, score: Callable[[OnnxModel], Hits], before: Hits) -> Quantized:
-    """Quantize an ONNX model with float32 weights, calibrated on `crops` (P, H, W, 3). `score`
-    counts hits, `before` are those of the float32 model."""
-    images: NDArray[Any] = np.ascontiguousarray(crops[:_CALIBRATED].transpose(0, 3, 1, 2))
+    images = images[:_CALIBRATED]
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "whole.onnx"
-        source.write_bytes(_prepared(model, Path(folder)))
-        nodes = import_extra("onnx", extra="onnx").load(source).graph.node
+        float_file, source = Path(folder) / "before.onnx", Path(folder) / "whole.onnx"
+        onnx.save(model, float_file)
+        quant_pre_process(float_file, source, skip_symbolic_shape=True)  # folds norms
+        nodes = onnx.load(source).graph.node
         convolutions = [node.name for node in nodes if node.op_type == "Conv"]
         float_xy = OnnxModel.load(source, device="cpu").run(images)["joints"]
 
@@ -256,29 +370,15 @@ def quantized(model: Any, crops: U8, score: Callable[[OnnxModel], Hits], before:
             lost = [before.percent(s) - after.percent(s) for s in ("all", "hidden")]
             if not any(points > MAX_LOST for points in lost):
                 break
-        return Quantized(data=data, kept=tuple(kept))
-
-
-def _prepared(model: Any, folder: Path) -> bytes:
-    """The model with norms folded into convolutions, as the quantizer expects it."""
-    onnx = import_extra("onnx", extra="onnx")
-    import_extra("onnxruntime", extra="onnx")
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    before, after = folder / "before.onnx", folder / "prepared.onnx"
-    onnx.save(model, before)
-    quant_pre_process(before, after, skip_symbolic_shape=True)
-    return after.read_bytes()
+        return data, tuple(kept)
 
 
 def _quantize(source: Path, folder: Path, images: NDArray[Any], excluded: list[str]) -> bytes:
     onnx = import_extra("onnx", extra="onnx")
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-    out, root = folder / "int8.onnx", logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)  # it recommends preprocessing that is done already
-    try:
+    out = folder / "int8.onnx"
+    with quiet("root"):  # it recommends preprocessing that is done already
         quantize_static(
             str(source),
             str(out),
@@ -292,8 +392,6 @@ def _quantize(source: Path, folder: Path, images: NDArray[Any], excluded: list[s
             nodes_to_exclude=excluded,
             calibration_cache_path=str(folder / "ranges.json"),
         )
-    finally:
-        root.setLevel(level)
     model = onnx.load(out)
     narrow(model, weights=True)
     written: bytes = model.SerializeToString()

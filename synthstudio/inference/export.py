@@ -45,8 +45,7 @@ MAX_PX, MAX = 0.01, 1e-4
 """Tolerances of the file's joints and probabilities against PyTorch's."""
 _BATCHES, _FINDER_BATCHES = (1, 3, 16), (1, 2)
 _PEAKED = 1.5
-"""A map has a peak if its maximum is this many times that of a flat map.
-"""
+"""A map has a peak if its maximum is this many times that of a flat map."""
 WEIGHTS = ("int16", "float32")
 """How weights are stored in an ONNX file."""
 _MIN_NARROWED = 1024
@@ -146,7 +145,7 @@ def program_of(whole: nn.Module, images: Tensor, names: list[str], facts: Mappin
     metadata. `images`: at least two, which it has seen once."""
     onnx = import_extra("onnx", extra="onnx")
     import_extra("onnxscript", extra="onnx")
-    with _quiet():
+    with quiet():
         program = torch.onnx.export(
             whole,
             (images[:2].clone(),),  # a view would bring the symbols of its base
@@ -171,7 +170,7 @@ def export_torch(net: PoseNet, skeleton: Skeleton, out: Path, about: Info) -> Ex
     """Write a `torch.export` program with float32 weights, independent of this package.
     ModelError as above."""
     whole, crops = _ready(net, skeleton, about)
-    with _quiet():
+    with quiet():
         program = torch.export.export(
             whole, (crops[:2].clone(),), dynamic_shapes={"images": {0: torch.export.Dim.DYNAMIC}}
         )
@@ -273,8 +272,7 @@ def _apart(
     whole: WithDecoder, run: Callable[[Tensor], Mapping[str, NDArray[Any]]], crops: Tensor
 ) -> tuple[float, float]:
     """Largest differences of joints (px) and of everything from 0 to 1. Joints of flat maps, or
-    with two cells about equally likely, are not compared: their maximum depends on the last
-    digit."""
+    with two cells about equally likely, are not compared: the last digit decides."""
     joints = probabilities = 0.0
     anywhere = np.pi * HIT_CELLS**2 * STRIDE**2 / np.prod(crops.shape[2:])
     for count in _BATCHES:
@@ -296,9 +294,9 @@ def _apart(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress the exporter's warnings on its internals."""
-    logger = logging.getLogger("torch.onnx")
+def quiet(name: str = "torch.onnx") -> Iterator[None]:
+    """Suppress an exporter's warnings on its internals, and its logger's."""
+    logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
@@ -310,8 +308,7 @@ def _quiet() -> Iterator[None]:
 
 
 class Detections(nn.Module):
-    """Images (B, 3, H, W) uint8 to the scores (B, N) and boxes (B, N, 4: x0 y0 x1 y1) px of every
-    place of the detector."""
+    """Images (B, 3, H, W) uint8 to scores (B, N) and boxes (B, N, 4: x0 y0 x1 y1) px."""
 
     def __init__(self, net: FCPose) -> None:
         super().__init__()

@@ -26,8 +26,7 @@ from synthstudio.training.data.windows import Letterbox
 
 FORMAT = "synthstudio person finder 1"
 MIN_SCORE, OVERLAP = 0.5, 0.6
-"""Minimum score of people, and maximum IoU of two boxes, of which the
-surest is kept."""
+"""Minimum score of people, and maximum IoU of two boxes, of which the surest is kept."""
 _MAX_FOUND = 100
 _log = logging.getLogger("synthstudio")
 MARGIN = 0.07
@@ -202,8 +201,7 @@ def _finder(path: Path, threads: int) -> Finder:
 
 def agreed_people(finder: FindPeople, predictor: Predictor, *, size: tuple[int, int]) -> FindPeople:
     """People found by a detector with a low threshold and confirmed by the network: expected OKS
-    times detector score is at least AGREED. Of two people with an OKS above SAME the better
-    stays."""
+    times detector score is at least AGREED. Of two with an OKS above SAME the better stays."""
     alone = find_one(predictor, size=size)
 
     def find(image: SourceImage) -> Boxes:

@@ -25,8 +25,6 @@ from synthstudio.models.smooth import overlaps
 _SAME = 0.3
 """Minimum IoU of a detected box with a tracked person's."""
 MAX_PEOPLE = 50
-
-
 _GAP_S = 1.0
 """Maximum gap of a track."""
 
@@ -54,8 +52,7 @@ class Filtered:
 def filtered(
     settings: OneEuro, before: Filtered | None, xy: F64, *, time_s: float, size_px: float
 ) -> Filtered:
-    """Joints (J, 2) after the filter; `size_px`: the person's size. Missing joints stay NaN
-    and restart when found again."""
+    """Joints (J, 2) after the filter; `size_px`: the person's. Missing ones stay NaN."""
     step_s = math.inf if before is None else time_s - before.time_s
     if before is None or not 0 < step_s <= _GAP_S:
         return Filtered(xy=xy.copy(), velocity=np.zeros_like(xy), time_s=time_s)
@@ -78,8 +75,7 @@ def _share(cutoff_hz: F64 | np.float64, step_s: float) -> F64:
 @dataclass(frozen=True, kw_only=True)
 class LiveOptions:
     """`every`: pictures between two detections while people are tracked, 0: never. `minimum`:
-    confidence below which a person is lost. `euro`: None: no smoothing.
-    """
+    confidence below which a person is lost. `euro`: None: no smoothing."""
 
     every: int = 30
     minimum: float = 0.2
@@ -88,8 +84,7 @@ class LiveOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class TrackedFrame:
-    """The people of a picture. `searched`: `find` was called; `latency_s`: from the picture's
-    arrival to the result."""
+    """The people of a picture. `searched`: detected anew; `latency_s`: from arrival to result."""
 
     frame: LiveFrame
     people: list[Person]
@@ -98,8 +93,7 @@ class TrackedFrame:
 
 
 class Follower:
-    """Tracks people through pictures and assigns their `track`. `size`: the (H, W) of crops.
-    Errors as of `predict`."""
+    """Tracks people through pictures. `size`: the (H, W) of crops. Errors as of `predict`."""
 
     def __init__(
         self,

@@ -1,27 +1,34 @@
-"""Predictor of a PyTorch network on crops."""
+"""Predictions of PyTorch networks on unlabelled images: of crops, or of whole frames."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
 from torch import nn
 
-from synthstudio.core.arrays import U8
+from synthstudio.core.arrays import F64, U8
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.inference.predict import CropPredictions, Predictor
+from synthstudio.inference.predict import CropPredictions, Person, Predictor
+from synthstudio.inference.sources import SourceImage
+from synthstudio.models.bottom_up.contract import FoundPeople
 from synthstudio.training import devices
-from synthstudio.training.predictions import predict_images
+from synthstudio.training.networks import BottomUpNet
+from synthstudio.training.predictions import find_in_images, predict_images
+
+_MARGIN = 0.1
+"""Margin of a box around the joints, relative to their longer extent: joints are inside people."""
 
 
 def network_predictor(
     net: nn.Module, skeleton: Skeleton, *, flip: bool = False, peaks: int = 0
 ) -> Predictor:
-    """A predictor on the network's device; ModelError when out of memory or maps are not finite.
-    `flip`: test-time flip. `peaks`: separate peaks of each map to report. ArgumentError for
-    ZoomNet, which supports neither."""
+    """A predictor on the network's device; ModelError when out of memory or not finite. `flip`:
+    test-time flip. `peaks`: of each map to report. ArgumentError for ZoomNet with either."""
     device = next(net.parameters()).device
     for requested, word in ((flip, "flip"), (peaks, "peaks")):
         if requested and not getattr(net, "has_joint_maps", True):  # any module of PoseOutputs has
@@ -41,3 +48,69 @@ def network_predictor(
         return CropPredictions(**{name: found[name] for name in names})
 
     return predict
+
+
+def predict_frames(
+    net: BottomUpNet,
+    images: Iterable[SourceImage],
+    *,
+    size: tuple[int, int],
+    batch: int = 8,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Iterator[Person]:
+    """Yield all people a system finds, in the images' order, most confident first. `size`: its
+    input (H, W). Missing joints: NaN, score 0; no causes. ModelError when out of memory."""
+    source, done = iter(images), 0
+    while some := list(itertools.islice(source, batch)):
+        tables = find_in_images(net, [image.rgb for image in some], size)
+        for image, found in zip(some, tables, strict=True):
+            yield from (_person(image, found, p) for p in range(len(found)))
+        done += len(some)
+        progress(done)
+
+
+def _person(image: SourceImage, found: FoundPeople, p: int) -> Person:
+    xy, score = found.joints_px[p], found.scores[p]
+    unknown = np.full(len(xy), np.nan)
+    return Person(
+        image=image.number,
+        name=image.name,
+        instance=None,
+        box=box_of(xy, image.rgb.shape[:2]),
+        box_score=float(found.score[p]),
+        xy=xy,
+        score=score,
+        shares=np.full((len(xy), 4), np.nan),
+        quality=unknown,
+        present=unknown,
+        found_score=float(found.score[p]),
+        sequence=image.sequence,
+        time=image.time,
+    )
+
+
+def box_of(xy: F64, image: tuple[int, int]) -> F64:
+    """The box x y w h of found joints xy (J, 2), with a margin, clipped to an image (H, W)."""
+    low, high = np.nanmin(xy, 0), np.nanmax(xy, 0)
+    margin = max(_MARGIN * float((high - low).max()), 1.0)
+    limit = np.array(image[::-1], np.float64)
+    low, high = (low - margin).clip(0, limit - 1), (high + margin).clip(1, limit)
+    return np.asarray(np.concatenate([low, np.maximum(high - low, 1.0)]))
+
+
+def bottom_up_finder(
+    net: BottomUpNet, *, size: tuple[int, int], min_score: float = 0.3
+) -> Callable[[U8], F64]:
+    """A function from a picture (H, W, 3) to boxes (P, 4) x y w h, for `ss.live(finder=...)`.
+    `size`: the network's input (H, W). People need `min_score` and three joints."""
+
+    def find(rgb: U8) -> F64:
+        image = SourceImage(number=0, name="picture", rgb=rgb)
+        boxes = [
+            person.box
+            for person in predict_frames(net, [image], size=size)
+            if person.confidence >= min_score and np.isfinite(person.xy).all(-1).sum() >= 3
+        ]
+        return np.array(boxes, np.float64).reshape(-1, 4)
+
+    return find

@@ -103,9 +103,8 @@ def predict(
     batch: int = 64,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Person]:
-    """Yield a prediction for each box of `find`, in the images' order. `size`: the (H, W)
-    of crops, `batch` at once. FormatError for a box outside its image; ModelError when out of
-    memory."""
+    """Yield a prediction for each box of `find`, in the images' order. `size`: the (H, W) of crops,
+    `batch` at once. FormatError for a box outside its image; ModelError when out of memory."""
     waiting: list[_Crop] = []
     for done, image in enumerate(images, 1):
         waiting += _crops(image, find(image), size)

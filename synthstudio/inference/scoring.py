@@ -7,22 +7,21 @@ from pathlib import Path
 
 import numpy as np
 
-from synthstudio.core.arrays import F64, U8
+from synthstudio.core.arrays import F64
 from synthstudio.core.errors import ModelError
-from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.evaluation.intervals import paired_interval
 from synthstudio.evaluation.localization import pck
+from synthstudio.evaluation.metrics import subsets_of
 from synthstudio.inference.predict import Predictor
 from synthstudio.training import config as configs
-from synthstudio.training.config import NO_AUGMENTATION
-from synthstudio.training.data import batches
+from synthstudio.training.config import STRIDE
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.sources import check_same_joints, load_subset
+from synthstudio.training.predictions import people_batches
 
 AT = 0.1
 """PCK threshold relative to the box's longer side."""
-_BATCH, _CELL = 64, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +52,7 @@ def labelled_people(
     cache: Path,
     boxes: str = "outline",
 ) -> CropSubset:
-    """The people of a data set as crops of `size`. ModelError when no person is labelled or the
-    skeleton differs."""
+    """The people of a data set as crops of `size`; ModelError for none, or another skeleton."""
     source = {"dataset": str(dataset), "splits": splits, "boxes": boxes}
     config = configs.parse({"train": [source], "network": {"size": size}})
     people, other = load_subset(config.train, config, cache, lambda done, total: None)
@@ -69,29 +67,20 @@ def labelled_people(
     return people
 
 
-def crops_of(people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> U8:
-    """The crops (P, H, W, 3) of all people, as network input."""
-    parts = [b.images.numpy() for b in _batches(people, size, skeleton)]
-    return np.ascontiguousarray(np.concatenate(parts).transpose(0, 2, 3, 1))
-
-
 def hits(net: Predictor, people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> Hits:
     """Predict all people and count the joints found within AT."""
     found: dict[str, list[F64]] = {"all": [], "visible": [], "hidden": []}
     counts: dict[str, list[F64]] = {name: [] for name in found}
     extent = np.array([size[1], size[0]], np.float64)
-    for batch in _batches(people, size, skeleton):
+    cells = (size[0] // STRIDE, size[1] // STRIDE)
+    spec = InputSpec(size=size, cells=cells, skeleton=skeleton)
+    for batch in people_batches(people, spec):
         answer = net(np.ascontiguousarray(batch.images.numpy().transpose(0, 2, 3, 1)))
         truth = batch.labels.xy.double().numpy() * extent
         side = people.crops.side[batch.rows].astype(np.float64)
         near = pck(answer.xy, truth, length=side, at=AT) > 0
         known, state = batch.labels.known.numpy(), batch.labels.state.numpy()
-        subsets = {
-            "all": known,
-            "visible": known & (state == STATE_VISIBLE),
-            "hidden": known & (state == STATE_HIDDEN),
-        }
-        for name, subset in subsets.items():
+        for name, subset in subsets_of(known, state).items():
             found[name].append((near & subset).sum(1).astype(np.float64))
             counts[name].append(subset.sum(1).astype(np.float64))
     _, moment = np.unique(people.crops.group[people.rows], return_inverse=True)
@@ -102,11 +91,3 @@ def hits(net: Predictor, people: CropSubset, size: tuple[int, int], skeleton: Sk
         }
 
     return Hits(found=summed(found), counts=summed(counts))
-
-
-def _batches(people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> list[batches.Batch]:
-    spec = InputSpec(size=size, cells=(size[0] // _CELL, size[1] // _CELL), skeleton=skeleton)
-    return [
-        batches.make_batch(people.crops, people.rows[k : k + _BATCH], spec, NO_AUGMENTATION)
-        for k in range(0, len(people), _BATCH)
-    ]

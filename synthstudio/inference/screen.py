@@ -37,8 +37,7 @@ _TITLE = "synthstudio live"
 
 @dataclass(frozen=True, kw_only=True)
 class Throughput:
-    """Of the last pictures: milliseconds from arrival to result, results per second; `missed` of
-    all: dropped pictures."""
+    """Of the last pictures: ms from arrival to result, results per second; `missed` of all."""
 
     p50_ms: float
     p95_ms: float
@@ -110,9 +109,6 @@ def _legend(width: int) -> U8:
     return legend_strip(width, by_cause=True)
 
 
-# A window and keys.
-
-
 def window_missing() -> str:
     """Why no window can be opened; "" if possible."""
     gui = re.search(r"^\s+GUI:\s+(\S+)", cv2.getBuildInformation(), re.M)
@@ -159,9 +155,6 @@ def quit_key() -> Iterator[Callable[[], bool]]:
         yield typed
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, held)
-
-
-# A video.
 
 
 @contextmanager

@@ -36,9 +36,8 @@ _PERSON = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Boxes:
-    """Boxes of people: `xywh` (P, 4) continuous pixels, `score` (P,), and their `instance` (P,)
-    numbers if the source has them. `measured`: true boxes of a synthstudio data set, which may
-    be larger than the image."""
+    """Boxes of people: `xywh` (P, 4) continuous pixels, `score` (P,), and the source's `instance`
+    (P,). `measured`: true boxes of a synthstudio data set, which may be larger than the image."""
 
     xywh: F64
     score: F64
@@ -285,8 +284,7 @@ def source_boxes(image: SourceImage) -> Boxes:
 
 def boxes_from_file(path: Path, source: Source, *, min_score: float = 0.0) -> FindPeople:
     """Look boxes up in COCO annotations (by file name, or frame number for videos and data sets) or
-    results (`image_id`: COCO id, frame number, or index of the photo). Scores below `min_score` are
-    left out. FormatError."""
+    results (`image_id`: COCO id, frame number, or index of the photo). FormatError."""
     if not path.is_file():
         raise FormatError("no such file", where=str(path))
     if is_list(path):

@@ -229,7 +229,16 @@ class _Film:
             self._film = cv2.VideoCapture(source.place, cv2.CAP_FFMPEG, limits)
         if not self._film.isOpened():
             self.close()
-            raise _missing(source)
+            if source.kind == "video":
+                raise _undecodable(source)
+            camera = source.kind == "camera"
+            raise DeviceError(
+                "no such camera, or it is in use" if camera else "the stream cannot be opened",
+                where=source.name,
+                then="Check connection and permissions. On Linux: ls -l /dev/video*."
+                if camera
+                else "Test the address in another player.",
+            )
         pixels = self._stated(cv2.CAP_PROP_FRAME_WIDTH) * self._stated(cv2.CAP_PROP_FRAME_HEIGHT)
         if not pixels <= max_pixels:
             self.close()
@@ -262,11 +271,7 @@ class _Film:
                 then="Reconnect it and restart.",
             )
         if not done:
-            raise FormatError(
-                "no picture of this video can be decoded",
-                where=source.name,
-                then="Convert it, for example to MP4 with H.264.",
-            )
+            raise _undecodable(source)
         if stated < 1e9 and done < 0.9 * stated:
             _log.warning("%s: only %d of %d pictures could be decoded", source.name, done, stated)
 
@@ -279,19 +284,9 @@ class _Film:
         return value if math.isfinite(value) and value >= 0 else 0.0
 
 
-def _missing(source: StreamSource) -> SynthStudioError:
-    if source.kind == "video":
-        return FormatError(
-            "no picture of this video can be decoded",
-            where=source.name,
-            then="Convert it, for example to MP4 with H.264.",
-        )
-    return DeviceError(
-        "no such camera, or it is in use"
-        if source.kind == "camera"
-        else "the stream cannot be opened",
+def _undecodable(source: StreamSource) -> FormatError:
+    return FormatError(
+        "no picture of this video can be decoded",
         where=source.name,
-        then="Check connection and permissions. On Linux: ls -l /dev/video*."
-        if source.kind == "camera"
-        else "Test the address in another player.",
+        then="Convert it, for example to MP4 with H.264.",
     )

@@ -168,13 +168,14 @@ def profile(answers: Predictions, skeleton: Skeleton) -> Profile:
     counts = {axis: {n: c for n, c in row.items() if c} for axis, row in counts.items()}
     hidden = missed & (answers.state[known] == STATE_HIDDEN)
     by = _counted(CAUSES, places["cause"][hidden])
+    anyway = np.isin(answers.cause, (CAUSES.index("self"), CAUSES.index("truncated")))
     return Profile(
         joints=int(known.sum()),
         missed=int(missed.sum()),
         misses=misses,
         counts=counts,
         worst=_worst(places, labels, missed),
-        own=_baseline_rates(answers, groups),
+        own={name: float(anyway[:, joints].all(1).mean()) for name, joints in groups.items()},
         skeleton=skeleton,
         hidden_by={cause: by[cause] for cause in _BY},
     )
@@ -240,11 +241,6 @@ def _worst(
     )
 
 
-def _baseline_rates(answers: Predictions, groups: Mapping[str, list[int]]) -> dict[str, float]:
-    anyway = np.isin(answers.cause, (CAUSES.index("self"), CAUSES.index("truncated")))
-    return {name: float(anyway[:, joints].all(1).mean()) for name, joints in groups.items()}
-
-
 def next_recipe(found: Profile, *, frames: int, like: Recipe | None = None) -> dict[str, Any]:
     """A recipe that generates more of what fails, as YAML without defaults. `like`: a recipe to
     start from, with another seed. Targets follow the main cause of missed joints; quotas go to
@@ -274,14 +270,10 @@ def next_recipe(found: Profile, *, frames: int, like: Recipe | None = None) -> d
     }
     wanted["quotas"] = {axis: shares for axis, shares in quotas.items() if shares} or None
     made = dump(parse({k: v for k, v in wanted.items() if v is not None}, "the suggested recipe"))
-    first = ("name", "description", "frames", "seed")
     short = shortened(made)
-    return {**{key: made[key] for key in first}, **_filled(short)}
-
-
-def _filled(short: dict[str, Any]) -> dict[str, Any]:
     quotas = {axis: shares for axis, shares in (short.pop("quotas", None) or {}).items() if shares}
-    return short | ({"quotas": quotas} if quotas else {})
+    first = {key: made[key] for key in ("name", "description", "frames", "seed")}
+    return first | short | ({"quotas": quotas} if quotas else {})
 
 
 def _base(found: Profile) -> dict[str, Any]:
@@ -304,14 +296,10 @@ def _targets(found: Profile, wanted: dict[str, Any]) -> dict[str, Any]:
     if by["self"] > max(by["object"], by["person"]):
         return {"causes": {"self": [0.15, 0.3]}}
     joints = _joints_requested(found, SKELETONS[wanted["skeleton"]].joints)
-    fractions = _fractions_requested(found, maximum=_MAX_WITH_JOINTS if joints else 1.0)
-    return {"occluded_fraction": {"choice": fractions}} | ({"joints": joints} if joints else {})
-
-
-def _fractions_requested(found: Profile, *, maximum: float) -> dict[str, int]:
-    rates = found.rates("fraction")
+    rates, maximum = found.rates("fraction"), _MAX_WITH_JOINTS if joints else 1.0
     rates = {n: rates.get(n, found.rate) for n, middle in _MIDDLES.items() if middle <= maximum}
-    return {str(_MIDDLES[name]): share for name, share in _percentages(rates).items()}
+    fractions = {str(_MIDDLES[name]): share for name, share in _percentages(rates).items()}
+    return {"occluded_fraction": {"choice": fractions}} | ({"joints": joints} if joints else {})
 
 
 def _joints_requested(found: Profile, drawable: tuple[str, ...]) -> dict[str, float]:

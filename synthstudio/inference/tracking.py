@@ -52,7 +52,7 @@ class _Frame(_People):
 
 
 _Track = list[tuple[_Frame, int]]
-"""The last sightings of a person: frames and rows in them, newest last."""
+"""Sightings, of a person the last: frames and rows in them, newest last."""
 
 
 def track_people(
@@ -64,18 +64,10 @@ def track_people(
 ) -> list[I64]:
     """Track numbers (P,) from 0 for the people of each frame, REPEATED for near-duplicates. For
     each frame `boxes` (P, 4: x y w h), `joints` (P, J, 2; NaN: unknown), `scores` (P, J; 0 hidden
-    to 1) and its number in `at` (rising; default 0, 1, ...). ArgumentError for arrays that do not
-    fit or frames out of order."""
-    times = range(len(boxes)) if at is None else at
-    for name, values in (("joints", joints), ("scores", scores), ("at", times)):
-        if len(values) != len(boxes):
-            raise ArgumentError(
-                "lengths differ",
-                where=name,
-                expected=f"{len(boxes)}",
-                got=f"{len(values)}",
-            )
+    to 1) and its number in `at` (rising; default 0, 1, ...). ArgumentError for other boxes or
+    scores."""
     tracker = Tracker()
+    times = range(len(boxes)) if at is None else at
     rows = zip(boxes, joints, scores, times, strict=True)
     return [tracker.name(b, j, s, at=time) for b, j, s, time in rows]
 
@@ -85,26 +77,13 @@ class Tracker:
 
     def __init__(self) -> None:
         self._past: dict[int, _Track] = {}
-        self._before: int | None = None
-        self._joints: int | None = None
         self._fresh = 0
 
     def name(self, boxes: F64, joints: F64, scores: F64, *, at: int) -> I64:
-        """Track numbers (P,) for the people of frame `at`, later than all before. Arrays and errors
-        as of `track_people`."""
-        if at != int(at) or (self._before is not None and at <= self._before):
-            raise ArgumentError(
-                "frames are out of order",
-                where="at",
-                expected="whole numbers, each above the one before",
-                got=f"{self._before}, {at}",
-                then="Sort the frames by time, without duplicates.",
-            )
-        if self._joints is None and len(boxes) and np.ndim(joints) == 3:
-            self._joints = np.shape(joints)[1]
-        own = _checked(boxes, joints, scores, joints_each=self._joints or 0, where=f"frame {at}")
-        now = _Frame(time=int(at), **own)
-        self._before = now.time
+        """Track numbers (P,) for the people of frame `at`, after all before, as `track_people`."""
+        if not len(boxes):
+            return np.zeros(0, np.int64)
+        now = _checked(boxes, joints, scores, time=int(at))
         self._past = {k: t for k, t in self._past.items() if now.time - t[-1][0].time - 1 <= MEMORY}
         names = np.full(len(now.boxes), REPEATED, np.int64)
         rows = _distinct(now)
@@ -122,17 +101,18 @@ def _matched(now: _Frame, rows: list[int], past: dict[int, _Track]) -> dict[int,
     names = list(past)
     if not names or not rows:
         return {}
-    stood = _stacked([_last(past[k]) for k in names])
-    moved = _stacked([_moved(past[k], now.time) for k in names])
+    seen, stood = _people([(now, p) for p in rows]), _people([past[k][-1] for k in names])
     missed = np.array([now.time - past[k][-1][0].time - 1 for k in names])
-    seen = _People(boxes=now.boxes[rows], joints=now.joints[rows], scores=now.scores[rows])
+    shift = np.stack([_velocity(past[k]) for k in names]) * np.minimum(missed + 1, _COAST)[:, None]
+    moved = _People(
+        boxes=np.concatenate([stood.boxes[:, :2] + shift, stood.boxes[:, 2:]], 1),
+        joints=stood.joints + shift[:, None],
+        scores=stood.scores,
+    )
     score = np.maximum(_agreement(seen, moved), _STOOD * _agreement(seen, stood)) * _FADE**missed
     score[score < MIN] = 0  # such pairs must not displace good ones
     pairs = zip(*linear_sum_assignment(-score), strict=True)
     return {rows[p]: names[k] for p, k in pairs if score[p, k] > 0}
-
-
-# Agreement of people.
 
 
 def _agreement(a: _People, b: _People) -> F64:
@@ -164,32 +144,11 @@ def _distinct(people: _Frame) -> list[int]:
     return [int(p) for p in order if p in kept]
 
 
-# Extrapolated positions.
-
-
-def _stacked(people: list[_People]) -> _People:
+def _people(sightings: _Track) -> _People:
     return _People(
-        boxes=np.concatenate([p.boxes for p in people]),
-        joints=np.concatenate([p.joints for p in people]),
-        scores=np.concatenate([p.scores for p in people]),
-    )
-
-
-def _last(track: _Track) -> _People:
-    frame, p = track[-1]
-    return _People(
-        boxes=frame.boxes[p : p + 1], joints=frame.joints[p : p + 1], scores=frame.scores[p : p + 1]
-    )
-
-
-def _moved(track: _Track, time: int) -> _People:
-    """A person extrapolated by velocity."""
-    last = _last(track)
-    shift = _velocity(track) * min(time - track[-1][0].time, _COAST)
-    return _People(
-        boxes=last.boxes + np.concatenate([shift, [0, 0]]),
-        joints=last.joints + shift,
-        scores=last.scores,
+        boxes=np.stack([frame.boxes[p] for frame, p in sightings]),
+        joints=np.stack([frame.joints[p] for frame, p in sightings]),
+        scores=np.stack([frame.scores[p] for frame, p in sightings]),
     )
 
 
@@ -207,37 +166,20 @@ def _velocity(track: _Track) -> F64:
     return np.asarray(gone / (now.time - then.time))
 
 
-def _checked(
-    boxes: F64, joints: F64, scores: F64, *, joints_each: int, where: str
-) -> dict[str, F64]:
-    """The arrays of a frame, unknown joints at 0 with score 0; ArgumentError if shapes differ."""
-    people = len(boxes)
-    shapes = {
-        "boxes": (people, 4),
-        "joints": (people, joints_each, 2),
-        "scores": (people, joints_each),
-    }
-    own = {"boxes": boxes, "joints": joints, "scores": scores}
-    arrays = {}
-    for name, values in own.items():
-        arrays[name] = np.asarray(values, np.float64)
-        if not people and not arrays[name].size:
-            arrays[name] = np.zeros(shapes[name])
-        if arrays[name].shape != shapes[name]:
-            raise ArgumentError(
-                f"shape of {name} differs from the others",
-                where=where,
-                expected=f"an array {shapes[name]}",
-                got=f"{arrays[name].shape}",
-            )
-    box, score = arrays["boxes"], arrays["scores"]
-    if not (np.isfinite(box).all() and (box[:, 2:] >= 0).all()):
-        raise ArgumentError("not a box", where=where, expected="finite x y w h", got=f"{box}")
-    if ((score < 0) | (score > 1)).any():  # NaN is not
-        raise ArgumentError("not a score", where=where, expected="0 to 1", got=f"{score}")
-    known = np.isfinite(arrays["joints"]).all(-1) & (score > 0)
-    return {
-        "boxes": box,
-        "joints": np.where(known[..., None], arrays["joints"], 0),
-        "scores": np.where(known, score, 0),
-    }
+def _checked(boxes: F64, joints: F64, scores: F64, *, time: int) -> _Frame:
+    """The people of a frame, unknown joints at 0 with score 0; ArgumentError."""
+    if not (np.isfinite(boxes).all() and (boxes[:, 2:] >= 0).all()):
+        raise ArgumentError(
+            "not a box", where=f"frame {time}", expected="finite x y w h", got=f"{boxes}"
+        )
+    if ((scores < 0) | (scores > 1)).any():  # NaN is not
+        raise ArgumentError(
+            "not a score", where=f"frame {time}", expected="0 to 1", got=f"{scores}"
+        )
+    known = np.isfinite(joints).all(-1) & (scores > 0)
+    return _Frame(
+        boxes=boxes,
+        joints=np.where(known[..., None], joints, 0),
+        scores=np.where(known, scores, 0),
+        time=time,
+    )

@@ -24,12 +24,11 @@ class PoseOutputs:
     """A block's outputs for B crops of one person each. Letters: J joints, h, w cells, S stages.
 
     `logits`: heat-map logits of the S stages (B, J, h, w), all trained; the last one is decoded
-    unless there are `fused` maps (B, J, h, w) that sum to one.
-    Logits too: `presence` (B, J), the joint lies in the image; `shares` (B, J, 4) of the joint's
-    surface: visible, hidden by self, person, object; `quality` (B, J), the expected OKS;
-    `occluder` (B, 1, h, w), a cell is covered by something in front of the person.
-    `xyz_m` (B, J, 3): root-relative, camera axes. `attention`: attention weights by name ("poses"
-    (B, N)). None: the block has no such output.
+    unless there are `fused` maps (B, J, h, w) that sum to one. Logits too: `presence` (B, J), the
+    joint lies in the image; `shares` (B, J, 4) of the joint's surface: visible, hidden by self,
+    person, object; `quality` (B, J), the expected OKS; `occluder` (B, 1, h, w), a cell is covered
+    by something in front of the person. `xyz_m` (B, J, 3): root-relative, camera axes. `attention`:
+    attention weights by name ("poses" (B, N)). None: the block has no such output.
     """
 
     logits: tuple[Tensor, ...]
@@ -110,10 +109,7 @@ class PoseNet(System):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor, sample: Any = None) -> PoseOutputs:
-        """Run on images (B, 3, H, W): uint8, or floats from 0 to 1.
-
-        `sample`: additional input of the block in training (ORN: bank.BankSample).
-        """
+        """Run on images (B, 3, H, W), uint8 or from 0 to 1; `sample`: BankSample, in training."""
         found = self.features(self.inputs(images, where="PoseNet"))
         features = found if isinstance(found, StagedFeatures) else StagedFeatures(last=found)
         outputs: PoseOutputs = self.block(features.last, *([] if sample is None else [sample]))
@@ -163,11 +159,8 @@ def predict_joints(net: nn.Module, images: Tensor) -> tuple[heatmaps.Decoded, Po
 def predict_maps(
     net: nn.Module, images: Tensor, *, flip: Tensor | None = None
 ) -> tuple[Tensor, PoseOutputs]:
-    """The maps to decode, and all outputs for the unflipped images.
-
-    `flip` (J,), a skeleton's mirror order: also run on the mirrored images and average the maps
-    (test-time flip). ModelError when a map is not finite.
-    """
+    """The maps to decode, and all outputs. With `flip` (J,), a skeleton's mirror order, the maps
+    are averaged with those of mirrored images. ModelError when a map is not finite."""
     outputs: PoseOutputs = net(images)
     maps = outputs.maps
     if flip is not None:

@@ -34,19 +34,15 @@ class Labels:
     xyz_m: Tensor
 
 
-def map_loss(logits: Tensor, labels: Labels, *, sigma: float = 1.0) -> Tensor:
+def map_loss(logits: Tensor, labels: Labels) -> Tensor:
     """Cross-entropy between softmax maps and Gaussians; hidden joints count fully."""
-    each = gaussian_cross_entropy(logits, _cells(labels, logits), sigma=sigma)
+    each = gaussian_cross_entropy(logits, _cells(labels, logits), sigma=1.0)
     return masked_mean(each, labels.known)
 
 
 def gaussian_cross_entropy(logits: Tensor, xy: Tensor, *, sigma: float) -> Tensor:
     """Cross-entropy (B, J) between softmax maps (B, J, h, w) and Gaussians about `xy` (B, J, 2) in
-    cells.
-
-    The Gaussians are those of `gaussian_map`: they are separable, so the mean of
-    logits needs no target map.
-    """
+    cells, which are separable: the mean of logits needs no target map."""
     h, w = logits.shape[-2:]
     across, along = (
         torch.softmax(-((xy[..., axis, None] - cells) ** 2) / (2 * sigma**2), -1)
@@ -72,10 +68,8 @@ def presence_loss(predicted: Tensor, labels: Labels) -> Tensor:
 
 
 def shares_loss(predicted: Tensor, labels: Labels, balance: Tensor) -> Tensor:
-    """Cross-entropy of the four shares; `balance` (4,) weighs rare causes up.
-
-    A hidden joint (state 1) of unknown cause trains only "not visible".
-    """
+    """Cross-entropy of the four shares, weighted by `balance` (4,); of a hidden joint of unknown
+    cause that of "not visible"."""
     known = ~labels.shares.isnan().any(-1)
     target = labels.shares.nan_to_num() * balance
     each = -(target * F.log_softmax(predicted, -1)).sum(-1)
@@ -128,15 +122,6 @@ class Weights:
     lift: float = 0.02
 
 
-def map_losses(logits: tuple[Tensor, ...], labels: Labels, weights: Weights) -> dict[str, Tensor]:
-    """The weighted terms of the last stage's maps and of those before it."""
-    terms = {"map": weights.map * map_loss(logits[-1], labels)}
-    if len(logits) > 1 and weights.stages:
-        early = [map_loss(stage, labels) for stage in logits[:-1]]
-        terms["stages"] = weights.stages * torch.stack(early).mean()
-    return terms
-
-
 Term = Callable[[PoseOutputs, Labels, Tensor, Tensor], Tensor | None]
 TERMS: dict[str, Term] = {
     "presence": lambda found, labels, sigmas, balance: (
@@ -165,7 +150,11 @@ def pose_losses(
     predicted: PoseOutputs, labels: Labels, *, weights: Weights, sigmas: Tensor, balance: Tensor
 ) -> dict[str, Tensor]:
     """Each weighted term by name; their sum is the loss. Terms without an output are skipped."""
-    terms = map_losses(predicted.logits, labels, weights)
+    *early, last = predicted.logits
+    terms = {"map": weights.map * map_loss(last, labels)}
+    if early and weights.stages:
+        stages = torch.stack([map_loss(stage, labels) for stage in early])
+        terms["stages"] = weights.stages * stages.mean()
     for name, term in TERMS.items():
         weight = getattr(weights, name, 1.0)
         value = term(predicted, labels, sigmas, balance) if weight else None

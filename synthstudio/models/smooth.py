@@ -37,9 +37,8 @@ def smooth(
     """Smooth the joints (T, J, 2) of one track, each fitted to its neighbours in time.
 
     `weight` (T, J): confidences from 0 to 1. `at` (T,): rising frame numbers; gaps are not filled,
-    and missing joints stay NaN.
-    `window` (odd): frames from end to end; the nearest count most. A fit with too few frames takes
-    a lower degree.
+    and missing joints stay NaN. `window` (odd): frames from end to end; the nearest count most. A
+    fit with too few frames takes a lower degree.
     """
     steps = np.arange(len(xy), dtype=np.float64) if at is None else np.asarray(at, np.float64)
     half = (window - 1) // 2

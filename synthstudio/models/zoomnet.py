@@ -24,7 +24,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthstudio.core.errors import ModelError
 from synthstudio.core.whole_body import PARTS
 from synthstudio.models import heatmaps
 from synthstudio.models.contract import IMAGE_MEAN, IMAGE_STD, System, normalized, not_finite
@@ -35,7 +34,6 @@ ZOOMED = ("face", "left_hand", "right_hand")
 """The parts with a box, in the order of axis P."""
 BODY = PARTS["foot"].stop
 """Joints of body and feet, which come first."""
-JOINTS = PARTS["right_hand"].stop
 MIN_JOINTS = 4
 """Minimum joints of a part in the image; otherwise it is trained as absent."""
 _MARGIN = 1.25
@@ -59,11 +57,6 @@ class Zoom:
     def to_cells(self, px: Tensor) -> Tensor:
         """Undo `to_px`."""
         return (px - self.origin[:, :, None]) / self.step[:, :, None]
-
-    @property
-    def rate(self) -> Tensor:
-        """(B, P) cells a pixel: the sampling rate; that of the body's maps is 1 / 4."""
-        return 1 / self.step[..., 1]
 
 
 def zoom_to(boxes: Tensor, cells: int) -> Zoom:
@@ -120,23 +113,19 @@ class ZoomTargets:
     present: Tensor
 
     def shifted(self, drawn: Tensor) -> Tensor:
-        """The boxes with every corner moved by up to a tenth of its size, for training the heads.
-
-        `drawn` (B, P, 4): evenly from -1 to 1.
-        """
+        """The boxes, corners moved by up to a tenth of the size; `drawn` (B, P, 4) in -1 to 1."""
         size = (self.boxes[..., 2:] - self.boxes[..., :2]).amax(-1, keepdim=True)
         return self.boxes + 0.1 * size * drawn.to(self.boxes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoundWholeBody:
-    """`joints_px` (B, 133, 2) continuous pixels, NaN for absent parts; `scores`
-    (B, 133), 0 there; `boxes` (B, P, 4) of face, left and right hand, NaN likewise. `present`
-    (B, 133): the probability that a joint's part is in the image, NaN for body and feet."""
+    """`joints_px` (B, 133, 2) continuous pixels, NaN for absent parts; `scores` (B, 133), 0 there;
+    `present` (B, 133): the probability that a joint's part is in the image, NaN for body and
+    feet."""
 
     joints_px: Tensor
     scores: Tensor
-    boxes: Tensor
     present: Tensor
 
 
@@ -156,15 +145,8 @@ class ZoomNet(System):
         cells: int = 48,
     ) -> None:
         """`backbone` maps images (B, 3, H, W) to (B, channels, H/4, W/4). `early`: channels of
-        FeatureNet's convolutions; `width` those of the heads; `cells` a window's side."""
+        FeatureNet; `width` of the heads; `cells`: a window's side, a multiple of 4."""
         super().__init__()
-        if cells % 4 or cells < 8:
-            raise ModelError(
-                "invalid window size",
-                where="ZoomNet, cells",
-                expected="a multiple of 4 from 8",
-                got=str(cells),
-            )
         self.features, self.cells = backbone, cells
         self.first = conv(3, early[0])
         self.second = conv(early[0], early[1], stride=2)
@@ -214,15 +196,8 @@ class ZoomNet(System):
         """Targets of joints (B, 133, 2) in pixels of images of `size` (H, W).
 
         NaN: unlabelled. Joints outside the image are ignored; a part with fewer than
-        MIN_JOINTS inside is trained as absent. ModelError for another number of joints.
+        MIN_JOINTS inside is trained as absent.
         """
-        if joints_px.ndim != 3 or joints_px.shape[1:] != (JOINTS, 2):
-            raise ModelError(
-                "ZoomNet needs whole bodies",
-                where="joints",
-                expected=f"(B, {JOINTS}, 2), of the skeleton coco133",
-                got=str(tuple(joints_px.shape)),
-            )
         edge = torch.tensor([size[1], size[0]]).to(joints_px)
         known = ((joints_px >= 0) & (joints_px < edge)).all(-1)  # NaN is not
         boxes, present = [], []
@@ -278,13 +253,9 @@ class ZoomNet(System):
 
     @torch.no_grad()
     def decode(self, outputs: ZoomOutputs, *, hits: bool = False) -> FoundWholeBody:
-        """Joints in pixels of the images. Absent parts have no joints.
-
-        `hits`: at the expected hits (heatmaps.expected_hits), else at its peak.
-        """
+        """Joints in pixels of the images, at expected hits (`hits`) or peaks; absent: none."""
         found = _read(outputs.body, hits=hits)
         stride = outputs.size[0] / outputs.body.shape[-2]
-        b, n = len(outputs.body), self.cells
         joints, scores = [found.xy * stride], [found.score]
         maps = (outputs.face[:, None], outputs.hands[:, :1], outputs.hands[:, 1:])
         there = outputs.present > 0
@@ -296,17 +267,12 @@ class ZoomNet(System):
             px = window.to_px(part.xy[:, None])[:, 0]
             joints.append(px.masked_fill(~there[:, p, None, None], torch.nan))
             scores.append(part.score * there[:, p, None])
-        corners = torch.stack(
-            [outputs.zoom.origin, outputs.zoom.to_px(torch.full((b, 3, 1, 2), n).to(px))[:, :, 0]]
-        )
-        boxes = torch.cat([corners.amin(0), corners.amax(0)], -1)
         present = torch.full_like(joints[0][..., 0], torch.nan)
         chance = outputs.present.sigmoid().to(present)
         each = [chance[:, p, None].expand(-1, px.shape[1]) for p, px in enumerate(joints[1:])]
         return FoundWholeBody(
             joints_px=torch.cat(joints, 1),
             scores=torch.cat(scores, 1),
-            boxes=boxes.masked_fill(~there[..., None], torch.nan),
             present=torch.cat([present, *each], 1),
         )
 

@@ -106,10 +106,7 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def batch_makers(device: torch.device, world: World) -> int:
-    """Number of processes that make batches for a device; 0: a thread.
-
-    A GPU's steps are Python that starts kernels, and a thread would compete for the lock.
-    """
+    """Processes that make batches; 0: a thread, which beside a GPU would compete for the lock."""
     if device.type != "cuda":
         return 0
     cores = len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", world.size))
@@ -126,10 +123,8 @@ def slow_precision(device: torch.device, precision: str) -> str:
 
 
 def get_device(name: str) -> torch.device:
-    """The torch device of a name ("auto", "cpu", "cuda", "cuda:1"); DeviceError if unusable.
-
-    Each of torchrun's processes takes the GPU of its own rank, regardless of `name`.
-    """
+    """The device of a name ("auto", "cpu", "cuda", "cuda:1"), under torchrun the GPU of the
+    process's rank; DeviceError if unusable."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -179,10 +174,7 @@ def check_batch_divides(batch: int, world: World) -> None:
 
 
 def distribute(net: nn.Module, *, unused: bool) -> nn.Module:
-    """The module to call, with gradients and batch norms synchronised across processes.
-
-    `unused`: some parameters may get no gradient, e.g. of a frozen backbone.
-    """
+    """The module to call, synchronised across processes. `unused`: some get no gradient."""
     if not dist.is_initialized():
         return net
     for child in net.modules():  # torch's SyncBatchNorm needs CUDA
@@ -203,11 +195,8 @@ def mean(values: dict[str, float]) -> dict[str, float]:
 
 
 def agreed_stop_reason(reasons: Sequence[str]) -> str:
-    """The common reason of all processes to stop after this step, or "".
-
-    Clocks, signals and validations differ between processes, and a process stopping alone would
-    leave the others waiting; so all call this once per step.
-    """
+    """One reason of all processes to stop after this step, or "": one that stopped alone would
+    leave the others waiting. All call this once per step."""
     own = reasons[0] if reasons else ""
     if not dist.is_initialized():
         return own

@@ -15,7 +15,7 @@ from synthstudio.core.arrays import F64, I64, U8
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.evaluation.attention import AttentionExample, Sensitivity, occlusion_sensitivity
-from synthstudio.evaluation.latency import Latency, latency
+from synthstudio.evaluation.latency import latency
 from synthstudio.models.backbones.external import RANDOM
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseOutputs
@@ -26,6 +26,7 @@ from synthstudio.training.data import batches
 from synthstudio.training.data.batches import Batch, CropSubset, InputSpec
 
 Report = Callable[[int, int], None]
+_BATCH = 32
 _POSES = 8
 _SHOWN = 6
 """Number of people with a stored example and patch map."""
@@ -99,10 +100,7 @@ def patch_sensitivity(
     device: torch.device,
     progress: Report = lambda done, total: None,
 ) -> list[Sensitivity]:
-    """Slide a patch, a quarter of the window wide, over people who are mostly visible.
-
-    Errors are distances in longer sides of the amodal box.
-    """
+    """Slide a patch, a quarter of the window wide, over mostly visible people."""
     fraction = np.nan_to_num(people.crops.fraction[people.rows])
     visible = np.flatnonzero(fraction <= np.quantile(fraction, 0.5))
     chosen = visible[evenly_spaced(len(visible), _SHOWN)]
@@ -131,20 +129,6 @@ def patch_sensitivity(
     return out
 
 
-def measure_latency(
-    net: Any, spec: InputSpec, *, device: torch.device, rounds: int = 30, batch: int = 1
-) -> Latency:
-    """Time from `batch` uint8 crops to joints: network, decoding, copies to and from the device."""
-    images = torch.full((batch, 3, *spec.size), 114, dtype=torch.uint8)
-
-    @torch.inference_mode()
-    def call() -> object:
-        with devices.memory_guard(device, f"{batch} people"):
-            return net.find(images.to(device)).joints_px.cpu()  # waits for the device
-
-    return latency(call, rounds=rounds)
-
-
 def _predict(
     net: nn.Module, people: CropSubset, chosen: I64, spec: InputSpec, device: torch.device
 ) -> tuple[Batch, PoseOutputs]:
@@ -159,11 +143,23 @@ def _run(net: nn.Module, images: Tensor, device: torch.device) -> PoseOutputs:
     return outputs
 
 
+def crop_cost(net: Any, spec: InputSpec, *, device: torch.device) -> dict[str, Any]:
+    """Cost from uint8 crops to joints: network, decoding, copies to and from the device."""
+    images = torch.full((_BATCH, 3, *spec.size), 114, dtype=torch.uint8)
+
+    @torch.inference_mode()
+    def run(count: int) -> object:
+        with devices.memory_guard(device, f"{count} people"):
+            return net.find(images[:count].to(device)).joints_px.cpu()  # waits for the device
+
+    return cost(net, device, run, batch=_BATCH)
+
+
 def cost(
-    net: nn.Module, device: torch.device, *, one: Latency, many: Latency, batch: int
+    net: nn.Module, device: torch.device, run: Callable[[int], object], *, batch: int
 ) -> dict[str, Any]:
-    """Latency figures of an evaluation: `one` is the time of a single sample, `many` that of
-    `batch` at once."""
+    """Latency figures of an evaluation; `run` takes the number of samples, 1 or `batch`."""
+    one, many = latency(lambda: run(1)), latency(lambda: run(batch), rounds=5)
     if device.type == "cuda":
         peak, name = torch.cuda.max_memory_allocated(device), torch.cuda.get_device_name(device)
     else:
@@ -187,9 +183,7 @@ def step_seconds(config: Config, skeleton: Skeleton) -> float:
     held = min(network.bank, network.bank_sample) or network.bank
     with torch.random.fork_rng(devices=[]):
         bank = PoseBank(torch.rand(held, len(skeleton.joints), 2)) if held else None
-        net = (
-            networks.build_network(network, skeleton, bank=bank, weights=RANDOM).to(device).train()
-        )
+        net = networks.build(network, skeleton, bank=bank, weights=RANDOM).to(device).train()
         images = torch.rand(config.batch, 3, *network.size, device=device)
     seconds = []
     for _ in range(_TIMED):

@@ -21,7 +21,7 @@ from synthstudio.evaluation.attention import AttentionExample, Sensitivity
 from synthstudio.evaluation.precision import MIN_OKS
 from synthstudio.evaluation.storage import Evaluation
 from synthstudio.models.blocks.bank import PoseBank
-from synthstudio.training import checkpoint, devices, diagnostics, frame_predictions, poses
+from synthstudio.training import checkpoint, devices, diagnostics, poses, predictions
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.sources import check_same_joints, load_subset
@@ -34,9 +34,6 @@ from synthstudio.training.evaluation_folder import (
 )
 from synthstudio.training.ground_truth import LABELS_PX, clip_windows, image_sizes
 from synthstudio.training.prediction_workers import RemotePredictor, WorkerPool, request
-from synthstudio.training.predictions import predict_subset
-
-_BATCH = 32
 
 
 def evaluate(
@@ -50,11 +47,8 @@ def evaluate(
     step: Step,
     pool: WorkerPool | None = None,
 ) -> Evaluation:
-    """Evaluate the network of a weights file on a data set, into the new folder `out`.
-
-    `pool`: workers for predictions; the rest runs here. ModelError if network and data
-    do not match; DatasetError for damaged data; DiskError.
-    """
+    """Evaluate the network of a weights file on a data set, into the new folder `out`. `pool`:
+    workers for predictions. ModelError if they do not match; DatasetError, DiskError."""
     free_folder(out)
     on = devices.get_device(device)
     net, config, skeleton = checkpoint.load_any(weights)
@@ -73,36 +67,28 @@ def evaluate(
     net, found = net.to(on), None
     frame_net: Any = net
     remote = None
+    how: dict[str, Any] = {"decode": options.decode, "flip": options.flip, "bank": bank}
     if pool is not None:
-        query = request(weights, device, decode=options.decode, flip=options.flip, bank=bank)
-        remote = RemotePredictor(request=query, pool=pool)
-    if not net.sees_frames:
-        report_people = _untimed(step("predicting"))
-        if remote is not None:
-            answers = remote.predict_people(people, spec, report_people)
-        else:
-            answers = predict_subset(
-                net,
-                people,
-                spec,
-                device=on,
-                decode=options.decode,
-                bank=bank,
-                flip=options.flip,
-                progress=report_people,
-            )
-        answers = clip_windows(answers, image_sizes(data, answers.frame))
-    else:
-        report_frames = _untimed(step("finding people"))
-        answers, found = frame_predictions.find_in_dataset(
+        remote = RemotePredictor(request=request(weights, device, **how), pool=pool)
+    progress = _untimed(step("finding people" if net.sees_frames else "predicting"))
+    if net.sees_frames:
+        answers, found = predictions.find_in_dataset(
             frame_net,
             data,
             people,
             spec,
             splits=options.splits,
-            progress=report_frames,
+            progress=progress,
             find=None if remote is None else remote.find_people,
         )
+    else:
+        if remote is not None:
+            answers = remote.predict_people(people, spec, progress)
+        else:
+            answers = predictions.predict_subset(
+                net, people, spec, device=on, progress=progress, **how
+            )
+        answers = clip_windows(answers, image_sizes(data, answers.frame))
     metrics = measured(answers, skeleton, found, step, where=str(dataset))
     shown: list[AttentionExample] = []
     maps: list[Sensitivity] = []
@@ -113,11 +99,9 @@ def evaluate(
         metrics["sensitivity"] = attention.sensitivity_summary(maps) | listed
         shown = diagnostics.examples(net, people, spec, device=on)
     if not net.sees_frames:
-        one = diagnostics.measure_latency(net, spec, device=on)
-        many = diagnostics.measure_latency(net, spec, device=on, batch=_BATCH, rounds=5)
-        metrics["latency"] = diagnostics.cost(net, on, one=one, many=many, batch=_BATCH)
+        metrics["latency"] = diagnostics.crop_cost(net, spec, device=on)
     else:
-        metrics["latency"] = frame_predictions.cost(frame_net, spec, data)
+        metrics["latency"] = predictions.frame_cost(frame_net, spec, data)
     evaluation = Evaluation(
         about=_about(weights, config, skeleton, dataset, options, notes),
         metrics=metrics,

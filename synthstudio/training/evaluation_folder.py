@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -94,17 +94,12 @@ def headline(evaluation: Evaluation) -> str:
     hidden, visible = (interval(found[part]["PCK@0.1"]) for part in ("hidden", "visible"))
     lost = metrics["counterfactual"].get("newly_hidden")
     cost = "" if value_of(lost) is None else f", an occluder costs {interval(lost)} points"
-    return (
+    line = (
         f"{len(answers)} people, {len(np.unique(answers.group))} moments: PCK@0.1 hidden {hidden}, "
         f"visible {visible}{cost}; AP {percent(metrics['precision']['all']['AP'])}"
-        f"{_whole_body(metrics)}"
     )
-
-
-def _whole_body(metrics: Mapping[str, Any]) -> str:
-    """AP of the parts of whole bodies; "" without them."""
-    parts = metrics.get("whole_body")
-    if not parts:
-        return ""
-    shown = ("whole", "body", "foot", "face", "hands")
-    return "; COCO-WholeBody AP " + ", ".join(f"{k} {percent(parts[k]['AP'])}" for k in shown)
+    if parts := metrics.get("whole_body"):
+        shown = ("whole", "body", "foot", "face", "hands")
+        line += "; COCO-WholeBody AP "
+        line += ", ".join(f"{k} {percent(parts[k]['AP'])}" for k in shown)
+    return line

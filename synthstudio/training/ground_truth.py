@@ -61,7 +61,13 @@ def whole_frame_truth(crops: Crops, rows: I64, sizes: F64, joints: int) -> Predi
     """The truth of people in images of `sizes` (P, 2) without predictions; all of a frame is
     visible, so `known` are the labelled joints."""
     windows = np.concatenate([np.zeros((len(rows), 2)), sizes], 1)
-    table = with_truth(crops, rows, _nothing_predicted(len(rows), joints), windows)
+    shapes = {"xy": (2,), "peak": (), "present": (), "shares": (4,), "quality": (), "xyz_m": (3,)}
+    nothing: dict[str, NDArray[Any]] = {
+        name: np.full((len(rows), joints, *more), np.nan) for name, more in shapes.items()
+    }
+    nothing["score"] = np.zeros((len(rows), joints))
+    nothing["known"] = np.zeros((len(rows), joints), bool)
+    table = with_truth(crops, rows, nothing, windows)
     known = is_labelled(table.state) & np.isfinite(table.true_xy).all(-1)
     return dataclasses.replace(table, known=known)
 
@@ -92,10 +98,7 @@ def image_sizes(dataset: Dataset, frames: I64 | Sequence[int]) -> F64:
 def with_truth(
     crops: Crops, rows: I64, predicted: dict[str, NDArray[Any]], windows: F64
 ) -> Predictions:
-    """Predictions for people (the first fields of Predictions, and `known`) and the truth.
-
-    `windows` (P, 4: x0 y0 x1 y1): the network's input windows.
-    """
+    """`predicted` columns and the truth; `windows` (P, 4: x0 y0 x1 y1): the network's inputs."""
     scale = crops.scale[rows].astype(np.float64)
     index = np.full(len(crops) + 1, -1, np.int64)
     index[rows] = np.arange(len(rows))
@@ -122,15 +125,3 @@ def with_truth(
         variant=crops.variant[rows],
         family=crops.family[rows],
     )
-
-
-def _nothing_predicted(people: int, joints: int) -> dict[str, NDArray[Any]]:
-    """Empty columns of predictions."""
-    shapes = {"xy": (2,), "peak": (), "present": (), "shares": (4,), "quality": (), "xyz_m": (3,)}
-    columns: dict[str, NDArray[Any]] = {
-        name: np.full((people, joints, *more), np.nan) for name, more in shapes.items()
-    }
-    return columns | {
-        "score": np.zeros((people, joints)),
-        "known": np.zeros((people, joints), bool),
-    }

@@ -25,23 +25,33 @@ def progress_bars(
     step: Callable[[str], Callable[[int, int, float], None]],
 ) -> Callable[[int, int, str], None]:
     """A `progress` for `train`: a bar for CROPPING, one for training. `step(title)` starts one."""
-    stages: dict[bool, tuple[Callable[[int, int, float], None], float, int]] = {}
+    stages: dict[bool, Callable[[int, int], None]] = {}
 
     def report(done: int, total: int, text: str) -> None:
         cropping = text == CROPPING
         if cropping not in stages:
-            stages[cropping] = (step(CROPPING if cropping else "training"), time.monotonic(), done)
-        show, since, first = stages[cropping]
-        show(done, total, (done - first) / max(1e-6, time.monotonic() - since))
+            stages[cropping] = with_rate(step(CROPPING if cropping else "training"))
+        stages[cropping](done, total)
 
     return report
 
 
-class Log:
-    """log.csv (a row every 10 steps and every validation) and TensorBoard's files of a run.
+def with_rate(report: Callable[[int, int, float], None]) -> Callable[[int, int], None]:
+    """Progress (done, total) passed on with the rate since the first call."""
+    first: list[tuple[int, float]] = []
 
-    `keep_before`: rows from this step on, of an interrupted run, are dropped.
-    """
+    def progress(done: int, total: int) -> None:
+        if not first:
+            first.append((done, time.monotonic()))
+        count, since = first[0]
+        report(done, total, (done - count) / max(1e-6, time.monotonic() - since))
+
+    return progress
+
+
+class Log:
+    """log.csv (a row every 10 steps and every validation) and TensorBoard's files of a run; rows
+    from step `keep_before` on are dropped."""
 
     def __init__(self, folder: Path, *, keep_before: int) -> None:
         tensorboard = import_tensorboard()

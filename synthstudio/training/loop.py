@@ -104,13 +104,20 @@ def train(
                 if run.at_epoch_end:
                     run.validate_and_checkpoint()
                 stopped = devices.agreed_stop_reason(run.stop)
-                if run.save_is_due or stopped or run.progress.step == end:
+                due = run.progress.step % config.save_every == 0 or run.at_epoch_end
+                if due or stopped or run.progress.step == end:
                     run.save_state()
         if stopped:
             log(f"stopped after step {run.progress.step} of {run.total}: {stopped}")
         elapsed = max(run.progress.seconds - seconds_before, 1e-9)
         people = (run.progress.step - first) * config.batch * config.accumulate
-        return run.outcome(
+        validated = data.val is not None and run.progress.best_epoch >= 0
+        return Trained(
+            folder=out,
+            steps=run.progress.step,
+            epochs=run.progress.epoch,
+            best=run.progress.best if validated else None,
+            unit=run.unit,
             finished=run.progress.step >= run.total or "improve" in stopped,
             wait_share=waited / elapsed,
             people_per_second=people / elapsed,

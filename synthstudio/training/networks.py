@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from synthstudio.core.arrays import F64
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.whole_body import SKELETON as WHOLE_BODY
@@ -47,13 +46,13 @@ def build(
 ) -> System:
     """Build the network of a config, with random weights.
 
-    `bank`, `backbone`, `weights` and `log`: see `build_network`. ModelError for zoomnet unless for
-    people of coco133.
+    An external backbone comes with its published weights, those of a file (`weights`) or
+    external.RANDOM ones, and `log` receives a report of matches, unless `backbone` (of
+    `describe_backbone`) describes it: then nothing is read from disk or the internet. ModelError
+    for zoomnet unless for people of coco133.
     """
     if network.system == "topdown":
-        return build_network(
-            network, skeleton, bank=bank, backbone=backbone, weights=weights, log=log
-        )
+        return _top_down(network, len(skeleton.joints), bank, backbone, weights, log)
     if network.head == "zoomnet" and skeleton.name != WHOLE_BODY:
         raise ModelError(
             "zoomnet learns whole bodies: face, hands and feet",
@@ -77,26 +76,20 @@ def build(
     return FCPose(features, skeleton, channels=channels, map_weight=map_weight)
 
 
-def build_network(
+def _top_down(
     network: Network,
-    skeleton: Skeleton,
-    *,
+    joints: int,
     bank: PoseBank | None,
-    backbone: str = "",
-    weights: str = "",
-    log: Callable[[str], None] = lambda text: None,
+    backbone: str,
+    weights: str,
+    log: Callable[[str], None],
 ) -> PoseNet:
-    """Build a top-down network with random weights.
-
-    An external backbone comes with its published weights, those of a file (`weights`) or
-    external.RANDOM ones, and `log` receives a report of matches, unless `backbone` (of
-    `describe_backbone`) describes it: then nothing is read from disk or the internet.
-    """
-    joints, size = len(skeleton.joints), network.cells
+    size = network.cells
     if bank is not None:
         bank.sharpness = network.bank_sharpness
     features: Any
     levels = {}
+    sizes: dict[str, Any] = {"size": size, "width": network.width, "layers": network.layers}
     if network.is_external:
         request = external.Request(
             name=network.backbone,
@@ -120,18 +113,9 @@ def build_network(
     elif network.head == "own":
         block = _own_head(network, features.channels, joints)
     elif network.head == "kpe":
-        block = KPE(
-            features.channels, joints, size=size, width=network.width, layers=network.layers
-        )
+        block = KPE(features.channels, joints, **sizes)
     else:
-        block = ORN(
-            features.channels,
-            joints,
-            size=size,
-            bank=bank,
-            width=network.width,
-            layers=network.layers,
-        )
+        block = ORN(features.channels, joints, bank=bank, **sizes)
     return PoseNet(features, block, standardize=network.standardize, **levels)
 
 
@@ -156,7 +140,7 @@ def _own_head(network: Network, channels: int, joints: int) -> nn.Module:
 
 
 def describe_backbone(net: nn.Module) -> str:
-    """Description of a network's external parts for `build_network`; "": none."""
+    """Description of a network's external parts for `build`; "": none."""
     features, block = getattr(net, "features", None), getattr(net, "block", None)
     own = type(block).__module__.startswith("synthstudio.models.blocks.")
     return getattr(features, "description", "") or ("" if own or block is None else "{}")
@@ -185,17 +169,3 @@ def empty_bank(state: Mapping[str, Tensor]) -> PoseBank | None:
         return None
     xyz = state.get("block.bank.xyz_m")
     return PoseBank(torch.zeros_like(poses), None if xyz is None else torch.zeros_like(xyz))
-
-
-def set_share_balance(net: nn.Module, balance: F64) -> None:
-    """Store the loss weights (4,) of the shares in a block that corrects for them in evaluation."""
-    stored = getattr(getattr(net, "block", None), "balance", None)
-    if stored is not None:
-        stored.copy_(torch.from_numpy(balance))
-
-
-def use_channels_last(net: nn.Module) -> None:
-    """Set the fastest memory layout of convolutions' weights."""
-    for parameter in net.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

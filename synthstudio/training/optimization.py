@@ -49,8 +49,7 @@ class MuonAdamW(torch.optim.AdamW):
                 self._orthogonal_step(learnt, MUON_LR_RATIO * group["lr"], group["weight_decay"])
 
     def _orthogonal_step(self, parameters: list[Any], lr: float, decay: float) -> None:
-        """The steps of weights that have gradients, batched by shape: on a GPU launches
-        dominate."""
+        """Steps of weights with gradients, batched by shape: on a GPU launches dominate."""
         for parameter in parameters:
             state = self.state[parameter]
             if not state:
@@ -103,7 +102,9 @@ def make_optimizer(net: nn.Module, config: Config) -> torch.optim.Optimizer:
     """
     groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
-        muon = _by_muon(name, parameter, config)
+        outside = config.network.is_external and name.startswith("features.")
+        muon = parameter.ndim == 4 and parameter.shape[1] > 3 and parameter.shape[-1] > 1
+        muon = muon and not outside and name != "block.maps.weight"
         decays = parameter.ndim > 1 and name != "features.positions"
         decay = WEIGHT_DECAY if decays else 0.0
         groups.setdefault((muon, lr_scale(name, net, config), decay), []).append(parameter)
@@ -112,14 +113,6 @@ def make_optimizer(net: nn.Module, config: Config) -> torch.optim.Optimizer:
         for (muon, scale, decay), p in sorted(groups.items(), key=lambda group: group[0])
     ]
     return MuonAdamW(listed, lr=config.lr, betas=(0.9, 0.99))
-
-
-def _by_muon(name: str, parameter: nn.Parameter, config: Config) -> bool:
-    if config.network.is_external and name.startswith("features."):
-        return False
-    if name == "block.maps.weight":
-        return False
-    return parameter.ndim == 4 and parameter.shape[1] > 3 and parameter.shape[-1] > 1
 
 
 def lr_scale(name: str, net: nn.Module, config: Config) -> float:
@@ -151,10 +144,8 @@ def set_lr(optimizer: torch.optim.Optimizer, config: Config, step: int, total: i
 
 
 def set_backbone_trainable(net: nn.Module, config: Config, epoch: int) -> None:
-    """Set training mode; freeze an external backbone in its first epochs, or in all.
-
-    Frozen backbones stay in evaluation mode: its norms keep their pretrained statistics.
-    """
+    """Set training mode; an external backbone that is frozen, in its first epochs or in all, stays
+    in evaluation mode: its norms keep their statistics."""
     net.train()
     if config.network.is_external:
         frozen = config.network.frozen_epochs < 0 or epoch < config.network.frozen_epochs

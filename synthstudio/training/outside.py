@@ -27,16 +27,10 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation.precision import Detections, match
 from synthstudio.evaluation.storage import Evaluation, Predictions
 from synthstudio.formats.coco.results import joint_names, own_results
-from synthstudio.training import robustness
+from synthstudio.training import evaluation_folder, robustness
 from synthstudio.training.config import Source
 from synthstudio.training.data.samples import Sample, dataset_samples
-from synthstudio.training.evaluation_folder import (
-    EvaluationOptions,
-    Step,
-    dataset_sha256,
-    measured,
-    write,
-)
+from synthstudio.training.evaluation_folder import EvaluationOptions, Step
 from synthstudio.training.ground_truth import Runner, predict_all, with_found
 
 Predict = Callable[[U8, F64], Any]
@@ -139,10 +133,7 @@ class SkeletonPredictor:
 def evaluate_network(
     network: Network, dataset: Place, out: Path, options: EvaluationOptions, step: Step
 ) -> Evaluation:
-    """Evaluate a network that gets each image and the true amodal boxes of its people.
-
-    ModelError if it raises or returns a wrong shape; DatasetError, DiskError.
-    """
+    """Evaluate a network by images and true amodal boxes; ModelError, DatasetError, DiskError."""
     free_folder(out)
     source = Dataset(dataset)
     adapter = SkeletonPredictor(network=network, skeleton=source.skeleton)
@@ -285,7 +276,7 @@ def _evaluation(
         "seed": 0,
         "skeleton": skeleton.name,
         "dataset": resolved(dataset).name,
-        "dataset_sha256": dataset_sha256(dataset),
+        "dataset_sha256": evaluation_folder.dataset_sha256(dataset),
         "splits": list(options.splits),
         **({} if options.frames is None else {"frames": list(options.frames)}),
         "decode": "its own",
@@ -295,9 +286,9 @@ def _evaluation(
         "trained_here": False,
         **about,
     }
-    metrics = measured(answers, skeleton, None, step, where=str(dataset))
+    metrics = evaluation_folder.measured(answers, skeleton, None, step, where=str(dataset))
     evaluation = Evaluation(about=about, metrics=metrics, predictions=answers)
     if options.frames is not None:
         source = source.of_frames(np.array(options.frames, np.int64))
-    write(out, evaluation, source, skeleton, step)
+    evaluation_folder.write(out, evaluation, source, skeleton, step)
     return evaluation

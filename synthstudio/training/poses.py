@@ -24,8 +24,7 @@ SMALL_BANK = 100
 ANSWER_POSES = 20_000
 TIPPED_DEG = 50.0
 TURNED = 0.15
-"""Defaults of `bank_of_others`: measured in docs/research ("Other poses to answer
-with")."""
+"""Defaults of `bank_of_others`: measured in docs/research ("Other poses to answer with")."""
 VIEWS = 4
 """Maximum camera heights per person's pose: more did not help."""
 _MIN_PAIRS = 10
@@ -44,14 +43,13 @@ def pose_bank(
 ) -> PoseBank | None:
     """Sample a bank of `count` poses from `people` (of the training split only), half mirrored.
 
-    Includes people with at least MIN_KNOWN of the labelled kinds of joints
-    known, hidden or not; complete ones first. Missing joints are filled in (`filled`);
-    truncated people are rescaled to be complete (`reprojected`).
-    Sampling is without replacement. With `tipped_deg` each pose with known 3D joints is pitched
-    towards the camera or away from it by a normal angle of that standard deviation, and a bank that
-    is not full reuses all people, up to VIEWS times. Then the fraction `rotated` of the poses are
-    rotated by any angle, as in `augment.rotated`. None without people, or if `count` is
-    0.
+    Includes people with at least MIN_KNOWN of the labelled kinds of joints known, hidden or not;
+    complete ones first. Missing joints are filled in (`filled`); truncated people are rescaled to
+    be complete (`reprojected`). Sampling is without replacement. With `tipped_deg` each pose with
+    known 3D joints is pitched towards the camera or away from it by a normal angle of that standard
+    deviation, and a bank that is not full reuses all people, up to VIEWS times. Then the fraction
+    `rotated` of the poses are rotated by any angle, as in `augment.rotated`. None without people,
+    or if `count` is 0.
     """
     crops, (rows, known) = people.crops, _posed(people)
     if not count or not len(rows):
@@ -273,10 +271,7 @@ def filled(poses: F64) -> F64:
 
 
 def bank_sample(net: PoseNet, batch: Batch, config: Config, *, step: int) -> BankSample | None:
-    """The sample of the network's bank for a step, augmented like `batch`.
-
-    (Seed, step) draw `bank_sample` of them, 0: all. None without a bank.
-    """
+    """`bank_sample` poses (0: all) of the bank, drawn by (seed, step), augmented like `batch`."""
     bank = bank_of(net)
     if bank is None:
         return None

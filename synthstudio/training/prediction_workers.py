@@ -27,7 +27,7 @@ from synthstudio.generation.remote_worker import check_device
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.bottom_up.contract import FoundPeople
 from synthstudio.render import runtime
-from synthstudio.training import checkpoint, devices, frame_predictions, predictions
+from synthstudio.training import checkpoint, devices, predictions
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.evaluation_folder import Decode
 from synthstudio.training.predictions import PredictionColumns
@@ -143,7 +143,7 @@ def frames_job(network: Network, job: FramesJob, note: Report) -> tuple[int, lis
     """Predict a job in a worker; ModelError when out of memory."""
     images = [decode_rgb(data, name) for data, name in zip(job.files, job.names, strict=True)]
     net: Any = network.net
-    found = frame_predictions.find_in_images(net, images, network.spec.size)
+    found = predictions.find_in_images(net, images, network.spec.size)
     note(len(images))
     return job.first, [dataclasses.replace(people, masks=None) for people in found]
 
@@ -176,8 +176,8 @@ class RemotePredictor:
         """The people found in the frames of these rows, one table each, in order."""
 
         def jobs() -> Iterator[FramesJob]:
-            for first in range(0, len(rows), frame_predictions.BATCH):
-                some = rows[first : first + frame_predictions.BATCH]
+            for first in range(0, len(rows), predictions.FRAME_BATCH):
+                some = rows[first : first + predictions.FRAME_BATCH]
                 yield FramesJob(
                     first=first,
                     files=tuple(map(dataset.image_bytes_of, some)),

@@ -1,8 +1,9 @@
-"""A network's predictions for people of a data set, beside the truth, in image pixels."""
+"""A network's predictions for people or frames of a data set, beside the truth, in image pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +12,45 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synthstudio.core.arrays import F64, I64
+from synthstudio.core.arrays import F64, I64, U8, Bool
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.threads import CPU_BATCH
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import Row
 from synthstudio.evaluation.localization import pck
-from synthstudio.evaluation.metrics import joint_subsets
+from synthstudio.evaluation.metrics import subsets_of
+from synthstudio.evaluation.precision import Detections, match
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.models.blocks.bank import PoseBank, fuse
+from synthstudio.models.bottom_up.contract import FoundPeople
 from synthstudio.models.contract import predict_maps
 from synthstudio.models.heatmaps import decode_peak, expected_hits, find_peaks, probabilities
 from synthstudio.models.zoomnet import FoundWholeBody
-from synthstudio.training import checkpoint, devices, robustness
+from synthstudio.training import checkpoint, devices, diagnostics, robustness
 from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import Batch, CropSubset, InputSpec
 from synthstudio.training.data.crops import MARGIN, crop_people, crops_in_memory
-from synthstudio.training.data.samples import Sample
+from synthstudio.training.data.frames import FrameSubset, labelled, make_frame_batch
+from synthstudio.training.data.samples import Sample, rgb_of
+from synthstudio.training.data.windows import Letterbox
 from synthstudio.training.evaluation_folder import Decode
-from synthstudio.training.ground_truth import clip_windows, with_truth
+from synthstudio.training.ground_truth import (
+    clip_windows,
+    image_sizes,
+    whole_frame_truth,
+    with_found,
+    with_truth,
+)
+from synthstudio.training.networks import BottomUpNet
 
 PredictionColumns = dict[str, NDArray[Any]]
 """Columns of Predictions, some people each."""
-BATCH = 128
+Progress = Callable[[int, int], None]
+FindFrames = Callable[[Dataset, Sequence[Row], Progress], list[FoundPeople]]
+"""The people found in the frames of these rows, one table each, in order."""
+BATCH, FRAME_BATCH = 128, 8
 _PEAK_DISTANCE = 2
 """Radius of non-maximum suppression in cells."""
 
@@ -47,7 +64,7 @@ def predict_subset(
     decode: Decode = "hits",
     bank: PoseBank | None = None,
     flip: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
 ) -> Predictions:
     """Predict the joints of `people` from their unaugmented crops (true amodal boxes).
 
@@ -190,9 +207,129 @@ def validate(
         return {}
     answers = predict_subset(net, people, spec, device=device)
     hits = pck(answers.xy, answers.true_xy, length=answers.side, at=0.1)
-    return {
-        "pck" if name == "all" else f"pck_{name}": float(hits[selected].mean())
-        if selected.any()
-        else float("nan")
-        for name, selected in joint_subsets(answers).items()
-    }
+    return _means(hits, subsets_of(answers.known, answers.state))
+
+
+def _means(hits: F64, subsets: Mapping[str, Bool]) -> dict[str, float]:
+    means = {k: float(hits[s].mean()) if s.any() else float("nan") for k, s in subsets.items()}
+    return {"pck" if name == "all" else f"pck_{name}": mean for name, mean in means.items()}
+
+
+@torch.inference_mode()
+def find_people(net: nn.Module, images: Tensor) -> list[FoundPeople]:
+    """The people of frames (B, 3, H, W) uint8; ModelError without memory or for maps not finite."""
+    device = next(net.parameters()).device
+    with devices.memory_guard(device, f"{len(images)} frames"):
+        found: list[FoundPeople] = net.decode(net(images.to(device)))  # type: ignore[operator]
+    return found
+
+
+def gather(found: list[FoundPeople], images: I64, joints: int) -> Detections:
+    """The people of frames with numbers `images` as one table."""
+    counts = [len(people) for people in found]
+    none, no_scores = np.zeros((0, joints, 2)), np.zeros((0, joints))
+    return Detections(
+        image=np.repeat(images, counts).astype(np.int64),
+        xy=np.concatenate([none, *(p.joints_px for p in found)]),
+        joint_score=np.concatenate([no_scores, *(p.scores for p in found)]),
+        score=np.concatenate([np.zeros(0), *(p.score for p in found)]),
+    )
+
+
+def validate_frames(
+    net: nn.Module, subset: FrameSubset | None, spec: InputSpec, *, device: torch.device
+) -> dict[str, float]:
+    """PCK@0.1 of all, visible and hidden joints; missed people count. And the number of people
+    found per true one."""
+    if subset is None:
+        return {}
+    frames, found = subset.frames, []
+    with devices.evaluating(net):
+        for start in range(0, len(subset), FRAME_BATCH):
+            rows = subset.rows[start : start + FRAME_BATCH]
+            batch = make_frame_batch(frames, rows, spec, NO_AUGMENTATION)
+            found += find_people(net, batch.images)
+    people, known = labelled(frames, subset.rows)
+    image = np.searchsorted(frames.first, people, side="right") - 1
+    table = gather(found, subset.rows, len(spec.skeleton.joints))
+    truth, boxes = frames.xy[people].astype(np.float64), frames.boxes[people].astype(np.float64)
+    area = boxes[:, 2] * boxes[:, 3] / 2
+    place = match(table, image, truth, known, area, sigmas=spec.skeleton.sigmas)
+    predicted = np.full(truth.shape, np.nan)
+    predicted[place >= 0] = table.xy[place[place >= 0]]
+    hits = pck(predicted, truth, length=boxes[:, 2:].max(1), at=0.1)
+    means = _means(hits, subsets_of(known, frames.state[people]))
+    return means | {"found": len(table) / max(len(people), 1)}
+
+
+def check_joints(net: BottomUpNet) -> None:
+    """ModelError for a network that is a person detector without joints."""
+    if not net.finds_joints:
+        raise ModelError(
+            "this network is a person detector without joints",
+            where="network.head",
+            expected="fcpose",
+            got="detector",
+            then="Export it, synthstudio export-model, and pass it to another as --detector.",
+        )
+
+
+def find_in_images(
+    net: BottomUpNet, images: Sequence[U8], size: tuple[int, int]
+) -> list[FoundPeople]:
+    """The people of images (H, W, 3), each letter-boxed to `size`, in the images' pixels."""
+    check_joints(net)
+    boxes = [Letterbox.of(rgb.shape[:2], size) for rgb in images]
+    framed = np.stack([box.framed(rgb, size) for box, rgb in zip(boxes, images, strict=True)])
+    batch = torch.from_numpy(np.ascontiguousarray(framed.transpose(0, 3, 1, 2)))
+    found = find_people(net, batch)
+    return [
+        dataclasses.replace(people, joints_px=box.to_image(people.joints_px))
+        for people, box in zip(found, boxes, strict=True)
+    ]
+
+
+def find_in_dataset(
+    net: BottomUpNet,
+    dataset: Dataset,
+    people: CropSubset,
+    spec: InputSpec,
+    *,
+    splits: Sequence[str] = (),
+    progress: Progress = lambda done, total: None,
+    find: FindFrames | None = None,
+) -> tuple[Predictions, Detections]:
+    """People found in the frames of a data set (of `splits`, or all), and matched with `people`.
+
+    `find` predicts remotely; default: in this process. Found people are matched with
+    true ones by OKS (evaluation/precision.py), so the same people and joints are evaluated as with
+    boxes. Joints of missed people are NaN with score 0.
+    """
+    net.eval()
+    frames = [row for row in dataset.iter_frames() if not splits or row["split"] in splits]
+    parts: list[FoundPeople] = []
+    if find is not None:
+        parts = find(dataset, frames, progress)
+    for start in range(0, len(frames) if find is None else 0, FRAME_BATCH):
+        images = [rgb_of(dataset, row) for row in frames[start : start + FRAME_BATCH]]
+        parts += find_in_images(net, images, spec.size)
+        progress(min(start + FRAME_BATCH, len(frames)), len(frames))
+    joints = len(spec.skeleton.joints)
+    found = gather(parts, np.array([row["index"] for row in frames], np.int64), joints)
+    sizes = image_sizes(dataset, people.crops.frame[people.rows])
+    table = whole_frame_truth(people.crops, people.rows, sizes, joints)
+    sigmas = spec.skeleton.sigmas
+    place = match(found, table.frame, table.true_xy, table.known, table.area, sigmas=sigmas)
+    return with_found(table, found, place), found
+
+
+def frame_cost(net: BottomUpNet, spec: InputSpec, dataset: Dataset) -> dict[str, Any]:
+    """Latency of the data set's first frame, decoding included."""
+    row = next(iter(dataset.iter_frames()))
+    image = rgb_of(dataset, row)
+    device = next(net.parameters()).device
+
+    def run(count: int) -> object:
+        return find_in_images(net, [image] * count, spec.size)
+
+    return diagnostics.cost(net, device, run, batch=FRAME_BATCH) | {"of": "frame"}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.crops import Crops
 from synthstudio.training.data.samples import Loaded
 from synthstudio.training.data.sources import concatenate, crop_unlabelled, load_subset
-from synthstudio.training.networks import build_network
+from synthstudio.training.networks import build
 from synthstudio.training.trainer import check_finite
 
 Report = Callable[[int, int, str], None]
@@ -80,16 +80,9 @@ def info_nce(codes: Tensor, partner: Tensor, pose: Tensor, *, tau: float = 0.1) 
 
     van den Oord et al. 2018, with all codes of the batch as candidates (Chen et al. 2020). `pose`
     (B,) numbers poses: others of the same pose are no candidates. Uninformative codes
-    have log N for N candidates. ModelError if a partner is itself or of another pose.
+    have log N for N candidates.
     """
     rows = torch.arange(len(codes), device=codes.device)
-    if len(codes) < 3 or bool((partner == rows).any() | (pose[partner] != pose).any()):
-        raise ModelError(
-            "no pairs to contrast",
-            where="info_nce",
-            expected="each code's partner another one of the same pose, and a third code",
-            got=f"{len(codes)} codes",
-        )
     similarity = codes @ codes.t() / tau
     own = pose[:, None] == pose[None]
     own[rows, partner] = False
@@ -112,9 +105,6 @@ class PosePeople:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: I64) -> PosePeople:
-        return replace(self, rows=self.rows[index], pose=self.pose[index], look=self.look[index])
-
 
 def pose_people(
     sources: Sequence[Source],
@@ -123,10 +113,7 @@ def pose_people(
     cache: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PosePeople:
-    """The people of data sets with the numbers of their poses and looks, or those of photos.
-
-    ModelError for other sources, for both together, and for frames without a spec.
-    """
+    """The people of data sets, or of photos, with numbers of their poses and looks; ModelError."""
     if any(source.coco for source in sources):
         return _photo_people(sources, config, cache, progress)
     poses: list[str] = []
@@ -204,21 +191,8 @@ def _numbered(keys: Sequence[str]) -> I64:
     return np.unique(np.array(keys), return_inverse=True)[1].astype(np.int64)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Quads:
-    """B rows in groups of four: a person, the same pose in other looks, the first one's
-    looks in another pose, that pose in other looks. `partner` (B,) is each one's place of the same
-    pose."""
-
-    rows: I64
-    partner: I64
-
-
 class PairSampler:
-    """Draws batches of people so that each has a partner in pose and one in clothes.
-
-    ModelError when no pose is shown twice.
-    """
+    """Batches of people with a partner in pose and one in clothes; ModelError if there are none."""
 
     def __init__(self, people: PosePeople) -> None:
         self.people = people
@@ -233,13 +207,15 @@ class PairSampler:
                 then="Generate with `variants` (docs/research/representations.md).",
             )
 
-    def draw(self, rng: Generator, batch: int) -> Quads:
+    def draw(self, rng: Generator, batch: int) -> I64:
+        """B rows in groups of four: a person, the same pose in other looks, the first one's looks
+        in another pose, that pose in other looks. The partner of row k is row k ^ 1."""
         rows: list[int] = []
         for _ in range(max(batch // 4, 2)):
             first = _any(self.able, rng)
             other = self._other_pose(first, rng)
             rows += [first, self._partner(first, rng), other, self._partner(other, rng)]
-        return Quads(rows=np.array(rows), partner=np.arange(len(rows)) ^ 1)
+        return np.array(rows)
 
     def _partner(self, row: int, rng: Generator) -> int:
         """A person in the pose of `row`, in other looks if possible."""
@@ -268,14 +244,6 @@ def _rows_by(number: I64) -> dict[int, I64]:
     return dict(zip(names.tolist(), np.split(order, starts[1:]), strict=True))
 
 
-def contrastive_net(config: Config, skeleton: Skeleton) -> ContrastiveNet:
-    """A config's backbone with a projection head, initialised by its seed."""
-    torch.manual_seed(config.seed)
-    plain = config.network.model_copy(update={"head": "kpe"})
-    features: Any = build_network(plain, skeleton, bank=None).features
-    return ContrastiveNet(features, int(features.channels))
-
-
 @torch.random.fork_rng(devices=[])
 def train_contrastive(
     people: PosePeople, config: Config, *, steps: int, progress: Report = lambda *arguments: None
@@ -284,7 +252,10 @@ def train_contrastive(
     sampler, pose = PairSampler(people), torch.from_numpy(people.pose)
     device = devices.get_device(config.device)
     spec = InputSpec.of(config.network, people.skeleton)
-    net = contrastive_net(config, people.skeleton).to(device)
+    torch.manual_seed(config.seed)
+    plain = config.network.model_copy(update={"head": "kpe"})
+    features: Any = build(plain, people.skeleton).features
+    net = ContrastiveNet(features, int(features.channels)).to(device)
     optimizer = optimization.make_optimizer(net, config)
     # Mirrored or rotated poses count as different.
     augment = config.augment.model_copy(update={"flip": 0.0, "rotated": 0.0})
@@ -292,13 +263,13 @@ def train_contrastive(
         net.train()
         optimization.set_lr(optimizer, config, step, steps)
         drawn = sampler.draw(stream(config.seed, "representation", step), config.batch)
-        rows = people.rows[drawn.rows]
+        rows = people.rows[drawn]
         batch = batches.make_batch(
             people.crops, rows, spec, augment, seed=config.seed + 1, step=step
         )
         codes = net(batch.images.to(device).contiguous(memory_format=torch.channels_last))
-        partner = torch.from_numpy(drawn.partner).to(device)
-        loss = info_nce(codes, partner, pose[drawn.rows].to(device))
+        partner = torch.arange(len(drawn), device=device) ^ 1
+        loss = info_nce(codes, partner, pose[drawn].to(device))
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(net.parameters(), optimization.CLIP_NORM)

@@ -85,8 +85,7 @@ def train(
 
 
 def _fit(ray: Any, task: _Task, processes: int, kept: Path, environment: dict[str, str]) -> Trained:
-    """Run Ray Train; it stores only a marker in the folder `kept`. `environment`:
-    variables of its processes."""
+    """Run Ray Train, which stores a marker in `kept`; `environment`: variables of its processes."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -173,8 +172,7 @@ def _run_error(error: Exception, out: Path) -> SynthStudioError:
 def _reported(
     messages: Any, log: Callable[[str], None], progress: Callable[[int, int, str], None]
 ) -> Iterator[None]:
-    """Pass on the first process's reports while the body runs; their errors are raised
-    after it."""
+    """Pass on the first process's reports while the body runs; their errors are raised after it."""
     ended = threading.Event()
     errors: list[BaseException] = []
 

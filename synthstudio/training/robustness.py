@@ -30,11 +30,8 @@ Predict = Callable[[Iterable[Sample], Skeleton], tuple[Predictions, Skeleton]]
 def exposures(
     dataset: Dataset, *, moments: int, blurred: bool, all_people: bool = False
 ) -> Iterator[Sample]:
-    """The first moments of a data set with their first person, or `all_people`; of clips the
-    average, or unless `blurred` the middle frame.
-
-    ModelError if there are fewer.
-    """
+    """The first moments of a data set, of clips the average or unless `blurred` the middle frame,
+    with their first person or `all_people`. ModelError if there are fewer."""
     length = int(dataset.frame(0)["clip_frames"] or 1)
     if len(dataset) < moments * length:
         raise ModelError(
@@ -73,11 +70,7 @@ def predict_challenge(
     all_people: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Predictions, Skeleton]:
-    """Predictions of people of a data set's first moments, numbered by `frame`.
-
-    ModelError without people, or the data set has another skeleton that cannot be
-    converted.
-    """
+    """Predictions of people of a data set's first moments, numbered by `frame`; ModelError."""
 
     def numbered() -> Iterator[Sample]:
         shown = exposures(dataset, moments=moments, blurred=blurred, all_people=all_people)

@@ -20,10 +20,9 @@ from synthstudio.training.data.augment import BatchPart
 from synthstudio.training.data.batches import Batch, CropSubset
 from synthstudio.training.data.frames import FrameBatch, FrameSubset, make_frame_batch
 from synthstudio.training.data.streamed import StreamReader
-from synthstudio.training.frame_predictions import find_people, validate_frames
 from synthstudio.training.log import draw_samples
 from synthstudio.training.networks import BottomUpNet
-from synthstudio.training.predictions import validate
+from synthstudio.training.predictions import find_people, validate, validate_frames
 from synthstudio.training.trainer import Trainer, enough_for_norms, to_float32
 
 Made = TypeVar("Made", bound=tuple[Any, ...])

@@ -29,7 +29,7 @@ from synthstudio.models.packaged import DEFAULT, default_tensors
 from synthstudio.training import checkpoint, devices, networks, optimization, poses
 from synthstudio.training.config import Config
 from synthstudio.training.data.augment import BatchPart
-from synthstudio.training.data.sources import Samples, TrainingData, check_unchanged
+from synthstudio.training.data.sources import Samples, TrainingData
 from synthstudio.training.log import Log
 
 Made = TypeVar("Made")
@@ -127,7 +127,14 @@ class Trainer(ABC, Generic[Samples, Made]):
                 optimizer=self.optimizer,
                 scaler=self.scaler,
             )
-            check_unchanged(self.progress.data, data.key, out)
+            if self.progress.data != data.key:
+                raise ModelError(
+                    "the data changed since the start of this run",
+                    where=str(out),
+                    expected=f"crops {self.progress.data[:16]}",
+                    got=data.key[:16],
+                    then="Restore the data set, or start again in another folder.",
+                )
         self.steps_per_epoch = max(len(data) // (config.batch * config.accumulate), 1)
         self.total = config.steps or self.steps_per_epoch * config.epochs
         self.stop: list[str] = []
@@ -221,10 +228,6 @@ class Trainer(ABC, Generic[Samples, Made]):
         step = self.progress.step
         return step % self.steps_per_epoch == 0 or step == self.total
 
-    @property
-    def save_is_due(self) -> bool:
-        return self.progress.step % self.config.save_every == 0 or self.at_epoch_end
-
     def validate_and_checkpoint(self) -> None:
         """Validate; save the last and the best weights; stop after `patience` epochs."""
         self._check_weights()
@@ -279,19 +282,6 @@ class Trainer(ABC, Generic[Samples, Made]):
                     then="The last saved state is good; lower `lr`.",
                 )
 
-    def outcome(self, **figures: Any) -> Trained:
-        progress = self.progress
-        validated = self.data.val is not None and progress.best_epoch >= 0
-        best = progress.best if validated else None
-        return Trained(
-            folder=self.out,
-            steps=progress.step,
-            epochs=progress.epoch,
-            best=best,
-            unit=self.unit,
-            **figures,
-        )
-
     def close(self) -> None:
         if self.log is not None:
             self.log.close()
@@ -314,16 +304,17 @@ def build(config: Config, data: TrainingData[Any], *, log: Callable[[str], None]
     if initial is not None:
         maximum = config.network.bank
         log(checkpoint.initialize(net, initial, skeleton=data.skeleton, poses=maximum))
-    networks.use_channels_last(net)
-    networks.set_share_balance(net, data.balance)
+    for parameter in net.parameters():
+        if parameter.ndim == 4:  # the fastest layout of convolutions' weights
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    balance = getattr(getattr(net, "block", None), "balance", None)
+    if balance is not None:  # of a block that corrects for it in evaluation
+        balance.copy_(torch.from_numpy(data.balance))
     return net
 
 
 def batch_rows(config: Config, order: I64, step: int, part: int, world: devices.World) -> BatchPart:
-    """A process's part of one batch of an epoch.
-
-    An order shorter than the epoch is repeated.
-    """
+    """A process's part of one batch of an epoch; an order shorter than the epoch is repeated."""
     start = (step * config.accumulate + part) * config.batch
     rows = order[np.arange(start, start + config.batch) % len(order)]
     return BatchPart.of(rows, rank=world.rank, size=world.size)

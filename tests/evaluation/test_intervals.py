@@ -27,8 +27,6 @@ def test_value_is_the_plain_ratio():
     assert found.value == pytest.approx(0.5)
     assert found.low < 0.5 < found.high
     assert ratio_interval(hits, counts, seed=1, rounds=200) == found
-    with pytest.raises(ValueError, match="must have the shape"):
-        paired_interval((hits, counts), (hits[:, :1], counts[:, :1]), seed=1)
 
 
 def test_intervals_cover_as_often_as_they_say():
@@ -207,5 +205,3 @@ def test_seeds_are_drawn_and_pairs_stay_pairs():
     more = [lambda weight, k=k: k + weight[0] + 0.5 for k in range(4)]
     apart = intervals.bootstrap(more, **draws).minus(drawn)
     assert [apart.value, apart.low, apart.high] == pytest.approx([0.5, 0.5, 0.5])
-    with pytest.raises(ValueError, match="at least one seed"):
-        intervals.bootstrap([], **draws)

@@ -92,17 +92,17 @@ def found(*off_px, seeds=3):
 )
 def test_what_differs_is_found_where_it_differs(orn, kpe, verdict, points):
     reported = found(orn, kpe)
-    cells = {(c.part, c.measure): c.found for c in reported.comparisons[0].cells}
-    assert results.verdict(cells["under the paste", "PCK"]) == verdict
-    assert 100 * cells["under the paste", "PCK"].value == pytest.approx(points)
-    assert np.sign(cells["under the paste", "AP"].value) == np.sign(points)
-    assert results.verdict(cells["clean visible", "PCK"]) == "not shown"
+    figures = reported.comparisons[0].figures
+    assert results.verdict(figures["PCK"]["under the paste"]) == verdict
+    assert 100 * figures["PCK"]["under the paste"].value == pytest.approx(points)
+    assert np.sign(figures["AP"]["under the paste"].value) == np.sign(points)
+    assert results.verdict(figures["PCK"]["clean visible"]) == "not shown"
     sentence = results.sentences(reported)[0]
     if not points:
         assert sentence == "An object. Not shown on any joints."
         return
     changed, untouched = sentence.removeprefix("An object. ").split(" Not shown: ")
-    told = [f"{results.PARTS[p]} {cells[p, 'PCK'].text()}" for p in TOUCHED]
+    told = [f"{results.PARTS[p]} {figures['PCK'][p].text()}" for p in TOUCHED]
     assert changed == f"{verdict.capitalize()}: {'; '.join(told)}."
     assert untouched == "; ".join(v for k, v in results.PARTS.items() if k not in TOUCHED) + "."
 
@@ -123,7 +123,8 @@ def test_nothing_to_measure_is_a_dash_and_valid_json():
     empty.state[:, 0] = 2
     reductions = {arm.name: [results.reduce(empty, BONES)] for arm in (ORN, KPE)}
     reported = results.findings((ORN, KPE), reductions, (QUESTION,))
-    assert np.isnan([reported.cell("orn", "clean hidden", m).value for m in results.MEASURES]).all()
+    own = reported.figures["orn"]
+    assert np.isnan([own[measure]["clean hidden"].value for measure in results.MEASURES]).all()
     assert (
         "Nothing to measure: clean photos, joints marked as hidden."
         in results.sentences(reported)[0]

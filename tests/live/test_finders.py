@@ -16,7 +16,7 @@ from synthstudio.inference.finder import (
     find_one,
     find_people,
 )
-from synthstudio.inference.frames import bottom_up_finder
+from synthstudio.inference.networks import bottom_up_finder
 from synthstudio.inference.predict import CropPredictions, predict
 from synthstudio.inference.sources import Boxes, SourceImage
 from synthstudio.models.bottom_up.contract import FoundPeople

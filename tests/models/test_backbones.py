@@ -158,7 +158,7 @@ def test_learning_rates_decay_by_the_layer():
     network = {"backbone": "vit-base", "head": "own", "size": [256, 192]}
     config = configs.parse({"train": [{"dataset": "x"}], "network": network, "lr": 2e-3})
     with torch.device("meta"):
-        model = networks.build_network(config.network, get_skeleton("coco17"), bank=None)
+        model = networks.build(config.network, get_skeleton("coco17"))
     optimizer = optimization.make_optimizer(model, config)
     optimization.set_lr(optimizer, config, 9, 200)  # the last step of the warm-up
     names = {id(p): name for name, p in model.named_parameters()}

@@ -92,7 +92,7 @@ def network(**changes):
 
 def test_a_head_that_is_kept_gives_the_maps_itself():
     name = external.give(Maps(4, 8, form=lambda maps: maps[1].repeat(1, 4, 1, 1)[:, :17]))
-    net = networks.build_network(network(backbone=name, head="own"), SKELETON, bank=None).eval()
+    net = networks.build(network(backbone=name, head="own"), SKELETON).eval()
     images = torch.rand(2, 3, *SIZE)
     logits = net(images).logits
     assert len(logits) == 1 and logits[0].shape == (2, 17, 16, 12)
@@ -195,7 +195,7 @@ def test_weights_call_nothing_by_themselves(tmp_path, monkeypatch):
 def test_what_cannot_be_loaded_is_one_message(backbone, says, mine, tmp_path):
     name = backbone.format(mine=mine, folder=tmp_path)
     with pytest.raises(ModelError, match=says):
-        networks.build_network(network(backbone=name), SKELETON, bank=None)
+        networks.build(network(backbone=name), SKELETON)
 
 
 @pytest.mark.parametrize("form", ["same", "prefixed", "nested", "other"])
@@ -215,9 +215,9 @@ def test_weights_from_a_file_fit_by_name(form, mine, tmp_path):
     asked = network(backbone=f"{mine}:backbone")
     if form == "other":
         with pytest.raises(ModelError, match="no weight matches"):
-            networks.build_network(asked, SKELETON, bank=None, weights=str(path))
+            networks.build(asked, SKELETON, weights=str(path))
         return
-    net = networks.build_network(asked, SKELETON, bank=None, weights=str(path), log=said.append)
+    net = networks.build(asked, SKELETON, weights=str(path), log=said.append)
     assert "9 of 9 tensors loaded" in said[0]
     assert all(bool((v == 1).all()) for v in net.features.net.state_dict().values())
 
@@ -230,5 +230,5 @@ def test_a_torch_file_with_code_is_refused(mine, tmp_path):
     torch.save(Code(), tmp_path / "w.pth")
     asked, weights = network(backbone=f"{mine}:backbone"), str(tmp_path / "w.pth")
     with pytest.raises(ModelError, match="cannot load the backbone"):
-        networks.build_network(asked, SKELETON, bank=None, weights=weights)
+        networks.build(asked, SKELETON, weights=weights)
     assert not (tmp_path / "made").exists()

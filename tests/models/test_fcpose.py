@@ -14,11 +14,12 @@ from synthstudio.core.boxes import nms
 from synthstudio.core.rng import stream
 from synthstudio.models.backbones.pyramid import ConvPyramid
 from synthstudio.models.bottom_up.contract import FramePeople
-from synthstudio.models.bottom_up.fcos import box_loss, centre_ness
 from synthstudio.models.bottom_up.fcpose import (
     FCPose,
     FCPoseOutputs,
     best_locations,
+    box_loss,
+    centre_ness,
     decode_joints,
     joint_loss,
     person_maps,

@@ -17,7 +17,7 @@ from synthstudio.models.contract import PoseNet, predict_maps, standardized
 from synthstudio.models.layers import Residual
 from synthstudio.models.losses import Labels, Weights, pose_losses, shares_loss
 from synthstudio.training.config import Network
-from synthstudio.training.networks import build_network
+from synthstudio.training.networks import build
 
 J, CELLS, SIZE = 17, (24, 18), (96, 72)
 SKELETON = get_skeleton("coco17")
@@ -56,9 +56,7 @@ def losses(output, found):
 def net(system):
     torch.manual_seed(0)
     bank = PoseBank(torch.rand(20, J, 2), torch.randn(20, J, 3))
-    built = build_network(
-        Network(**system), SKELETON, bank=bank if system["head"] == "orn" else None
-    )
+    built = build(Network(**system), SKELETON, bank=bank if system["head"] == "orn" else None)
     with torch.no_grad():
         for module in built.modules():  # what begins at nought passes nothing on
             if isinstance(module, Residual):

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.inference import adapters
-from synthstudio.inference.adapters import mediapipe, vitpose
+from synthstudio.inference.adapters.kinds import local_means, newton_peaks
 
 RGB = stream(0, "image").integers(0, 256, (120, 160, 3), dtype=np.uint8)
 BOX = np.array([[40.0, 20.0, 48.0, 64.0]])
@@ -75,7 +75,7 @@ def test_vitpose_finds_the_middle_of_a_bell(tmp_path):
     # From the first cell's middle to the last one's is the whole box, widened (UDP).
     np.testing.assert_allclose(found[:, :2], middles * [60 / 47, 80 / 63] + [34, 12], atol=0.02)
     np.testing.assert_allclose(found[:, 2], maps.reshape(3, -1).max(1), atol=1e-6)
-    assert np.isnan(vitpose.refined(np.zeros((1, 64, 48)))[0]).all()
+    assert np.isnan(newton_peaks(np.zeros((1, 64, 48)))[0]).all()
 
 
 @pytest.mark.parametrize("kind", [TensorProto.INT32, TensorProto.FLOAT])
@@ -100,7 +100,7 @@ def test_mediapipe_looks_twice_and_refines_by_its_maps(tmp_path):
     side = 1.25 * 64 * 0.25 * 2 * 1.25
     np.testing.assert_allclose(found[0], [64 + side / 4, 52 - side / 4, 0.75], atol=1e-6)
     maps[0, 17, 48:51, 0] = 20  # the mean of columns 48, 49 and 50, of row 17
-    out = mediapipe.refined(np.full((39, 2), (48.5 / 64, 16.5 / 64)), maps[0])
+    out = local_means(np.full((39, 2), (48.5 / 64, 16.5 / 64)), maps[0])
     np.testing.assert_allclose(out[0], [49 / 64, 17 / 64], atol=1e-6)
     np.testing.assert_allclose(out[1], [48.5 / 64, 16.5 / 64])
 

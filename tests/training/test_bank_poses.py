@@ -229,7 +229,7 @@ def test_windows_end_with_their_pictures(pairs, people):
     torch.manual_seed(0)
     bank = pose_bank(people.train, people.skeleton, size=SIZE, count=8, seed=0)
     small = Network(head="orn", size=SIZE, widths=(8, 12), width=16)
-    net = networks.build_network(small, people.skeleton, bank=bank).eval()
+    net = networks.build(small, people.skeleton, bank=bank).eval()
     free = predict_subset(net, people.val, people.spec, device=torch.device("cpu"))
     high = np.maximum(free.box[:, 3], free.box[:, 2] * 48 / 36) * PADDING
     size = free.window[:, 2:] - free.window[:, :2]

@@ -30,7 +30,7 @@ from synthstudio.training.data import batches
 from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.crops import crop_kind
 from synthstudio.training.data.samples import load_dataset
-from synthstudio.training.networks import build_network
+from synthstudio.training.networks import build
 
 BATCHES = (1, 5, 64)
 WITH = {"orn": {}, "flip": {"flip": True, "floats": True}, "kpe": {}}
@@ -292,7 +292,7 @@ def test_other_systems_are_exported(backbone, gain, tmp_path):
         "network": {"backbone": f"{backbone}-nano", "head": "own"},
     }
     network, skeleton = configs.parse(asked).network, get_skeleton("coco17")
-    net = build_network(network, skeleton, bank=None)
+    net = build(network, skeleton)
     with torch.no_grad():
         for parameter in net.block.parameters():
             parameter.mul_(gain)

@@ -16,8 +16,8 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference import compress as compressing
 from synthstudio.inference import scoring
 from synthstudio.inference.onnx_model import OnnxModel
-from synthstudio.training import checkpoint, pruning
-from synthstudio.training.networks import build_network
+from synthstudio.training import checkpoint
+from synthstudio.training.networks import build
 
 SIZE = (48, 36)
 
@@ -77,9 +77,9 @@ def test_pruned_networks_are_networks(run, people):
     torch.manual_seed(0)
     wide = config.network.model_copy(update={"widths": (16, 32), "bank": 0})
     config = config.model_copy(update={"network": wide})
-    net = build_network(wide, skeleton, bank=None).eval()
+    net = build(wide, skeleton).eval()
     with torch.no_grad():
-        for _, norms in pruning._norms(net):
+        for _, norms in compressing._norms(net):
             for norm in norms:
                 norm.weight.uniform_(0.5, 1)
                 norm.bias.uniform_(0.1, 0.5)
@@ -88,7 +88,7 @@ def test_pruned_networks_are_networks(run, people):
                 if norm.num_features == 32:
                     norm.weight[8:16].uniform_(0.5, 1)
                     norm.bias[8:16].uniform_(0.1, 0.5)
-    smaller, changed = pruning.pruned(net, config, skeleton, people, keep=0.5)
+    smaller, changed = compressing.pruned(net, config, skeleton, people, keep=0.5)
     assert changed.network.widths == (8, 16)
     images = torch.rand(2, 3, *SIZE)
     with torch.no_grad():
@@ -97,7 +97,7 @@ def test_pruned_networks_are_networks(run, people):
     hrnet = wide.model_copy(update={"backbone": "hrnet-nano"})
     other = config.model_copy(update={"network": hrnet})
     with pytest.raises(ModelError, match="only the small pyramid"):
-        pruning.pruned(build_network(hrnet, skeleton, bank=None), other, skeleton, people, keep=0.5)
+        compressing.pruned(build(hrnet, skeleton), other, skeleton, people, keep=0.5)
 
 
 @pytest.mark.nightly("exports and quantizes; what it does to networks is tested above")

@@ -14,7 +14,7 @@ from synthstudio.core.rng import stream
 from synthstudio.models.losses import Labels, shares_loss
 from synthstudio.training.config import NO_AUGMENTATION, Augment
 from synthstudio.training.data import batches
-from synthstudio.training.data.style import load_photos
+from synthstudio.training.data.augment import load_photos
 from synthstudio.transforms.pasting import Cutouts, draw_pastes, load_cutouts, paste, shapes
 
 SIZE = (96, 72)

@@ -36,7 +36,7 @@ def config(pretrained, **changes):
 
 
 def built(settings):
-    return networks.build_network(settings.network, get_skeleton("coco17"), bank=None)
+    return networks.build(settings.network, get_skeleton("coco17"))
 
 
 def test_a_frozen_backbone_keeps_the_statistics_of_its_norms(backbones):
@@ -167,7 +167,7 @@ def built_on(folder):
     lines = []
     network = Network(head="kpe", size=(48, 32), backbone=f"transformers:{folder}", width=16)
     torch.manual_seed(0)
-    net = networks.build_network(network, get_skeleton("coco17"), bank=None, log=lines.append)
+    net = networks.build(network, get_skeleton("coco17"), log=lines.append)
     return net, "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ from synthstudio.training import checkpoint, optimization
 from synthstudio.training import config as configs
 from synthstudio.training.config import Network
 from synthstudio.training.loop import train
-from synthstudio.training.networks import build_network
+from synthstudio.training.networks import build
 
 BACKBONES = ("hrnet", "hourglass", "vit")
 STEPS = 2
@@ -92,7 +92,7 @@ def test_a_state_of_another_skeleton_is_refused(pairs, trained, backbone):
     settings, state = config(pairs, backbone), trained[backbone] / "state.safetensors"
 
     def step(skeleton):
-        net = build_network(settings.network, get_skeleton(skeleton), bank=None)
+        net = build(settings.network, get_skeleton(skeleton))
         return checkpoint.load_state(
             state,
             net=net,
@@ -120,7 +120,7 @@ def network(skeleton, *, block, poses=0, seed=0, backbone="pyramid"):
     small = Network(head=block, size=(48, 36), widths=(8, 12), width=16)
     if backbone != "pyramid":
         small = Network(head=block, size=(48, 32), backbone=f"{backbone}-nano")
-    net = build_network(small, skeleton, bank=bank)
+    net = build(small, skeleton, bank=bank)
     for tensor in net.state_dict().values():
         if tensor.dtype.is_floating_point and tensor.ndim:
             tensor.add_(0.1 * torch.rand_like(tensor))  # the refiner's last layer begins at 0

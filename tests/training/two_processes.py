@@ -18,7 +18,7 @@ import tiny
 from synthstudio.core.errors import ModelError
 from synthstudio.training import systems, trainer
 from synthstudio.training.data import batches
-from synthstudio.training.data.batches import as_part
+from synthstudio.training.data.augment import BatchPart
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 BUSY = {"rotated": 0.5, "paste": 0.5, "noise": 0.3, "dropout": 0.3}
@@ -37,7 +37,7 @@ def record(data, out, changes):
 
     def made(crops, rows, spec, augment, **options):
         if "step" in options:  # validation has none
-            own = as_part(rows).rows
+            own = rows.rows if isinstance(rows, BatchPart) else rows
             people.append([(int(crops.frame[r]), int(crops.instance[r])) for r in own])
         return make(crops, rows, spec, augment, **options)
 

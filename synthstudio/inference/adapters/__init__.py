@@ -1,20 +1,18 @@
 """Top-down networks of other programs, and exported ones of ours.
 
-Each module has `load(model, joints)`: from an opened file to its order of joints and a function of
-an RGB image (H, W, 3) and boxes (P, 4: x y w h) to joints (P, J, 3: x, y, score), in continuous
-pixels. Pre- and postprocessing follow the network's authors.
+A predictor is a function of an RGB image (H, W, 3) and boxes (P, 4: x y w h) to joints (P, J, 3: x,
+y, score), in continuous pixels. Pre- and postprocessing follow the network's authors.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from synthstudio.core.arrays import F64, U8
 from synthstudio.dataset.durable import file_sha256
+from synthstudio.inference.adapters import kinds
 from synthstudio.inference.adapters.files import open_model
 from synthstudio.inference.onnx_model import OnnxModel
 from synthstudio.inference.predict import predict
@@ -25,19 +23,16 @@ from synthstudio.training.outside import Network
 def open_network(
     path: Path, kind: str, joints: tuple[str, ...] | None = None, device: str = "auto"
 ) -> Network:
-    """A .onnx or .tflite file of a `kind`, one of this package's modules; ModelError for a file
+    """A .onnx or .tflite file of a `kind`, a function of kinds.py; ModelError for a file
     that cannot be run, or whose inputs and outputs differ from the original's."""
-    adapter: Any = import_module(f"{__name__}.{kind}")
-    model = open_model(path, device)
-    order, run = adapter.load(model, joints)
+    order, run = kinds.LOADERS[kind](open_model(path, device), joints)
     return Network(
         name=path.stem, predict=run, joints=order, sha256=file_sha256(path), kind=f"{kind} file"
     )
 
 
 def own(model: OnnxModel, path: Path, *, name: str = "") -> Network:
-    """An exported network of synthstudio, which also predicts the cause of occlusion. `name`: by
-    default that of its training."""
+    """An exported network of ours, with causes of occlusion. `name`: by default its training's."""
 
     def run(rgb: U8, boxes: F64) -> dict[str, F64]:
         image = SourceImage(number=0, name="image", rgb=rgb)

@@ -48,8 +48,7 @@ Triple = tuple[float, float, float]
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """A backbone request: `size` (H, W) of its images, `weights` "" (published), RANDOM or a file,
-    `own_head`: the whole network. `stored`: a checkpoint's description; "": to be trained.
-    """
+    `own_head`: the whole network. `stored`: a checkpoint's description; "": to be trained."""
 
     name: str
     size: tuple[int, int]
@@ -175,8 +174,7 @@ class OwnMaps(External):
 @dataclass(frozen=True)
 class Map:
     """Tensor `number` of a network's output, as (B, C, h, w). `stride` 0: not a spatial map.
-    `layout` of its axes: "nchw", "nhwc", or "tokens" of a `grid`. `heat`: from 0 to 1
-    by name."""
+    `layout` of its axes: "nchw", "nhwc", or "tokens" of a `grid`. `heat`: from 0 to 1 by name."""
 
     number: int
     stride: int
@@ -487,12 +485,10 @@ def _grid(found: Tensor, size: tuple[int, int]) -> tuple[int, int, str, tuple[in
         for layout, (h, w, c) in (("nchw", (2, 3, 1)), ("nhwc", (1, 2, 3))):
             grid = (found.shape[h], found.shape[w])
             for stride in _STRIDES:
-                if all(_fits(*pair, stride, whole) for pair in zip(grid, size, strict=True)):
+                if all(
+                    cells * stride == side
+                    or (not whole and 0 < cells in (side // stride, -(-side // stride)))
+                    for cells, side in zip(grid, size, strict=True)
+                ):
                     return stride, found.shape[c], layout, grid
     return 0, 0, "", (0, 0)
-
-
-def _fits(cells: int, side: int, stride: int, whole: bool) -> bool:
-    if whole:
-        return cells * stride == side
-    return cells > 0 and cells in (side // stride, -(-side // stride))

@@ -84,8 +84,7 @@ class _Hourglass(nn.Module):
 
 
 class _Residual(nn.Module):
-    """A bottleneck half as wide beside a shortcut, norms first (He et al. 2016, identity
-    mappings)."""
+    """A bottleneck half as wide beside a shortcut, norms first (He et al. 2016)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()

@@ -5,14 +5,11 @@ Blocks plug in after any such module; external.py adapts networks of other libra
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from synthstudio.models.layers import Residual, conv, resize
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class ConvPyramid(nn.Module):

@@ -65,10 +65,7 @@ VITS = {
 
 
 def misfit(backbone: str, variant: str, picture: tuple[int, int]) -> str:
-    """The problem of a backbone's variant with pictures of this height and width; "": none.
-
-    The small pyramid has sizes but no variants.
-    """
+    """The problem of a backbone's variant with pictures of this height and width; "": none."""
     if backbone == "pyramid":
         return (
             "" if variant == "nano" else "a pyramid has no variants: its size is widths and depth"

@@ -8,7 +8,6 @@ h, w cells. Cells are continuous as pixels are: pixels over the stride (models/h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +25,7 @@ STRIDE = 4
 
 @dataclass(frozen=True, kw_only=True)
 class FramePeople:
-    """The labels of a frame's P people, in continuous pixels; ModelError unless shapes match.
+    """The labels of a frame's P people, in continuous pixels.
 
     `size`: its (H, W). `joints_px` (P, J, 2), also outside the frame: NaN is unlabelled. `boxes_px`
     (P, 4) x y w h round the whole person: since an unlabelled joint may be anywhere in it, it is
@@ -38,22 +37,6 @@ class FramePeople:
     joints_px: F64
     boxes_px: F64
     masks: Bool | None = None
-
-    def __post_init__(self) -> None:
-        people = len(self.joints_px)
-        masks = None if self.masks is None else self.masks.shape
-        if (
-            self.joints_px.ndim != 3
-            or self.boxes_px.shape != (people, 4)
-            or masks not in (None, (people, *self.size))
-        ):
-            raise ModelError(
-                "inconsistent labels of a frame",
-                where="FramePeople",
-                expected=f"joints (P, J, 2), boxes (P, 4), masks (P, {self.size[0]}, "
-                f"{self.size[1]}) or None",
-                got=f"{self.joints_px.shape}, {self.boxes_px.shape}, {masks}",
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,32 +84,6 @@ class FrameNet(nn.Module):
                 got=f"{size}, features {cells}",
             )
         return features
-
-
-def check_joints(people: Sequence[FramePeople], joints: int) -> None:
-    """ModelError unless the people have a network's J joints."""
-    for frame in people:
-        if frame.joints_px.shape[1:] != (joints, 2):
-            raise ModelError(
-                "skeletons of people and network differ",
-                where="targets",
-                expected=f"joints (P, {joints}, 2)",
-                got=str(frame.joints_px.shape),
-            )
-
-
-def cell_grid(people: Sequence[FramePeople], stride: int) -> tuple[int, int]:
-    """(h, w) of the frames' cells; ModelError unless all frames have one divisible size."""
-    sizes = {frame.size for frame in people}
-    if len(sizes) != 1 or any(n % stride for n in next(iter(sizes))):
-        raise ModelError(
-            "frames of a batch must have one size of whole cells",
-            where="targets",
-            expected=f"multiples of {stride} px",
-            got=str(sorted(sizes)),
-        )
-    high, wide = next(iter(sizes))
-    return high // stride, wide // stride
 
 
 def joints_in_cells(frame: FramePeople, stride: int) -> Tensor:

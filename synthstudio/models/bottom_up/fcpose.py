@@ -1,8 +1,11 @@
 """FCPose: convolutions with dynamic filters per person (Mao et al. 2021).
 
-A detector (fcos.py) finds people. At each one a controller generates the filters of three 1x1
-convolutions; applied to shared channels and to coordinates relative to that person,
-they give the maps of this person's joints. Letters: contract.py; N locations, M people.
+A small detector without anchors, after FCOS (Tian et al. 2019), finds people: every cell of three
+levels is a *location* that predicts whether a person's centre is near, and the distances to the
+left, top, right and bottom of that person's box, clipped to the frame. At each person a controller
+generates the filters of three 1x1 convolutions; applied to shared channels and to coordinates
+relative to that person, they give the maps of this person's joints. Letters: contract.py; N
+locations of all levels, level after level, row by row; M people.
 """
 
 from __future__ import annotations
@@ -22,18 +25,8 @@ from synthstudio.models.bottom_up.contract import (
     FoundPeople,
     FrameNet,
     FramePeople,
-    cell_grid,
-    check_joints,
     finite,
     is_inside,
-)
-from synthstudio.models.bottom_up.fcos import (
-    Locations,
-    assign,
-    box_loss,
-    centre_ness,
-    focal_loss,
-    locations,
 )
 from synthstudio.models.contract import System
 from synthstudio.models.heatmaps import cell_centres, decode_peak, probabilities
@@ -42,6 +35,10 @@ from synthstudio.models.losses import gaussian_cross_entropy, masked_mean
 
 BASES, UPSAMPLED, LEVELS = 32, 4, 3
 _MAX_FOUND = 100
+REACH = (0.0, 64.0, 128.0, torch.inf)
+"""Assignment of boxes to levels by the longest of the four sides in px (the authors')."""
+_NEAR = 1.5
+"""Maximum distance of a person's locations from the box's centre, in strides."""
 
 
 def parameter_count(joints: int) -> int:
@@ -154,9 +151,15 @@ class FCPose(System):
 
     def places(self, bases: Tensor) -> Locations:
         """The locations that belong to bases (B, 32, h, w)."""
-        h, w = bases.shape[-2:]
-        sizes = [(h >> k, w >> k) for k in range(LEVELS)]
-        return locations(sizes, [self.stride << k for k in range(LEVELS)], bases)
+        (h, w), steps = bases.shape[-2:], [self.stride << k for k in range(LEVELS)]
+        each = [cell_centres(h >> k, w >> k, bases) * step for k, step in enumerate(steps)]
+        counts = torch.tensor([len(xy) for xy in each], device=bases.device)
+        strides = torch.tensor(steps, device=bases.device).to(bases.dtype)
+        return Locations(
+            xy=torch.cat(each),
+            stride=strides.repeat_interleave(counts),
+            level=torch.arange(LEVELS, device=bases.device).repeat_interleave(counts),
+        )
 
     def maps(self, outputs: FCPoseOutputs, frame: Tensor, location: Tensor) -> Tensor:
         """Logits (M, J, 4 h, 4 w) of the joints of people found in frames (M,), locations (M,)."""
@@ -174,26 +177,19 @@ class FCPose(System):
         return resize(logits, (UPSAMPLED * h, UPSAMPLED * w))
 
     def targets(self, people: Sequence[FramePeople]) -> FCPoseTargets:
-        check_joints(people, self.joints)
-        h, w = cell_grid(people, self.stride << (LEVELS - 1))
-        factor = 2 ** (LEVELS - 1)
-        where = self.places(torch.empty(1, 1, h * factor, w * factor))
-        each = [assign(frame, where) for frame in people]
+        h, w = (side // self.stride for side in people[0].size)
+        where = self.places(torch.empty(1, 1, h, w))
+        each = zip(*(assign(frame, where) for frame in people), strict=True)
+        owner, sides, loss_mask = map(torch.stack, each)
         maximum = max(1, *(len(frame.joints_px) for frame in people))  # 1 for empty frames
         joints = torch.full((len(people), maximum, self.joints, 2), torch.nan)
         for row, frame in zip(joints, people, strict=True):
             xy = torch.from_numpy(np.asarray(frame.joints_px, np.float32))
             row[: len(xy)] = torch.where(is_inside(xy, *frame.size)[..., None], xy, torch.nan)
-        return FCPoseTargets(
-            owner=torch.stack([e.owner for e in each]),
-            sides=torch.stack([e.sides for e in each]),
-            loss_mask=torch.stack([e.loss_mask for e in each]),
-            joints_px=joints,
-        )
+        return FCPoseTargets(owner=owner, sides=sides, loss_mask=loss_mask, joints_px=joints)
 
     def losses(self, outputs: FCPoseOutputs, targets: FCPoseTargets) -> dict[str, Tensor]:
-        """Terms of the detector, and `map_weight` times the cross-entropy of maps over the cells;
-        at 0 no maps are computed."""
+        """Terms of the detector, and `map_weight` times the cross-entropy of maps, unless 0."""
         mine = targets.owner >= 0
         centre = centre_ness(targets.sides)
         entropy = F.binary_cross_entropy_with_logits(outputs.centre, centre, reduction="none")
@@ -246,10 +242,7 @@ def best_locations(owner: Tensor, centre: Tensor, *, maximum: int) -> tuple[Tens
 
 
 def joint_loss(logits: Tensor, joints_px: Tensor, *, stride: float, sigma: float) -> Tensor:
-    """Cross-entropy of maps (M, J, h, w) with the known positions (M, J, 2) of joints.
-
-    Over the cells, so that a person's map has one position per joint.
-    """
+    """Cross-entropy, over the cells, of maps (M, J, h, w) with known joints (M, J, 2)."""
     each = gaussian_cross_entropy(logits, joints_px.nan_to_num() / stride, sigma=sigma)
     return masked_mean(each, ~joints_px.isnan().any(-1))
 
@@ -259,3 +252,71 @@ def decode_joints(logits: Tensor, *, stride: float, sigma: float) -> tuple[F64, 
     found = decode_peak(probabilities(logits.detach().float()), sigma=sigma)
     sharp = (found.score * 2 * np.pi * sigma**2).clamp(0, 1)
     return finite(found.xy).astype(np.float64) * stride, finite(sharp).astype(np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Locations:
+    """`xy` (N, 2) px, `stride` (N,) px and `level` (N,) of the locations of a frame."""
+
+    xy: Tensor
+    stride: Tensor
+    level: Tensor
+
+
+def assign(frame: FramePeople, where: Locations) -> tuple[Tensor, Tensor, Tensor]:
+    """Assign N locations to the smallest box with a near centre and matching size.
+
+    `owner` (N,), `sides` (N, 4: left, top, right, bottom) and `loss_mask` (N,) of FCPoseTargets. A
+    person without a labelled joint in the frame has none, and their box is ignored, as is
+    a whole frame with an unknown box.
+    """
+    high, wide = frame.size
+    joints = torch.from_numpy(np.asarray(frame.joints_px, np.float32))
+    labelled = is_inside(joints, high, wide).any(1)  # (P,)
+    boxes = torch.from_numpy(np.asarray(frame.boxes_px, np.float32))
+    known = boxes.isfinite().all(1)
+    limit = boxes.new_tensor([wide, high])
+    low, top = boxes[:, :2].clamp_min(0), (boxes[:, :2] + boxes[:, 2:]).minimum(limit)
+    sides = torch.cat([where.xy - low[:, None], top[:, None] - where.xy], -1)  # (P, N, 4)
+    inside = (sides > 0).all(-1)
+    longest = sides.amax(-1)
+    limits = boxes.new_tensor(REACH)
+    fits = (longest > limits[where.level]) & (longest <= limits[where.level + 1])
+    middle = (low + top)[:, None] / 2
+    near = ((where.xy - middle).abs() <= _NEAR * where.stride[:, None]).all(-1)
+    area = (top - low).clamp_min(0).prod(-1)
+    mine = inside & fits & near & (labelled & known)[:, None]
+    cost = torch.where(mine, area[:, None], torch.inf)
+    owner = torch.cat([cost.new_full((1, len(where.xy)), torch.inf), cost]).argmin(0) - 1
+    chosen = torch.cat([sides.new_zeros(1, *sides.shape[1:]), sides])
+    sides = chosen[owner + 1, torch.arange(len(owner))]
+    hidden = (inside & ~labelled[:, None]).any(0) | ~known.all()
+    return owner, sides, ~hidden | (owner >= 0)
+
+
+def centre_ness(sides: Tensor) -> Tensor:
+    """Centreness (...): 1 in the centre of a box, 0 at its edge, of sides (..., 4)."""
+    across, along = sides[..., 0::2], sides[..., 1::2]
+    ratios = [s.amin(-1) / s.amax(-1).clamp_min(1e-6) for s in (across, along)]
+    return (ratios[0] * ratios[1]).clamp_min(0).sqrt()
+
+
+def focal_loss(logits: Tensor, truth: Tensor, loss_mask: Tensor) -> Tensor:
+    """The focal loss (Lin et al. 2017; alpha 0.25, gamma 2), summed, a person's location each."""
+    entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    chance = logits.sigmoid()
+    miss = torch.where(truth > 0, 1 - chance, chance)
+    weight = torch.where(truth > 0, 0.25, 0.75)
+    return (weight * miss**2 * entropy * loss_mask).sum() / truth.sum().clamp_min(1)
+
+
+def box_loss(predicted: Tensor, truth: Tensor, mine: Tensor) -> Tensor:
+    """1 - GIoU (Rezatofighi et al. 2019) of sides (..., 4) with a common origin."""
+
+    def area(sides: Tensor) -> Tensor:
+        return (sides[..., 0] + sides[..., 2]) * (sides[..., 1] + sides[..., 3])
+
+    truth = torch.where(mine[..., None], truth, torch.ones_like(truth))
+    shared, hull = area(predicted.minimum(truth)), area(predicted.maximum(truth))
+    union = area(predicted) + area(truth) - shared
+    return masked_mean(1 - shared / union + (hull - union) / hull, mine)

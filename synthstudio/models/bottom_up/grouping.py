@@ -18,16 +18,15 @@ from synthstudio.models.heatmaps import find_peaks
 class Grouping:
     """Thresholds of peaks, limbs and people; defaults are the authors'.
 
-    `limbs` (L pairs of joints). `sigma`: of the maps' Gaussians, in cells. `refine`: peaks below
-    the cell. A limb needs affinity above `affinity` in a share `agree` of `samples` along it; a
-    person `joints` of them and a mean score above `score`. `maximum`: peaks of a joint in a frame.
+    `limbs` (L pairs of joints). `sigma`: of the maps' Gaussians, in cells. A limb needs affinity
+    above `affinity` in a share `agree` of `samples` along it; a person `joints` of them and a mean
+    score above `score`. `maximum`: peaks of a joint in a frame.
     Among limbs of equal affinity shorter ones are preferred: one as long as the frame's
     diagonal loses `length`. (Shoulders of people in a row are collinear.)
     """
 
     limbs: tuple[tuple[int, int], ...]
     sigma: float
-    refine: bool = True
     peak: float = 0.1
     affinity: float = 0.05
     agree: float = 0.8
@@ -54,11 +53,9 @@ def group_people(
 ) -> list[FoundPeople]:
     """The people of each frame; maps (B, J + 1, h, w), fields (B, L, 2, h, w)."""
     joints, whole = torch.from_numpy(finite(maps[:, :-1])), finite(fields)
-    sigma = grouping.sigma if grouping.refine else None
-    peaks = find_peaks(joints, count=grouping.maximum, minimum=grouping.peak, sigma=sigma)
+    count, minimum = grouping.maximum, grouping.peak
+    peaks = find_peaks(joints, count=count, minimum=minimum, sigma=grouping.sigma)
     places, scores = peaks.xy.numpy(), peaks.score.numpy()
-    if not grouping.refine:
-        places = np.floor(places) + 0.5
     found = []
     for xy, score, field in zip(places, scores, whole, strict=True):
         limbs = find_limbs(xy, score, field, grouping)

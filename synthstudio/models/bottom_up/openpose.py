@@ -87,7 +87,7 @@ def openpose_targets(
     width: float,
 ) -> OpenPoseTargets:
     """The ideal outputs for the frames; `sigma` and `width` in cells."""
-    h, w = contract.cell_grid(people, stride)
+    h, w = (side // stride for side in people[0].size)
     maps, fields, maps_mask, fields_mask = [], [], [], []
     for frame in people:
         xy = contract.joints_in_cells(frame, stride)
@@ -128,7 +128,7 @@ class OpenPose(System):
         self.grouping = Grouping(limbs=skeleton.edges, sigma=SIGMA)
         self.register_buffer("limbs", torch.tensor(skeleton.edges), persistent=False)
         width, limbs = 2 * channels, len(skeleton.edges)
-        self.joints = joints = len(skeleton.joints)
+        joints = len(skeleton.joints)
         self.frames = contract.FrameNet(features, multiple=stride)
         self.entry = conv(channels, width, stride=stride // contract.STRIDE)
         extra = [0] + [2 * limbs] * (stages[0] - 1)
@@ -151,7 +151,6 @@ class OpenPose(System):
         )
 
     def targets(self, people: Sequence[contract.FramePeople]) -> OpenPoseTargets:
-        contract.check_joints(people, self.joints)
         return openpose_targets(
             people, self.limbs.cpu(), stride=self.stride, sigma=SIGMA, width=1.0
         )

@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.models.bottom_up import contract
 from synthstudio.models.bottom_up.voting import Voting, vote_people
@@ -72,7 +71,6 @@ def personlab_targets(
     people: Sequence[contract.FramePeople], limbs: Tensor, *, stride: int, radius: float
 ) -> PersonLabTargets:
     """The ideal outputs for the frames: `limbs` (E, 2), `radius` of a disc in cells."""
-    contract.cell_grid(people, stride)
     each = [_frame_targets(frame, limbs, stride, radius) for frame in people]
     return PersonLabTargets(**{k: torch.stack([t[k] for t in each]) for k in each[0]})
 
@@ -96,10 +94,12 @@ def _frame_targets(
     mid_mask = discs[begin] & ~towards.isnan().any(-1)
     body, of = _owners(frame, h, w)
     ends = xy[of].movedim(1, 0)  # (J, h*w, 2) the joints of the cell's visible person
+    index = owner[None, ..., None].expand(1, -1, -1, 2)
+    nearest = offsets.gather(0, index)[0]  # (J, h*w, 2) of each cell's disc
     long_mask = body & ~ends.isnan().any(-1)
     flat = {
         "discs": discs.to(xy.dtype),
-        "short": _gather_offsets(offsets, owner, discs),
+        "short": torch.where(discs[..., None], nearest, 0.0).movedim(-1, 1),
         "mid": torch.where(mid_mask[..., None], towards - centres, 0.0).movedim(-1, 1),
         "long": torch.where(long_mask[..., None], ends - centres, 0.0).movedim(-1, 1),
         "body": body.to(xy.dtype)[None],
@@ -109,13 +109,6 @@ def _frame_targets(
     }
     found = {name: value.reshape(*value.shape[:-1], h, w) for name, value in flat.items()}
     return found | {"discs_mask": discs_mask}
-
-
-def _gather_offsets(offsets: Tensor, owner: Tensor, inside: Tensor) -> Tensor:
-    """(J, 2, h*w) the `offsets` (P, J, h*w, 2) of each cell's `owner` (J, h*w)."""
-    index = owner[None, ..., None].expand(1, -1, -1, 2)
-    taken = offsets.gather(0, index)[0]
-    return torch.where(inside[..., None], taken, 0.0).movedim(-1, 1)
 
 
 def _owners(frame: contract.FramePeople, h: int, w: int) -> tuple[Tensor, Tensor]:
@@ -129,8 +122,7 @@ def _owners(frame: contract.FramePeople, h: int, w: int) -> tuple[Tensor, Tensor
 class PersonLab(System):
     """A network of frames. `features` has `channels` channels at stride 4.
 
-    `radius`: of a disc in cells of `stride` pixels; the paper's 32 px are 4 cells. ModelError
-    below one: such a disc may contain no cell centre.
+    `radius`: of a disc in cells of `stride` pixels, at least 1; the paper's 32 px are 4 cells.
     """
 
     sees_frames = True
@@ -146,12 +138,9 @@ class PersonLab(System):
         radius: float = 4.0,
     ) -> None:
         super().__init__()
-        if radius < 1:
-            raise ModelError("a disc is too small", where="radius", expected="1 cell or more",
-                             got=f"{radius:g}")  # fmt: skip
         self.stride, self.radius = stride, radius
         limbs, width = directed_limbs(skeleton), 2 * channels
-        self.joints = joints = len(skeleton.joints)
+        joints = len(skeleton.joints)
         self.voting = Voting(limbs=limbs, radius=radius)
         self.register_buffer("limbs", torch.tensor(limbs), persistent=False)
         self.frames = contract.FrameNet(features, multiple=stride)
@@ -172,7 +161,6 @@ class PersonLab(System):
         return PersonLabOutputs(**heads)
 
     def targets(self, people: Sequence[contract.FramePeople]) -> PersonLabTargets:
-        contract.check_joints(people, self.joints)
         return personlab_targets(people, self.limbs.cpu(), stride=self.stride, radius=self.radius)
 
     def losses(self, outputs: PersonLabOutputs, targets: PersonLabTargets) -> dict[str, Tensor]:

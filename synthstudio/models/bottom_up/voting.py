@@ -106,8 +106,7 @@ def _led(maps: Maps, at: I64) -> tuple[I64, F64, F64]:
 def find_roots(votes: F64, voting: Voting) -> tuple[I64, F64, F64]:
     """Joints (C,), positions (C, 2) in cells and votes (C,) of the candidates, most votes first.
 
-    A position is the mean of the votes in 3 x 3 cells about a maximum, exact for votes
-    that agree.
+    A position is the mean of the votes in 3 x 3 cells about a maximum, exact for votes that agree.
     """
     padded = np.pad(votes, ((0, 0), (1, 1), (1, 1)))
     _, high, wide = padded.shape

@@ -18,9 +18,8 @@ from synthstudio.core.visibility import is_visible
 from synthstudio.models.losses import Labels
 from synthstudio.training.config import Augment, Network
 from synthstudio.training.data import augment as aug
-from synthstudio.training.data.augment import BatchPart, Draws, as_part
+from synthstudio.training.data.augment import BatchPart, Draws, Photos
 from synthstudio.training.data.crops import Crops
-from synthstudio.training.data.style import Photos, draw_styles, restyle
 from synthstudio.transforms.pasting import (
     Cutouts,
     PasteDraws,
@@ -114,13 +113,9 @@ def make_batch(
     step: int = 0,
     pictures: Pictures = NO_PICTURES,
 ) -> Batch:
-    """Make the batch of `rows`, or a process's part of it, augmented by the random streams of
-    (seed, step).
-
-    Without cut-outs `augment.paste` pastes shapes alone.
-    """
+    """The batch of `rows`, or a process's part, augmented by the random streams of (seed, step)."""
     rng = stream(seed, "augment", step)
-    part = as_part(rows)
+    part = rows if isinstance(rows, BatchPart) else BatchPart.of(rows)
     rows, count = part.rows, part.count
     draws = part.drawn(aug.draw(augment, rng, count=count, size=spec.size))
     unrotated = draws.view
@@ -133,9 +128,11 @@ def make_batch(
         pastes = part.drawn(draw_pastes(augment.pastes, drawn, count=count, cutouts=len(cutouts)))
     samples = [_sample(crops, part, spec, draws, b, cutouts, pastes) for b in range(len(rows))]
     photos = pictures.photos
-    styles = draw_styles(augment, part, seed=seed, step=step, photos=photos)
+    styles = aug.draw_styles(augment, part, seed=seed, step=step, photos=photos)
     return Batch(
-        images=stack_images([restyle(s.image, styles, b, photos) for b, s in enumerate(samples)]),
+        images=stack_images(
+            [aug.restyle(s.image, styles, b, photos) for b, s in enumerate(samples)]
+        ),
         labels=_labels(crops, rows, samples, draws, spec),
         rows=rows,
         view=draws.view,

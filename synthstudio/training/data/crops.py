@@ -28,15 +28,8 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import KINEMATIC, NO_STATE, Row, kinematic_camera_m
 from synthstudio.formats.joints import convert_row
 from synthstudio.training.config import Boxes, Joints3D
-from synthstudio.training.data.samples import (
-    ImageSequence,
-    Kind,
-    Report,
-    Sample,
-    allocate,
-    damaged_cache,
-    read_cached,
-)
+from synthstudio.training.data import samples as caching
+from synthstudio.training.data.samples import ImageSequence, Kind, Report, Sample
 from synthstudio.training.data.windows import PADDING, crop_and_resize, crop_window, limb_box
 
 MARGIN = 1.5
@@ -131,13 +124,10 @@ def write_crops(
     joints_3d: Joints3D,
     progress: Report,
 ) -> int:
-    """Write the crops of at most counts[1] people into the folder `out`; return their number.
-
-    ModelError when there are none; DiskError when they do not fit on the disk.
-    """
+    """Write the crops of at most counts[1] people; return how many. ModelError, DiskError."""
     (height, width), total = canvas_size(*size), counts[1]
-    images = allocate(out / "images.npy", (max(total, 1), height, width, 3))
-    cover = allocate(out / "cover.npy", (max(total, 1), height, width))
+    images = caching.allocate(out / "images.npy", (max(total, 1), height, width, 3))
+    cover = caching.allocate(out / "cover.npy", (max(total, 1), height, width))
     rows: list[dict[str, Any]] = []
     for sample in samples:
         for row in crop_people(sample, skeleton, size=size, joints_3d=joints_3d):
@@ -309,11 +299,11 @@ def _number(value: float | None) -> np.float32:
 def open_crops(folder: Path) -> Crops:
     """Open cached crops; ModelError when they are damaged."""
     names = {f.name for f in fields(Crops)}
-    found = read_cached(folder, "crop cache", ("images", "cover"), names)
+    found = caching.read_cached(folder, "crop cache", ("images", "cover"), names)
     images, cover = found["images"], found["cover"]
     count = len(found["xy"])
     if min(len(images), len(cover)) < count:
-        raise damaged_cache(
+        raise caching.damaged_cache(
             folder, "crop cache", f"{min(len(images), len(cover))} images of {count} people"
         )
     return Crops(**found | {"images": images[:count], "cover": cover[:count]})

@@ -31,19 +31,11 @@ from synthstudio.formats.joints import convert_row
 from synthstudio.models.bottom_up.contract import FramePeople
 from synthstudio.training.config import Augment
 from synthstudio.training.data import augment as aug
-from synthstudio.training.data.augment import BatchPart, Draws, as_part
+from synthstudio.training.data import samples as caching
+from synthstudio.training.data.augment import BatchPart, Draws
 from synthstudio.training.data.batches import NO_PICTURES, InputSpec, Pictures, Subset, stack_images
 from synthstudio.training.data.crops import MARGIN
-from synthstudio.training.data.samples import (
-    ImageSequence,
-    Kind,
-    Report,
-    Sample,
-    allocate,
-    damaged_cache,
-    read_cached,
-)
-from synthstudio.training.data.style import draw_styles, restyle
+from synthstudio.training.data.samples import ImageSequence, Kind, Report, Sample
 from synthstudio.training.data.windows import Letterbox, crop_and_resize
 
 VERSION = 1
@@ -54,11 +46,6 @@ def labelled_joints(joints_px: F64, state: U8) -> F64:
     """Joints (P, J, 2), NaN if unknown or if no joint of the person is visible."""
     labelled = (state != NO_STATE) & (state == STATE_VISIBLE).any(1, keepdims=True)
     return np.where(labelled[..., None], joints_px, np.nan)
-
-
-def whole_boxes(amodal: F64, modal: F64) -> F64:
-    """Boxes (P, 4) of whole people, or visible ones if only these are known."""
-    return np.where(np.isfinite(amodal).all(1, keepdims=True), amodal, modal)
 
 
 def framed_mask(mask: Bool, size: tuple[int, int], letterbox: Letterbox) -> Bool:
@@ -104,16 +91,6 @@ class Frames:
         bits = [np.unpackbits(self.masks[p], count=high * wide) for p in which]
         return np.array(bits, bool).reshape(-1, high, wide)
 
-    def people_of(self, row: int, *, masks: bool = True) -> FramePeople:
-        """The people of a frame as targets of bottom-up systems, not augmented."""
-        which = self.people(row)
-        return FramePeople(
-            size=self.images[row].shape[:2],
-            joints_px=labelled_joints(self.xy[which].astype(np.float64), self.state[which]),
-            boxes_px=self.boxes[which].astype(np.float64),
-            masks=self.masks_of(row) if masks else None,
-        )
-
 
 def frame_kind(
     *, size: tuple[int, int], progress: Report = lambda done, total: None
@@ -135,10 +112,9 @@ def _write(
     size: tuple[int, int],
     progress: Report,
 ) -> int:
-    """Write `counts` (frames, people) into the folder `out`, return how many people; DiskError
-    when they do not fit."""
-    images = allocate(out / "images.npy", (max(counts[0], 1), *size, 3))
-    masks = allocate(out / "masks.npy", (max(counts[1], 1), -(-size[0] * size[1] // 8)))
+    """Write `counts` (frames, people) into `out`; return how many people. DiskError."""
+    images = caching.allocate(out / "images.npy", (max(counts[0], 1), *size, 3))
+    masks = caching.allocate(out / "masks.npy", (max(counts[1], 1), -(-size[0] * size[1] // 8)))
     frames: list[dict[str, Any]] = []
     people: list[dict[str, Any]] = []
     for sample in samples:
@@ -193,18 +169,18 @@ def _labels(person: Row, letterbox: Letterbox, joints: int) -> dict[str, Any]:
     return {
         "xy": letterbox.to_frame(xy),
         "state": np.array(person["state"], np.uint8),
-        "box": letterbox.boxes_to_frame(whole_boxes(amodal, modal))[0],
+        "box": letterbox.boxes_to_frame(np.where(np.isfinite(amodal).all(), amodal, modal))[0],
     }
 
 
 def open_frames(folder: Path) -> Frames:
     """Open cached frames; ModelError when they are damaged."""
     names = {f.name for f in fields(Frames)}
-    found = read_cached(folder, "cache of frames", ("images", "masks"), names)
+    found = caching.read_cached(folder, "cache of frames", ("images", "masks"), names)
     images, masks = found["images"], found["masks"]
     count, people = len(found["frame"]), len(found["xy"])
     if len(images) < count or len(masks) < people or found["first"][-1:].tolist() != [people]:
-        raise damaged_cache(
+        raise caching.damaged_cache(
             folder,
             "cache of frames",
             f"{len(images)} images of {count} frames with {people} people",
@@ -239,21 +215,17 @@ def make_frame_batch(
     masks: bool = False,
     pictures: Pictures = NO_PICTURES,
 ) -> FrameBatch:
-    """Make the batch of `rows`, or a process's part of it, augmented by the random streams of
-    (seed, step).
-
-    `masks`: with visible masks.
-    """
+    """As `make_batch`, of whole frames; `masks`: with visible masks."""
     rng = stream(seed, "augment", step)
-    part = as_part(rows)
+    part = rows if isinstance(rows, BatchPart) else BatchPart.of(rows)
     rows = part.rows
     draws = part.drawn(aug.draw(augment, rng, count=part.count, size=spec.size))
     photos = pictures.photos
-    styles = draw_styles(augment, part, seed=seed, step=step, photos=photos)
+    styles = aug.draw_styles(augment, part, seed=seed, step=step, photos=photos)
     images = []
     for b, row in enumerate(rows):
         image = aug.warp(frames.images[row], _view(draws, b, spec), spec.size)
-        images.append(restyle(aug.recolour(image, draws, b), styles, b, photos))
+        images.append(aug.restyle(aug.recolour(image, draws, b), styles, b, photos))
     return FrameBatch(
         images=stack_images(images),
         people=[_people(frames, int(row), spec, draws, b, masks) for b, row in enumerate(rows)],
@@ -262,8 +234,7 @@ def make_frame_batch(
 
 
 def _view(draws: Draws, b: int, spec: InputSpec) -> F64:
-    """The matrix from the input's pixels to the frame's: views are of a crop's canvas, which has a
-    margin."""
+    """The matrix from the input's pixels to the frame's: views are of a canvas with a margin."""
     view = np.array(draws.view[b])
     view[:, 2] -= np.array([spec.size[1], spec.size[0]]) * (MARGIN - 1) / 2
     return view
@@ -281,7 +252,11 @@ def _people(
     state = frames.state[which][:, order]
     seen = frames.masks_of(row) if masks else None
     if seen is not None:
-        warped = [_warp_mask(mask, view, spec.size) for mask in seen]
+        index = view.copy()
+        index[:, 2] += index[:, :2] @ [0.5, 0.5] - 0.5
+        flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+        levels = [mask.astype(np.uint8) for mask in seen]
+        warped = [cv2.warpAffine(each, index, spec.size[::-1], flags=flags) > 0 for each in levels]
         seen = np.array(warped, bool).reshape(-1, *spec.size)
     return FramePeople(
         size=spec.size,
@@ -307,18 +282,8 @@ def rotated_boxes(boxes: F64, view: F64, xy: F64, state: U8) -> F64:
     return np.concatenate([low, high - low], 1)
 
 
-def _warp_mask(mask: Bool, view: F64, size: tuple[int, int]) -> Bool:
-    index = view.copy()
-    index[:, 2] += index[:, :2] @ [0.5, 0.5] - 0.5
-    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(mask.astype(np.uint8), index, size[::-1], flags=flags) > 0)
-
-
 def labelled(frames: Frames, rows: I64) -> tuple[I64, Bool]:
-    """The people of frames for metrics, and their known joints (P, J).
-
-    As for crops: those with a joint in the frame and a box.
-    """
+    """The people of frames with a joint in the frame and a box, and their known joints (P, J)."""
     people = np.concatenate([np.r_[frames.people(int(row))] for row in rows]).astype(np.int64)
     state = frames.state[people]
     known = is_labelled(state) & np.isfinite(frames.xy[people]).all(-1)

@@ -23,10 +23,9 @@ def prefetch(
     """Yield `make(number)` for each number, up to `depth` of them in advance.
 
     By a thread: OpenCV and NumPy release the interpreter lock, so training on a CPU does not wait.
-    By `processes` of a DataLoader instead, twice as far ahead, if the steps are mostly
-    Python, as on a GPU; they are forked, so `make` may hold anything but device memory. The
-    output is the same. Exceptions of a thread or process are raised here; ModelError if a process
-    ended.
+    By `processes` of a DataLoader instead, twice as far ahead, if the steps are mostly Python, as
+    on a GPU; they are forked, so `make` may hold anything but device memory. The output is the
+    same. Exceptions of a thread or process are raised here; ModelError if a process ended.
     """
     if processes and len(numbers):
         yield from _by_processes(make, numbers, depth=depth, processes=processes)

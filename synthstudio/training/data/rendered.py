@@ -35,7 +35,6 @@ from synthstudio.generation.stage import (
 from synthstudio.recipe.sampling.clips import frames_of
 from synthstudio.recipe.sampling.context import SPLIT_BLOCK, split_of
 from synthstudio.recipe.schema.load import load
-from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.training.config import Boxes, Joints3D, Source
 from synthstudio.training.data.crops import Crops, crop_people, crops_in_memory, sizes_key
 from synthstudio.training.data.samples import Sample, conversion_notes
@@ -101,7 +100,13 @@ class RenderedPeople:
             joints_3d=joints_3d,
             boxes=source.boxes,
         )
-        _check_splits(recipe, self.splits, path)
+        if not any(split_of(recipe, n) in self.splits for n in range(10 * SPLIT_BLOCK)):
+            raise ModelError(
+                "the recipe has no moments to use",
+                where=str(path),
+                expected=f"{' or '.join(splits)} above 0 in its splits",
+                got=str(recipe.splits.model_dump()),
+            )
         identity = asdict(identity_of(settings)) | {
             "source": [source.moments, source.renew, *self.splits],
             "bones": self.skeleton.name,
@@ -120,10 +125,8 @@ class RenderedPeople:
     def of_epoch(
         self, epoch: int, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> Crops:
-        """Wait for the people of an epoch; epochs must be requested in rising order.
-
-        ModelError if no person in it has a labelled joint; errors of rendering are raised here.
-        """
+        """Wait for the people of an epoch, each later than the last; errors of rendering are raised
+        here, ModelError without a labelled joint."""
         moments, renew = self.source.moments, self.source.renew or self.source.moments
         places = range(epoch * renew, epoch * renew + moments)
         if self._thread is None:
@@ -161,7 +164,7 @@ class RenderedPeople:
 
     def _run(self) -> None:
         engine = ENGINES[self.source.engine]
-        initializer, initargs = opening(engine, _open_worker, self.settings.stage, self.settings)
+        initializer, initargs = opening(engine, CropWorker, self.settings.stage, self.settings)
         try:
             engine.run(
                 render_moment,
@@ -177,10 +180,8 @@ class RenderedPeople:
                 self._changed.notify_all()
 
     def _jobs(self) -> Iterator[Job]:
-        """Yield the job of each needed place once, and idle jobs in between.
-
-        It never blocks: the thread that takes the jobs also collects the workers' results.
-        """
+        """Each needed place's job once, idle ones in between: the thread that takes them must not
+        block."""
         for place, number in enumerate(self._numbers):
             while not self._closed and place >= self._needed.stop:
                 yield Job()
@@ -197,25 +198,11 @@ class RenderedPeople:
             self._changed.notify_all()
 
 
-def _check_splits(recipe: Recipe, splits: tuple[str, ...], path: Path) -> None:
-    if not any(split_of(recipe, n) in splits for n in range(10 * SPLIT_BLOCK)):
-        raise ModelError(
-            "the recipe has no moments to use",
-            where=str(path),
-            expected=f"{' or '.join(splits)} above 0 in its splits",
-            got=str(recipe.splits.model_dump()),
-        )
-
-
 class CropWorker:
     """A worker's state: the stage and crop settings."""
 
-    def __init__(self, settings: CropSettings) -> None:
-        self.settings, self.stage = settings, FrameGenerator(settings.stage)
-
-
-def _open_worker(stage: Settings, settings: CropSettings) -> CropWorker:
-    return CropWorker(replace(settings, stage=stage))
+    def __init__(self, stage: Settings, settings: CropSettings) -> None:
+        self.settings, self.stage = replace(settings, stage=stage), FrameGenerator(stage)
 
 
 def render_moment(worker: CropWorker, job: Job, report: local.Report) -> tuple[int, People]:

@@ -1,6 +1,9 @@
-"""Images of data sets with the rows of their people, and the disk cache of samples made from them.
+"""Images of data sets and of COCO keypoints files with the rows of their people, and the disk cache
+of samples made from them.
 
-The cache key includes all inputs; the first training fills it.
+The cache key includes all inputs; the first training fills it. A COCO file is checked as by
+importers (formats/coco/file.py). Missing labels stay unknown: joints with v=0, causes and shares,
+occluders, 3D joints.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,21 +21,28 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from synthstudio.core.arrays import U8
-from synthstudio.core.errors import ModelError
-from synthstudio.core.images import decode_rgb
+from synthstudio.core.errors import FormatError, ModelError
+from synthstudio.core.images import decode_rgb, read_bytes
 from synthstudio.core.places import Place
-from synthstudio.core.safe_files import UNREADABLE
+from synthstudio.core.safe_files import UNREADABLE, file_inside
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset import durable
 from synthstudio.dataset.arrays import as_numpy
 from synthstudio.dataset.manifest import INDEX_NAME, MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
+from synthstudio.formats.coco.file import CocoFile, image_folder
+from synthstudio.formats.exchange import Skipped
 from synthstudio.formats.joints import rules
 from synthstudio.training.config import Boxes, Source
 
 Report = Callable[[int, int], None]
 _CHOICE = ("index", "split", "variant")
+MAX_BOX_SIDES = 4.0
+"""The longest side of a person's box, in longer sides of the image."""
+MAX_BOX_PX = 12_000.0
+"""The same in pixels, since a crop must fit into memory."""
+_HINT = "synthstudio validate FILE lists such boxes; --fix COPY takes them from masks."
 Made = TypeVar("Made")
 
 
@@ -67,9 +77,8 @@ return the number of people. The last argument names the samples in messages."""
 class Kind(Generic[Made]):
     """A kind of cache: crops of people, or whole frames.
 
-    `key`: inputs besides samples and skeleton. `read` opens the folder that `write` filled.
-    `notes` on a data set are for users. `boxes`, `labelled`: of its
-    samples.
+    `key`: inputs besides samples and skeleton. `read` opens the folder that `write` filled. `notes`
+    on a data set are for users. `boxes`, `labelled`: of its samples.
     """
 
     key: bytes
@@ -82,8 +91,7 @@ class Kind(Generic[Made]):
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded(Generic[Made]):
-    """The samples of one source: `key` is a hash of the data and the sizes; `notes` are to be
-    reported to the user."""
+    """The samples of a source: `key` is a hash of data and sizes; `notes` are for the user."""
 
     samples: Made
     key: str
@@ -99,11 +107,8 @@ def load_dataset(
     skeleton: Skeleton | None = None,
     only: Source | None = None,
 ) -> Loaded[Made]:
-    """Make a kind of samples of a data set, or read them from the cache.
-
-    `skeleton`: convert people to it. `only`: a source with splits and variants. An
-    unfinished data set is used as it is. DatasetError; ModelError as the kind's.
-    """
+    """A kind of samples of a data set, finished or not, or those in the cache. `skeleton`: convert
+    people to it. `only`: a source with splits and variants. DatasetError; ModelError."""
     dataset = Dataset(place, allow_unfinished=True)
     own = get_skeleton(dataset.identity.skeleton)
     target = skeleton or own
@@ -165,10 +170,7 @@ def rgb_of(dataset: Dataset, frame: Row) -> U8:
 def cached_crops(
     cache: Path, key: str, make: Callable[[Path], dict[str, Any]]
 ) -> tuple[Path, dict[str, Any]]:
-    """Return the cache folder of a key and its metadata.
-
-    `make(folder)` fills a new one and returns further metadata.
-    """
+    """The cache folder of a key, and its metadata, which `make(folder)` returns if it is new."""
     folder = cache / f"crops-{key[:16]}"
     facts = folder / "facts.json"
     if not facts.is_file():
@@ -202,10 +204,7 @@ def allocate(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.u
 
 
 def read_cached(folder: Path, what: str, mapped: tuple[str, ...], fields: set[str]) -> Any:
-    """Return name -> array of a cache's folder, `mapped` ones in separate files.
-
-    ModelError if unreadable or if the columns are not `fields`. `what`: name in messages.
-    """
+    """Name -> array of a cache's folder, `mapped` ones in own files; ModelError if damaged."""
     try:
         arrays = {
             name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
@@ -243,3 +242,123 @@ def unfinished_notes(dataset: Dataset) -> tuple[str, ...]:
         f"unfinished: the {dataset.frames} existing frames are used. If frames are added "
         "later, this training cannot be resumed",
     )
+
+
+def load_coco(
+    path: Path,
+    images: Path | None,
+    kind: Kind[Made],
+    *,
+    cache: Path,
+    skeleton: Skeleton | None = None,
+) -> Loaded[Made]:
+    """A kind of samples of a COCO keypoints file, or those in the cache. `images`: their folder, by
+    default `image_folder`. `skeleton`: convert people to it. FormatError or AssetError for a bad
+    file or image; ModelError for images that changed since, and as the kind's."""
+    root = images or image_folder(path)
+    if not path.is_file():
+        raise FormatError("no such file", where=str(path), expected="a COCO keypoints file")
+    target = "" if skeleton is None else skeleton.name
+    target += "" if kind.labelled else " unlabelled"
+    sha256 = durable.file_sha256(path)
+    digest = hashlib.sha256(f"{sha256} {root.resolve()} {target}".encode() + kind.key)
+
+    def make(out: Path) -> dict[str, Any]:
+        with closing(CocoFile(path, images=root)) as opened:
+            lengths, people = check_entries(opened, root)
+            used = skeleton or opened.skeleton
+            samples = coco_samples(opened, root, kind.labelled)
+            written = kind.write(samples, used, (len(lengths), people), out, str(path))
+            needed = "a labelled joint, a box or an area" if kind.labelled else "a box"
+            if written < people:
+                opened.left_out[f"a person without {needed}"] = people - written
+            notes = [*conversion_notes(opened.skeleton, used)]
+            notes += [f"left out: {note}" for note in opened.notes]
+        return {"skeleton": used.name, "pictures": lengths, "notes": notes}
+
+    folder, metadata = cached_crops(cache, digest.hexdigest(), make)
+    check_images_unchanged(metadata["pictures"], root, folder)
+    # The key excludes the images' path, so it is equal on other machines.
+    content = [sha256, sorted(metadata["pictures"].items()), metadata["skeleton"]]
+    return Loaded(
+        samples=kind.read(folder),
+        key=hashlib.sha256(repr(content).encode() + kind.key).hexdigest(),
+        skeleton=get_skeleton(metadata["skeleton"]),
+        notes=tuple(metadata["notes"]),
+    )
+
+
+def check_entries(opened: CocoFile, root: Path) -> tuple[dict[str, int], int]:
+    """Check every entry before the first image is decoded; return file lengths and people."""
+    lengths, people = {}, 0
+    counted, opened.left_out = opened.left_out, Skipped()  # the second pass counts again
+    for frame, persons in opened.samples():
+        where = f"{opened.path}, image {frame['index']}"
+        lengths[frame["file_name"]] = (
+            file_inside(root, frame["file_name"], where=where).stat().st_size
+        )
+        people += len(persons)
+        for person in persons:
+            _check_box(person, frame, where)
+    opened.left_out = counted
+    return lengths, people
+
+
+def _check_box(person: Row, frame: Row, where: str) -> None:
+    x, y, w, h = person["amodal_box_px"] or person["modal_box_px"]
+    if not (w > 0 and h > 0):
+        return  # such people are dropped when cropping
+    width, height = frame["width_px"], frame["height_px"]
+    maximum = min(MAX_BOX_SIDES * max(width, height), MAX_BOX_PX)
+    if w > maximum or h > maximum:
+        raise FormatError(
+            "a person's box is far too large",
+            where=where,
+            expected=f"sides of at most {maximum:g} px in an image of {width} x {height}",
+            got=f"x {x:g}, y {y:g}, {w:g} x {h:g}",
+            then=_HINT,
+        )
+    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        raise FormatError(
+            "a person's box is outside the image",
+            where=where,
+            expected=f"some of it inside {width} x {height}",
+            got=f"x {x:g}, y {y:g}, {w:g} x {h:g}",
+            then=_HINT,
+        )
+
+
+def coco_samples(opened: CocoFile, root: Path, labelled: bool) -> Iterator[Sample]:
+    for frame, people in opened.samples():
+        name = frame["file_name"]
+        path = file_inside(root, name, where=f"image {frame['index']}")
+
+        def rgb(path: Path = path, frame: Row = frame) -> U8:
+            image = decode_rgb(read_bytes(path), str(path))
+            stated = (frame["height_px"], frame["width_px"])
+            if image.shape[:2] != stated:
+                raise FormatError(
+                    "the image has another size",
+                    where=str(path),
+                    expected=f"{stated[1]} x {stated[0]}, as in the file",
+                    got=f"{image.shape[1]} x {image.shape[0]}",
+                    then="Labels are of the upright image.",
+                )
+            return image
+
+        group = frame["group_id"] or f"image {frame['index']}"
+        yield Sample(frame={**frame, "group_id": group}, people=people, rgb=rgb, labelled=labelled)
+
+
+def check_images_unchanged(lengths: dict[str, int], root: Path, folder: Path) -> None:
+    for name, length in lengths.items():
+        path = root / name
+        now = path.stat().st_size if path.is_file() else None
+        if now != length:
+            raise ModelError(
+                "an image changed since its people were cropped",
+                where=str(path),
+                expected=f"{length} bytes",
+                got="no file" if now is None else f"{now}",
+                then=f"Restore it, or delete {folder} to crop again.",
+            )

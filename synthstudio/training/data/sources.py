@@ -25,13 +25,19 @@ from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.dataset.splits import shared_notes
 from synthstudio.training.config import Config, Source
+from synthstudio.training.data.augment import load_photos
 from synthstudio.training.data.batches import NO_PICTURES, CropSubset, InputSpec, Pictures
-from synthstudio.training.data.coco import load_coco
 from synthstudio.training.data.crops import Crops, crop_kind
 from synthstudio.training.data.frames import Frames, FrameSubset, frame_kind
-from synthstudio.training.data.samples import ImageSequence, Kind, Loaded, Report, load_dataset
+from synthstudio.training.data.samples import (
+    ImageSequence,
+    Kind,
+    Loaded,
+    Report,
+    load_coco,
+    load_dataset,
+)
 from synthstudio.training.data.streamed import StreamedPeople, open_stream
-from synthstudio.training.data.style import load_photos
 from synthstudio.transforms.pasting import Cutouts, load_cutouts
 
 _BODY = 0.7
@@ -72,10 +78,7 @@ class TrainingData(Generic[Samples]):
 
 
 def overfit_subset(data: TrainingData[Any], count: int, *, repeats: int = 50) -> TrainingData[Any]:
-    """Train and validate on the first `count` samples only (--overfit).
-
-    An epoch repeats them, so that validation does not follow every step.
-    """
+    """The first `count` samples alone, repeated so that validation does not follow every step."""
     if data.stream is None:
         val = data.train.take(np.arange(min(count, len(data))))
     else:
@@ -90,18 +93,6 @@ def fast_dev_run_subset(data: TrainingData[Any], *, batch: int) -> TrainingData[
     if data.val is None:
         return data
     return dataclasses.replace(data, val=data.val.take(np.arange(min(batch, len(data.val)))))
-
-
-def check_unchanged(before: str, now: str, out: Path) -> None:
-    """ModelError if the samples of a resumed run changed."""
-    if before != now:
-        raise ModelError(
-            "the data changed since the start of this run",
-            where=str(out),
-            expected=f"crops {before[:16]}",
-            got=now[:16],
-            then="Restore the data set, or start again in another folder.",
-        )
 
 
 def load_data(
@@ -167,10 +158,7 @@ def crop_unlabelled(
     skeleton: Skeleton | None = None,
     progress: Report = lambda done, total: None,
 ) -> Loaded[Crops]:
-    """The people of a COCO file, with labels removed.
-
-    FormatError, AssetError or ModelError for a bad file, a broken photo or no people.
-    """
+    """The people of a COCO file, without labels; FormatError, AssetError or ModelError."""
     size, joints_3d = config.network.size, config.joints_3d
     kind = crop_kind(size=size, joints_3d=joints_3d, labelled=False, progress=progress)
     folder = Path(images) if images else None
@@ -259,8 +247,7 @@ def _open(
     split: str,
     skeleton: Skeleton | None = None,
 ) -> list[_OpenSource]:
-    """Open sources; `skeleton`, or else the first one's, is that of all. `split`: the default
-    split of recipes."""
+    """Open sources, all with `skeleton` or the first one's; `split`: the default of recipes."""
     opened: list[_OpenSource] = []
     try:
         for source in sources:
@@ -467,10 +454,7 @@ def _check_known(
 def check_labels(
     data: TrainingData[CropSubset], *, pasted: bool, log: Callable[[str], None]
 ) -> None:
-    """Check labels before the first step: ModelError for unusable ones, notes for odd ones.
-
-    `pasted`: training pastes objects over people, which hides joints.
-    """
+    """ModelError for unusable labels, notes for odd ones; `pasted`: pastes will hide joints."""
     crops, rows = data.train.crops, data.train.rows
     state, xy = crops.state[rows], crops.xy[rows]
     known = _check_known(state, xy, data, log)

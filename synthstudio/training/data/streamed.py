@@ -17,25 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from synthstudio.core.arrays import I64, U8
+from synthstudio.core.arrays import I64
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.reader import Dataset
 from synthstudio.training.config import Config, Joints3D, Source
-from synthstudio.training.data import samples
+from synthstudio.training.data import crops, samples
 from synthstudio.training.data.augment import BatchPart
 from synthstudio.training.data.batches import CropSubset
-from synthstudio.training.data.crops import (
-    Crops,
-    LabelledPerson,
-    centres_note,
-    columns_of,
-    crops_in_memory,
-    labelled_people,
-    sizes_key,
-)
 from synthstudio.training.data.prefetch import prefetch
 from synthstudio.training.devices import World
 
@@ -122,16 +113,6 @@ class ShardRef:
         return f"shard {self.shard}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ShardLabels:
-    """Number of usable people of a shard; `lacking`: those without rotation centres
-    but with 3D joints. `rows`: their labels, on request."""
-
-    people: int
-    lacking: int
-    rows: list[CropRow]
-
-
 class ShardReader:
     """Reads shards of the `sources`, whose data sets it opens once."""
 
@@ -147,7 +128,7 @@ class ShardReader:
         self.size, self.joints_3d = size, joints_3d
         self._sets: dict[int, Dataset] = {}
 
-    def used(self, ref: ShardRef) -> Iterator[tuple[LabelledPerson, samples.Sample]]:
+    def used(self, ref: ShardRef) -> Iterator[tuple[crops.LabelledPerson, samples.Sample]]:
         """The usable people of a shard, in its order."""
         source = self.sources[ref.source]
         if ref.source not in self._sets:
@@ -155,20 +136,21 @@ class ShardReader:
         dataset = self._sets[ref.source]
         frames = (f for f in dataset.frames_of_shard(ref.shard) if source.takes(f))
         for sample in samples.frame_samples(dataset, frames, source.boxes):
-            for person in labelled_people(
+            for person in crops.labelled_people(
                 sample, self.skeleton, size=self.size, joints_3d=self.joints_3d
             ):
                 yield person, sample
 
-    def label(self, ref: ShardRef, *, rows: bool) -> ShardLabels:
-        """Count the people of a shard; `rows`: with their labels."""
+    def label(self, ref: ShardRef, *, rows: bool) -> tuple[int, int, list[CropRow]]:
+        """The numbers of usable people of a shard, and of those without rotation centres but with
+        3D joints; on request their labels (`rows`)."""
         people = [person for person, _ in self.used(ref)]
         lacking = sum(
             p.person["joints_camera_m"] is not None and not np.isfinite(p.row["xyz_m"]).any()
             for p in people
         )
         labels = [_in_source(person.row, ref) for person in people] if rows else []
-        return ShardLabels(people=len(people), lacking=lacking, rows=labels)
+        return len(people), lacking, labels
 
     def cut(self, ref: ShardRef, numbers: Sequence[int], *, people: int) -> dict[int, CropRow]:
         """The crops of some of the `people` of a shard by their numbers; ModelError if their number
@@ -204,9 +186,8 @@ def _in_source(row: CropRow, ref: ShardRef) -> CropRow:
 class StreamedPeople:
     """The people of streamed data sets, not cropped yet.
 
-    `refs`: the shards; `counts` (S,) used people of each. `labels`: those of some of
-    them (of all, if there are at most LABELLED), without pictures. `key` is a hash of the
-    data and the sizes.
+    `refs`: the shards; `counts` (S,) used people of each. `labels`: those of some of them (of all,
+    if there are at most LABELLED), without pictures. `key` is a hash of the data and the sizes.
     """
 
     reader: ShardReader
@@ -225,7 +206,7 @@ class StreamedPeople:
         for ref, people in zip(self.refs, self.counts.tolist(), strict=True):
             numbers = range(min(people, count - len(rows)))
             rows += self.reader.cut(ref, numbers, people=people).values()
-        return CropSubset.uniform(crops_in_memory(rows))
+        return CropSubset.uniform(crops.crops_in_memory(rows))
 
 
 class StreamReader:
@@ -266,7 +247,7 @@ class StreamReader:
                 self._held[begin + slot][number]
                 for slot, number in zip(window.slot[inside], window.number[inside], strict=True)
             ]
-        subset = CropSubset.uniform(crops_in_memory(rows))
+        subset = CropSubset.uniform(crops.crops_in_memory(rows))
         own = subset.rows
         return subset, BatchPart(rows=own, places=places - start, count=self.batch, beside=own)
 
@@ -308,11 +289,7 @@ class StreamReader:
 def open_stream(
     config: Config, *, cache: Path, progress: Callable[[int, int], None]
 ) -> StreamedPeople:
-    """Open the streamed data sets of a config and count their people, or read them from the cache.
-
-    ModelError if no people are left, or fewer than a step needs; DatasetError
-    for a damaged set.
-    """
+    """The streamed sets of a config, people counted (cached); ModelError, DatasetError."""
     sets = [Dataset(source.dataset, allow_unfinished=True) for source in config.train]
     skeletons = [get_skeleton(dataset.identity.skeleton) for dataset in sets]
     size, joints_3d = config.network.size, config.joints_3d
@@ -324,9 +301,9 @@ def open_stream(
     for source, dataset in zip(config.train, sets, strict=True):
         digest.update(samples.dataset_digest(dataset).digest())
         digest.update(repr([source.splits, source.variants, source.boxes]).encode())
-    digest.update(sizes_key(size, joints_3d))
+    digest.update(crops.sizes_key(size, joints_3d))
 
-    def labels(which: Sequence[ShardRef], *, rows: bool) -> list[ShardLabels]:
+    def labels(which: Sequence[ShardRef], *, rows: bool) -> list[tuple[int, int, list[CropRow]]]:
         found = []
         for one in prefetch(
             lambda k: reader.label(which[k], rows=rows),
@@ -339,7 +316,7 @@ def open_stream(
 
     def make(out: Path) -> dict[str, Any]:
         counted = labels(refs, rows=False)
-        used = [ref for ref, one in zip(refs, counted, strict=True) if one.people]
+        used = [ref for ref, (people, *_) in zip(refs, counted, strict=True) if people]
         if not used:
             sources = config.train
             wanted = [
@@ -351,19 +328,19 @@ def open_stream(
                 expected=f"people with a labelled joint, of {'; '.join(wanted)}",
                 got="none",
             )
-        every = max(1, -(-sum(one.people for one in counted) // LABELLED))
-        rows = [row for one in labels(used[::every], rows=True) for row in one.rows]
+        every = max(1, -(-sum(people for people, *_ in counted) // LABELLED))
+        rows = [row for *_, some in labels(used[::every], rows=True) for row in some]
         with disk_errors(out):
-            np.save(out / "counts.npy", np.array([one.people for one in counted], np.int64))
-            np.savez(out / "labels.npz", **columns_of(rows))
+            np.save(out / "counts.npy", np.array([people for people, *_ in counted], np.int64))
+            np.savez(out / "labels.npz", **crops.columns_of(rows))
         lacking = [0] * len(sets)
-        for ref, one in zip(refs, counted, strict=True):
-            lacking[ref.source] += one.lacking
+        for ref, (_, own, _) in zip(refs, counted, strict=True):
+            lacking[ref.source] += own
         return {"lacking": lacking}
 
     key = digest.hexdigest()
     folder, metadata = samples.cached_crops(cache, key, make)
-    columns = {f.name for f in fields(Crops)} - {"images", "cover"}
+    columns = {f.name for f in fields(crops.Crops)} - {"images", "cover"}
     found = samples.read_cached(
         folder, "count of streamed people", ("counts",), columns | {"counts"}
     )
@@ -377,8 +354,8 @@ def open_stream(
             got=str(config.batch * config.accumulate),
             then="Halve `batch`, or leave out `stream`.",
         )
-    unread = _NoPictures(len(found["xy"]))
-    crops = Crops(images=unread, cover=unread, **found)
+    unread = np.empty((len(found["xy"]), 0, 0, 3), np.uint8)  # no pictures before they are read
+    made = crops.Crops(images=unread, cover=unread, **found)
     notes = [
         (source.dataset, note)
         for source, dataset, own, lacking in zip(
@@ -387,27 +364,14 @@ def open_stream(
         for note in (
             *samples.conversion_notes(own, skeletons[0]),
             *samples.unfinished_notes(dataset),
-            *centres_note(lacking, people),
+            *crops.centres_note(lacking, people),
         )
     ]
     return StreamedPeople(
         reader=reader,
         refs=refs,
         counts=counts,
-        labels=CropSubset.uniform(crops),
+        labels=CropSubset.uniform(made),
         key=key,
         notes=tuple(notes),
     )
-
-
-@dataclass(frozen=True)
-class _NoPictures:
-    """Placeholder for pictures of people with labels only."""
-
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, row: int) -> U8:
-        raise AssertionError("streamed people have no pictures before they are read")

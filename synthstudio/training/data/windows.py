@@ -59,8 +59,7 @@ def fit_width(points: F64, size: tuple[int, int]) -> float:
 
 
 def _with_margin(points: F64) -> tuple[F64, F64]:
-    """The corners of the box about points (N, 2), on each side LIMB_MARGIN of its longer side
-    wider."""
+    """The corners of the box about points (N, 2), with LIMB_MARGIN of its longer side around it."""
     low, high = points.min(0), points.max(0)
     margin = LIMB_MARGIN * float((high - low).max())
     return low - margin, high + margin
