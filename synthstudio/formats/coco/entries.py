@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -20,7 +19,6 @@ from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import NO_STATE, Row, distortion_of, hidden_by
 from synthstudio.formats import checked
 from synthstudio.formats.coco.masks import compressed_counts, mask_polygons
-from synthstudio.formats.coco.text import Reals
 from synthstudio.formats.exchange import EXPORTED_BOX, HALF_PX, exportable, inside
 from synthstudio.formats.sidecar import merge
 
@@ -67,8 +65,8 @@ _NESTED = {
     if label.coco and label.kind == "float" and len(label.shape) == 2
 }
 """Columns that an annotation has as J lists of that many reals."""
-REALS = tuple(sorted(LABELS[name].coco for name in _NESTED))
-"""Keys of an annotation, sorted, that hold nearly all of its reals."""
+REALS = {LABELS[name].coco for name in _NESTED}
+"""Keys of an annotation that hold nearly all of its reals."""
 _OWN_WAY = (*_NESTED, "state", "instance", "modal_box_px", "modal_area_px")
 _PLAIN = {n: one for n, one in LABELS.items() if one.coco and n not in _OWN_WAY}
 """Columns copied unchanged to annotations."""
@@ -133,20 +131,9 @@ def image_entry(frame: Mapping[str, Any]) -> Row:
 
 
 def annotation_entries(
-    frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], *, polygons: bool = False
+    frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], polygons: bool = False
 ) -> list[Row]:
     """Return the entries of `annotations` of a frame's sufficiently visible people."""
-    entries = unfinished_entries(frame, people, polygons)
-    for entry in entries:
-        for name in REALS:
-            entry[name] = entry[name] and entry[name].nested()
-    return entries
-
-
-def unfinished_entries(
-    frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], polygons: bool
-) -> list[Row]:
-    """Return the same entries with coco_text.Reals under the keys REALS, for `dump_all`."""
     kept = exportable(people)
     overlaps = max_iou([row["modal_box_px"] for row in kept])
     return [
@@ -179,10 +166,7 @@ def _annotation_entry(frame: Mapping[str, Any], row: Mapping[str, Any], *, polyg
         "segmentation": mask_polygons(decode(modal)) if polygons and modal else modal or [],
         "keypoints": keypoints,
         "num_keypoints": sum(v > 0 for v in keypoints[2::3]),
-        **{
-            LABELS[name].coco: None if row[name] is None else Reals(row[name], each)
-            for name, each in _NESTED.items()
-        },
+        **{LABELS[name].coco: _nested(row[name], each) for name, each in _NESTED.items()},
         "state": [None if s == NO_STATE else s for s in row["state"]],
         "hidden_by": [[list(pair) for pair in pairs] for pairs in hidden_by(row)],
         INSTANCE: row["instance"],
@@ -251,10 +235,11 @@ def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int)
     """
     with checked.reading(f"annotation {str(entry.get('id'))[:40]}"):
         keypoints, own_entry = entry.get("keypoints") or [0] * (3 * joints), "state" in entry
-        points = () if own_entry and _are_points(keypoints, joints) else _points(keypoints, joints)
+        points = _points(keypoints, joints)
+        around = () if own_entry else points
         size = [frame["height_px"], frame["width_px"]]
         more: Row = {"modal_counts": compressed_counts(entry.get("segmentation"), size)}
-        box = _box(entry, more["modal_counts"], points, size)
+        box = _box(entry, more["modal_counts"], around, size)
         more["modal_area_px"] = _area(entry.get("area"), more["modal_counts"], box, size)
         if own_entry:
             more |= _stated(entry)
@@ -293,18 +278,6 @@ def _area(area: Any, counts: str | None, box: Sequence[float], size: Sequence[in
     if area is None:
         return check_counts(counts, size) if counts is not None else round(box[2] * box[3])
     return checked.integer(round(checked.number(area, 1e12)))
-
-
-def _are_points(keypoints: Any, joints: int) -> bool:
-    """Whether `_points` would accept these: a fast path for our entries."""
-    return (
-        isinstance(keypoints, list)
-        and len(keypoints) == 3 * joints
-        and set(map(type, keypoints)) <= {int, float}
-        and set(keypoints[2::3]) <= {0, 1, 2}
-        and all(map(math.isfinite, keypoints))
-        and max(map(abs, keypoints)) <= checked.LARGEST_PX
-    )
 
 
 def _points(keypoints: Any, joints: int) -> list[tuple[float, float, int]]:
@@ -378,7 +351,10 @@ def _keypoints(row: Mapping[str, Any]) -> list[float]:
 
 def _nested(flat: Sequence[float] | None, columns: int) -> list[list[Any]] | None:
     """Return rows of `columns` numbers, NaN as None; None for None."""
-    return None if flat is None else Reals(flat, columns).nested()
+    if flat is None:
+        return None
+    values = [None if v != v else v for v in flat]
+    return [values[i : i + columns] for i in range(0, len(values), columns)]
 
 
 def _flat(nested: Sequence[Sequence[Any]] | None) -> list[float] | None:

@@ -29,7 +29,6 @@ from synthstudio.formats.coco.entries import (
     instance_row,
 )
 from synthstudio.formats.coco.file import CocoFile
-from synthstudio.formats.coco.text import dump
 from synthstudio.formats.exchange import HALF_PX, Opened, Picture, Target, split_image_name
 
 PARTS = {name.replace("_", ""): at for name, at in whole_body.PARTS.items()}
@@ -49,7 +48,7 @@ def to_whole_body(
     frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], polygons: bool = False
 ) -> list[Row]:
     """Return the annotations of a frame's sufficiently visible people."""
-    entries = annotation_entries(frame, people, polygons=polygons)
+    entries = annotation_entries(frame, people, polygons)
     return [{name: e[name] for name in _STANDARD} | _parts(e["keypoints"]) for e in entries]
 
 
@@ -134,9 +133,7 @@ def _image(frame: Mapping[str, Any]) -> Row:
     return {name: entry[name] for name in _IMAGE}
 
 
-_DIALECT = coco.Dialect(
-    head=_head, image=_image, people=to_whole_body, texts=lambda entries: map(dump, entries)
-)
+_DIALECT = coco.Dialect(head=_head, image=_image, people=to_whole_body)
 
 
 def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:

@@ -15,7 +15,7 @@ import tempfile
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from pprint import pformat
@@ -33,7 +33,6 @@ from synthstudio.formats.coco.entries import (
     head,
     image_entry,
     instance_row,
-    unfinished_entries,
 )
 from synthstudio.formats.coco.file import (
     ANNOTATIONS,
@@ -43,7 +42,7 @@ from synthstudio.formats.coco.file import (
     annotation_files,
     image_folder,
 )
-from synthstudio.formats.coco.text import dump, dump_all
+from synthstudio.formats.coco.text import dump, dump_entry
 from synthstudio.formats.exchange import (
     Opened,
     Picture,
@@ -54,7 +53,6 @@ from synthstudio.formats.exchange import (
     split_image_name,
 )
 
-_BATCH = 8
 MMPOSE = "mmpose_dataset.py"
 _OTHERS_IDS = "People of imported pictures; image ids are those of the file they came from"
 """Replaces our description, which states that image ids are frame indices."""
@@ -66,12 +64,11 @@ image_name = split_image_name
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """The top-level keys, image entries and people's JSON texts of a variant of COCO."""
+    """The top-level keys, image entries and annotations of a variant of COCO."""
 
     head: Callable[[Skeleton, Sequence[AssetRow]], Row]
     image: Callable[[Mapping[str, Any]], Row]
     people: Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]], bool], list[Row]]
-    texts: Callable[[Sequence[Row]], Iterable[str]]
 
 
 def mmpose_metainfo(skeleton: Skeleton) -> str:
@@ -99,12 +96,7 @@ def mmpose_metainfo(skeleton: Skeleton) -> str:
     return f"dataset_info = {pformat(info, sort_dicts=False)}\n"
 
 
-OWN = Dialect(
-    head=head,
-    image=image_entry,
-    people=unfinished_entries,
-    texts=lambda entries: dump_all(entries, REALS),
-)
+OWN = Dialect(head=head, image=image_entry, people=annotation_entries)
 
 
 def write(
@@ -277,7 +269,6 @@ class CocoWriter:
     dialect: Dialect = OWN
     count: int = 0
     frames: int = 0
-    _batch: list[Row] = field(default_factory=list)
     _named: bool = False
 
     def add(self, frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
@@ -285,29 +276,19 @@ class CocoWriter:
 
         An imported frame (`source_id`) keeps its image id of the user's file.
         """
-        image, entries = (
-            self.dialect.image(frame),
-            self.dialect.people(frame, people, self.polygons),
-        )
+        image = self.dialect.image(frame)
+        entries = self.dialect.people(frame, people, self.polygons)
         if "source_id" in frame:
             image["id"], self._named = frame["source_id"], True
             entries = [{**entry, "image_id": image["id"]} for entry in entries]
         self.images.write((",\n" if self.frames else "\n") + dump(image))
         self.frames += 1
-        self._batch += entries
-        if len(self._batch) >= _BATCH:
-            self._flush()
-
-    def _flush(self) -> None:
-        for text in self.dialect.texts(self._batch):
-            self.file.write(",\n" if self.count else "\n")
-            self.file.write(text)
+        for entry in entries:
+            self.file.write((",\n" if self.count else "\n") + dump_entry(entry, REALS))
             self.count += 1
-        self._batch.clear()
 
     def finish(self, head_entries: Row) -> None:
         """Write the keys after the annotations."""
-        self._flush()
         self.file.write("\n]")
         if self._named:
             info = head_entries["info"]
