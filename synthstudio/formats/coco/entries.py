@@ -245,7 +245,7 @@ def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int)
             more |= _stated(entry)
             number = entry.get(INSTANCE, number)
             own = {"frame_index": frame["index"], "instance": number, "mask_size": size}
-            row = checked.complete({**own, "modal_box_px": box, **more}, checked.EMPTY_PERSON)
+            row = checked.complete({**own, "modal_box_px": box, **more}, LABELS)
         else:
             row = checked.person_of(points, frame, number, box_px=box, **more)
         checked.check_person(row, frame, joints)
