@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -167,6 +168,30 @@ def split_image_name(frame: Row) -> str:
 
 def save_image(out: Path, picture: Picture) -> None:
     (out / picture[0]["file_name"]).write_bytes(picture[2])
+
+
+def write_entries(
+    path: Path,
+    pictures: Iterable[Picture],
+    entries_of: Callable[[Row, list[Row]], Iterable[Row]],
+    *,
+    head: str = "[",
+    tail: str = "\n]\n",
+    ensure_ascii: bool = True,
+) -> Path:
+    """Write a JSON list of the entries of all pictures, and images/ beside it; OSError."""
+    (path.parent / "images").mkdir()
+    separator = "\n"
+    with path.open("w", encoding="utf-8") as file:
+        file.write(head)
+        for picture in pictures:
+            save_image(path.parent, picture)
+            for entry in entries_of(picture[0], picture[1]):
+                text = json.dumps(entry, separators=(",", ":"), ensure_ascii=ensure_ascii)
+                file.write(separator + text)
+                separator = ",\n"
+        file.write(tail)
+    return path
 
 
 def locate(path: Path, name: str, images: Path | None, folder: str = "") -> tuple[Path, Path]:

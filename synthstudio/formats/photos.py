@@ -27,7 +27,7 @@ QUALITY = 95
 RATE_HZ = 1.0
 MAX_LISTED = 20
 _ROUNDING = 1e-6
-_AS_IT_IS = ("RGB", "L")
+_PLAIN = ("RGB", "L")
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,12 @@ def _looked_at(path: Path, name: str) -> _Photo:
     """Decode a photo completely; AssetError if it is unusable."""
     data = images.read_bytes(path)
     width, height = images.check_rgb(data, str(path))
-    rotated, mode = images.decode(data, str(path), _how_stored)
-    anew = rotated != 1 or mode not in _AS_IT_IS
+    anew = images.decode(
+        data,
+        str(path),
+        lambda image: image.getexif().get(0x0112, 1) != 1 or image.mode not in _PLAIN,
+    )
     return _Photo(path, name, width, height, anew)
-
-
-def _how_stored(image: Any) -> tuple[int, str]:
-    return image.getexif().get(0x0112, 1), str(image.mode)
 
 
 def _samples(photos: list[_Photo], skeleton: Skeleton) -> Iterator[ReadSample]:

@@ -14,7 +14,6 @@ remaining or enclosing person's box.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -332,18 +331,13 @@ def picture_of(url: str, root: Path, where: str) -> str:
 
 def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target) -> Path:
     """Write tasks.json, label_config.xml and images/; return the first. OSError."""
-    (out / "images").mkdir()
     (out / CONFIG_NAME).write_text(label_config(target.skeleton), "utf-8")
-    path = out / FILE_NAME
-    with path.open("w", encoding="utf-8") as file:
-        file.write("[")
-        for number, picture in enumerate(pictures):
-            exchange.save_image(out, picture)
-            task = to_label_studio(picture[0], picture[1], target.skeleton)
-            file.write(",\n" if number else "\n")
-            file.write(json.dumps(task, separators=(",", ":"), ensure_ascii=False))
-        file.write("\n]\n")
-    return path
+    return exchange.write_entries(
+        out / FILE_NAME,
+        pictures,
+        lambda frame, people: [to_label_studio(frame, people, target.skeleton)],
+        ensure_ascii=False,
+    )
 
 
 def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
