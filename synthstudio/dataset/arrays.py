@@ -58,7 +58,6 @@ def as_arrow(places: NDArray[np.int64]) -> pa.Array:
 
 
 def is_known(column: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
-    """Where a column is not null."""
     array = one_array(column)
     if not array.null_count:
         return np.ones(len(array), np.bool_)

@@ -179,7 +179,6 @@ def origins(dataset: Dataset) -> Iterator[tuple[int, int, int]]:
 
 
 def replaced(table: pa.Table, name: str, values: Any) -> pa.Table:
-    """Return a table with one column replaced, of the same schema."""
     place = table.schema.get_field_index(name)
     field = table.schema.field(place)
     return table.set_column(place, field, pa.array(values, field.type))
@@ -279,7 +278,6 @@ def _named_sources(
 
 
 def _with_numbers(portion: Sequence[Chunk], first: int) -> Iterator[tuple[Chunk, range]]:
-    """Yield each chunk with the new numbers of its frames."""
     for chunk in portion:
         yield chunk, range(first, first + len(chunk.frames))
         first += len(chunk.frames)

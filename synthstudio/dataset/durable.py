@@ -32,7 +32,6 @@ _PATIENCE_S = 0.4
 
 
 def sync(path: Path) -> None:
-    """fsync a file or folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -220,7 +219,6 @@ def _finite(text: str) -> float:
 
 
 def damaged(path: Place, expected: str, got: str) -> DatasetError:
-    """Return the error for a damaged file of a data set."""
     return DatasetError(
         "this file of the data set is damaged",
         where=str(path),

@@ -33,8 +33,6 @@ I64 = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
-    """Counts of a data set's matches of a query."""
-
     frames: int
     people: int
     all_frames: int
@@ -132,7 +130,6 @@ def without(
 
 
 def _chosen(dataset: Dataset, frames: I64, query: Query | None) -> Iterator[Chunk]:
-    """Yield the chosen frames; with a query only the people that match."""
     for chunk in aligned(dataset):
         part = chosen(chunk, np.isin(as_numpy(chunk.frames["index"]), frames))
         if query is not None and len(part.people):

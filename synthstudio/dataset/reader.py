@@ -196,7 +196,6 @@ class Dataset:
 
     @property
     def labelled(self) -> bool:
-        """Return whether the data set has any person."""
         return any(row.people for row in self._listed.values())
 
     @property
@@ -481,7 +480,6 @@ def opened(place: Place | Dataset) -> Dataset:
 
 
 def _rows_of(table: pa.Table, column: str, value: int) -> range:
-    """The rows of a table sorted by `column` that hold a value."""
     start, stop = np.searchsorted(as_numpy(table.column(column)), [value, value + 1])
     return range(int(start), int(stop))
 

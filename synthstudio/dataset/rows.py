@@ -86,7 +86,6 @@ def _clip_row(clip: ClipSpec | None) -> Row:
 
 
 def camera_row(camera: Camera) -> Row:
-    """Return the columns `K` and `world_to_camera` of a frame's row."""
     return {
         "K": camera.K.ravel().tolist(),
         "world_to_camera": camera.world_to_camera.ravel().tolist(),
@@ -105,7 +104,6 @@ def distortion_of(spec: str | None) -> list[float] | None:
 
 
 def instance_rows(frame: Frame) -> list[Row]:
-    """Return a row for each person of the frame, in the order of its labels."""
     return [person_row(person, frame.spec) for person in frame.labels.people]
 
 

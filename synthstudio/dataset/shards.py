@@ -48,7 +48,6 @@ shards where an id differs from ours."""
 
 
 def sources_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """The table of original names and ids of imported images and people."""
     own = {
         "id": all(row["id"] in ("null", str(row["index"])) for row in rows),
         "people": all(
@@ -232,7 +231,6 @@ def seal(temporary: Path, head: dict[str, Any]) -> StagedShard:
 
 
 def sync_shard(folder: Path) -> None:
-    """fsync all files and folders of a shard; OSError."""
     files, folders = _walk(folder)
     for name in (*files, *folders):
         durable.sync(folder / name)
@@ -317,7 +315,6 @@ def _walk(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def _check(value: dict[str, Any]) -> str:
-    """Return the hash of shard.json, before the index holds it."""
     return hashlib.sha256(durable.canonical_json(value)).hexdigest()
 
 

@@ -65,8 +65,6 @@ def asset_root(log: str) -> Path | None:
 
 
 class FolderSource:
-    """A data set's folder."""
-
     def __init__(self, folder: Path) -> None:
         self.place: Place = folder
         self.folder = self.root = folder

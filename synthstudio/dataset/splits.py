@@ -203,7 +203,6 @@ def apply(
     resume: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Dataset:
-    """Write a data set with the new splits in rows and stored specs."""
     derived = {
         "by": "split",
         "keys": list(splits.keys),

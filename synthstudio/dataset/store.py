@@ -109,7 +109,6 @@ class Store:
         return True
 
     def names(self, folder: str) -> list[str]:
-        """The names of all objects below a folder, relative to it, sorted."""
         return list(self.sizes(folder))
 
     def sizes(self, folder: str) -> dict[str, int]:

@@ -40,7 +40,6 @@ class Session:
 
     @property
     def folder(self) -> Path:
-        """Return the local staging folder of shards, for `publish`."""
         return self.destination.folder
 
     @property
@@ -101,7 +100,6 @@ class Session:
         return list(parse_json(data, self.place / manifest.MIXED_NAME)["mixed"])
 
     def write_mixed(self, notes: list[dict[str, Any]]) -> None:
-        """Record shards of another identity in this data set."""
         self.destination.replace(manifest.MIXED_NAME, canonical_json({"mixed": notes}))
 
     def log(self, event: str, **facts: Any) -> None:

@@ -50,7 +50,6 @@ class Skipped(Counter[str]):
         self.errors.setdefault(kind, error)
 
     def lines(self) -> list[str]:
-        """Table of counts and reasons."""
         places = {reason: f" (first: {place})" for reason, place in self.first.items()}
         return [f"{n} x {what}{places.get(what, '')}" for what, n in sorted(self.items()) if n]
 
@@ -97,7 +96,6 @@ class Contents:
             raise ValueError(f"{self.boxes!r:.40}, {self.joints!r:.40}, {self.hidden_faces!r:.40}")
 
     def notes(self) -> dict[str, str]:
-        """Descriptions of boxes and joints, for files."""
         boxes, joints = _BOXES[self.boxes], _JOINTS[self.joints]
         return {"boxes": f"{self.boxes}: {boxes}", "joints": f"{self.joints}: {joints}"}
 
@@ -148,7 +146,6 @@ class Opened:
 
 
 def exportable(people: Iterable[_Person]) -> list[_Person]:
-    """Return the people visible enough for a format."""
     return [row for row in people if row["modal_area_px"] >= MIN_AREA_PX]
 
 
@@ -157,7 +154,6 @@ def bare_image_name(frame: Row) -> str:
 
 
 def image_name(frame: Row) -> str:
-    """Return the name that most formats give a frame's image."""
     return f"images/{bare_image_name(frame)}"
 
 

@@ -196,7 +196,6 @@ def _notes(to: Format, exported: Exported, dataset: Labelled, target: Skeleton) 
 
 
 def _without_centres(dataset: Labelled) -> int:
-    """Number of people with 3D joints but no rotation centres."""
     batches = (
         batch.select(["joints_camera_m", KINEMATIC]) for batch in dataset.iter_batches("instances")
     )

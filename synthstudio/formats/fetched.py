@@ -84,7 +84,6 @@ def _is_photo(name: str) -> bool:
 
 
 def _holds_a_photo(store: Store, name: str) -> bool:
-    """Whether an object without a known suffix has the first bytes of a picture."""
     if PurePosixPath(name).suffix.lower() in (*UNREAD, *VIDEOS, *_OTHERS):
         return False
     return is_image_header(store.read(name, part=(0, 12)) or b"")

@@ -119,7 +119,6 @@ def import_opened(opened: Opened, out: Path, what: str) -> Imported:
 def _finished(
     opened: Opened, sidecar: Sidecar | None, format_name: str, imported: Imported
 ) -> Imported:
-    """Write the data set, close the input and note skipped entries."""
     imported.left_out = opened.left_out
     try:
         free_folder(imported.folder)
@@ -203,8 +202,6 @@ class _Frame:
 
 @dataclass(frozen=True)
 class _Merger:
-    """Merges the file with the sidecar."""
-
     source: Format | None
     """None: not our export, so no sidecar."""
     sidecar: Sidecar | None

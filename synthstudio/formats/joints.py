@@ -52,7 +52,6 @@ TARGETS = ("coco17", "mpii16", "crowdpose14", "h36m17", "lsp14", "ochuman19")
 
 
 def rules(source: Skeleton, target: Skeleton) -> dict[str, Rule]:
-    """Return the rule of each joint of `target` from `source`."""
     own = {name: j for name, j in zip(source.known_as, source.joints, strict=True) if name}
     return {
         joint: _rule(name, own) for joint, name in zip(target.joints, target.known_as, strict=True)
@@ -119,7 +118,6 @@ def as_exported(row: Row, size: tuple[int, int], skeleton: Skeleton, contents: C
 
 
 def _without(row: Row, left_out: Sequence[bool]) -> Row:
-    """A person's row with some joints unlabelled."""
     if not any(left_out):
         return row
     joints = zip(_joints(row), left_out, strict=True)

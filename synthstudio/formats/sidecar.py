@@ -106,7 +106,6 @@ class Sidecar:
         return list(self._number)
 
     def index_of(self, name: str) -> int | None:
-        """Return the index of the frame of that name."""
         number = self._number.get(name)
         return None if number is None else int(self._index[number])
 

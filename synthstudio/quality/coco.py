@@ -96,7 +96,6 @@ class CocoChecker:
             yield Finding(kind="unknown_skeleton", what=what, **_CATEGORIES)
 
     def check_image(self, image: Any) -> Iterator[Finding]:
-        """Register an image and yield findings of its entry."""
         number = key_of(image, "id")
         if number is None:
             what = f"an image without id: {str(image)[:60]}"
@@ -185,7 +184,6 @@ class CocoChecker:
             yield from self.check_waiting()
 
     def check_waiting(self) -> Iterator[Finding]:
-        """Findings of the people of the annotations since the last call."""
         for skeleton in {one.joints: one for one, *_ in self.waiting}.values():
             own = [w for w in self.waiting if w[0].joints == skeleton.joints]
             _, frames, rows, ids = zip(*own, strict=True)

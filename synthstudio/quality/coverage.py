@@ -357,7 +357,6 @@ def known_places(found: Coverage, axis: str) -> list[int]:
 
 
 def thin_below(counts: I64, at_least: float | None) -> float:
-    """Return the minimum count of a bin that is not thin."""
     if at_least is not None:
         return at_least
     return 0.5 * float(counts.sum()) / max(1, counts.size)

@@ -68,7 +68,6 @@ class Gap:
         return out
 
     def as_json(self) -> dict[str, Any]:
-        """Every figure as plain values; null with too little data."""
         out: dict[str, Any] = plain(
             {
                 "sides": {

@@ -118,7 +118,6 @@ def wasserstein(a: F64, b: F64) -> float:
 
 
 def total_variation(a: F64, b: F64) -> float:
-    """Total variation distance of two lists of frequencies."""
     return float(np.abs(a - b).sum() / 2)
 
 

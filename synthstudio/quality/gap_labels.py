@@ -101,7 +101,6 @@ class Labels:
 
 
 def measure_labels(generated: Side, photos: Side) -> Labels:
-    """Compare all figures that need no pixels."""
     sides = (generated, photos)
     common = tuple(j for j in generated.skeleton.joints if j in photos.skeleton.joints)
     assumed = _assumed(generated)
@@ -152,7 +151,6 @@ def hip_row(side: Side, *, roll_deg: float = 0.0) -> F64:
 
 
 def estimate(side: Side, assumed: Assumed) -> Camera:
-    """Camera estimates from each person's trunk."""
     nothing = np.full(side.people, np.nan)
     if not set(TRUNK) <= set(side.skeleton.joints):
         return Camera(roll_deg=nothing, pitch_deg=nothing, distance_m=nothing, row=nothing)

@@ -104,7 +104,6 @@ def is_of_photos(dataset: Dataset) -> bool:
 
 
 def finished(wanted: dict[str, Any], first: Sequence[str]) -> dict[str, Any]:
-    """Return the recipe without defaults, validated, some fields first."""
     short = shortened(wanted)
     parse(short, "the next recipe")
     return {**{key: wanted[key] for key in first}, **short}
@@ -113,7 +112,6 @@ def finished(wanted: dict[str, Any], first: Sequence[str]) -> dict[str, Any]:
 def _of_photos(
     own: Recipe, wanted: dict[str, Any], found: Coverage, photos: int, at_least: float | None
 ) -> dict[str, Any]:
-    """Return a recipe that occludes the same photos again, for thin bins."""
     occlude = dict(wanted["occlude"])
     occlude["each"] = max(1, round(wanted["frames"] / max(1, photos)) - 1)
     by = dict(occlude["by"])
@@ -295,7 +293,6 @@ def _regions(joints: Sequence[str]) -> list[list[int]]:
 
 
 def shortened(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return a recipe's values that differ from the defaults."""
     short: dict[str, Any] = _without_defaults(wanted, dump(parse({"name": "x"})))
     if "kind" in short.get("backdrop", {}):
         short["backdrop"] = _of_kind(wanted["backdrop"], ("room", "plain"), "backdrop", lambda k: k)
@@ -310,7 +307,6 @@ def shortened(wanted: dict[str, Any]) -> dict[str, Any]:
 def _of_kind(
     value: dict[str, Any], kinds: tuple[str, ...], field: str, form: Callable[[Any], Any]
 ) -> dict[str, Any]:
-    """Return a part of a recipe without the defaults of its kind."""
     if value["kind"] not in kinds:
         return value
     plain = dump(parse({"name": "x", field: form({"kind": value["kind"]})}))[field]

@@ -54,7 +54,6 @@ Problem = tuple[int, str, str, int | None]
 
 
 def check_people(s: Subjects) -> list[list[Finding]]:
-    """Findings of the joints and box of each person."""
     out: list[list[Finding]] = [[] for _ in s.where]
     if not len(s):
         return out

@@ -57,7 +57,6 @@ class _Repairer:
         return out if self._importable(out) else None
 
     def _without_nan(self, out: dict[str, Any]) -> dict[str, Any]:
-        """The entry with null for numbers that JSON does not allow."""
         plain = _plain(out)
         self.done["not_finite"] += plain != out
         return dict(plain)
@@ -197,7 +196,6 @@ def write_repaired(
 
 
 def _categories(categories: Iterable[Any], done: Counter[str]) -> list[Mapping[str, Any]]:
-    """The importable categories, each id once."""
     kept: dict[Any, Mapping[str, Any]] = {}
     for category in categories:
         number = key_of(category, "id")
@@ -215,7 +213,6 @@ def _categories(categories: Iterable[Any], done: Counter[str]) -> list[Mapping[s
 def _usable(
     images: Entries, left_out: set[Any], folder: Path, done: Counter[str]
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield the importable images with their sizes, each id once."""
     seen: set[Any] = set()
     for image in images():
         number = key_of(image, "id")

@@ -76,7 +76,6 @@ def chunks_of(dataset: Dataset) -> Iterator[Chunk]:
 
 
 def chunks_of_samples(samples: Iterable[Sample]) -> Iterator[Chunk]:
-    """The same of frames with their people."""
     waiting = iter(samples)
     while batch := list(islice(waiting, _BATCH_FRAMES)):
         counts = [len(people) for _, people in batch]
@@ -96,7 +95,6 @@ def checked_frames(dataset: Dataset) -> Iterator[tuple[int, list[int], list[Find
 def check_rows(
     frames: Sequence[Row], people: pa.Table, owner: I64, skeleton: Skeleton
 ) -> list[list[Finding]]:
-    """Findings of the rows of each frame, detected by columns."""
     instances = as_numpy(people["instance"])
     bounds = np.searchsorted(owner, np.arange(len(frames) + 1))
     out = [

@@ -105,8 +105,6 @@ def stats(samples: Iterable[Sample], skeleton: Skeleton) -> dict[str, Any]:
 
 
 class _Histogram:
-    """Ten bins over 0..1."""
-
     def __init__(self) -> None:
         self.counts = np.zeros(_BINS, np.int64)
         self.zero = self.unknown = 0

@@ -58,8 +58,6 @@ _GOALS = {
 
 
 class TargetTally:
-    """Running counts of requested and achieved values."""
-
     def __init__(self, skeleton: Skeleton) -> None:
         self._places = {name: j for j, name in enumerate(skeleton.joints)}
         self._fractions = np.zeros((2, _STEPS + 1), np.int64)  # requested, achieved
@@ -206,7 +204,6 @@ def ks_distance(requested: I64, achieved: I64) -> float:
 
 
 def _on_atoms(counts: I64, atoms: I64) -> I64:
-    """Return the histogram with values near an atom moved onto it."""
     if not atoms.size:
         return counts
     places = np.arange(len(counts))
@@ -297,7 +294,6 @@ def _nothing_requested(got: Mapping[str, Any], targets: Mapping[str, Any]) -> li
 
 
 def text(found: Mapping[str, Any]) -> list[str]:
-    """Return lines of text; none without targets."""
     lines = []
     fraction, crowd, missed = found[_FRACTION], found["crowd_index"], found["missed"]
     if fraction["people"]:

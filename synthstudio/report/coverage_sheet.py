@@ -55,8 +55,6 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A block of the sheet: rows of cells with headers."""
-
     title: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]

@@ -72,7 +72,6 @@ class Facts:
 
     @property
     def rendered(self) -> int:
-        """Fully rendered frames."""
         return self.replayable - self.photos
 
     @property
@@ -258,7 +257,6 @@ def _sources(derived: Mapping[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def _licences(dataset: Dataset) -> dict[str, list[tuple[str, ...]]]:
-    """Rows of users' files by licence."""
     out: dict[str, list[tuple[str, ...]]] = {}
     for asset in dataset.identity.assets:
         row = (asset.name, asset.category, asset.source, asset.sha256[:12])
@@ -267,7 +265,6 @@ def _licences(dataset: Dataset) -> dict[str, list[tuple[str, ...]]]:
 
 
 def _charts(facts: Facts) -> list[tuple[str, list[Chart]]]:
-    """(layout class, charts) of all counts."""
     stats, found = facts.stats, facts.coverage
     by_joint = {name: {c: row[c] for c in CAUSES} for name, row in stats["joints"].items()}
     by_joint["all joints"] = stats["causes"]
@@ -405,7 +402,6 @@ def known_limits(dataset: Dataset, facts: Facts, audit: Mapping[str, Any] | None
 
 
 def _absent(facts: Facts) -> list[str]:
-    """Missing or rare content of the set."""
     found, lines = facts.coverage, []
     absent = [name for name, n in facts.skin.items() if not n] if any(facts.skin.values()) else []
     if absent:

@@ -72,7 +72,6 @@ def stacked(rows: Mapping[str, Mapping[str, int]], colours: Mapping[str, str]) -
 def heat(
     rows: Sequence[str], names: Sequence[str], counts: Sequence[Sequence[int]], *, corner: str = ""
 ) -> Markup:
-    """A table of counts as a heat map."""
     largest = max([n for row in counts for n in row] + [1])
     lines = [
         (label, [(n, 0.55 * (n / largest) ** 0.5) for n in row])

@@ -258,7 +258,6 @@ def _box(
     points: Sequence[tuple[float, float, int]],
     size: Sequence[int],
 ) -> list[float]:
-    """Box of an entry, or of its mask, or about its labelled joints."""
     if entry.get("bbox") is not None:
         box, whole = checked.box(entry["bbox"]), entry.get("amodal_bbox")
         if entry.get("modal_bbox") is not None and whole is not None:
@@ -274,7 +273,6 @@ def _box(
 
 
 def _area(area: Any, counts: str | None, box: Sequence[float], size: Sequence[int]) -> int:
-    """Stated area, or that of the mask, or of the box."""
     if area is None:
         return check_counts(counts, size) if counts is not None else round(box[2] * box[3])
     return checked.integer(round(checked.number(area, 1e12)))
@@ -294,7 +292,6 @@ def _points(keypoints: Any, joints: int) -> list[tuple[float, float, int]]:
 
 
 def _stated(entry: Mapping[str, Any]) -> Row:
-    """Return the columns of an annotation that this package wrote."""
     hidden = [(j, i, s) for j, pairs in enumerate(entry["hidden_by"]) for i, s in pairs]
     amodal = entry["amodal_segmentation"]
     reals = {name: entry.get(LABELS[name].coco) for name in _NESTED}
@@ -368,7 +365,6 @@ def _rle(size: Sequence[int], counts: str | None) -> Rle | None:
 
 
 def bad(what: str, *, where: str, expected: str | None = None, got: object = None) -> FormatError:
-    """Return the error for an invalid COCO file."""
     return FormatError(
         what,
         where=where,

@@ -248,7 +248,6 @@ class CocoFile:
 
     @property
     def notes(self) -> list[str]:
-        """Counts of skipped entries by reason."""
         return self.left_out.lines()
 
     def _person(self, value: dict[str, Any], frame: Row, number: int) -> Row:

@@ -217,7 +217,6 @@ def _names(
 
 
 def order_of_count(count: int) -> tuple[str, ...] | None:
-    """The order with that number of keypoints, if any."""
     return ORDERS[_BY_COUNT[count]] if count in _BY_COUNT else None
 
 

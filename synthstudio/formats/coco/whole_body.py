@@ -47,7 +47,6 @@ def keypoints_key(part: str) -> str:
 def to_whole_body(
     frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], polygons: bool = False
 ) -> list[Row]:
-    """Return the annotations of a frame's sufficiently visible people."""
     entries = annotation_entries(frame, people, polygons)
     return [{name: e[name] for name in _STANDARD} | _parts(e["keypoints"]) for e in entries]
 

@@ -288,7 +288,6 @@ class CocoWriter:
             self.count += 1
 
     def finish(self, head_entries: Row) -> None:
-        """Write the keys after the annotations."""
         self.file.write("\n]")
         if self._named:
             info = head_entries["info"]

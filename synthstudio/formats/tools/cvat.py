@@ -219,7 +219,6 @@ def _people_labels(scan: _Scanner, wanted: Skeleton | None, *, all_off: bool, wh
 
 
 def _picture(root: Path, subset: str, name: str) -> str:
-    """The name of an image's file below the folder of images."""
     inside = f"{subset}/{name}" if subset else name
     wanted = [inside, name]
     if Path(name).suffix.lower() not in SUFFIXES:

@@ -235,7 +235,6 @@ def _label_name(name: str) -> str:
 
 
 def _lonely_labels(root: Path, pictures: Iterable[str]) -> int:
-    """Number of label files without a picture."""
     known = {root / _label_name(name) for name in pictures}
     folders = {path.parent for path in known}
     return sum(
