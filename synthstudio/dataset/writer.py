@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ class Session:
         """Return the shards of this run that are still to be made, rising."""
         return tuple(s for s in shards_of(self.identity, self.part) if s not in self.done)
 
-    def publish(self, staged: shards.StagedShard) -> shards.ShardEntry:
+    def publish(self, staged: shards.StagedShard) -> None:
         """Publish a shard durably; DiskError, or DatasetError if it does not belong here.
 
         `on_event` receives "before-rename", "after-rename" and, when a shorter shard is replaced in
@@ -59,7 +59,6 @@ class Session:
         self.done[entry.shard] = entry
         self.log("shard", shard=entry.shard, frames=entry.frames, people=entry.people)
         self.on_event("after-rename")
-        return entry
 
     def finish(self) -> None:
         """Write index.json, the last step; DatasetError while shards are missing.
@@ -105,8 +104,7 @@ class Session:
     def log(self, event: str, **facts: Any) -> None:
         """Append a line to run.log: the only file with times, hosts and paths."""
         line = {"time": datetime.now(UTC).isoformat(), "pid": os.getpid(), "event": event, **facts}
-        text = json.dumps(line, default=str) + "\n"
-        self.destination.log(text, now=event != "shard")
+        self.destination.log(json.dumps(line, default=str) + "\n", now=event != "shard")
 
 
 @contextmanager
@@ -119,12 +117,11 @@ def open_or_create(
     part: Part | None = None,
     keep: bool = True,
     on_event: shards.OnEvent = shards.no_event,
-    on_check: Callable[[int, int], None] | None = None,
 ) -> Iterator[Session]:
     """Hold the folder or URL `out` for writing the data set `identity`, or its `part`.
 
     A missing or empty location is started. With `resume` an unfinished data set is continued:
-    temporary files of a killed run are deleted, every shard is checked (`on_check(done, total)`),
+    temporary files of a killed run are deleted, every shard is checked,
     bad ones are moved to set-aside/. DatasetError: a folder with other files, a data set without
     `resume`, a running writer, another identity without `allow_mixed` (which is recorded), fewer
     frames than before. DiskError: not writable or full. Without `keep` a new folder is deleted on
@@ -147,7 +144,7 @@ def open_or_create(
         try:
             _begin(session, allow_mixed)
             destination.begin()
-            _take_stock(session, on_check)
+            _take_stock(session)
             if session.todo:
                 destination.remove(manifest.INDEX_NAME)
             session.log("started", part=part, resumed=len(session.done), left=len(session.todo))
@@ -221,12 +218,11 @@ def _other_identity(place: Place, differences: list[str], allow_mixed: bool) -> 
     )
 
 
-def _take_stock(session: Session, on_check: Callable[[int, int], None] | None) -> None:
+def _take_stock(session: Session) -> None:
     """Verify existing shards; complete ones are done, bad ones are moved aside."""
     destination = session.destination
-    found = destination.shards()
     mine = set(shards_of(session.identity, session.part))
-    for place, name in enumerate(found):
+    for name in destination.shards():
         problems = ["not a shard"]
         if shards.is_shard_name(destination.shard_of(name)):
             problems = destination.examine(name, partial(_judged, session, mine, name))
@@ -234,8 +230,6 @@ def _take_stock(session: Session, on_check: Callable[[int, int], None] | None) -
             target = destination.set_aside(name)
             session.set_aside.append(name)
             session.log("set-aside", shard=name, to=target, problems=problems[:20])
-        if on_check is not None:
-            on_check(place + 1, len(found))
 
 
 def _judged(session: Session, mine: set[int], name: str, folder: Path) -> list[str]:

@@ -138,7 +138,7 @@ class TargetTally:
         return all(state[self._places[name]] < STATE_VISIBLE for name in names)
 
     def result(self) -> dict[str, Any]:
-        """JSON-compatible counts; see stats.stats."""
+        """JSON-compatible counts; see `stats.dataset_stats`."""
         frames = int(self._crowd[0])
         return {
             "people": self._people,
@@ -233,7 +233,7 @@ def _joint_result(found: Counter[str]) -> dict[str, Any]:
 def unmet(found: Mapping[str, Any], targets: Mapping[str, Any] | None) -> list[str]:
     """Return a sentence for each missed target of a data set's recipe.
 
-    `found` is what `stats.stats` returns, `targets` the recipe's block as `load.dump` writes it
+    `found`: of `stats.dataset_stats`; `targets`: the recipe's block as `load.dump` writes it
     (None: no targets). With `tolerance` t: the error of the occluded fraction is at most 0.6 t
     in the median and 2 t for 95 %, the Kolmogorov-Smirnov distance t; rates of joints are
     within 0.6 t, mean shares of causes within t, the crowd index within 2 t on average. A
