@@ -17,6 +17,7 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import CAUSES, U8
 from synthstudio.core.skeleton import COLOURS
+from synthstudio.dataset.durable import write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import no_spec, spec_fields
 from synthstudio.quality import targets as goals
@@ -25,7 +26,7 @@ from synthstudio.quality.gaps import thin_pairs
 from synthstudio.quality.stats import dataset_stats
 from synthstudio.report import plots
 from synthstudio.report.draw import cut_out, draw_labels, drawable, person_colour
-from synthstudio.report.html import Picture, embed, render, write_page
+from synthstudio.report.html import Picture, embed, render
 
 SKIN = ("very light", "light", "intermediate", "tan", "brown", "dark")
 _SKIN_EDGES = (55.0, 41.0, 28.0, 10.0, -30.0)
@@ -208,7 +209,7 @@ def report(
         else [],
         limits=known_limits(dataset, facts, audit),
     )
-    write_page(out, page)
+    write_file(out, page)
     return facts
 
 
