@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import I64
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
@@ -27,8 +27,6 @@ from synthstudio.dataset.matching import batch_of, evaluate, matching_frames, ma
 from synthstudio.dataset.query import Query, parse
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.writer import is_unfinished
-
-I64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)

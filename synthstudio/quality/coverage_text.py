@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from synthstudio.core.arrays import I64
 from synthstudio.core.bins import HEIGHTS
 from synthstudio.core.labels import SHARES
-from synthstudio.quality.coverage import I64, Coverage, known_places, thin_below
+from synthstudio.quality.coverage import Coverage, known_places, thin_below
 from synthstudio.quality.gaps import PAIRS, Gap, gaps, thin_pairs
 
 LISTED = 8
@@ -34,16 +35,9 @@ def text(found: Coverage, *, at_least: float | None = None) -> str:
     lines = [
         f"{found.frames} frames, {found.people} people, {int(found.counts.sum())} joints",
         f"* thin: {rule}   . empty",
-        "",
-        *_people(found, at_least),
-        "",
-        *_bodies(found, at_least),
-        "",
-        *_joints(found, at_least),
-        "",
-        *_causes(found, at_least),
     ]
-    lines += ["", *_gaps(found, at_least)]
+    for section in (_people, _bodies, _joints, _causes, _gaps):
+        lines += ["", *section(found, at_least)]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -74,11 +68,8 @@ def _causes(found: Coverage, at_least: float | None) -> list[str]:
     title = "joints by cause and occluded fraction of the person"
     lines = _table(title, named, columns, counts, at_least=at_least)
     people = found.of_people("fraction")[: len(columns)]
-    width = max(map(len, [*named, "all"]))
-    return [
-        *lines,
-        _line("people", people, width=width, cell=9, minimum=thin_below(people, at_least)),
-    ]
+    width, minimum = max(map(len, [*named, "all"])), thin_below(people, at_least)
+    return [*lines, _line("people", people, width=width, cell=9, minimum=minimum)]
 
 
 def _cut(found: Coverage, first: str, second: str) -> tuple[I64, list[str], list[str]]:
@@ -133,8 +124,9 @@ def _gaps(found: Coverage, at_least: float | None) -> list[str]:
         ]
     listed = [(_gap_name(gap), gap) for gap in worst[:LISTED]]
     width = max(len(name) for name, _ in listed)
+    even = ("an even share is", "expected from either alone")  # of one axis, of two
     lines = [
-        f"  {name:<{width}}  {gap.count:,}, {_expected(gap)} {gap.expected:,.0f}"
+        f"  {name:<{width}}  {gap.count:,}, {even[len(gap.axes) - 1]} {gap.expected:,.0f}"
         for name, gap in listed
     ]
     more = len(worst) - len(listed)
@@ -144,10 +136,6 @@ def _gaps(found: Coverage, at_least: float | None) -> list[str]:
         *([f"  and {more} more in --json"] if more else []),
         f"{thin} thin bins of pairs: the others follow from these or are not significant",
     ]
-
-
-def _expected(gap: Gap) -> str:
-    return "an even share is" if len(gap.axes) == 1 else "expected from either alone"
 
 
 def _gap_name(gap: Gap) -> str:

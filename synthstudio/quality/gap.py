@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.threads import one_thread
 from synthstudio.dataset.reader import Dataset
@@ -68,7 +70,7 @@ class Gap:
         return out
 
     def as_json(self) -> dict[str, Any]:
-        out: dict[str, Any] = plain(
+        return plain(
             {
                 "sides": {
                     s.name: {"people": s.people, "pictures": s.pictures, "crops": len(c)}
@@ -85,7 +87,7 @@ class Gap:
                     "validated": [asdict(v) for v in self.labels.validated],
                 },
                 "orientations": {
-                    "shares": self.pixels.orientations.tolist(),
+                    "shares": self.pixels.orientations,
                     "distance": self.pixels.orientation_distance,
                     "chance": self.pixels.orientation_chance,
                 },
@@ -93,7 +95,6 @@ class Gap:
                 "classifier": _classifier(self.classifier),
             }
         )
-        return out
 
     def text(self) -> str:
         a, b = self.sides
@@ -163,15 +164,9 @@ def classifier_summary(found: Classifier | None) -> str:
 
 
 def _difference(d: Difference) -> dict[str, Any]:
-    return {
-        **{
-            name: getattr(d, name)
-            for name in ("name", "unit", "fields", "count", "middle_is", "middle", "low", "high")
-        },
-        **{name: getattr(d, name) for name in ("distance", "chance", "beyond_chance", "effect")},
-        "edges": d.edges.tolist(),
-        "shares": d.shares.tolist(),
-    }
+    names = ("name", "unit", "fields", "count", "middle_is", "middle", "low", "high")
+    names += ("distance", "chance", "beyond_chance", "effect", "edges", "shares")
+    return {name: getattr(d, name) for name in names}
 
 
 def _poses(found: Poses | None) -> dict[str, Any] | None:
@@ -197,9 +192,11 @@ def _classifier(found: Classifier | None) -> dict[str, Any] | None:
 
 
 def plain(value: Any) -> Any:
-    """JSON-compatible values: non-finite numbers as null, tuples as lists."""
+    """JSON-compatible values: non-finite numbers as null, tuples and arrays as lists."""
     if isinstance(value, dict):
         return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     if isinstance(value, list | tuple):
         return [plain(inner) for inner in value]
     if isinstance(value, float) and not math.isfinite(value):

@@ -137,9 +137,8 @@ def _changes(
         near = [c.distance_m[np.isfinite(c.distance_m)] for c in labels.cameras]
         usual = quantile(camera.distance_m, 0.25)
         metres = [np.percentile(d, 25) if len(d) else usual for d in near]
-        rows = [
-            c.row * m / labels.assumed.focal for c, m in zip(labels.cameras, metres, strict=True)
-        ]
+        focal, own = labels.assumed.focal, (generated, photos)
+        rows = [c.row * m / focal for c, m in zip(own, metres, strict=True)]
         return _mapped(camera.aim_height_m, rows[0], rows[1], 4, -1)
 
     def pitch() -> Any:
@@ -202,8 +201,7 @@ def _levels(of: AnyNumber) -> F64:
 
 
 def _quantiles(values: F64) -> F64:
-    found: F64 = np.percentile(values[np.isfinite(values)], 100 * LEVELS)
-    return found
+    return np.percentile(values[np.isfinite(values)], 100 * LEVELS)
 
 
 def _choice(values: F64, low: float, high: float) -> Any:
@@ -216,8 +214,7 @@ def _picture_means(side: Side) -> F64:
     """Mean position of the people per non-empty picture, in picture widths."""
     sums = np.bincount(side.picture, middle_x(side), side.pictures)
     some = side.per_picture > 0
-    means: F64 = sums[some] / side.per_picture[some]
-    return means
+    return sums[some] / side.per_picture[some]
 
 
 def _counts(photos: Side, known: int) -> Any:

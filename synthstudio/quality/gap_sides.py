@@ -43,7 +43,7 @@ _PERSON = (
     *("frame_index", "instance", "identity", "joints_px", "joints_camera_m", "joints_world_m"),
     *("state", "modal_box_px", "modal_area_px"),
 )
-_TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,9 +316,9 @@ def _truth(
     out["roll_deg"] = float(-np.degrees(np.arctan2(up[0], -up[1])))
     out["camera_m"] = float(centre[2])
     out["focal"] = float(frame["K"][4]) / frame["height_px"]
-    if not set(_TRUNK) <= set(skeleton.joints):
+    if not set(TRUNK) <= set(skeleton.joints):
         return out
-    at = [skeleton.joints.index(name) for name in _TRUNK]
+    at = [skeleton.joints.index(name) for name in TRUNK]
     camera = np.array(row["joints_camera_m"], np.float64).reshape(-1, 3)[at]
     shoulders, hips = camera[:2].mean(axis=0), camera[2:].mean(axis=0)
     world = rotation.T @ (hips - matrix[:3, 3])

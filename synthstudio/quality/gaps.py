@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import pdtr
 
-from synthstudio.core.scene import F64
-from synthstudio.quality.coverage import I64, Coverage, known_places, thin_below
+from synthstudio.core.arrays import F64, I64, Bool
+from synthstudio.quality.coverage import Coverage, known_places, thin_below
 
-B = NDArray[np.bool_]
 PAIRS = (("joint", "cause"), ("cause", "fraction"), ("family", "view"))
 """The pairs of axes with listed thin bins."""
 GAP_PAIRS = (("joint", "cause"), ("family", "view"))
@@ -57,10 +55,7 @@ def gaps(found: Coverage, *, at_least: float | None = None) -> list[Gap]:
         for gap in _of_pair(found, pair, at_least)
         if alone.isdisjoint(zip(gap.axes, gap.names, strict=True))
     ]
-    return [
-        *sorted(single, key=lambda gap: gap.count / gap.expected),
-        *sorted(pairs, key=lambda gap: gap.count / gap.expected),
-    ]
+    return [g for kind in (single, pairs) for g in sorted(kind, key=lambda g: g.count / g.expected)]
 
 
 def _of_axis(found: Coverage, axis: str, at_least: float | None) -> list[Gap]:
@@ -81,7 +76,7 @@ def _of_pair(found: Coverage, pair: tuple[str, str], at_least: float | None) -> 
 
 
 def _listed(
-    axes: tuple[str, ...], names: Sequence[Sequence[str]], here: I64, expected: F64, which: B
+    axes: tuple[str, ...], names: Sequence[Sequence[str]], here: I64, expected: F64, which: Bool
 ) -> list[Gap]:
     return [
         Gap(
@@ -94,11 +89,10 @@ def _listed(
     ]
 
 
-def _is_gap(counts: I64, expected: F64, several: int, at_least: float | None) -> B:
+def _is_gap(counts: I64, expected: F64, several: int, at_least: float | None) -> Bool:
     few = counts < (0.5 * expected if at_least is None else at_least)
     chance = pdtr(np.ceil(counts / several), expected / several)  # Poisson's cdf
-    unlikely: B = chance < CHANCE / max(1, counts.size)
-    return few & (expected > 0) & unlikely
+    return few & (expected > 0) & (chance < CHANCE / max(1, counts.size))
 
 
 def thin_pairs(

@@ -8,11 +8,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from synthstudio.core import masks as rle
-from synthstudio.core.arrays import I64, Bool
+from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.quality.subject import FAR, is_box, is_number
 
 _BOX_SLACK_PX = 2.0
@@ -49,7 +48,7 @@ class Mask:
         x0, y0 = int(first[0]), int(top.min())
         return float(x0), float(y0), float(last[-1] + 1 - x0), float(low.max() + 1 - y0)
 
-    def outline(self, maximum: int) -> NDArray[np.float64]:
+    def outline(self, maximum: int) -> F64:
         """Return (n, 2) pixel-edge positions x, y on upper and lower borders, evenly chosen.
 
         Runs at the picture's edge are not borders.

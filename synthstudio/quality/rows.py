@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64, I64, Bool
+from synthstudio.core.arrays import F64, I64, U8, Bool
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import OBJECT_BASE
@@ -185,7 +184,7 @@ def _is_rendered(s: Subjects, people: pa.Table) -> Bool:
 
 def contradicted(
     state: I64, shares: F64, px: F64, size: F64, *, edge: float = _SLACK
-) -> tuple[NDArray[np.uint8], Bool]:
+) -> tuple[U8, Bool]:
     """(N, J) the states implied by shares and positions, and whether a joint's differs.
 
     Joints within `edge` of the picture's border, or near the threshold, may be either.

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import I64
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.skeleton import Skeleton, get_skeleton
@@ -21,8 +22,6 @@ from synthstudio.dataset.derive import aligned
 from synthstudio.dataset.manifest import identity_differences
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality import targets
-
-I64 = NDArray[np.int64]
 
 FRAME_COLUMNS = (
     "index",

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.skeleton import Skeleton
@@ -139,7 +138,7 @@ def side_pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
 
 
 @cache
-def flip_of(joints: tuple[str, ...]) -> NDArray[np.int64]:
+def flip_of(joints: tuple[str, ...]) -> I64:
     """Return (J,) the mirror joint of each; itself if its twin is missing."""
     out = np.arange(len(joints))
     for left, right in side_pairs(joints):

@@ -13,14 +13,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.arrays import as_arrow, as_numbers, is_known
-
-I64 = NDArray[np.int64]
 
 ATOM_WIDTH = 0.02
 """Maximum distance of an achieved value from the atom it counts as."""
@@ -184,7 +182,7 @@ class TargetTally:
         }
 
 
-def add_in_order(total: float, values: NDArray[np.float64]) -> float:
+def add_in_order(total: float, values: F64) -> float:
     """Return the sum of a number and others, added sequentially: independent of batches."""
     return float(np.cumsum(np.concatenate([[total], values]))[-1])
 

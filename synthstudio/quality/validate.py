@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64, U8
 from synthstudio.core.errors import AssetError, DatasetError, FormatError
 from synthstudio.core.images import decode, decode_rgba, read_bytes
 from synthstudio.core.safe_files import plain_name
@@ -36,7 +37,6 @@ from synthstudio.quality.rows import Chunk, check_rows, chunks_of, chunks_of_sam
 
 Entries = Callable[[], Iterable[Mapping[str, Any]]]
 OnStep = Callable[[str, int], None]
-F64 = NDArray[np.float64]
 _PEOPLE_OF_OUTLINES = 4
 _UNUSABLE = ("image_missing", "image_broken", "image_size", "unsafe_name")
 _OF_MASKS = ["mask_size", "modal_counts"]
@@ -109,7 +109,7 @@ def _validate_chunks(
     return out
 
 
-def _outline(frame: Row, people: pa.Table, places: NDArray[np.int64]) -> bytes:
+def _outline(frame: Row, people: pa.Table, places: I64) -> bytes:
     """Border points of the visible masks of a frame's people, those of its size."""
     side, masks = [frame["height_px"], frame["width_px"]], []
     for row in people.select(_OF_MASKS).take(as_arrow(places)).to_pylist():
@@ -301,7 +301,7 @@ def picture_findings(
         yield _picture_finding(image, "image_changed", f"sha256 is not {sha256[:12]}…")
 
 
-def mirror_score(rgb: NDArray[np.uint8], places: NDArray[np.float32]) -> float | None:
+def mirror_score(rgb: U8, places: NDArray[np.float32]) -> float | None:
     """Return z of the picture's fit to mask borders (n, 2) over its mirror's; None: too few.
 
     Positive: the picture fits better. Each point compares the colours 3 px above and below

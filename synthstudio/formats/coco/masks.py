@@ -7,14 +7,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from synthstudio.core.arrays import Bool
 from synthstudio.core.images import MAX_PIXELS
 from synthstudio.core.masks import check_plain_counts, check_polygons
 from synthstudio.formats import checked
 
-Bool = NDArray[np.bool_]
 Point = tuple[int, int]
 
 # Walking direction of each side of a pixel, with the pixel on the right.
