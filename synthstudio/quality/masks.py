@@ -131,12 +131,8 @@ def area_fits(mask: Mask, area: float, *, loose: bool = False) -> bool:
 
     `loose`: it may be that of unknown polygons.
     """
-    counts = [float(mask.area)]
-    slack = 1.0
-    if mask.polygon_area is not None:
-        counts.append(mask.polygon_area)
-    if loose or mask.polygon_area is not None:
-        slack = _POLYGON_SLACK + _AREA_SHARE * mask.area
+    counts = [mask.area] if mask.polygon_area is None else [mask.area, mask.polygon_area]
+    slack = _POLYGON_SLACK + _AREA_SHARE * mask.area if loose or len(counts) > 1 else 1.0
     return min(abs(area - count) for count in counts) <= slack
 
 

@@ -111,14 +111,10 @@ class _Repairer:
             out["bbox"] = list(mask.box)
             self.done[kind] += 1
         area = out.get("area")
-        if area is None:
+        fits = is_number(area) and math.isfinite(area) and area_fits(mask, float(area))
+        if not fits:
             out["area"] = mask.area
-            self.done["no_area"] += 1
-            return
-        finite = is_number(area) and math.isfinite(area)
-        if not finite or not area_fits(mask, float(area or 0)):
-            out["area"] = mask.area
-            self.done["area"] += 1
+            self.done["no_area" if area is None else "area"] += 1
 
     def _repair_keypoints(self, out: dict[str, Any]) -> None:
         flat = out.get("keypoints")

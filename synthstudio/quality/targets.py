@@ -113,14 +113,8 @@ class TargetTally:
         if not row["target_met"]:
             self._missed += 1
             if len(self._listed) < LISTED:
-                self._listed.append(
-                    {
-                        "frame": row["frame_index"],
-                        "person": row["instance"],
-                        "requested": requested,
-                        "achieved": achieved,
-                    }
-                )
+                who = {"frame": row["frame_index"], "person": row["instance"]}
+                self._listed.append({**who, "requested": requested, "achieved": achieved})
 
     def _add_fraction(self, requested: float, achieved: float) -> None:
         error = abs(requested - achieved)

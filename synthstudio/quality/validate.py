@@ -124,7 +124,7 @@ def validate_dataset(
 ) -> Validated:
     """Check a data set: the hash of every file, every row, every picture."""
     skeleton = get_skeleton(dataset.identity.skeleton)
-    image = _stored(dataset) if pictures else None
+    image = functools.partial(_stored, dataset) if pictures else None
     try:
         out = _validate_chunks(chunks_of(dataset), skeleton, image=image, on_step=on_step)
     except DatasetError:  # inconsistent tables: rows before the fault are checked by frame
@@ -133,13 +133,8 @@ def validate_dataset(
         out = validate_samples(samples, skeleton, image=image, on_step=on_step)
         _note(out, problems)
     if pictures:
-        _note(
-            out,
-            [
-                Finding(kind="stored_bytes", where=str(dataset.place.name), what=line)
-                for line in dataset.verify()
-            ],
-        )
+        where, lines = str(dataset.place.name), dataset.verify()
+        _note(out, (Finding(kind="stored_bytes", where=where, what=line) for line in lines))
     return out
 
 
@@ -220,16 +215,13 @@ def _guarded(samples: Iterator[Sample], problems: list[Finding]) -> Iterator[Sam
         problems.append(Finding(kind="table_mismatch", where="tables", what=str(error)))
 
 
-def _stored(dataset: Dataset) -> Callable[[Row], bytes]:
-    def read(row: Row) -> bytes:
-        try:
-            return dataset.image_of(row).read_bytes()
-        except FileNotFoundError:
-            raise
-        except (OSError, DatasetError) as error:
-            raise AssetError(str(error)) from error
-
-    return read
+def _stored(dataset: Dataset, row: Row) -> bytes:
+    try:
+        return dataset.image_of(row).read_bytes()
+    except FileNotFoundError:
+        raise
+    except (OSError, DatasetError) as error:
+        raise AssetError(str(error)) from error
 
 
 def outlines(masks: Sequence[Mask]) -> bytes:
