@@ -13,7 +13,6 @@ import os
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from synthstudio.core.errors import DatasetError, DiskError, SynthStudioError
@@ -23,18 +22,10 @@ from synthstudio.core.places import Url, without_secrets
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Patience:
-    """Retries: `tries` attempts, with delays of `first_s`, twice that, ..."""
-
-    tries: int = 6
-    first_s: float = 0.5
-    connect_s: float = 10.0
-    read_s: float = 30.0
-
-
-PATIENCE = Patience()
-
+TRIES = 6
+FIRST_S = 0.5
+"""Delay before the second try, doubled before each further one."""
+CONNECT_S, READ_S = 10.0, 30.0
 _LIBRARIES = {"s3": ("s3fs", "synthstudio[stores]"), "gs": ("gcsfs",) * 2, "az": ("adlfs",) * 2}
 _NO_CREDENTIALS = (
     "NoCredentialsError",
@@ -177,8 +168,8 @@ class Store:
 
         Passes on FileNotFoundError and FileExistsError; all others become one message.
         """
-        place, wait = self._place(name), PATIENCE.first_s
-        for left in reversed(range(PATIENCE.tries)):
+        place, wait = self._place(name), FIRST_S
+        for left in reversed(range(TRIES)):
             try:
                 return action(_system(self.url.scheme), place.path)
             except (FileNotFoundError, FileExistsError, SynthStudioError):
@@ -191,7 +182,7 @@ class Store:
                     raise final from error
                 if not left:
                     raise DiskError(
-                        f"the store failed {PATIENCE.tries} times",
+                        f"the store failed {TRIES} times",
                         where=str(place),
                         got=_words(error),
                         then="Try again later; what is complete stays (generate: --resume).",
@@ -270,8 +261,8 @@ def _opened(scheme: str) -> Any:
             max_concurrency=1,  # reads without a HEAD request
             config_kwargs={
                 "retries": {"total_max_attempts": 1, "mode": "standard"},
-                "connect_timeout": PATIENCE.connect_s,
-                "read_timeout": PATIENCE.read_s,
+                "connect_timeout": CONNECT_S,
+                "read_timeout": READ_S,
             },
         )
         system.retries = 1  # only our retries

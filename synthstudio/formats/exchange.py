@@ -127,9 +127,8 @@ class Opened:
     `samples` come in the order of `numbers`, the frame indices, or if the format has none of
     `names`, the image files; an unusable picture is an error instead. `left_out` counts
     skipped entries by reason, `notes()` lists remarks, both complete after the
-    last sample; `licence()`, `source_id()`, its id in the file, and `person_ids()`, those
-    of its people by instance, are of the current image;
-    `close()` releases resources.
+    last sample; `source()` has the current image's licence, its id in the file, and those of its
+    people by instance, as `shards.sources_table` takes them; `close()` releases resources.
     """
 
     skeleton: Skeleton
@@ -139,9 +138,7 @@ class Opened:
     numbers: Sequence[int] | None = None
     assets: Sequence[AssetRow] = ()
     notes: Callable[[], list[str]] = field(default=list)
-    licence: Callable[[], str] = lambda: ""
-    source_id: Callable[[], Any] = lambda: None
-    person_ids: Callable[[], Mapping[int, Any]] = dict
+    source: Callable[[], Row] = lambda: {"licence": "", "id": "null", "people": "{}"}
     close: Callable[[], None] = lambda: None
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,7 +78,7 @@ def import_from(
     wanted = _target_skeleton(format_name, source, sidecar, skeleton)
     more = {} if wanted is None else {"skeleton": wanted}
     opened = source.read(path, images, names, **more)
-    return _finished(opened, sidecar, format_name, imported)
+    return import_opened(opened, sidecar, format_name, imported)
 
 
 def _target_skeleton(
@@ -108,17 +107,10 @@ def _target_skeleton(
     return skeleton
 
 
-def import_opened(opened: Opened, out: Path, what: str) -> Imported:
-    """Make the data set `out` from opened frames; `what` describes them in the manifest.
-
-    As `import_from`; the opened frames are closed.
-    """
-    return _finished(opened, None, what, Imported(folder=out))
-
-
-def _finished(
+def import_opened(
     opened: Opened, sidecar: Sidecar | None, format_name: str, imported: Imported
 ) -> Imported:
+    """Make the data set from opened frames, which are closed, as `import_from`."""
     imported.left_out = opened.left_out
     try:
         free_folder(imported.folder)
@@ -166,15 +158,7 @@ def _write_dataset(
             temporary = shards.new_temporary(unfinished, shard)
             while pending is not None and pending[0] in indices:
                 try:
-                    frames.append(
-                        merger.frame(
-                            *pending,
-                            temporary,
-                            licence=opened.licence(),
-                            source_id=opened.source_id(),
-                            person_ids=opened.person_ids(),
-                        )
-                    )
+                    frames.append(merger.frame(*pending, temporary, opened.source()))
                 except (AssetError, FormatError) as error:
                     if sidecar is not None:
                         raise
@@ -191,13 +175,8 @@ def _write_dataset(
         session.finish()
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """A frame to store; `source` is its row in SOURCES_NAME."""
-
-    row: Row
-    people: list[Row]
-    source: Row
+_Frame = tuple[Row, list[Row], Row]
+"""A row to store, those of its people, and its row in SOURCES_NAME."""
 
 
 @dataclass(frozen=True)
@@ -209,14 +188,7 @@ class _Merger:
     imported: Imported
 
     def frame(
-        self,
-        index: int,
-        sample: ReadSample | SynthStudioError,
-        shard: Path,
-        *,
-        licence: str,
-        source_id: Any,
-        person_ids: Mapping[int, Any],
+        self, index: int, sample: ReadSample | SynthStudioError, shard: Path, source: Row
     ) -> _Frame:
         """Return the frame under its new index; its image is checked and saved in `shard`."""
         if isinstance(sample, SynthStudioError):
@@ -244,8 +216,7 @@ class _Merger:
         self.imported.frames += 1
         self.imported.people += len(people)
         people = [{**person, "frame_index": index} for person in people]
-        ids = {"id": json.dumps(source_id), "people": json.dumps(person_ids)}
-        return _Frame(row, people, {"index": index, "name": name, "licence": licence, **ids})
+        return row, people, {"index": index, "name": name, **source}
 
     def _converted(self, people: Sequence[Row], frame: Row) -> list[Row]:
         return [convert_row(row, frame, self.skeleton) for row in people]
@@ -358,8 +329,9 @@ def _frame_indices(opened: Opened, sidecar: Sidecar | None) -> Sequence[int]:
 def _write_shard(
     temporary: Path, shard: int, indices: range, frames: Sequence[_Frame]
 ) -> shards.StagedShard:
-    present = {frame.row["index"] for frame in frames}
-    people = [row for frame in frames for row in frame.people]
+    rows, sources = [row for row, _, _ in frames], [source for _, _, source in frames]
+    present = {row["index"] for row in rows}
+    people = [person for _, found, _ in frames for person in found]
     head = {
         "shard": shard,
         "first": indices.start,
@@ -369,10 +341,9 @@ def _write_shard(
     }
     with disk_errors(temporary):
         (temporary / "images").mkdir(parents=True, exist_ok=True)
-        write_parquet(temporary / shards.FRAMES_NAME, FRAME_SCHEMA, [frame.row for frame in frames])
+        write_parquet(temporary / shards.FRAMES_NAME, FRAME_SCHEMA, rows)
         write_parquet(temporary / shards.INSTANCES_NAME, INSTANCE_SCHEMA, people)
         write_table(
-            temporary / shards.SOURCES_NAME,
-            shards.sources_table([frame.source for frame in frames]),
+            temporary / shards.SOURCES_NAME, shards.sources_table([s for _, _, s in frames])
         )
         return shards.seal(temporary, head)

@@ -17,7 +17,6 @@ from synthstudio.dataset.merge import merge, merge_sets
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import hashed_files
 from synthstudio.dataset.source import ENTRIES
-from synthstudio.dataset.store import Patience
 from synthstudio.dataset.writer import open_or_create
 
 
@@ -136,7 +135,7 @@ def test_merged_from_and_to_urls(s3, on_disk, tmp_path):
 
 
 def test_the_same_bytes_through_faults(s3, on_disk, tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "PATIENCE", Patience(tries=6, first_s=0.01))
+    monkeypatch.setattr(store, "FIRST_S", 0.01)
     kinds = ("500", "drop", "lost", "503", "cut")
 
     def fault(method, name, n):

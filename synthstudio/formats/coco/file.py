@@ -232,6 +232,11 @@ class CocoFile:
         self.source = next((u[:500] for u in urls if isinstance(u, str) and u), "")
         return frame, []
 
+    def source_row(self, *, named: bool) -> Row:
+        """The current image's `Opened.source`; without `named` its id is the frame's index."""
+        number = json.dumps(self.source_id if named else None)
+        return {"licence": self.licence, "id": number, "people": json.dumps(self.person_ids)}
+
     def _add_person(self, value: dict[str, Any], frame: Row, people: list[Row]) -> None:
         try:
             row = self._person(value, frame, len(people) + 1)

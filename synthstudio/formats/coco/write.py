@@ -187,9 +187,7 @@ def read(
         samples=by_id() if together else samples(),
         assets=list(assets),
         left_out=left_out,
-        licence=lambda: last[0].file.licence,
-        source_id=lambda: None if together else last[0].file.source_id,
-        person_ids=lambda: last[0].file.person_ids,
+        source=lambda: last[0].file.source_row(named=not together),
         close=close,
     )
 
