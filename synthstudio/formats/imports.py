@@ -343,7 +343,5 @@ def _write_shard(
         (temporary / "images").mkdir(parents=True, exist_ok=True)
         write_parquet(temporary / shards.FRAMES_NAME, FRAME_SCHEMA, rows)
         write_parquet(temporary / shards.INSTANCES_NAME, INSTANCE_SCHEMA, people)
-        write_table(
-            temporary / shards.SOURCES_NAME, shards.sources_table([s for _, _, s in frames])
-        )
+        write_table(temporary / shards.SOURCES_NAME, shards.sources_table(sources))
         return shards.seal(temporary, head)
