@@ -170,11 +170,10 @@ def write_shard(
 ) -> StagedShard:
     """Write a shard under a temporary name, every file and folder synced; any process may.
 
-    `frames` may be lazy: one frame's image is held at a time. `rows_of(frame, file_name)` gives
-    the table rows. Only the holder of the lock
-    publishes the result (`Session.publish`). Raises DiskError when writing fails and passes
-    on what `frames` raises; both clean up. `on_event` receives "frame-written" and
-    "shard-written".
+    `frames` may be lazy: one frame's image is held at a time. `rows_of(frame, file_name)` gives the
+    table rows. Only the holder of the lock publishes the result (`Session.publish`). Raises
+    DiskError when writing fails and passes on what `frames` raises; both clean up. `on_event`
+    receives "frame-written" and "shard-written".
     """
     with staging(dataset_dir, shard) as temporary:
         with durable.disk_errors(temporary):

@@ -58,14 +58,13 @@ def export(
 ) -> Exported:
     """Write a data set (its path or a reader) as another tool's folder.
 
-    `format_name`: a key of registry.FORMATS. The folder is created atomically. `polygons`:
-    COCO masks as polygons; `skeleton`: convert to this one (formats/joints.py); without
-    `hidden_faces` eyes, ears and noses that the person's own body hides are unlabelled, as they
-    mostly are in COCO. `boxes`: "visible" or "amodal", by default amodal for formats that pose
-    networks learn from; `joints`: "all", or only "visible" ones. Other data go
-    to OUT/synthstudio/, see the notes.
-    DatasetError when the data set is damaged; FormatError for incompatible skeletons;
-    DiskError when `out` is not free.
+    `format_name`: a key of registry.FORMATS. The folder is created atomically. `polygons`: COCO
+    masks as polygons; `skeleton`: convert to this one (formats/joints.py); without `hidden_faces`
+    eyes, ears and noses that the person's own body hides are unlabelled, as they mostly are in
+    COCO. `boxes`: "visible" or "amodal", by default amodal for formats that pose networks learn
+    from; `joints`: "all", or only "visible" ones. Other data go to OUT/synthstudio/, see the notes.
+    DatasetError when the data set is damaged; FormatError for incompatible skeletons; DiskError
+    when `out` is not free.
     """
     to = get_format(format_name)
     dataset = Dataset(source) if isinstance(source, Path) else source

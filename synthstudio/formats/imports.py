@@ -64,11 +64,10 @@ def import_from(
 ) -> Imported:
     """Make the data set `out` from another tool's file or folder, atomically.
 
-    `images`: folder of images, if not beside the file. `skeleton`: that of its joints;
-    default: a built-in one, or the one defined by our export. Data that our
-    export put into synthstudio/ are restored for entries that are unchanged. FormatError,
-    AssetError: invalid input; DiskError: `out` is not free, or writing
-    failed.
+    `images`: folder of images, if not beside the file. `skeleton`: that of its joints; default: a
+    built-in one, or the one defined by our export. Data that our export put into synthstudio/ are
+    restored for entries that are unchanged. FormatError, AssetError: invalid input; DiskError:
+    `out` is not free, or writing failed.
     """
     source = get_format(format_name)
     imported = Imported(folder=out)

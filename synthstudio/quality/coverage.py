@@ -1,10 +1,9 @@
 """Coverage of a data set: joints counted along six axes jointly, and thin bins.
 
-joint x cause x occluded fraction x view x pose family x body. A view is the side of the body
-facing the camera, by shoulders and hips in the world (core/bins.py has the bins).
-Streaming: Arrow batches are reduced to counts, one dense array of
-families x J x causes x fractions x views x bodies (36 MB for 23 joints and 41 families).
-Letters: P people of a batch, J joints.
+joint x cause x occluded fraction x view x pose family x body. A view is the side of the body facing
+the camera, by shoulders and hips in the world (core/bins.py has the bins). Streaming: Arrow batches
+are reduced to counts, one dense array of families x J x causes x fractions x views x bodies (36 MB
+for 23 joints and 41 families). Letters: P people of a batch, J joints.
 """
 
 from __future__ import annotations

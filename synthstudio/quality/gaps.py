@@ -100,9 +100,8 @@ def thin_pairs(
 ) -> list[tuple[str, str, int]]:
     """Return the bins of two axes with fewer than `at_least`, thinnest first, with their counts.
 
-    Counts people, or joints if one axis is joint or cause. By default a bin is thin
-    with less than half of an even share. Impossible bins
-    (unknown, unlabelled) are excluded.
+    Counts people, or joints if one axis is joint or cause. By default a bin is thin with less than
+    half of an even share. Impossible bins (unknown, unlabelled) are excluded.
     """
     here, names = _table(found, pair)
     minimum = thin_below(here, at_least)

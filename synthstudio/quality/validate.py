@@ -257,10 +257,9 @@ def picture_findings(
     """Yield findings of an image's bytes; `read` returns them or raises AssetError or
     FileNotFoundError.
 
-    The picture is fully decoded, unless it is `rendered` with the same bytes: then only
-    its header is read. Mirroring is detected by the change of colours
-    across the borders of masks, compared with the mirror image:
-    not checked without masks.
+    The picture is fully decoded, unless it is `rendered` with the same bytes: then only its header
+    is read. Mirroring is detected by the change of colours across the borders of masks, compared
+    with the mirror image: not checked without masks.
     """
     try:
         data = read()
