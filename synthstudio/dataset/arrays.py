@@ -102,6 +102,11 @@ READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
 """Exceptions of pyarrow for a damaged file; the last for names that are not UTF-8."""
 
 
+PARQUET: dict[str, Any] = {"version": "2.6", "data_page_version": "2.0"}
+PARQUET |= {"compression": "zstd", "compression_level": 3}
+"""Settings of all tables of data sets and sidecars."""
+
+
 class ParquetWriter(pq.ParquetWriter):  # type: ignore[misc]
     """pyarrow's, for appending; closing after a failure writes nothing."""
 
@@ -134,18 +139,7 @@ def write_parquet(path: Path, schema: pa.Schema, rows: Sequence[Mapping[str, Any
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    """Write a data set's table with the common Parquet settings."""
-    pq.write_table(
-        table,
-        path,
-        version="2.6",
-        data_page_version="2.0",
-        compression="zstd",
-        compression_level=3,
-        use_dictionary=True,
-        write_statistics=True,
-        row_group_size=4096,
-    )
+    pq.write_table(table, path, **PARQUET, row_group_size=4096)
 
 
 def _refuse_nulls(table: pa.Table, where: str) -> None:

@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synthstudio.core.camera import Camera
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import FRAME_LABELS, LABELS, Frame, Label, PersonLabel
 from synthstudio.core.people import Occluders, People, as_column, pairs_by_joint
@@ -67,7 +66,8 @@ def frame_row(frame: Frame, file_name: str) -> Row:
         "camera_id": spec.camera_id,
         **_clip_row(spec.clip),
         "skeleton": spec.skeleton,
-        **camera_row(camera),
+        "K": camera.K.ravel().tolist(),
+        "world_to_camera": camera.world_to_camera.ravel().tolist(),
         "crowd_index": frame.labels.crowd_index,
         "crowd_target": spec.crowd_target,
         "object_instance": [instance for instance, _, _ in objects],
@@ -83,13 +83,6 @@ def _clip_row(clip: ClipSpec | None) -> Row:
         return dict.fromkeys(_CLIP_COLUMNS)
     values = (clip.clip_id, clip.frame, clip.frames, clip.time_s)
     return dict(zip(_CLIP_COLUMNS, values, strict=True))
-
-
-def camera_row(camera: Camera) -> Row:
-    return {
-        "K": camera.K.ravel().tolist(),
-        "world_to_camera": camera.world_to_camera.ravel().tolist(),
-    }
 
 
 def distortion_of(spec: str | None) -> list[float] | None:

@@ -137,19 +137,16 @@ def staging(dataset_dir: Path, shard: int) -> Iterator[Path]:
 
 
 class Stored(Protocol):
-    """A frame as input of a shard, without its rows."""
+    """A frame as input of a shard. Of its spec only `index` is read; `layers`: PNG by name."""
 
     @property
-    def spec(self) -> Any:
-        """Return its spec; only `index` is read."""
+    def spec(self) -> Any: ...
 
     @property
-    def jpeg(self) -> bytes:
-        """Return the bytes of its image."""
+    def jpeg(self) -> bytes: ...
 
     @property
-    def layers(self) -> dict[str, bytes]:
-        """Return the PNG of each layer by name."""
+    def layers(self) -> dict[str, bytes]: ...
 
 
 RowsOf = Callable[[Any, str], tuple[rows.Row, list[rows.Row]]]

@@ -15,7 +15,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import KINEMATIC, Row, pair_rows
 from synthstudio.formats.coco.entries import annotation_id
 from synthstudio.formats.exchange import Contents, Labelled, Picture, Target, exportable
-from synthstudio.formats.joints import as_exported, convert_frame, convert_row, lost_joints, rules
+from synthstudio.formats.joints import as_exported, convert_row, lost_joints, rules
 from synthstudio.formats.registry import FORMATS, Format, get_format
 from synthstudio.formats.sidecar import FOLDER, SidecarWriter
 
@@ -127,7 +127,7 @@ def _pictures(
             )
             for row in kept
         ]
-        yield named.frame(convert_frame(picture, skeleton)), converted, data
+        yield named.frame({**picture, "skeleton": skeleton.name}), converted, data
 
 
 class _NamedRows:

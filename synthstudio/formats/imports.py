@@ -26,7 +26,7 @@ from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import ANNOTATIONS
 from synthstudio.formats.exchange import MIN_AREA_PX, Opened, ReadSample, Skipped, exportable
-from synthstudio.formats.joints import as_exported, convert_frame, convert_row
+from synthstudio.formats.joints import as_exported, convert_row
 from synthstudio.formats.registry import FORMATS, Format, get_format
 from synthstudio.formats.sidecar import FOLDER, HEAD_NAME, Sidecar, restore
 
@@ -201,7 +201,8 @@ class _Merger:
             frame, people = read, self._converted(people, read)
         data = image if isinstance(image, bytes) else read_bytes(image)
         suffix = _check_image(data, (read["width_px"], read["height_px"]), name)
-        row = convert_frame(frame, self.skeleton) | {
+        row = frame | {
+            "skeleton": self.skeleton.name,
             "index": index,
             "file_name": f"images/{index:06d}{suffix}",
             "image_sha256": hashlib.sha256(data).hexdigest(),
@@ -249,7 +250,7 @@ class _Merger:
             # Annotated people of a photo have only x, y and v: one with more is enough.
             with checked.reading(f"the sidecar's rows of {frame['file_name']}"):
                 unedited = self.source.round_trip(
-                    convert_frame(frame, target), converted, any(complete)
+                    {**frame, "skeleton": target.name}, converted, any(complete)
                 )
             people, edited = restore(
                 self._converted(people, read),

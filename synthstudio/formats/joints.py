@@ -73,10 +73,6 @@ def lost_joints(source: Skeleton, target: Skeleton) -> list[str]:
     return [joint for joint, name in known if not name or name not in target.known_as]
 
 
-def convert_frame(frame: Mapping[str, Any], target: Skeleton) -> Row:
-    return {**frame, "skeleton": target.name}
-
-
 def convert_row(row: Mapping[str, Any], frame: Mapping[str, Any], target: Skeleton) -> Row:
     """Return a person's row in another skeleton; FormatError if they share no joint."""
     source = get_skeleton(frame["skeleton"])
@@ -148,7 +144,7 @@ def _joints(row: Mapping[str, Any]) -> list[_Joint]:
 def _averaged(parts: Sequence[_Joint], size: tuple[int, int]) -> _Joint:
     if not parts or any(p["state"] == [NO_STATE] for p in parts):
         return _MISSING
-    worst = min(parts, key=lambda p: (p["state"], _nan_last(p["shares"][0])))
+    worst = min(parts, key=lambda p: (p["state"], math.isnan(p["shares"][0]), p["shares"][0]))
     means = {
         name: _mean([p[name] for p in parts])
         for name in _EACH
@@ -179,10 +175,6 @@ def _averaged(parts: Sequence[_Joint], size: tuple[int, int]) -> _Joint:
         ),
         "hidden_by": sorted(occluders.items(), key=lambda pair: (-pair[1], pair[0])),
     }
-
-
-def _nan_last(share: float) -> float:
-    return math.inf if share != share else share
 
 
 def _mean(values: Sequence[Sequence[float]]) -> Sequence[float]:

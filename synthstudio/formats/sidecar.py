@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_json import read_value
-from synthstudio.dataset.arrays import ParquetWriter
+from synthstudio.dataset.arrays import PARQUET, ParquetWriter
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.manifest import FORMAT_VERSION, AssetRow
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
@@ -45,7 +45,7 @@ class SidecarWriter:
         self._folder, self._contents = out / FOLDER, contents
         self._folder.mkdir()
         self._rows: list[Mapping[str, Any]] = []
-        self._file = _writer(self._folder / FRAMES_NAME, FRAME_SCHEMA)
+        self._file = ParquetWriter(self._folder / FRAMES_NAME, FRAME_SCHEMA, **PARQUET)
 
     def add(self, frame: Mapping[str, Any]) -> None:
         self._rows.append(frame)
@@ -55,7 +55,7 @@ class SidecarWriter:
     def close(self, dataset: Labelled) -> None:
         self._flush()
         self._file.close()
-        with _writer(self._folder / INSTANCES_NAME, INSTANCE_SCHEMA) as people:
+        with ParquetWriter(self._folder / INSTANCES_NAME, INSTANCE_SCHEMA, **PARQUET) as people:
             for table in _regrouped(dataset.iter_batches("instances")):
                 people.write_table(table, row_group_size=GROUP_ROWS)
         head = {
@@ -267,14 +267,3 @@ def _regrouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
             yield kept.slice(0, GROUP_ROWS).combine_chunks()
             kept = kept.slice(GROUP_ROWS)
     yield kept.combine_chunks()
-
-
-def _writer(path: Path, schema: pa.Schema) -> ParquetWriter:
-    return ParquetWriter(
-        path,
-        schema,
-        version="2.6",
-        data_page_version="2.0",
-        compression="zstd",
-        compression_level=3,
-    )

@@ -16,6 +16,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from pprint import pformat
@@ -153,71 +154,55 @@ def read(
     with ExitStack() as stack:
         files = annotation_files(path) if path.is_dir() else [path]
         left_out = Skipped()
-        parts = [
-            _Part(stack.enter_context(closing(opener(f, skeleton, left_out, images))), images)
-            for f in files
-        ]
-        found = parts[0].file.skeleton
-        if any(part.file.skeleton.name != found.name for part in parts):
+        parts = [stack.enter_context(closing(opener(f, skeleton, left_out, images))) for f in files]
+        found = parts[0].skeleton
+        if any(part.skeleton.name != found.name for part in parts):
             raise FormatError("the splits have different skeletons", where=str(path))
-        ids = sorted(number for part in parts for number in part.file.ids())
-        together = all(part.file.own and part.file.numbered for part in parts)
+        ids = sorted(number for part in parts for number in part.ids())
+        together = all(part.own and part.numbered for part in parts)
         together = together and all(map(int.__lt__, ids, ids[1:]))
         last = parts[:1]
 
         def samples() -> Iterator[ReadSample | SynthStudioError]:
-            for part in parts:
-                last[0] = part
-                yield from (sample for _, sample in part.samples())
-
-        def noted(part: _Part) -> Iterator[tuple[int, _Part, ReadSample | SynthStudioError]]:
-            for index, sample in part.samples():
-                yield index, part, sample
-
-        def by_id() -> Iterator[ReadSample | SynthStudioError]:
-            for _, part, sample in heapq.merge(*map(noted, parts), key=itemgetter(0)):
-                last[0] = part
+            each = [_samples(part, images) for part in parts]
+            merged = heapq.merge(*each, key=itemgetter(0)) if together else chain(*each)
+            for _, last[0], sample in merged:
                 yield sample
 
         close = stack.pop_all().close
-    assets = {row: None for part in parts for row in part.file.assets}
+    assets = {row: None for part in parts for row in part.assets}
     return Opened(
         skeleton=found,
         numbers=array("q", ids) if together else range(len(ids)),
-        samples=by_id() if together else samples(),
+        samples=samples(),
         assets=list(assets),
         left_out=left_out,
-        source=lambda: last[0].file.source_row(named=not together),
+        source=lambda: last[0].source_row(named=not together),
         close=close,
     )
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One annotation file. Images in a split's folder are known by it and their name."""
-
-    file: CocoFile
-    images: Path | None
-
-    def samples(self) -> Iterator[tuple[int, ReadSample | SynthStudioError]]:
-        path = self.file.path
-        root = self.images or image_folder(path)
-        split = "" if root == path.parent else path.stem.removeprefix(PREFIX)
-        in_layout = self.images is None and split
-        for index, found in self.file.all_samples():
-            if isinstance(found, SynthStudioError):
-                yield index, found
-                continue
-            frame, people = found
-            name = frame["file_name"]
-            named = f"{IMAGES}/{split}/{name}" if in_layout else name
-            try:
-                image = file_inside(root, name, where=f"image {index}")
-            except FormatError as error:
-                self.file.left_out["person in a picture that is left out"] += len(people)
-                yield index, error
-                continue
-            yield index, ({**frame, "file_name": named}, people, image)
+def _samples(
+    file: CocoFile, images: Path | None
+) -> Iterator[tuple[int, CocoFile, ReadSample | SynthStudioError]]:
+    """Each image's index, its file, and its sample: known by its split's folder and its name."""
+    root = images or image_folder(file.path)
+    split = "" if root == file.path.parent else file.path.stem.removeprefix(PREFIX)
+    in_layout = images is None and split
+    for index, found in file.all_samples():
+        if isinstance(found, SynthStudioError):
+            yield index, file, found
+            continue
+        frame, people = found
+        name = frame["file_name"]
+        named = f"{IMAGES}/{split}/{name}" if in_layout else name
+        try:
+            image = file_inside(root, name, where=f"image {index}")
+        except FormatError as error:
+            file.left_out["person in a picture that is left out"] += len(people)
+            yield index, file, error
+            continue
+        yield index, file, ({**frame, "file_name": named}, people, image)
 
 
 def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
