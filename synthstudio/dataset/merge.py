@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.places import Place
@@ -244,17 +245,14 @@ def _apart(chunk: derive.Chunk, run: str) -> derive.Chunk:
             changes["clip"] = {**clip, "clip_id": _under(run, clip["clip_id"])}
         return changes
 
-    frames, people = derive.respecify(chunk.frames, named), chunk.people
-    for name in _APART:
-        if name in frames.column_names:
-            frames = derive.replaced(
-                frames, name, [_under(run, v) for v in frames[name].to_pylist()]
-            )
-        if name in people.column_names:
-            people = derive.replaced(
-                people, name, [_under(run, v) for v in people[name].to_pylist()]
-            )
-    return dataclasses.replace(chunk, frames=frames, people=people)
+    def prefixed(table: pa.Table) -> pa.Table:
+        for name in filter(table.column_names.__contains__, _APART):
+            values = [_under(run, value) for value in table[name].to_pylist()]
+            table = derive.replaced(table, name, values)
+        return table
+
+    frames = prefixed(derive.respecify(chunk.frames, named))
+    return dataclasses.replace(chunk, frames=frames, people=prefixed(chunk.people))
 
 
 def _under(run: str, name: Any) -> Any:

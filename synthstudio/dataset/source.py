@@ -88,10 +88,10 @@ class StoreSource:
     again when this source uses it.
     """
 
-    def __init__(self, url: Url, cache: Cache | None = None) -> None:
+    def __init__(self, url: Url) -> None:
         self.place: Place = url
         self.store = Store(url)
-        self.cache = cache or default_cache()
+        self.cache = default_cache()
         self.root = self.cache.folder
         files = {
             name: data
@@ -131,17 +131,13 @@ class StoreSource:
         names = self.store.names(SHARDS_DIR)
         found = [name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)]
         for name in filter(is_shard_name, found):
-            held = self._fetched(int(name))
+            data = self._data(int(name))  # its own hash identifies it
+            held = self._hold(int(name), _digest_inside(data, self._object(int(name))), data)
             yield held.folder / name
             held.close()
 
     def log(self) -> str:
         return (self.store.read(LOG_NAME) or b"").decode("utf-8", "replace")
-
-    def _fetched(self, shard: int) -> Held:
-        """Fetch a shard that is not in an index; its own hash identifies it."""
-        data = self._data(shard)
-        return self._hold(shard, _digest_inside(data, self._object(shard)), data)
 
     def _hold(self, shard: int, sha256: str, data: bytes | None) -> Held:
         if not re.fullmatch(r"[0-9a-f]{64}", sha256):

@@ -54,7 +54,15 @@ class Session:
         a folder, "replacing" between the two renames.
         """
         entry = staged.entry
-        _check_range(entry, self.identity, staged.temporary)
+        wanted = self.identity.frames_of(entry.shard)
+        inside = 0 <= entry.shard < self.identity.shards
+        if not inside or (entry.first, entry.frames) != (wanted.start, len(wanted)):
+            raise DatasetError(
+                "a shard with the wrong frames",
+                where=str(staged.temporary),
+                expected=f"frames {wanted.start} to {wanted.stop - 1} in shard {entry.shard}",
+                got=f"{entry.frames} frames from {entry.first}",
+            )
         self.destination.put(staged, self.on_event)
         self.done[entry.shard] = entry
         self.log("shard", shard=entry.shard, frames=entry.frames, people=entry.people)
@@ -152,7 +160,9 @@ def open_or_create(
             yield session
         except BaseException as error:
             with suppress(SynthStudioError):
-                if started or (session.done and keep) or not _is_refusal(error):
+                # A refusal needs a fix outside the run, so that resuming is pointless.
+                refused = isinstance(error, SynthStudioError) and not isinstance(error, WorkerError)
+                if started or (session.done and keep) or not refused:
                     session.log("stopped", error=f"{type(error).__name__}: {error}")
                 else:
                     destination.undo()
@@ -160,11 +170,6 @@ def open_or_create(
         finally:
             with suppress(SynthStudioError):
                 destination.clear()
-
-
-def _is_refusal(error: BaseException) -> bool:
-    """Whether an error needs a fix outside the run, so that resuming is pointless."""
-    return isinstance(error, SynthStudioError) and not isinstance(error, WorkerError)
 
 
 def check_folder(place: Place, resume: bool) -> None:
@@ -253,17 +258,3 @@ def _judged(session: Session, mine: set[int], name: str, folder: Path) -> list[s
     if entry.frames == len(wanted):
         session.done[entry.shard] = entry
     return []
-
-
-def _check_range(entry: shards.ShardEntry, identity: manifest.Identity, path: Path) -> None:
-    wanted = identity.frames_of(entry.shard)
-    if not 0 <= entry.shard < identity.shards or (entry.first, entry.frames) != (
-        wanted.start,
-        len(wanted),
-    ):
-        raise DatasetError(
-            "a shard with the wrong frames",
-            where=str(path),
-            expected=f"frames {wanted.start} to {wanted.stop - 1} in shard {entry.shard}",
-            got=f"{entry.frames} frames from {entry.first}",
-        )

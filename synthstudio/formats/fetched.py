@@ -51,7 +51,7 @@ def fetched(url: Url, out: Path) -> Iterator[Path]:
     if one:
         chosen = {name: size for name, size in listed.items() if name == url.name}
     else:
-        chosen = {n: b for n, b in listed.items() if _is_photo(n) or _holds_a_photo(store, n)}
+        chosen = {name: size for name, size in listed.items() if _holds_a_photo(store, name)}
     _check(url, chosen)
     with scratch_folder(out.with_name(f"{out.name}-fetched")) as folder:
         for name, size in chosen.items():
@@ -79,13 +79,10 @@ def _pieces(store: Store, name: str, size: int) -> Iterator[bytes]:
         yield data
 
 
-def _is_photo(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in SUFFIXES
-
-
 def _holds_a_photo(store: Store, name: str) -> bool:
-    if PurePosixPath(name).suffix.lower() in (*UNREAD, *VIDEOS, *_OTHERS):
-        return False
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in SUFFIXES or suffix in (*UNREAD, *VIDEOS, *_OTHERS):
+        return suffix in SUFFIXES
     return is_image_header(store.read(name, part=(0, 12)) or b"")
 
 

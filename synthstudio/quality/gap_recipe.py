@@ -124,13 +124,8 @@ def _changes(
         return _mapped(camera.off_centre, _picture_means(sides[0]), _picture_means(sides[1]), 0.6)
 
     def nearer() -> Any:
-        return _choice(
-            _levels(camera.distance_m)
-            * _quantiles(photos.distance_m)
-            / _quantiles(generated.distance_m),
-            0.6,
-            60,
-        )
+        values = _levels(camera.distance_m) * _quantiles(photos.distance_m)
+        return _choice(values / _quantiles(generated.distance_m), 0.6, 60)
 
     def aimed() -> Any:
         # Rows become metres at the lower quartile of distances: nearer people are truncated.

@@ -124,7 +124,7 @@ def generated_side(dataset: Dataset) -> Side:
         seen = exportable(rows)
         hidden += len(rows) - len(seen)
         for row in seen:
-            found = _person(row, frame, len(frames), row["modal_box_px"])
+            found = _person(row, frame, len(frames))
             if found is not None:
                 people.append({**found, "truth": _truth(row, frame, skeleton)})
         frames.append(frame)
@@ -181,7 +181,7 @@ def photo_side(path: Path, images: Path) -> Side:
             if why:
                 lost[why] += 1
                 continue
-            boxed = [_person(r, frame, len(frames), r["modal_box_px"]) for r in rows]
+            boxed = [_person(row, frame, len(frames)) for row in rows]
             lost["person without a box inside the picture"] += boxed.count(None)
             people += [p for p in boxed if p is not None]
             frames.append(frame)
@@ -252,10 +252,10 @@ def _labelled(people: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[
 
 
 def _person(
-    row: Mapping[str, Any], frame: Mapping[str, Any], picture: int, box: Sequence[float]
+    row: Mapping[str, Any], frame: Mapping[str, Any], picture: int
 ) -> dict[str, Any] | None:
     """The common data of a person; None without a box inside the picture."""
-    wide, high = frame["width_px"], frame["height_px"]
+    wide, high, box = frame["width_px"], frame["height_px"], row["modal_box_px"]
     x0, y0 = max(0.0, box[0]), max(0.0, box[1])
     x1, y1 = min(float(wide), box[0] + box[2]), min(float(high), box[1] + box[3])
     if x1 - x0 < 1 or y1 - y0 < 1:

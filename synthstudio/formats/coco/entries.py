@@ -193,6 +193,7 @@ def frame_row(image: Mapping[str, Any], skeleton: str, index: int) -> Row:
     with checked.reading(f"image {str(image.get('id'))[:40]}"):
         width, height = checked.size(image["width"], image["height"])
         objects = image.get("objects", [])
+        crowd = image.get("crowd_index", image.get("crowdIndex"))
         own = {
             "seed": image.get("seed", 0),
             "image_sha256": image.get("sha256", ""),
@@ -202,7 +203,7 @@ def frame_row(image: Mapping[str, Any], skeleton: str, index: int) -> Row:
             # Without the frame's spec the distortion is unknown, so K alone would be wrong.
             "K": None if image.get("distortion") else _flat(image.get("K")),
             "world_to_camera": _flat(image.get("world_to_camera")),
-            "crowd_index": _crowd_index(image),
+            "crowd_index": None if crowd is None else checked.number(crowd),
             "object_instance": [t["instance"] for t in objects],
             "object_kind": [t["kind"] for t in objects],
             "object_held_by": [t["held_by"] for t in objects],
@@ -218,11 +219,6 @@ def frame_row(image: Mapping[str, Any], skeleton: str, index: int) -> Row:
         )
         checked.check_frame(row)
         return row
-
-
-def _crowd_index(image: Mapping[str, Any]) -> float | None:
-    value = image.get("crowd_index", image.get("crowdIndex"))
-    return None if value is None else checked.number(value)
 
 
 def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int) -> Row:

@@ -161,9 +161,8 @@ class CocoFile:
     def _open(self) -> None:
         self._scan()
         self.skeleton = self._skeleton()
-        self.own = isinstance(self._info, dict) and (
-            self._info.get("description") == INFO["description"]
-        )
+        stated = self._info.get("description") if isinstance(self._info, dict) else None
+        self.own = stated == INFO["description"]
         others = "typeof(key) != 'integer' OR key NOT BETWEEN 0 AND ?"
         self.numbered = not self._count("images", others, _MAX_INDEX)
         self._check()
@@ -258,11 +257,8 @@ class CocoFile:
     def _person(self, value: dict[str, Any], frame: Row, number: int) -> Row:
         row = instance_row(value, frame, number, len(self.skeleton.joints))
         flat = value.get("keypoints") or []
-        unnamed = sum(
-            1
-            for x, y, v in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
-            if v == 0 and (x or y)
-        )
+        joints = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+        unnamed = sum(v == 0 and bool(x or y) for x, y, v in joints)
         if unnamed:
             self.left_out["coordinates of a joint with v=0"] += unnamed
         return row
@@ -300,7 +296,10 @@ class CocoFile:
         if key == "info":
             self._info = value
         elif key == "categories":
-            self._add_category(value)
+            if len(self._categories) >= MAX_CATEGORIES:
+                raise ValueError("too many categories")
+            if self._categories.setdefault(id_key(value["id"]), value) is not value:
+                self.left_out["category whose id is used before"] += 1
         elif key == "licenses" and value is not None:
             self._add_licence(value)
 
@@ -341,12 +340,6 @@ class CocoFile:
         key = id_key(value["id"]) if "id" in value else f"at byte {span.start}"
         image, category = id_key(value["image_id"]), id_key(value["category_id"])
         return [(key, image, category, span.start, span.stop)]
-
-    def _add_category(self, value: dict[str, Any]) -> None:
-        if len(self._categories) >= MAX_CATEGORIES:
-            raise ValueError("too many categories")
-        if self._categories.setdefault(id_key(value["id"]), value) is not value:
-            self.left_out["category whose id is used before"] += 1
 
     def _add_licence(self, value: dict[str, Any]) -> None:
         """Take over our own licence ledger; in files of others images refer to licences by id."""

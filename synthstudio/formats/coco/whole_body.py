@@ -19,6 +19,7 @@ from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.whole_body import SKELETON
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import Row
+from synthstudio.formats.checked import around_points
 from synthstudio.formats.coco import write as coco
 from synthstudio.formats.coco.entries import (
     INFO,
@@ -67,9 +68,8 @@ def _parts(keypoints: Sequence[float]) -> Row:
 
 def _box(keypoints: Sequence[float]) -> list[float]:
     """x, y, w, h in continuous pixels round the labelled points; zeros without one."""
-    x = [x + HALF_PX for x, v in zip(keypoints[::3], keypoints[2::3], strict=True) if v]
-    y = [y + HALF_PX for y, v in zip(keypoints[1::3], keypoints[2::3], strict=True) if v]
-    return [min(x), min(y), max(x) - min(x), max(y) - min(y)] if x else [0.0] * 4
+    points = zip(keypoints[::3], keypoints[1::3], keypoints[2::3], strict=True)
+    return around_points([(x + HALF_PX, y + HALF_PX) for x, y, v in points if v])
 
 
 def joined_keypoints(entry: Mapping[str, Any], *, result: bool = False) -> list[float]:
