@@ -256,14 +256,7 @@ def _write_shard(
             write_table(temporary / ORIGIN_NAME, origin)
             if named:
                 write_table(temporary / shards.SOURCES_NAME, shards.sources_table(named))
-            head = {
-                "shard": shard,
-                "first": numbers.start,
-                "frames": len(frames),
-                "people": len(people),
-                "failed": [],
-            }
-            staged = shards.seal(temporary, head)
+            staged = shards.seal(temporary, shard, numbers.start, len(frames), len(people))
         _check_images(temporary, frames)
     return staged
 

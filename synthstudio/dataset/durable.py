@@ -41,19 +41,13 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[str]]:
-    """Yield a UTF-8 text file that becomes `path` when the body ends well; DiskError on failure.
-
-    A reader sees the old bytes or the new ones.
-    """
+    """Yield a UTF-8 text file that becomes `path` when the body ends well; DiskError."""
     with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
         yield file
 
 
 def replace_file(path: Path, data: bytes, *, private: bool = False) -> None:
-    """Write `path` so that a reader sees the old bytes or the new ones; DiskError on failure.
-
-    `private`: readable by its owner only (mode 600).
-    """
+    """Write `path` as `whole_file` does; DiskError."""
     with whole_file(path, private=private) as unfinished:
         unfinished.write_bytes(data)
 
@@ -62,7 +56,7 @@ def replace_file(path: Path, data: bytes, *, private: bool = False) -> None:
 def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Yield an empty file to fill; it becomes `path` when the body ends well. DiskError.
 
-    `private`: readable by its owner only (mode 600).
+    A reader sees the old bytes or the new ones. `private`: readable by its owner only (mode 600).
     """
     path = plain_file(path)
     make = partial(Path.touch, mode=0o600) if private else Path.touch

@@ -119,11 +119,9 @@ def without(
         )
     derived = {"by": "repair", "left_out": sorted(bad), "sources": [source_summary(dataset)]}
     identity = dataclasses.replace(dataset.identity, frames=left, derived=derived)
-    gone = np.array(sorted(bad), np.int64)
-    kept = (
-        chosen(chunk, ~np.isin(as_numpy(chunk.frames["index"]), gone)) for chunk in aligned(dataset)
-    )
-    resume = is_unfinished(out)
+    rows = dataset.iter_frames(["index"])
+    good = np.fromiter((row["index"] for row in rows if row["index"] not in bad), np.int64)
+    kept, resume = _chosen(dataset, good, None), is_unfinished(out)
     return write_derived(out, identity, [dataset], kept, resume=resume, on_progress=on_progress)
 
 

@@ -110,8 +110,8 @@ def _copy_shard(session: Session, part: Dataset, shard: int) -> shards.StagedSha
     with shards.staging(session.folder, shard) as temporary, disk_errors(temporary):
         for name in sorted(table["files"]):
             derive.link_or_copy(source / name, temporary / name)
-        head = {key: table[key] for key in table if key not in ("files", "check")}
-        staged = shards.seal(temporary, head)
+        head = ("shard", "first", "frames", "people", "failed")
+        staged = shards.seal(temporary, *(table[key] for key in head))
     if staged.entry != entry:
         raise DatasetError(
             "the shard changed since its part was finished",

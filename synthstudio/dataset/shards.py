@@ -16,7 +16,7 @@ import stat
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -201,26 +201,23 @@ def write_shard(
         with durable.disk_errors(temporary):
             write_parquet(temporary / FRAMES_NAME, rows.FRAME_SCHEMA, frame_rows)
             write_parquet(temporary / INSTANCES_NAME, rows.INSTANCE_SCHEMA, instance_rows)
-            head = {
-                "shard": shard,
-                "first": indices[0],
-                "frames": len(indices),
-                "people": len(instance_rows),
-                "failed": [{"index": f.index, "error": f.error} for f in failed],
-            }
-            staged = seal(temporary, head)
+            gone = list(map(asdict, failed))
+            staged = seal(temporary, shard, indices[0], len(indices), len(instance_rows), gone)
     on_event("shard-written")
     return staged
 
 
-def seal(temporary: Path, head: dict[str, Any]) -> StagedShard:
-    """Hash every file, write shard.json with `head` (the counts) and sync all; OSError."""
+def seal(
+    temporary: Path, shard: int, first: int, frames: int, people: int, failed: Sequence[Any] = ()
+) -> StagedShard:
+    """Hash every file, write shard.json with the counts and sync all; OSError."""
     paths = {name: temporary / name for name in _walk(temporary)[0]}
     table = {
         name: {"bytes": path.stat().st_size, "sha256": durable.file_sha256(path)}
         for name, path in paths.items()
     }
-    value = {**head, "files": table}
+    value = {"shard": shard, "first": first, "frames": frames, "people": people}
+    value |= {"failed": list(failed), "files": table}
     (temporary / SHARD_NAME).write_bytes(durable.canonical_json({**value, "check": _check(value)}))
     sync_shard(temporary)
     return StagedShard(entry=read_entry(temporary), temporary=temporary)

@@ -15,12 +15,12 @@ import numpy as np
 
 from synthstudio.core import labels
 from synthstudio.core.errors import FormatError, RecipeError
+from synthstudio.core.images import MAX_PIXELS
 from synthstudio.core.masks import check_counts
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.rows import COLUMNS, NO_STATE, Row
 
-MAX_PIXELS = 100_000_000
 MAX_PEOPLE = 999
 """Per picture: object ids start at 1,000."""
 LARGEST_PX = 1e7

@@ -332,16 +332,10 @@ def _write_shard(
     rows, sources = [row for row, _, _ in frames], [source for _, _, source in frames]
     present = {row["index"] for row in rows}
     people = [person for _, found, _ in frames for person in found]
-    head = {
-        "shard": shard,
-        "first": indices.start,
-        "frames": len(indices),
-        "people": len(people),
-        "failed": [{"index": i, "error": ABSENT} for i in indices if i not in present],
-    }
+    absent = [{"index": i, "error": ABSENT} for i in indices if i not in present]
     with disk_errors(temporary):
         (temporary / "images").mkdir(parents=True, exist_ok=True)
         write_parquet(temporary / shards.FRAMES_NAME, FRAME_SCHEMA, rows)
         write_parquet(temporary / shards.INSTANCES_NAME, INSTANCE_SCHEMA, people)
         write_table(temporary / shards.SOURCES_NAME, shards.sources_table(sources))
-        return shards.seal(temporary, head)
+        return shards.seal(temporary, shard, indices.start, len(indices), len(people), absent)

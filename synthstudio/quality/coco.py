@@ -15,12 +15,12 @@ from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.dataset.rows import INSTANCE_SCHEMA, Row
 from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row
 from synthstudio.formats.coco.file import are_joint_names, category_skeleton, id_key, with_size
+from synthstudio.formats.exchange import HALF_PX
 from synthstudio.quality.findings import Finding
 from synthstudio.quality.masks import Mask, mask_problems, read_mask
 from synthstudio.quality.people import check_people, finding_of, keypoint_keys
 from synthstudio.quality.subject import (
     FAR,
-    HALF_PX,
     digest,
     is_number,
     side_pairs,

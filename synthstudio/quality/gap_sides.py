@@ -137,24 +137,20 @@ def generated_side(dataset: Dataset) -> Side:
         )
     notes = [f"one frame of {step} is read."] if step > 1 else []
     notes += [f"{hidden} x person hidden nearly whole: left out."] if hidden else []
-    people, unlabelled = _labelled(people)
-    notes += unlabelled
 
     def load(k: int) -> U8:
         where = f"{dataset.place}, frame {frames[k]['index']}"
         return decode_rgb(dataset.image_bytes_of(frames[k]), where)
 
-    names = Truth.__dataclass_fields__
-    truth = Truth(**{name: np.array([p["truth"][name] for p in people]) for name in names})
     return _side(
         "generated",
         skeleton,
         people,
+        notes,
         keys=[f["group_id"] or f["image_sha256"] for f in frames],
         hashes=[f["image_sha256"] for f in frames],
         labels=[f"frame {f['index']}" for f in frames],
         load=load,
-        rest={"truth": truth, "notes": tuple(notes)},
     )
 
 
@@ -197,7 +193,6 @@ def photo_side(path: Path, images: Path) -> Side:
     files = [images / frame["file_name"] for frame in frames]
     hashes = [file_sha256(file) for file in files]
     remarks = [f"{n} x {what}" for what, n in sorted(lost.items()) if n] + left
-    people, unlabelled = _labelled(people)
     remarks += [f"{step - 1} photos of every {step}"] if step > 1 else []
 
     def load(k: int) -> U8:
@@ -207,11 +202,11 @@ def photo_side(path: Path, images: Path) -> Side:
         "photos",
         skeleton,
         people,
+        [f"{what}: left out." for what in remarks],
         keys=hashes,
         hashes=hashes,
         labels=[frame["file_name"] for frame in frames],
         load=load,
-        rest={"notes": tuple([f"{what}: left out." for what in remarks] + unlabelled)},
     )
 
 
@@ -277,14 +272,17 @@ def _person(
 def _side(
     name: str,
     skeleton: Skeleton,
-    people: Sequence[Mapping[str, Any]],
+    people: list[dict[str, Any]],
+    notes: list[str],
     *,
     keys: Sequence[str],
     hashes: Sequence[str],
     labels: Sequence[str],
     load: Callable[[int], U8],
-    rest: Mapping[str, Any],
 ) -> Side:
+    people, unlabelled = _labelled(people)
+    truths = [p["truth"] for p in people if "truth" in p]
+    truth = Truth(**{n: np.array([t[n] for t in truths]) for n in truths[0]}) if truths else None
     numbers = {key: k for k, key in enumerate(dict.fromkeys(keys))}
     groups = np.array([numbers[key] for key in keys], np.int64)
     names = ("px", "whole_px", "v", "box", "size", "picture")
@@ -299,7 +297,8 @@ def _side(
         hashes=tuple(hashes),
         labels=tuple(labels),
         load=load,
-        **rest,
+        truth=truth,
+        notes=(*notes, *unlabelled),
     )
 
 

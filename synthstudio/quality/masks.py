@@ -12,6 +12,7 @@ from pycocotools import mask as coco_mask
 
 from synthstudio.core import masks as rle
 from synthstudio.core.arrays import F64, I64, Bool
+from synthstudio.core.images import MAX_PIXELS
 from synthstudio.quality.subject import FAR, is_box, is_number
 
 _BOX_SLACK_PX = 2.0
@@ -19,7 +20,6 @@ _LOOSE = 0.5  # of the box's area is more than its mask's box
 _SMALL_BOX = 64  # pixels
 _AREA_SHARE = 0.1  # polygons are counted in more than one way
 _POLYGON_SLACK = 4
-_MAX_PIXELS = 100_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +79,8 @@ def _from_rle(code: Mapping[str, Any]) -> Mask:
     if (
         not isinstance(size, list | tuple)
         or len(size) != 2
-        or not all(isinstance(n, int) and 0 < n < _MAX_PIXELS for n in size)
-        or size[0] * size[1] > _MAX_PIXELS
+        or not all(isinstance(n, int) and 0 < n < MAX_PIXELS for n in size)
+        or size[0] * size[1] > MAX_PIXELS
     ):
         raise ValueError(f"size is {str(size)[:60]}")
     if isinstance(counts, str | bytes):
@@ -102,7 +102,7 @@ def _from_polygons(polygons: Sequence[Any], height: int, width: int) -> Mask:
     rle.check_polygons(polygons)
     if not polygons:
         raise ValueError("has no polygon")
-    if not 0 < height * width <= _MAX_PIXELS:  # pycocotools dies of a size that overflows
+    if not 0 < height * width <= MAX_PIXELS:  # pycocotools dies of a size that overflows
         raise ValueError(f"lies in an image of {width} x {height} pixels")
     area = 0.0
     for ring in polygons:

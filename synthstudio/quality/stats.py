@@ -190,17 +190,11 @@ class Tally:
         people = sum(n * times for n, times in self.people_per_frame.items())
         joints = {
             name: {
-                **dict(zip(CAUSES, causes, strict=True)),
-                "states": dict(zip(_STATES, states, strict=True)),
-                "ambiguous": ambiguous,
+                **dict(zip(CAUSES, self.causes[j].tolist(), strict=True)),
+                "states": dict(zip(_STATES, self.states[j].tolist(), strict=True)),
+                "ambiguous": int(self.ambiguous[j]),
             }
-            for name, causes, states, ambiguous in zip(
-                self.names,
-                self.causes.tolist(),
-                self.states.tolist(),
-                self.ambiguous.tolist(),
-                strict=True,
-            )
+            for j, name in enumerate(self.names)
         }
         return {
             "frames": self.people_per_frame.total(),

@@ -18,7 +18,6 @@ from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.arrays import as_numbers, is_known, number_lists, word_codes
 from synthstudio.dataset.rows import NO_STATE, distortion_of
 
-HALF_PX = 0.5
 FAR = 1e12
 """Maximum magnitude of positions, lengths and areas."""
 

@@ -19,9 +19,10 @@ from synthstudio.core.skeleton import COLOURS, Skeleton, get_skeleton
 from synthstudio.dataset.durable import write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
+from synthstudio.formats.exchange import HALF_PX
 from synthstudio.quality.coco import CocoChecker
 from synthstudio.quality.findings import KINDS, Finding, Findings
-from synthstudio.quality.subject import HALF_PX, is_box, is_id, is_number
+from synthstudio.quality.subject import is_box, is_id, is_number
 from synthstudio.quality.validate import file_findings
 from synthstudio.report.evaluation import bones, disc, ring
 from synthstudio.report.html import embed, render
