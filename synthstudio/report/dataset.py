@@ -133,34 +133,28 @@ def skin_of(linear_rgb: list[float]) -> str:
 
 
 def chosen_examples(found: Coverage) -> Iterator[tuple[str, str, Example]]:
-    """Yield (axis, bin, example) for bins of the occluded fraction, the view and the cause."""
-    seen = found.examples
-    views, fractions = len(VIEWS), len(FRACTIONS)
+    """Yield (axis, bin, example of the fullest bin, preferably of a new frame) for bins of the
+    occluded fraction, the view and the cause."""
+    seen, views = found.examples, len(VIEWS)
+    groups = [
+        ("occluded fraction", name, seen.by_view, [f * (views + 1) + v for v in range(views + 1)])
+        for f, name in enumerate(FRACTIONS)
+    ]
+    groups += [
+        ("view", name, seen.by_view, [f * (views + 1) + v for f in range(len(FRACTIONS))])
+        for v, name in enumerate(VIEWS)
+    ]
+    groups += [
+        ("cause", name, seen.by_cause, [c * len(REGIONS) + r for r in range(len(REGIONS))])
+        for c, name in enumerate(CAUSES[:5])
+    ]
     taken: set[int] = set()
-    for f, name in enumerate(FRACTIONS):
-        places = [f * (views + 1) + v for v in range(views + 1)]
-        yield from _first(seen.by_view.example, places, taken, "occluded fraction", name)
-    for v, name in enumerate(VIEWS):
-        places = [f * (views + 1) + v for f in range(fractions)]
-        yield from _first(seen.by_view.example, places, taken, "view", name)
-    for c, name in enumerate(CAUSES[:5]):
-        places = [c * len(REGIONS) + r for r in range(len(REGIONS))]
-        yield from _first(seen.by_cause.example, places, taken, "cause", name)
-
-
-def _first(
-    example: Callable[[int], Example | None],
-    places: list[int],
-    taken: set[int],
-    axis: str,
-    name: str,
-) -> Iterator[tuple[str, str, Example]]:
-    """Yield the example of the fullest bin, preferably of a new frame."""
-    found = [e for e in map(example, places) if e is not None]
-    found.sort(key=lambda e: (e.frame in taken, -e.count))
-    if found:
-        taken.add(found[0].frame)
-        yield axis, name, found[0]
+    for axis, name, bins, places in groups:
+        known = [e for e in map(bins.example, places) if e is not None]
+        if known:
+            example = min(known, key=lambda e: (e.frame in taken, -e.count))
+            taken.add(example.frame)
+            yield axis, name, example
 
 
 def report(

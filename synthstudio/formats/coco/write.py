@@ -116,16 +116,7 @@ def write(
             if split not in writers:
                 (out / IMAGES / split).mkdir(parents=True)
                 path = folder / f"{PREFIX}{split}.json"
-                writers[split] = stack.enter_context(
-                    coco_writer(
-                        path,
-                        skeleton=target.skeleton,
-                        assets=target.assets,
-                        polygons=target.polygons,
-                        dialect=dialect,
-                        notes=target.contents.notes(),
-                    )
-                )
+                writers[split] = stack.enter_context(coco_writer(path, target, dialect))
             return writers[split]
 
         for frame, people, data in pictures:
@@ -215,27 +206,18 @@ def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
 
 
 @contextmanager
-def coco_writer(
-    path: Path,
-    *,
-    skeleton: Skeleton,
-    assets: Sequence[AssetRow] = (),
-    polygons: bool = False,
-    dialect: Dialect = OWN,
-    notes: Mapping[str, str] | None = None,
-) -> Iterator[CocoWriter]:
-    """Yield a writer of a COCO file, created if the body succeeds; DiskError. `notes`
-    are added to the file's `info`."""
+def coco_writer(path: Path, target: Target, dialect: Dialect = OWN) -> Iterator[CocoWriter]:
+    """Yield a writer of a COCO file, created if the body succeeds; DiskError."""
     with (
         disk_errors(path),
         tempfile.TemporaryFile("w+", dir=path.parent, encoding="utf-8") as images,
         atomic_file(path) as file,
     ):
-        writer = CocoWriter(file=file, images=images, polygons=polygons, dialect=dialect)
+        writer = CocoWriter(file=file, images=images, polygons=target.polygons, dialect=dialect)
         file.write('{\n"annotations": [')
         yield writer
-        top = dialect.head(skeleton, assets)
-        writer.finish({**top, "info": {**top["info"], **(notes or {})}})
+        top = dialect.head(target.skeleton, target.assets)
+        writer.finish({**top, "info": {**top["info"], **target.contents.notes()}})
 
 
 @dataclass(kw_only=True)
