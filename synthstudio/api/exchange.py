@@ -81,9 +81,8 @@ def import_photos(
     Raises:
         FormatError: when nothing can be decoded; ArgumentError: for an invalid rate.
     """
-    from synthstudio.formats.fetched import fetched
     from synthstudio.formats.imports import Imported, import_opened
-    from synthstudio.formats.photos import open_photos
+    from synthstudio.formats.photos import fetched, open_photos
 
     folder, place = args.to_folder(out, "out"), args.to_place(path, "path")
     with ExitStack() as done:

@@ -111,7 +111,7 @@ class CoverageReport:
 
     def text(self) -> str:
         """Text tables."""
-        from synthstudio.quality.coverage_text import text
+        from synthstudio.quality.gaps import text
 
         return text(self.counts, at_least=self.at_least)
 

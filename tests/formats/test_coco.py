@@ -30,9 +30,9 @@ from synthstudio.core.masks import decode
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import frame_row, instance_rows
+from synthstudio.formats.coco.entries import dump, dump_entry
 from synthstudio.formats.coco.file import RawCoco, annotation_files, image_folder
 from synthstudio.formats.coco.masks import mask_polygons
-from synthstudio.formats.coco.text import dump, dump_entry
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 from pycocotools import mask as coco_mask
+from pydantic_core import to_json
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import FRAME_LABELS, LABELS, SHARES, STATE_OUTSIDE, Label, Rle
@@ -72,6 +75,13 @@ _PLAIN = {n: one for n, one in LABELS.items() if one.coco and n not in _OWN_WAY}
 """Columns copied unchanged to annotations."""
 _FRAME_PLAIN = {name: label for name, label in FRAME_LABELS.items() if label.coco}
 """Columns copied unchanged to images."""
+
+
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
+_UNLIKE_PYTHON = re.compile(r"[eIN]|0\.0000")
+"""In JSON of pydantic_core: a number below 1e-4, from 1e16 on, or not finite."""
 
 
 def head(skeleton: Skeleton, assets: Sequence[AssetRow]) -> dict[str, Any]:
@@ -368,3 +378,26 @@ def bad(what: str, *, where: str, expected: str | None = None, got: object = Non
         got=None if got is None else str(got)[:300],
         then="See https://cocodataset.org/#format-data for the format.",
     )
+
+
+def dump(value: Any) -> str:
+    """Return a value's JSON: sorted keys, no blanks; ValueError for NaN and infinity."""
+    return _ENCODER.encode(value)
+
+
+def dump_entry(entry: Row, reals: Collection[str]) -> str:
+    """The same of an entry, faster; under `reals` it has lists of lists of numbers, or None.
+
+    Most of an export's time is spent on the shortest digits of reals: pydantic_core finds the same
+    ones as Python, but formats some differently.
+    """
+    texts = (
+        f"{dump(name)}:{_numbers(value) if name in reals else dump(value)}"
+        for name, value in sorted(entry.items())
+    )
+    return "{" + ",".join(texts) + "}"
+
+
+def _numbers(lists: list[list[float | None]] | None) -> str:
+    text = to_json(lists).decode()
+    return dump(lists) if _UNLIKE_PYTHON.search(text) else text

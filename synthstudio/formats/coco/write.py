@@ -31,6 +31,8 @@ from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco.entries import (
     REALS,
     annotation_entries,
+    dump,
+    dump_entry,
     head,
     image_entry,
     instance_row,
@@ -43,7 +45,6 @@ from synthstudio.formats.coco.file import (
     annotation_files,
     image_folder,
 )
-from synthstudio.formats.coco.text import dump, dump_entry
 from synthstudio.formats.exchange import (
     Opened,
     Picture,

@@ -21,7 +21,7 @@ from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
 from synthstudio.formats.checked import check_sample, from_json_row, to_json_row
-from synthstudio.formats.coco.text import dump
+from synthstudio.formats.coco.entries import dump
 from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target, bare_image_name
 
 SHARD_FRAMES = 1000
