@@ -1,8 +1,8 @@
 """Photos and videos without labels: frames without people, to be labelled in review.
 
-Those of an object store are fetched first (`fetched`). A photo that browsers display correctly is copied unchanged. One with an EXIF rotation, of CMYK or
-with transparency is re-encoded upright as a JPEG, so that labels match the display. A video is
-decoded once, from start to end, as one clip.
+Those of an object store are fetched first (`fetched`). A photo that browsers display correctly is
+copied unchanged. One with an EXIF rotation, of CMYK or with transparency is re-encoded upright as
+a JPEG, so that labels match the display. A video is decoded once, from start to end, as one clip.
 """
 
 from __future__ import annotations
