@@ -278,7 +278,7 @@ class Cache:
                     self._let_go(path)
                 elif _ENTRY.fullmatch(path.name) and path.is_dir():
                     entries.append((path.stat().st_mtime, path.name))
-        self._sizes = {name: self._size(name) for _, name in entries}
+        self._sizes = {name: self._sizes.get(name) or self._size(name) for _, name in entries}
         total = sum(self._sizes.values())
         for _, name in sorted(entries):
             if total <= self.max_bytes:
@@ -288,12 +288,9 @@ class Cache:
 
     def _size(self, name: str) -> int:
         """The bytes of an entry; measured once, since entries do not change."""
-        if name not in self._sizes:
-            found = 0
-            with suppress(OSError):  # another process deletes it
-                found = sum(p.stat().st_size for p in (self.folder / name).rglob("*"))
-            return found
-        return self._sizes[name]
+        with suppress(OSError):  # another process deletes it
+            return sum(p.stat().st_size for p in (self.folder / name).rglob("*"))
+        return 0
 
     def _let_go(self, path: Path) -> bool:
         """Delete an unused folder; return whether it was deleted."""

@@ -327,7 +327,7 @@ def _bodies(column: pa.Array) -> I32:
 
 
 def _reals(column: pa.Array) -> F64:
-    return np.nan_to_num(arrays.as_numpy(column), nan=0.0).astype(np.float64)
+    return np.asarray(np.nan_to_num(arrays.as_numpy(column), nan=0.0), np.float64)
 
 
 def known_places(found: Coverage, axis: str) -> list[int]:

@@ -70,31 +70,30 @@ class Gap:
         return out
 
     def as_json(self) -> dict[str, Any]:
-        return plain(
-            {
-                "sides": {
-                    s.name: {"people": s.people, "pictures": s.pictures, "crops": len(c)}
-                    for s, c in zip(self.sides, self.crops, strict=True)
-                },
-                "notes": self.notes,
-                "ranked": [d.key for d in self.ranked],
-                "differences": {d.key: _difference(d) for d in self.differences},
-                "states": list(STATES),
-                "joints": {j.joint: asdict(j) for j in self.labels.joints},
-                "missing_joints": list(self.labels.missing),
-                "camera": {
-                    "assumed": asdict(self.labels.assumed),
-                    "validated": [asdict(v) for v in self.labels.validated],
-                },
-                "orientations": {
-                    "shares": self.pixels.orientations,
-                    "distance": self.pixels.orientation_distance,
-                    "chance": self.pixels.orientation_chance,
-                },
-                "poses": _poses(self.poses),
-                "classifier": _classifier(self.classifier),
-            }
-        )
+        found: dict[str, Any] = {
+            "sides": {
+                s.name: {"people": s.people, "pictures": s.pictures, "crops": len(c)}
+                for s, c in zip(self.sides, self.crops, strict=True)
+            },
+            "notes": self.notes,
+            "ranked": [d.key for d in self.ranked],
+            "differences": {d.key: _difference(d) for d in self.differences},
+            "states": list(STATES),
+            "joints": {j.joint: asdict(j) for j in self.labels.joints},
+            "missing_joints": list(self.labels.missing),
+            "camera": {
+                "assumed": asdict(self.labels.assumed),
+                "validated": [asdict(v) for v in self.labels.validated],
+            },
+            "orientations": {
+                "shares": self.pixels.orientations,
+                "distance": self.pixels.orientation_distance,
+                "chance": self.pixels.orientation_chance,
+            },
+            "poses": _poses(self.poses),
+            "classifier": _classifier(self.classifier),
+        }
+        return dict(plain(found))
 
     def text(self) -> str:
         a, b = self.sides
@@ -164,8 +163,8 @@ def classifier_summary(found: Classifier | None) -> str:
 
 
 def _difference(d: Difference) -> dict[str, Any]:
-    names = ("name", "unit", "fields", "count", "middle_is", "middle", "low", "high")
-    names += ("distance", "chance", "beyond_chance", "effect", "edges", "shares")
+    names = ["name", "unit", "fields", "count", "middle_is", "middle", "low", "high"]
+    names += ["distance", "chance", "beyond_chance", "effect", "edges", "shares"]
     return {name: getattr(d, name) for name in names}
 
 

@@ -144,7 +144,7 @@ def hip_row(side: Side, *, roll_deg: float = 0.0) -> F64:
         return np.full(side.people, np.nan)
     hips = side.px[:, side.joints(TRUNK[2:])].mean(axis=1)
     x, y = ((hips - side.size / 2) / side.size[:, 1:]).T
-    return x * np.sin(np.radians(roll_deg)) + y * np.cos(np.radians(roll_deg))
+    return np.asarray(x * np.sin(np.radians(roll_deg)) + y * np.cos(np.radians(roll_deg)))
 
 
 def estimate(side: Side, assumed: Assumed) -> Camera:

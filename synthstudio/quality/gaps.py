@@ -108,7 +108,7 @@ def _listed(
 def _is_gap(counts: I64, expected: F64, several: int, at_least: float | None) -> Bool:
     few = counts < (0.5 * expected if at_least is None else at_least)
     chance = pdtr(np.ceil(counts / several), expected / several)  # Poisson's cdf
-    return few & (expected > 0) & (chance < CHANCE / max(1, counts.size))
+    return np.asarray(few & (expected > 0) & (chance < CHANCE / max(1, counts.size)))
 
 
 def thin_pairs(

@@ -110,7 +110,7 @@ class _Repairer:
         if kind:
             out["bbox"] = list(mask.box)
             self.done[kind] += 1
-        area = out.get("area")
+        area: Any = out.get("area")
         fits = is_number(area) and math.isfinite(area) and area_fits(mask, float(area))
         if not fits:
             out["area"] = mask.area

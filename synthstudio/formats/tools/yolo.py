@@ -57,7 +57,8 @@ def to_yolo(frame: Row, people: Iterable[Row]) -> str:
 
 def _line(frame: Row, row: Row) -> str:
     w, h = frame["width_px"], frame["height_px"]
-    left, top, width, height = row.get(exchange.EXPORTED_BOX, row["modal_box_px"])
+    of = exchange.EXPORTED_BOX if exchange.EXPORTED_BOX in row else "modal_box_px"
+    left, top, width, height = row[of]
     x0, y0 = max(0.0, left), max(0.0, top)
     x1, y1 = max(x0, min(w, left + width)), max(y0, min(h, top + height))
     parts = [
