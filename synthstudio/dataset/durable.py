@@ -68,10 +68,7 @@ def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` while `path` is made; deleted at the end.
-
-    Leftovers of killed runs are deleted by the next one for `path`. DiskError.
-    """
+    """Yield a temporary folder beside `path` while that is made; deleted at the end. DiskError."""
     with (
         disk_errors(path),
         _started(path.with_name(f"{path.name}.scratch"), path.parent, Path.mkdir) as folder,
@@ -177,10 +174,7 @@ def canonical_json(value: Any) -> bytes:
 
 
 def read_json(path: Path, where: Place | None = None) -> dict[str, Any]:
-    """Read a JSON object; DatasetError when it is missing, too large or damaged.
-
-    `where` names the file in messages, by default as `path`.
-    """
+    """Read a JSON object; DatasetError, naming `where`, if it is missing, too large or damaged."""
     where = path if where is None else where
     try:
         size = path.stat().st_size

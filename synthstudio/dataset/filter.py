@@ -108,10 +108,7 @@ def without(
     *,
     on_progress: OnProgress | None = None,
 ) -> Dataset:
-    """Write a data set without some frames; DatasetError if none is left.
-
-    An interrupted run continues.
-    """
+    """Write a data set without some frames, or go on with it; DatasetError if none is left."""
     left = dataset.frames - len(bad)
     if left < 1:
         raise DatasetError(

@@ -165,10 +165,7 @@ def merge_sets(
 
 
 def run_name(identity: manifest.Identity) -> str:
-    """Return an identifier of a run: 8 hex digits of its recipe and seed.
-
-    Frames of a longer run begin with those of a shorter one, so its length does not count.
-    """
+    """8 hex digits of a run's recipe and seed; its length does not count: frames are the same."""
     recipe = {k: v for k, v in identity.recipe.items() if k != "frames"}
     identity_json = canonical_json({"recipe": recipe, "seed": identity.seed})
     return hashlib.sha256(identity_json).hexdigest()[:8]
@@ -233,10 +230,7 @@ def _named_apart(source: Dataset) -> bool:
 
 
 def _apart(chunk: derive.Chunk, run: str) -> derive.Chunk:
-    """Return a chunk with names prefixed by the run, groups and clips in stored specs too.
-
-    Names of people in specs are unchanged: they decide the drape of clothes.
-    """
+    """A chunk with names prefixed by the run; not of people in specs, who decide the drape."""
 
     def named(_: int, spec: Mapping[str, Any]) -> dict[str, Any]:
         changes: dict[str, Any] = {"group_id": _under(run, spec.get("group_id"))}

@@ -214,10 +214,7 @@ def leaves(node: Node) -> Iterable[FieldTest | JointTest]:
 
 
 def parse(text: str, joints: tuple[str, ...], *, fields: Mapping[str, Field] = FIELDS) -> Query:
-    """Parse a query for a skeleton's joints; DatasetError points at the fault.
-
-    `fields`: fields by name; the studio adds fields of its review store.
-    """
+    """Parse a query for a skeleton's joints; DatasetError points at the fault."""
     if len(text) > MAX_CHARS:
         raise DatasetError(f"query: too long; expected at most {MAX_CHARS} characters.")
     parser = _Parser(text, joints, fields)

@@ -130,10 +130,7 @@ class Dataset:
 
     @cached_property
     def _listed(self) -> dict[int, Listed]:
-        """The rows of index.json by shard, in its order; no shard is opened.
-
-        An unfinished set has no index.json: its shards are read.
-        """
+        """The rows of index.json by shard, in its order; of an unfinished set, of its shards."""
         if not self.finished:
             found = [read_entry(folder) for folder in self._source.shards()]
             self._entries.update({entry.shard: entry for entry in found})
@@ -162,10 +159,7 @@ class Dataset:
         }
 
     def shard_folder(self, shard: int) -> Path:
-        """Return the folder of a shard on disk; one at a URL is fetched first.
-
-        It stays cached at least until source.KEPT_SHARDS others were read.
-        """
+        """A shard's folder; from a URL it is kept until KEPT_SHARDS others were read."""
         return self._source.shard(shard, self._listed[shard].sha256)
 
     def log(self) -> str:

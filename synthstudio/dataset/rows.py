@@ -174,10 +174,7 @@ _ROUNDING = 1e-6
 
 
 def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path: Place) -> None:
-    """Raise DatasetError unless rows of either table, all columns or some, fit the schema.
-
-    `frames`: the shard's, that the rows may be of.
-    """
+    """Raise DatasetError unless rows of either table fit the schema and the shard's `frames`."""
     for place, field in enumerate(rows.schema):
         column = one_array(rows.column(place))
         if column.null_count and not field.nullable:
@@ -192,10 +189,7 @@ def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path
 
 
 def misfits(rows: pa.RecordBatch | pa.Table, joints: int) -> Iterator[tuple[int, str, str]]:
-    """Rows of either table whose lists have lengths that do not match the skeleton or each other.
-
-    Yields row, expected and actual, column by column.
-    """
+    """Row, expected and actual of lists whose lengths fit neither the skeleton nor each other."""
     names = rows.schema.names
     for name in names:
         each = COLUMNS[name].entries(joints)
@@ -262,10 +256,7 @@ def _check_numbers(numbers: NDArray[np.int64], name: str, frames: range, path: P
 
 
 def people_from_table(table: pa.Table | pa.RecordBatch, skeleton: Skeleton) -> People:
-    """Read rows of the instances table as columns; DatasetError for inconsistent lists.
-
-    No Python object is made for a number, so this costs little more than the copy of the data.
-    """
+    """Read rows of the instances table as columns; DatasetError for inconsistent lists."""
     joints = len(skeleton.joints)
     for n, expected, got in misfits(table, joints):
         raise DatasetError(

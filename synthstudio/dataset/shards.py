@@ -247,10 +247,7 @@ def read_entry(folder: Path) -> ShardEntry:
 
 
 def verify_shard(folder: Path, *, sha256: str | None = None) -> list[str]:
-    """Return problems of a shard, one line each: files missing, extra or changed.
-
-    `sha256`: of its shard.json, as the index has it.
-    """
+    """Problems of a shard, a line each: files missing, extra or changed; `sha256`: by the index."""
     try:
         read_entry(folder)
         value = durable.read_json(folder / SHARD_NAME)
@@ -275,10 +272,7 @@ def is_shard_name(name: str) -> bool:
 
 
 def hashed_files(dataset_dir: Path) -> dict[str, str]:
-    """Return path -> sha256 of every file that (recipe, seed) decides: equal runs, equal tables.
-
-    The lock, the log and set-aside files are excluded.
-    """
+    """Path -> sha256 of every file that (recipe, seed) decides: neither the log nor the lock."""
     found = [p for p in (dataset_dir / SHARDS_DIR).rglob("*") if not p.is_dir()]
     found += [p for p in dataset_dir.glob("*.json") if not p.name.startswith(durable.TEMPORARY)]
     return {p.relative_to(dataset_dir).as_posix(): durable.file_sha256(p) for p in sorted(found)}
@@ -365,10 +359,7 @@ def packed_name(shard: int) -> str:
 
 
 def pack(folder: Path) -> bytes:
-    """Return the files below a folder as a tar, in the order of their names, without dates.
-
-    OSError when one cannot be read.
-    """
+    """Return the files below a folder as a tar, by their names, without dates; OSError."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
@@ -406,10 +397,7 @@ def unpack(data: bytes, folder: Path, *, where: str) -> None:
 
 
 def unpack_shard(data: bytes, dataset_dir: Path, shard: int) -> StagedShard:
-    """Write a packed shard under a temporary name beside its place, for `Session.publish`.
-
-    DatasetError for another shard's tar, or one without a shard.
-    """
+    """Unpack a shard for `Session.publish`; DatasetError for another one's tar, or without one."""
     temporary = new_temporary(dataset_dir, shard)
     unpack(data, temporary, where=f"shard {shard}")
     entry = read_entry(temporary)

@@ -153,10 +153,7 @@ def leaks(
     table: Mapping[int, str] | None = None,
     on_progress: OnProgress | None = None,
 ) -> list[Leak]:
-    """Return every value that is in more than one split, by key.
-
-    `table`: split by frame index, as `read_table` returns it; None: as stored in the rows.
-    """
+    """Return every value that is in more than one split, by `table`, or as stored in the rows."""
     seen: dict[tuple[str, str], Counter[str]] = {}
     stored = table
     if stored is None:

@@ -74,10 +74,7 @@ class Store:
         _system(url.scheme)
 
     def read(self, name: str, *, part: tuple[int, int] | None = None) -> bytes | None:
-        """The bytes of an object; None if missing. DatasetError without the bucket.
-
-        `part`: byte range [start, stop), clipped to the object.
-        """
+        """The bytes of an object, or its `part` [start, stop); None if missing. DatasetError."""
         limits = {} if part is None else {"start": part[0], "end": part[1]}
         try:
             data = self._try(name, lambda system, path: system.cat_file(path, **limits))

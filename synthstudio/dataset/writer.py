@@ -69,10 +69,7 @@ class Session:
         self.on_event("after-rename")
 
     def finish(self) -> None:
-        """Write index.json, the last step; DatasetError while shards are missing.
-
-        `on_event` receives "before-index".
-        """
+        """Write index.json, the last step; DatasetError while shards are missing."""
         if self.todo:
             raise DatasetError(
                 "shards are missing",

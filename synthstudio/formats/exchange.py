@@ -55,10 +55,7 @@ class Skipped(Counter[str]):
 
 
 class Labelled(Protocol):
-    """Frames with their people and images; a protocol of `dataset.reader.Dataset`.
-
-    Frames come by rising index; methods are repeatable.
-    """
+    """Frames by rising index, their people and images, repeatedly; as `dataset.reader.Dataset`."""
 
     @property
     def identity(self) -> Identity: ...
@@ -109,10 +106,7 @@ def inside(box: Sequence[float], size: Sequence[int]) -> list[float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Settings of an export: the skeleton of all rows, the licence ledger.
-
-    `polygons`: COCO masks as polygons instead of run-length codes.
-    """
+    """Skeleton of all rows, licence ledger; `polygons`: COCO masks as polygons, not run lengths."""
 
     skeleton: Skeleton
     contents: Contents = field(default_factory=Contents)

@@ -294,10 +294,7 @@ def _image_properties(image: Any) -> tuple[tuple[int, int], bool, str]:
 
 
 def _open_sidecar(folder: Path, imported: Imported) -> Sidecar | None:
-    """Open the sidecar in a folder, or beside one of annotations.
-
-    One of another version is noted and ignored.
-    """
+    """Open the sidecar in a folder, or beside one of annotations; another version is only noted."""
     if folder.name == ANNOTATIONS:
         folder = folder.parent
     if not (folder / FOLDER / HEAD_NAME).is_file():

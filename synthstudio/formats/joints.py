@@ -91,10 +91,7 @@ def convert_row(row: Mapping[str, Any], frame: Mapping[str, Any], target: Skelet
 
 
 def without_hidden_faces(row: Row, skeleton: Skeleton) -> Row:
-    """Return a person's row without the eyes, ears and nose that their own body hides.
-
-    COCO's annotators leave most of these out: e.g. eyes seen from behind.
-    """
+    """A person's row without eyes, ears and nose that the own body hides: rarely in COCO."""
     own = [
         name.split("_")[-1] in _FACE and (state, cause) == (labels.STATE_HIDDEN, "self")
         for name, state, cause in zip(skeleton.known_as, row["state"], row["cause"], strict=True)

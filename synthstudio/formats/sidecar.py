@@ -120,10 +120,7 @@ class Sidecar:
         return row
 
     def people(self, frame: Row, *, below_px: int | None = None) -> list[Row]:
-        """Return the rows of a frame's people, checked; `below_px`: of fewer modal pixels only.
-
-        Others are neither read nor checked.
-        """
+        """The rows of a frame's people, checked; `below_px`: only those of fewer modal pixels."""
         first, last = np.searchsorted(self._owner, frame["index"] + np.array([0, 1]))
         wanted = range(first, last)
         if below_px is not None:
@@ -217,10 +214,7 @@ def restore(
 
 
 def merge(read: Row, unedited: Row, stored: Row, *, has_boxes: bool = True) -> Row:
-    """Return `stored` itself, or a copy with the joints and box that a file changes.
-
-    `has_boxes` False: the format has no boxes, rows have those of their joints.
-    """
+    """Return `stored` itself, or a copy with the joints and box (if any) that a file changes."""
     differ = [
         j
         for j, (a, b) in enumerate(zip(_points(read), _points(unedited), strict=True))

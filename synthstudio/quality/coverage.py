@@ -73,10 +73,7 @@ class Example:
 
 
 class Bins:
-    """The best examples per bin, and counts.
-
-    Of one person (`subject`, shared by their frames) only the best is kept.
-    """
+    """Counts, and the best examples per bin: of one person (`subject`) only the best."""
 
     def __init__(self, size: int) -> None:
         self.counts = np.zeros(size, np.int64)
@@ -306,10 +303,7 @@ def coverage(dataset: Dataset, *, on_progress: OnProgress | None = None) -> Cove
 
 
 def _group_numbers(frames: Mapping[str, pa.Array]) -> I64:
-    """Return (F,) numbers equal for equal groups, independent of earlier batches.
-
-    A frame without a group forms its own.
-    """
+    """Return (F,) numbers equal for equal groups, independent of batches; none is its own group."""
     coded = pc.dictionary_encode(frames["group_id"])
     names = [name.encode("utf-8", "surrogatepass") for name in coded.dictionary.to_pylist()]
     digests = [hashlib.blake2b(name, digest_size=6).digest() for name in names]

@@ -53,10 +53,7 @@ class Fitted:
 
 
 def fit(dataset: Dataset, labels: Labels, sides: tuple[Side, Side]) -> Fitted:
-    """Fit the recipe of a data set to photos.
-
-    DatasetError for imported or photo sets, whose recipes place no people.
-    """
+    """Fit a recipe to photos; DatasetError for imported or photo sets, which place no people."""
     made = recipe_of(dataset)
     if PHOTOS in made:
         raise DatasetError(

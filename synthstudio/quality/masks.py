@@ -127,10 +127,7 @@ def box_problem(mask: Mask, box: Sequence[float]) -> tuple[str, float]:
 
 
 def area_fits(mask: Mask, area: float, *, loose: bool = False) -> bool:
-    """Whether an area is that of the mask or of its polygons.
-
-    `loose`: it may be that of unknown polygons.
-    """
+    """Whether an area is that of the mask or its polygons; `loose`: maybe of unknown polygons."""
     counts = [mask.area] if mask.polygon_area is None else [mask.area, mask.polygon_area]
     slack = _POLYGON_SLACK + _AREA_SHARE * mask.area if loose or len(counts) > 1 else 1.0
     return min(abs(area - count) for count in counts) <= slack

@@ -80,10 +80,7 @@ def next_recipe(
 
 
 def recipe_of(dataset: Dataset) -> dict[str, Any]:
-    """Return a data set's recipe, also of a re-imported export.
-
-    DatasetError for external sets, which have no recipe.
-    """
+    """Return a data set's recipe, also of a re-imported export; DatasetError for external sets."""
     made: Any = dataset.identity.recipe
     while isinstance(made, dict) and IMPORTED in made:
         before = made[IMPORTED].get("of") if isinstance(made[IMPORTED], dict) else None

@@ -262,10 +262,7 @@ def _projected(s: Subjects) -> Iterator[Problem]:
 
 
 def _swapped_3d(s: Subjects) -> Iterator[Problem]:
-    """A head is rigid: right ear to left ear, up, and to the nose form a right-handed frame.
-
-    With left and right swapped it is left-handed.
-    """
+    """A head is rigid: ear to ear, up, and to the nose are right-handed, left-handed if swapped."""
     at = _named(s, ("nose", "left_eye", "right_eye", "left_ear", "right_ear"))
     if at is None:
         return

@@ -93,10 +93,7 @@ def id_key(value: Any) -> int | str:
 
 
 def named_file(name: Any, folder: Path) -> Any:
-    """The path below `folder` of an entry's file name; backslashes are separators.
-
-    Of C:\\data\\a.jpg the longest existing suffix is used; others are unchanged.
-    """
+    """The path below `folder` of a file name; of C:\\data\\a.jpg the longest suffix that exists."""
     if not isinstance(name, str) or "\\" not in name:
         return name
     parts = name.replace("\\", "/").split("/")
@@ -379,10 +376,7 @@ class CocoFile:
         return found
 
     def _check(self) -> None:
-        """Count the annotations of no image, no category or another category, and parse them.
-
-        The first pass may have only scanned entries that are not read again.
-        """
+        """Count annotations of no image, or of no or another category; they were only scanned."""
         persons = ",".join("?" * len(self._person_categories))
         others = f"{_ORPHANS} OR category NOT IN ({persons})"
         query = f"SELECT image, category, start, stop FROM people WHERE {others}"
@@ -407,10 +401,7 @@ _MAKE_ONE = "Make a skeleton of it: synthstudio skeleton FILE --out NAME.yaml; t
 
 
 def match_skeleton(names: Any, wanted: Skeleton | None = None) -> Skeleton | None:
-    """Return the skeleton with these joint names in this order, or None.
-
-    `wanted`: only this one.
-    """
+    """The skeleton with these joint names in this order, or None; `wanted`: only this one."""
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         return None
     if wanted is not None and tuple(names) == wanted.joints:

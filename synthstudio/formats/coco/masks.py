@@ -99,10 +99,7 @@ def _border_steps(part: Bool) -> dict[Point, set[Point]]:
 
 
 def compressed_counts(segmentation: Any, size: Sequence[int]) -> str | None:
-    """Return the compressed RLE of a mask given as RLE, counts or polygons; ValueError.
-
-    `size`: (H, W) of the image. None for no mask.
-    """
+    """Return the compressed RLE of a mask (H, W) given as RLE, counts or polygons; ValueError."""
     if not segmentation:
         return None
     if size[0] * size[1] > MAX_PIXELS:  # pycocotools crashes on an overflowing size

@@ -104,10 +104,7 @@ OWN = Dialect(head=head, image=image_entry, people=annotation_entries)
 def write(
     pictures: Iterable[Picture], out: Path, target: Target, *, dialect: Dialect = OWN
 ) -> Path:
-    """Write a file and a folder of images per split; return the file, or the folder of several.
-
-    OSError, DiskError.
-    """
+    """Write a file and a folder of images per split; return the file, or the folder of several."""
     folder = out / ANNOTATIONS
     folder.mkdir()
     with ExitStack() as stack:
@@ -238,10 +235,7 @@ class CocoWriter:
     _named: bool = False
 
     def add(self, frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
-        """Write a frame and its sufficiently visible people.
-
-        An imported frame (`source_id`) keeps its image id of the user's file.
-        """
+        """Write a frame and its sufficiently visible people; `source_id`: that of its file."""
         image = self.dialect.image(frame)
         entries = self.dialect.people(frame, people, self.polygons)
         if "source_id" in frame:

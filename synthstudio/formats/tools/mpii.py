@@ -90,10 +90,7 @@ def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
 
 
 def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
-    """Open annotations.json (or its folder); pictures lie in images/, or `images`. FormatError.
-
-    `also`: pictures named only in the sidecar.
-    """
+    """Open annotations.json (or its folder); pictures lie in images/, or `images`. FormatError."""
     file, root = locate(path, FILE_NAME, images, "images")
     spans: dict[str, array[int]] = {name.removeprefix(_FOLDER): array("q") for name in also}
     for span in read_list(file):

@@ -325,10 +325,7 @@ def _person_class(names: Any, wanted: Skeleton | None) -> int | None:
 def _pictures(
     config: dict[str, Any], root: Path, given: bool, left: exchange.Skipped
 ) -> dict[str, str]:
-    """Return each picture's name below `root` and its split, by the innermost folder.
-
-    `given`: `root` is the user's image folder, instead of `path`.
-    """
+    """Each picture's name below `root`, and split by innermost folder; `given`: no `path`."""
     base = PurePosixPath() if given else _base(config.get("path"), root)
     entries = {split: config.get(split) for split in SPLITS}
     entries["val"] = entries["val"] or config.get("validation")
