@@ -308,19 +308,13 @@ def _open_sidecar(folder: Path, imported: Imported) -> Sidecar | None:
 
 def _frame_indices(opened: Opened, sidecar: Sidecar | None) -> Sequence[int]:
     """Return a rising frame index for each sample: the known ones, unless they are far apart."""
-    count = len(opened.numbers) if opened.numbers is not None else len(opened.names)
+    count = len(opened.names if opened.numbers is None else opened.numbers)
     known = opened.numbers
     if known is None and sidecar is not None:
-        indices = [sidecar.index_of(name) for name in opened.names]
-        known = [i for i in indices if i is not None]
-    rising = (
-        known is not None
-        and len(known) == count
-        and all(a < b for a, b in itertools.pairwise(known))
-    )
-    if known is None or not rising or (count and known[-1] >= 2 * count + _MAX_ABSENT):
+        known = [i for name in opened.names if (i := sidecar.index_of(name)) is not None]
+    if known is None or len(known) != count or (count and known[-1] >= 2 * count + _MAX_ABSENT):
         return range(count)
-    return known
+    return known if all(a < b for a, b in itertools.pairwise(known)) else range(count)
 
 
 def _write_shard(

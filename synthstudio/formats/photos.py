@@ -147,7 +147,13 @@ def _notes(photos: list[_Photo], wrong: list[str]) -> list[str]:
 
 
 def _video(path: Path, skeleton: Skeleton, rate_hz: float, every: int | None, out: Path) -> Opened:
-    hz = 0.0 if every is not None else _rate_hz(path)
+    hz = stated_rate_hz(path) if every is None else 0.0
+    if every is None and not hz:
+        raise FormatError(
+            "the video's frame rate is unknown",
+            where=str(path),
+            then="Pass --every 10 instead.",
+        )
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as waiting:
@@ -188,17 +194,6 @@ def _video(path: Path, skeleton: Skeleton, rate_hz: float, every: int | None, ou
             yield row, [], (folder / name).read_bytes()
 
     return Opened(skeleton=skeleton, samples=samples(), names=names, close=kept.close)
-
-
-def _rate_hz(path: Path) -> float:
-    stated = stated_rate_hz(path)
-    if not stated:
-        raise FormatError(
-            "the video's frame rate is unknown",
-            where=str(path),
-            then="Pass --every 10 instead.",
-        )
-    return stated
 
 
 @contextmanager

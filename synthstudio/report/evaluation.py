@@ -73,14 +73,10 @@ def worst(predictions: Predictions, *, count: int) -> I64:
     which = predictions.known & (predictions.state == STATE_HIDDEN) & np.isfinite(apart)
     number = which.sum(1)
     error = np.where(which, apart, 0).sum(1) / np.maximum(number, 1)
-    order = [int(r) for r in np.argsort(-error, kind="stable") if number[r]]
-    seen: set[int] = set()
-    chosen = []
-    for row in order:
-        if int(predictions.group[row]) not in seen:
-            seen.add(int(predictions.group[row]))
-            chosen.append(row)
-    return np.array(chosen[:count], np.int64)
+    order = np.argsort(-error, kind="stable")
+    order = order[number[order] > 0]
+    first = np.unique(predictions.group[order], return_index=True)[1]
+    return order[np.sort(first)][:count].astype(np.int64)
 
 
 def cases(dataset: Dataset, predictions: Predictions, rows: I64, skeleton: Skeleton) -> list[Case]:
