@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from markupsafe import Markup
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.images import decode_rgba
 from synthstudio.core.labels import F64, U8
-from synthstudio.core.skeleton import COLOURS, Skeleton, get_skeleton
+from synthstudio.core.skeleton import COLOURS, Skeleton
 from synthstudio.dataset.durable import write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
@@ -60,16 +59,9 @@ def write_dataset_findings(found: Findings, dataset: Dataset, out: Path) -> None
         except SynthStudioError:
             return None
         rgb = _decoded(lambda: dataset.image_of(frame).read_bytes(), frame)
-        skeleton = dataset.identity.skeleton
-        joints = len(get_skeleton(skeleton).joints)
-        figures = []
-        for row in people:
-            if len(row["state"]) != joints or len(row["joints_px"]) != 2 * joints:
-                continue
-            own = row["instance"] == finding.person
-            ring = finding.joint if own else None
-            figures.append(dataclasses.replace(_row_figure(row, skeleton), faulty=own, ring=ring))
-        return sketch(rgb, figures)
+        skeleton, joints = dataset.skeleton, len(dataset.skeleton.joints)
+        fit = (r for r in people if len(r["state"]) == joints == len(r["joints_px"]) / 2)
+        return sketch(rgb, [_row_figure(row, skeleton, finding) for row in fit])
 
     _write(found, str(dataset.identity.recipe.get("name", "data set")), draw, out)
 
@@ -117,12 +109,20 @@ def write_coco_findings(
     _write(found, name, draw, out)
 
 
-def _row_figure(row: Row, skeleton: str) -> Figure:
+def _row_figure(row: Row, skeleton: Skeleton, finding: Finding) -> Figure:
+    own = row["instance"] == finding.person
     state = np.array(row["state"], np.int64)
     px = np.array(row["joints_px"], np.float64).reshape(-1, 2)
     px[(state == NO_STATE) | (state == 0)] = np.nan
     x, y, w, h = row["modal_box_px"]
-    return Figure(skeleton=get_skeleton(skeleton), px=px, state=state.tolist(), box=(x, y, w, h))
+    return Figure(
+        skeleton=skeleton,
+        px=px,
+        state=state.tolist(),
+        box=(x, y, w, h),
+        faulty=own,
+        ring=finding.joint if own else None,
+    )
 
 
 def _entry_figure(

@@ -17,13 +17,8 @@ from synthstudio.formats import checked
 Point = tuple[int, int]
 
 # Walking direction of each side of a pixel, with the pixel on the right.
-_RIGHT, _DOWN, _LEFT, _UP = (1, 0), (0, 1), (-1, 0), (0, -1)
-_TURNS = {
-    _RIGHT: (_DOWN, _RIGHT, _UP),
-    _DOWN: (_LEFT, _DOWN, _RIGHT),
-    _LEFT: (_UP, _LEFT, _DOWN),
-    _UP: (_RIGHT, _UP, _LEFT),
-}
+_WAYS = _RIGHT, _DOWN, _LEFT, _UP = (1, 0), (0, 1), (-1, 0), (0, -1)
+_TURNS = {way: (_WAYS[k - 3], way, _WAYS[k - 1]) for k, way in enumerate(_WAYS)}  # right first
 
 
 def mask_polygons(mask: Bool) -> list[list[int]]:
