@@ -134,23 +134,15 @@ def write_parquet(path: Path, schema: pa.Schema, rows: Sequence[Mapping[str, Any
         table.validate(full=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise DatasetError("invalid value", where=path.name, got=str(error)) from error
-    _refuse_nulls(table, path.name)
+    for field, column in zip(table.schema, table.columns, strict=True):  # Arrow does not check
+        nulls = 0 if field.nullable else column.null_count
+        if pa.types.is_list(field.type):
+            nulls += sum(chunk.flatten().null_count for chunk in column.chunks)
+        if nulls:
+            what = f"the column {field.name} may not hold null"
+            raise DatasetError(what, where=path.name, got=f"{nulls} nulls")
     write_table(path, table)
 
 
 def write_table(path: Path, table: pa.Table) -> None:
     pq.write_table(table, path, **PARQUET, row_group_size=4096)
-
-
-def _refuse_nulls(table: pa.Table, where: str) -> None:
-    """Raise DatasetError for a null where the schema has none: Arrow does not check."""
-    for field, column in zip(table.schema, table.columns, strict=True):
-        nulls = 0 if field.nullable else column.null_count
-        if pa.types.is_list(field.type):
-            nulls += sum(chunk.flatten().null_count for chunk in column.chunks)
-        if nulls:
-            raise DatasetError(
-                f"the column {field.name} may not hold null",
-                where=where,
-                got=f"{nulls} nulls",
-            )

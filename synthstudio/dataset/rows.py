@@ -21,7 +21,7 @@ from synthstudio.core.labels import FRAME_LABELS, LABELS, Frame, Label, PersonLa
 from synthstudio.core.people import Occluders, People, as_column, pairs_by_joint
 from synthstudio.core.places import Place
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.core.spec import ClipSpec, FrameSpec, to_json
+from synthstudio.core.spec import FrameSpec, to_json
 from synthstudio.dataset.arrays import as_numbers, as_numpy, list_lengths, number_lists, one_array
 from synthstudio.dataset.durable import damaged
 
@@ -52,6 +52,8 @@ _CLIP_COLUMNS = ("clip_id", "clip_frame", "clip_frames", "time_s")
 def frame_row(frame: Frame, file_name: str) -> Row:
     """Return the frame's row; `file_name` is where the writer puts its image."""
     spec, camera, objects = frame.spec, frame.spec.camera, frame.labels.objects
+    clip = spec.clip
+    moment = (clip.clip_id, clip.frame, clip.frames, clip.time_s) if clip else (None,) * 4
     return {
         "index": spec.index,
         "seed": spec.seed,
@@ -64,7 +66,7 @@ def frame_row(frame: Frame, file_name: str) -> Row:
         "variant": spec.variant,
         "differs": list(spec.differs),
         "camera_id": spec.camera_id,
-        **_clip_row(spec.clip),
+        **dict(zip(_CLIP_COLUMNS, moment, strict=True)),
         "skeleton": spec.skeleton,
         "K": camera.K.ravel().tolist(),
         "world_to_camera": camera.world_to_camera.ravel().tolist(),
@@ -76,13 +78,6 @@ def frame_row(frame: Frame, file_name: str) -> Row:
         "layers": sorted(frame.layers),
         "spec": to_json(spec),
     }
-
-
-def _clip_row(clip: ClipSpec | None) -> Row:
-    if clip is None:
-        return dict.fromkeys(_CLIP_COLUMNS)
-    values = (clip.clip_id, clip.frame, clip.frames, clip.time_s)
-    return dict(zip(_CLIP_COLUMNS, values, strict=True))
 
 
 def distortion_of(spec: str | None) -> list[float] | None:

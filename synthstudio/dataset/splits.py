@@ -111,7 +111,15 @@ def split(
 
     DatasetError: an unknown key, invalid shares, or fewer components than splits.
     """
-    wanted = _fractions(shares)
+    wanted = np.array(shares, np.float64)
+    if len(wanted) != len(NAMES) or not (wanted >= 0).all() or not wanted.sum() > 0:
+        raise DatasetError(
+            "invalid shares of train, val and test",
+            where="--shares",
+            expected="three numbers, none below 0",
+            got=str(list(shares)),
+        )
+    wanted /= wanted.sum()
     for note in merged_notes(dataset):
         log.warning(note)
     occluded: list[list[int]] = []
@@ -268,18 +276,6 @@ def _bins(fractions: Iterable[float | None]) -> list[int]:
         place = len(FRACTIONS) if value is None else int(fraction_of(np.array([value]))[0])
         found[place] += 1
     return found
-
-
-def _fractions(shares: Sequence[float]) -> F64:
-    wanted = np.array(shares, np.float64)
-    if len(wanted) != len(NAMES) or not (wanted >= 0).all() or not wanted.sum() > 0:
-        raise DatasetError(
-            "invalid shares of train, val and test",
-            where="--shares",
-            expected="three numbers, none below 0",
-            got=str(list(shares)),
-        )
-    return np.asarray(wanted / wanted.sum())
 
 
 def _components(links: Sequence[tuple[int, int]], frames: int) -> I64:

@@ -254,33 +254,22 @@ def _check(url: Url, chosen: Mapping[str, int]) -> None:
             where=str(url),
             expected=f"pictures, or objects that end in {', '.join((*images.SUFFIXES, *VIDEOS))}",
         )
-    if len(chosen) > MAX_PHOTOS:
-        raise FormatError(
-            "too many photos",
-            where=str(url),
-            expected=f"at most {MAX_PHOTOS:,}",
-            got=f"{len(chosen):,}",
-            then="Import a subfolder.",
-        )
+    _at_most("too many photos", str(url), MAX_PHOTOS, len(chosen), then="Import a subfolder.")
     for name, size in chosen.items():
         is_video = PurePosixPath(name).suffix.lower() in VIDEOS
         maximum = MAX_VIDEO_BYTES if is_video else images.MAX_BYTES
-        if size > maximum:
-            raise FormatError(
-                "the object is too large",
-                where=f"{url}, {name}"[:300],
-                expected=f"at most {maximum:,} bytes",
-                got=f"{size:,}",
-            )
+        _at_most("the object is too large", f"{url}, {name}"[:300], maximum, size, " bytes")
         _check_name(url, name, chosen)
-    if sum(chosen.values()) > MAX_TOTAL_BYTES:
-        raise FormatError(
-            "too many bytes",
-            where=str(url),
-            expected=f"at most {MAX_TOTAL_BYTES:,} bytes",
-            got=f"{sum(chosen.values()):,}",
-            then="Import a subfolder.",
-        )
+    total, then = sum(chosen.values()), "Import a subfolder."
+    _at_most("too many bytes", str(url), MAX_TOTAL_BYTES, total, " bytes", then)
+
+
+def _at_most(
+    what: str, where: str, maximum: int, got: int, unit: str = "", then: str | None = None
+) -> None:
+    if got > maximum:
+        expected = f"at most {maximum:,}{unit}"
+        raise FormatError(what, where=where, expected=expected, got=f"{got:,}", then=then)
 
 
 def _check_name(url: Url, name: str, chosen: Collection[str]) -> None:

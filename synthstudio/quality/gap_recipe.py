@@ -87,7 +87,11 @@ def fit(dataset: Dataset, labels: Labels, sides: tuple[Side, Side]) -> Fitted:
         except RecipeError as error:
             kept[field] = f"the recipe does not allow it: {str(error)[:200]}"
             continue
-        wanted, moved[field] = tried, _from_what(found[key])
+        wanted, d = tried, found[key]
+        moved[field] = (
+            f"{d.name}, {d.unit}: {d.middle_is} {d.middle[0]:.3g} of {d.count[0]} generated, "
+            f"{d.middle[1]:.3g} of {d.count[1]} in photos"
+        )
     recipe = finished(wanted, ("name", "description", "frames", "seed"))
     return Fitted(recipe=recipe, moved=moved, kept=kept)
 
@@ -173,13 +177,6 @@ def _only_spread(field: str, d: Difference) -> str:
         return ""
     return (
         f"medians differ by {d.shift:.2g} degrees only; how far {d.name} spreads is how people lean"
-    )
-
-
-def _from_what(d: Difference) -> str:
-    return (
-        f"{d.name}, {d.unit}: {d.middle_is} {d.middle[0]:.3g} of {d.count[0]} generated, "
-        f"{d.middle[1]:.3g} of {d.count[1]} in photos"
     )
 
 

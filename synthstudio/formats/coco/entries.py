@@ -166,12 +166,15 @@ def max_iou(boxes: Sequence[Sequence[float]]) -> list[float]:
 def _annotation_entry(frame: Mapping[str, Any], row: Mapping[str, Any], *, polygons: bool) -> Row:
     size, keypoints = list(row["mask_size"]), _keypoints(row)
     modal, outside = _rle(size, row["modal_counts"]), row["truncated_fraction"]
+    boxes = {"bbox": list(row["modal_box_px"])}
+    if EXPORTED_BOX in row:
+        boxes = {"bbox": row[EXPORTED_BOX], "modal_bbox": boxes["bbox"]}
     return {
         "id": row.get("source_id", annotation_id(frame["index"], row["instance"])),
         "image_id": frame["index"],
         "category_id": CATEGORY_ID,
         "iscrowd": 0,
-        **_boxes(row),
+        **boxes,
         "area": row["modal_area_px"],
         "segmentation": mask_polygons(decode(modal)) if polygons and modal else modal or [],
         "keypoints": keypoints,
@@ -184,13 +187,6 @@ def _annotation_entry(frame: Mapping[str, Any], row: Mapping[str, Any], *, polyg
         "truncated": None if outside is None else outside > 0,
         **_to_json(row, _PLAIN),
     }
-
-
-def _boxes(row: Mapping[str, Any]) -> Row:
-    modal = list(row["modal_box_px"])
-    return (
-        {"bbox": row[EXPORTED_BOX], "modal_bbox": modal} if EXPORTED_BOX in row else {"bbox": modal}
-    )
 
 
 def annotation_id(index: int, instance: int) -> int:
