@@ -61,8 +61,6 @@ def number(value: Any, limit: float = LARGEST_PX) -> float:
 def numbers(values: Any, limit: float) -> list[float]:
     """Return finite numbers below `limit` as floats, null as NaN."""
     kinds = set(map(type, values)) if isinstance(values, list) else {None}
-    if kinds == {float} and max(values) <= limit and min(values) >= -limit:
-        return list(values)
     if not kinds <= {int, float, type(None)}:
         raise ValueError(f"not a list of numbers: {str(values)[:80]}")
     found = np.array(values, np.float64)

@@ -130,18 +130,8 @@ class Examples:
         for k, ends in enumerate(REGIONS.values()):
             self._region[[name.endswith(ends) for name in skeleton.joints]] = k
 
-    def add(
-        self,
-        batch: pa.RecordBatch,
-        *,
-        groups: I64,
-        causes: I32,
-        fraction: I32,
-        view: I32,
-        family: I32,
-        body: I32,
-    ) -> None:
-        """Add a batch of people (P); `causes` (P, J), the others (P,) are bin indices.
+    def add(self, batch: pa.RecordBatch, groups: I64, causes: I32, at: Mapping[str, I32]) -> None:
+        """Add a batch of people (P); `causes` (P, J) and the places `at` (P,) are bin indices.
 
         `groups` (P,): the group number of each one's frame.
         """
@@ -151,10 +141,10 @@ class Examples:
         subject = groups * 1009 + instances  # may wrap around: a collision only costs an example
         columns = (frames, instances, np.full(len(frames), -1), subject)
         who = np.column_stack(columns).astype(np.int64)
-        self.by_view.offer(fraction * (len(VIEWS) + 1) + view, scores, who)
-        self.by_body.offer(body, scores, who)
-        self.by_family.grow(max(self.by_family.counts.size, int(family.max()) + 1))
-        self.by_family.offer(family, scores, who)
+        self.by_view.offer(at["fraction"] * (len(VIEWS) + 1) + at["view"], scores, who)
+        self.by_body.offer(at["body"], scores, who)
+        self.by_family.grow(max(self.by_family.counts.size, int(at["family"].max()) + 1))
+        self.by_family.offer(at["family"], scores, who)
         person, joint = np.nonzero(np.broadcast_to(self._region >= 0, causes.shape))
         who = np.column_stack([frames[person], instances[person], joint, subject[person]])
         places = causes[person, joint] * len(REGIONS) + self._region[joint]
@@ -195,7 +185,7 @@ class Coverage:
         np.add.at(self._counts, (a, joint, causes, b, c, d), 1)
         own = arrays.as_numpy(batch["frame_index"]).astype(np.int64) if groups is None else groups
         places = {"fraction": fraction, "view": view, "family": family, "body": body}
-        self.examples.add(batch, groups=own, causes=causes, **places)
+        self.examples.add(batch, own, causes, places)
 
     def _family_places(self, column: pa.Array) -> I32:
         """Return indices into `families`, which grows by new ones."""

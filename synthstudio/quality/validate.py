@@ -67,10 +67,7 @@ def validate_samples(
     image: Callable[[Row], bytes] | None = None,
     on_step: OnStep = lambda what, done: None,
 ) -> Validated:
-    """Check frames with their people, some hundred frames in memory at a time.
-
-    `image` returns a frame's bytes (or raises SynthStudioError); None: pictures are not read.
-    """
+    """Check frames with their people, streamed; `image`: bytes of a picture, None: none is read."""
     return _validate_chunks(chunks_of_samples(samples), skeleton, image=image, on_step=on_step)
 
 

@@ -81,10 +81,7 @@ def gap_page(
         charts=charts,
         labelled=gap.labels.labelled,
         joints=_joints(gap),
-        assumed={
-            "focal": f"{gap.labels.assumed.focal:.2f}",
-            "camera_m": f"{gap.labels.assumed.camera_m:.2f}",
-        },
+        assumed={n: f"{getattr(gap.labels.assumed, n):.2f}" for n in ("focal", "camera_m")},
         validated=_validated(gap),
         crops=[len(c) for c in gap.crops],
         orientations=_orientations(gap),
