@@ -136,10 +136,7 @@ def middle_x(side: Side) -> F64:
 
 
 def hip_row(side: Side, *, roll_deg: float = 0.0) -> F64:
-    """(P,) vertical offset of the hips below the picture's centre, in its heights; NaN if unknown.
-
-    `roll_deg`: of the camera, corrected first.
-    """
+    """(P,) how far hips are below the picture's centre, in its heights, `roll_deg` undone; NaN."""
     if not set(TRUNK) <= set(side.skeleton.joints):
         return np.full(side.people, np.nan)
     hips = side.px[:, side.joints(TRUNK[2:])].mean(axis=1)

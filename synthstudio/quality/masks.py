@@ -49,10 +49,7 @@ class Mask:
         return float(x0), float(y0), float(last[-1] + 1 - x0), float(low.max() + 1 - y0)
 
     def outline(self, maximum: int) -> F64:
-        """Return (n, 2) pixel-edge positions x, y on upper and lower borders, evenly chosen.
-
-        Runs at the picture's edge are not borders.
-        """
+        """(n, 2) pixel edges x, y on upper and lower borders inside the picture, evenly chosen."""
         places = np.concatenate([self.starts, self.ends])
         y = places % self.height
         inner = places[(y > 4) & (y < self.height - 4)]
@@ -63,10 +60,7 @@ class Mask:
 
 
 def read_mask(segmentation: Any, height: int, width: int) -> Mask:
-    """Return a COCO segmentation (RLE or polygons) of an image; ValueError names the fault.
-
-    An RLE keeps its own size, which may not be the image's.
-    """
+    """A COCO segmentation (RLE, of its own size, or polygons) of an image; ValueError: fault."""
     if isinstance(segmentation, Mapping):
         return _from_rle(segmentation)
     if isinstance(segmentation, list):
