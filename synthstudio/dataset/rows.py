@@ -184,7 +184,7 @@ def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path
 
 
 def misfits(rows: pa.RecordBatch | pa.Table, joints: int) -> Iterator[tuple[int, str, str]]:
-    """Row, expected and actual of lists whose lengths fit neither the skeleton nor each other."""
+    """Row, expected and actual of lists whose lengths do not fit the skeleton or each other."""
     names = rows.schema.names
     for name in names:
         each = COLUMNS[name].entries(joints)

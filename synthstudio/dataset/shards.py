@@ -216,7 +216,7 @@ def seal(
         name: {"bytes": path.stat().st_size, "sha256": durable.file_sha256(path)}
         for name, path in paths.items()
     }
-    value = {"shard": shard, "first": first, "frames": frames, "people": people}
+    value: dict[str, Any] = {"shard": shard, "first": first, "frames": frames, "people": people}
     value |= {"failed": list(failed), "files": table}
     (temporary / SHARD_NAME).write_bytes(durable.canonical_json({**value, "check": _check(value)}))
     sync_shard(temporary)
