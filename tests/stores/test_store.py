@@ -21,8 +21,7 @@ def store(s3):
 
 @pytest.fixture
 def quick(monkeypatch):
-    patience = {"TRIES": 3, "FIRST_S": 0.01, "CONNECT_S": 30, "READ_S": 30}
-    for name, value in patience.items():
+    for name, value in {"TRIES": 3, "FIRST_S": 0.01, "CONNECT_S": 30, "READ_S": 30}.items():
         monkeypatch.setattr(stores, name, value)
 
 
