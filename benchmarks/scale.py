@@ -130,9 +130,7 @@ def repeated(source: Path, out: Path, people: int) -> Dataset:
             names = pa.array([f"{name}-{n // 50}" for name, n in pairs])
             new = {"frame_index": pa.array(owner), "identity": names}
             _write(temporary / INSTANCES_NAME, table, INSTANCE_SCHEMA, new)
-            counted = {"frames": len(numbers), "people": len(rows), "failed": []}
-            head = {"shard": shard, "first": int(numbers[0]), **counted}
-            session.publish(seal(temporary, head))
+            session.publish(seal(temporary, shard, int(numbers[0]), len(numbers), len(rows)))
         session.finish()
     return Dataset(out)
 

@@ -81,9 +81,8 @@ def import_photos(
     Raises:
         FormatError: when nothing can be decoded; ArgumentError: for an invalid rate.
     """
-    from synthstudio.formats.fetched import fetched
-    from synthstudio.formats.imports import import_opened
-    from synthstudio.formats.photos import open_photos
+    from synthstudio.formats.imports import Imported, import_opened
+    from synthstudio.formats.photos import fetched, open_photos
 
     folder, place = args.to_folder(out, "out"), args.to_place(path, "path")
     with ExitStack() as done:
@@ -92,7 +91,7 @@ def import_photos(
         opened = open_photos(
             place, to_skeleton(skeleton), rate_hz=rate_hz, every=every, out=folder.absolute()
         )
-        made = import_opened(opened, folder, "photos")
+        made = import_opened(opened, None, "photos", Imported(folder=folder))
     dataset = Dataset(folder)
     dataset.summary = made
     return dataset

@@ -111,7 +111,7 @@ class CoverageReport:
 
     def text(self) -> str:
         """Text tables."""
-        from synthstudio.quality.coverage_text import text
+        from synthstudio.quality.gaps import text
 
         return text(self.counts, at_least=self.at_least)
 
@@ -389,9 +389,8 @@ def gap(
         note = f"fitted {fields}. Next: synthstudio generate {next_file}"
     if page is not None:
         from synthstudio.report.gap import gap_page
-        from synthstudio.report.html import write_page
 
         name = str(opened.identity.recipe.get("name", opened.path.name))
         recipe_name = "" if next_file is None else next_file.name
-        write_page(page, gap_page(found, name, file.name, fitted=fitted, recipe_file=recipe_name))
+        write_file(page, gap_page(found, name, file.name, fitted=fitted, recipe_file=recipe_name))
     return GapReport(found=found, recipe_note=note)

@@ -74,7 +74,6 @@ def robustness(
     from synthstudio.evaluation import robustness as measured
     from synthstudio.evaluation.storage import json_ready, select
     from synthstudio.report.comparison import robustness_page
-    from synthstudio.report.html import write_page
     from synthstudio.training.robustness import predict_challenge
 
     folder = free_folder(args.to_path(out, "out"), own={SETS, PAGE, FIGURES}.__contains__)
@@ -119,7 +118,7 @@ def robustness(
         )
     figures = json_ready({"frames": frames, "rows": measured.as_json(rows)})
     write_file(folder / FIGURES, canonical_json(figures))
-    write_page(folder / PAGE, page)
+    write_file(folder / PAGE, page)
     return {**figures, "page": str(folder / PAGE), "text": measured.text(rows)}
 
 

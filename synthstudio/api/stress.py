@@ -76,7 +76,6 @@ def stress(
     from synthstudio.evaluation import robustness as measured
     from synthstudio.evaluation.storage import json_ready, select
     from synthstudio.report.comparison import stress_page
-    from synthstudio.report.html import write_page
     from synthstudio.training.robustness import predict_challenge
 
     root = args.to_path(out, "out") / f"version-{VERSION}"
@@ -128,7 +127,7 @@ def stress(
     )
     with new_parents(folder / PAGE):
         write_file(folder / FIGURES, canonical_json(figures))
-        write_page(folder / PAGE, page)
+        write_file(folder / PAGE, page)
     return {**figures, "page": str(folder / PAGE), "text": card}
 
 

@@ -58,7 +58,6 @@ def as_arrow(places: NDArray[np.int64]) -> pa.Array:
 
 
 def is_known(column: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
-    """Where a column is not null."""
     array = one_array(column)
     if not array.null_count:
         return np.ones(len(array), np.bool_)
@@ -103,6 +102,11 @@ READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
 """Exceptions of pyarrow for a damaged file; the last for names that are not UTF-8."""
 
 
+PARQUET: dict[str, Any] = {"version": "2.6", "data_page_version": "2.0"}
+PARQUET |= {"compression": "zstd", "compression_level": 3}
+"""Settings of all tables of data sets and sidecars."""
+
+
 class ParquetWriter(pq.ParquetWriter):  # type: ignore[misc]
     """pyarrow's, for appending; closing after a failure writes nothing."""
 
@@ -130,34 +134,15 @@ def write_parquet(path: Path, schema: pa.Schema, rows: Sequence[Mapping[str, Any
         table.validate(full=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise DatasetError("invalid value", where=path.name, got=str(error)) from error
-    _refuse_nulls(table, path.name)
-    write_table(path, table)
-
-
-def write_table(path: Path, table: pa.Table) -> None:
-    """Write a data set's table with the common Parquet settings."""
-    pq.write_table(
-        table,
-        path,
-        version="2.6",
-        data_page_version="2.0",
-        compression="zstd",
-        compression_level=3,
-        use_dictionary=True,
-        write_statistics=True,
-        row_group_size=4096,
-    )
-
-
-def _refuse_nulls(table: pa.Table, where: str) -> None:
-    """Raise DatasetError for a null where the schema has none: Arrow does not check."""
-    for field, column in zip(table.schema, table.columns, strict=True):
+    for field, column in zip(table.schema, table.columns, strict=True):  # Arrow does not check
         nulls = 0 if field.nullable else column.null_count
         if pa.types.is_list(field.type):
             nulls += sum(chunk.flatten().null_count for chunk in column.chunks)
         if nulls:
-            raise DatasetError(
-                f"the column {field.name} may not hold null",
-                where=where,
-                got=f"{nulls} nulls",
-            )
+            what = f"the column {field.name} may not hold null"
+            raise DatasetError(what, where=path.name, got=f"{nulls} nulls")
+    write_table(path, table)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    pq.write_table(table, path, **PARQUET, row_group_size=4096)

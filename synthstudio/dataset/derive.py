@@ -179,7 +179,6 @@ def origins(dataset: Dataset) -> Iterator[tuple[int, int, int]]:
 
 
 def replaced(table: pa.Table, name: str, values: Any) -> pa.Table:
-    """Return a table with one column replaced, of the same schema."""
     place = table.schema.get_field_index(name)
     field = table.schema.field(place)
     return table.set_column(place, field, pa.array(values, field.type))
@@ -239,75 +238,49 @@ def _write_shard(
     with shards.staging(session.folder, shard) as temporary:
         with disk_errors(temporary):
             (temporary / "images").mkdir(parents=True)
-            frames, people, origin = _renumbered(portion, numbers.start)
-            for chunk, new in _with_numbers(portion, numbers.start):
+            tables, first = [], numbers.start
+            named: list[rows.Row] = []
+            for chunk in portion:
+                new = range(first, first + len(chunk.frames))
+                first = new.stop
                 columns = chunk.frames.select(["index", "file_name", "layers"]).to_pylist()
                 for frame, index in zip(columns, new, strict=True):
                     _link_files(sources[chunk.source], frame, temporary, index)
+                tables.append(_renumbered(chunk, new))
+                named += _named_sources(sources[chunk.source], chunk, new)
+            frames, people, origin = (
+                pa.concat_tables(parts).combine_chunks() for parts in zip(*tables, strict=True)
+            )
             write_table(temporary / shards.FRAMES_NAME, frames)
             write_table(temporary / shards.INSTANCES_NAME, people)
             write_table(temporary / ORIGIN_NAME, origin)
-            named = _named_sources(sources, portion, numbers.start)
             if named:
                 write_table(temporary / shards.SOURCES_NAME, shards.sources_table(named))
-            head = {
-                "shard": shard,
-                "first": numbers.start,
-                "frames": len(frames),
-                "people": len(people),
-                "failed": [],
-            }
-            staged = shards.seal(temporary, head)
+            staged = shards.seal(temporary, shard, numbers.start, len(frames), len(people))
         _check_images(temporary, frames)
     return staged
 
 
-def _named_sources(
-    sources: Sequence[Dataset], portion: Sequence[Chunk], first: int
-) -> list[rows.Row]:
-    """Original names and ids of a portion's imported images and people, renumbered."""
-    out: list[rows.Row] = []
-    for chunk, new in _with_numbers(portion, first):
-        source = sources[chunk.source]
-        old = as_numpy(chunk.frames["index"])
-        found: dict[int, rows.Row] = {}
-        for shard in np.unique(old // source.identity.frames_per_shard).tolist():
-            found |= source.sources_of_shard(shard)
-        pairs = zip(new, old.tolist(), strict=True)
-        out += [{**found[was], "index": index} for index, was in pairs if was in found]
-    return out
+def _named_sources(source: Dataset, chunk: Chunk, new: range) -> list[rows.Row]:
+    """Original names and ids of a chunk's imported images and people, renumbered."""
+    old = as_numpy(chunk.frames["index"])
+    found: dict[int, rows.Row] = {}
+    for shard in np.unique(old // source.identity.frames_per_shard).tolist():
+        found |= source.sources_of_shard(shard)
+    pairs = zip(new, old.tolist(), strict=True)
+    return [{**found[was], "index": index} for index, was in pairs if was in found]
 
 
-def _with_numbers(portion: Sequence[Chunk], first: int) -> Iterator[tuple[Chunk, range]]:
-    """Yield each chunk with the new numbers of its frames."""
-    for chunk in portion:
-        yield chunk, range(first, first + len(chunk.frames))
-        first += len(chunk.frames)
-
-
-def _renumbered(portion: Sequence[Chunk], first: int) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """Return the shard's tables renumbered, and the origin of its frames.
-
-    Stored specs are renumbered too.
-    """
-    frames, people, origin = [], [], []
-    for chunk, new in _with_numbers(portion, first):
-        old = as_numpy(chunk.frames["index"])
-        own = np.searchsorted(old, as_numpy(chunk.people["frame_index"]))
-        people.append(replaced(chunk.people, "frame_index", np.array(new, np.int64)[own]))
-        made = replaced(chunk.frames, "index", np.array(new, np.int64))
-        made = replaced(made, "file_name", [shards.image_name(index) for index in new])
-        frames.append(respecify(made, lambda place, _, n=new: {"index": n[place]}))  # type: ignore[misc]
-        source = np.full(len(old), chunk.source)
-        columns = (np.array(new, np.int64), source, old)
-        origin.append(
-            pa.table(
-                [pa.array(c, f.type) for c, f in zip(columns, ORIGIN_SCHEMA, strict=True)],
-                schema=ORIGIN_SCHEMA,
-            )
-        )
-    joined = tuple(pa.concat_tables(parts).combine_chunks() for parts in (frames, people, origin))
-    return joined[0], joined[1], joined[2]
+def _renumbered(chunk: Chunk, new: range) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """Return a chunk's tables renumbered, stored specs too, and the origin of its frames."""
+    old, numbers = as_numpy(chunk.frames["index"]), np.array(new, np.int64)
+    people = replaced(chunk.people, "frame_index", numbers[chunk.owners])
+    frames = replaced(chunk.frames, "index", numbers)
+    frames = replaced(frames, "file_name", [shards.image_name(index) for index in new])
+    frames = respecify(frames, lambda place, _: {"index": new[place]})
+    columns = (numbers, np.full(len(old), chunk.source), old)
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, ORIGIN_SCHEMA, strict=True)]
+    return frames, people, pa.table(arrays, schema=ORIGIN_SCHEMA)
 
 
 def _link_files(source: Dataset, frame: rows.Row, temporary: Path, index: int) -> None:

@@ -32,7 +32,6 @@ _PATIENCE_S = 0.4
 
 
 def sync(path: Path) -> None:
-    """fsync a file or folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -42,19 +41,13 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[str]]:
-    """Yield a UTF-8 text file that becomes `path` when the body ends well; DiskError on failure.
-
-    A reader sees the old bytes or the new ones.
-    """
+    """Yield a UTF-8 text file that becomes `path` when the body ends well; DiskError."""
     with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
         yield file
 
 
 def replace_file(path: Path, data: bytes, *, private: bool = False) -> None:
-    """Write `path` so that a reader sees the old bytes or the new ones; DiskError on failure.
-
-    `private`: readable by its owner only (mode 600).
-    """
+    """Write `path` as `whole_file` does; DiskError."""
     with whole_file(path, private=private) as unfinished:
         unfinished.write_bytes(data)
 
@@ -63,7 +56,7 @@ def replace_file(path: Path, data: bytes, *, private: bool = False) -> None:
 def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Yield an empty file to fill; it becomes `path` when the body ends well. DiskError.
 
-    `private`: readable by its owner only (mode 600).
+    A reader sees the old bytes or the new ones. `private`: readable by its owner only (mode 600).
     """
     path = plain_file(path)
     make = partial(Path.touch, mode=0o600) if private else Path.touch
@@ -75,10 +68,7 @@ def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` while `path` is made; deleted at the end.
-
-    Leftovers of killed runs are deleted by the next one for `path`. DiskError.
-    """
+    """Yield a temporary folder beside `path` while that is made; deleted at the end. DiskError."""
     with (
         disk_errors(path),
         _started(path.with_name(f"{path.name}.scratch"), path.parent, Path.mkdir) as folder,
@@ -184,10 +174,7 @@ def canonical_json(value: Any) -> bytes:
 
 
 def read_json(path: Path, where: Place | None = None) -> dict[str, Any]:
-    """Read a JSON object; DatasetError when it is missing, too large or damaged.
-
-    `where` names the file in messages, by default as `path`.
-    """
+    """Read a JSON object; DatasetError, naming `where`, if it is missing, too large or damaged."""
     where = path if where is None else where
     try:
         size = path.stat().st_size
@@ -220,7 +207,6 @@ def _finite(text: str) -> float:
 
 
 def damaged(path: Place, expected: str, got: str) -> DatasetError:
-    """Return the error for a damaged file of a data set."""
     return DatasetError(
         "this file of the data set is damaged",
         where=str(path),

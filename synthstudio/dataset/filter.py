@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import I64
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
@@ -28,13 +28,9 @@ from synthstudio.dataset.query import Query, parse
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.writer import is_unfinished
 
-I64 = NDArray[np.int64]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
-    """Counts of a data set's matches of a query."""
-
     frames: int
     people: int
     all_frames: int
@@ -112,10 +108,7 @@ def without(
     *,
     on_progress: OnProgress | None = None,
 ) -> Dataset:
-    """Write a data set without some frames; DatasetError if none is left.
-
-    An interrupted run continues.
-    """
+    """Write a data set without some frames, or go on with it; DatasetError if none is left."""
     left = dataset.frames - len(bad)
     if left < 1:
         raise DatasetError(
@@ -123,16 +116,13 @@ def without(
         )
     derived = {"by": "repair", "left_out": sorted(bad), "sources": [source_summary(dataset)]}
     identity = dataclasses.replace(dataset.identity, frames=left, derived=derived)
-    gone = np.array(sorted(bad), np.int64)
-    kept = (
-        chosen(chunk, ~np.isin(as_numpy(chunk.frames["index"]), gone)) for chunk in aligned(dataset)
-    )
-    resume = is_unfinished(out)
+    rows = dataset.iter_frames(["index"])
+    good = np.fromiter((row["index"] for row in rows if row["index"] not in bad), np.int64)
+    kept, resume = _chosen(dataset, good, None), is_unfinished(out)
     return write_derived(out, identity, [dataset], kept, resume=resume, on_progress=on_progress)
 
 
 def _chosen(dataset: Dataset, frames: I64, query: Query | None) -> Iterator[Chunk]:
-    """Yield the chosen frames; with a query only the people that match."""
     for chunk in aligned(dataset):
         part = chosen(chunk, np.isin(as_numpy(chunk.frames["index"]), frames))
         if query is not None and len(part.people):

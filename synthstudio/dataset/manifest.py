@@ -125,10 +125,7 @@ def package_versions() -> dict[str, str]:
 
 
 def machine_kind(device: str) -> dict[str, str]:
-    """Return the kind of machine: CPU model, its instruction sets, and `device` as given.
-
-    `device` is "cpu" or the model of the GPU; nothing that identifies a single machine.
-    """
+    """Return CPU model, instruction sets and `device`: nothing that identifies a single machine."""
     model, flags = platform.machine(), set[str]()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -206,10 +203,7 @@ def _check_types(path: Place, value: dict[str, Any]) -> None:
 
 
 def identity_differences(a: Identity, b: Identity) -> list[str]:
-    """Return a line for each field in which the wanted `b` differs from `a` on disk.
-
-    The number of frames may grow and is then no difference.
-    """
+    """A line for each field in which the wanted `b` differs from `a`, but for more frames."""
     had, wants = dict(_flatten(dataclasses.asdict(a))), dict(_flatten(dataclasses.asdict(b)))
     if b.frames >= a.frames:
         del had["frames"], wants["frames"]

@@ -293,7 +293,6 @@ def _fields(query: Query) -> list[Field]:
 
 
 def _batches(dataset: Dataset, query: Query) -> Iterator[Batch]:
-    """Yield batches of people in order with the query's columns."""
     fields = _fields(query)
     made = {f.column for f in fields if f.table == "computed"}
     person = {f.column for f in fields if f.table == "person"} | _joint_columns(query)
@@ -307,7 +306,6 @@ def _batches(dataset: Dataset, query: Query) -> Iterator[Batch]:
 def people_batches(
     dataset: Dataset, person: set[str], frame: set[str], joints: tuple[str, ...]
 ) -> Iterator[Batch]:
-    """Yield batches of people in order with columns of people and frames."""
     own = ["frame_index", "instance", *sorted(person - {"frame_index", "instance"})]
     beside = ["index", *sorted(frame - {"index"})]
     for chunk in aligned(dataset, frame_columns=beside, person_columns=own):
@@ -316,7 +314,6 @@ def people_batches(
 
 
 def batch_of(chunk: Chunk, joints: tuple[str, ...]) -> Batch:
-    """The people of a chunk as input of a query."""
     return Batch(chunk.people, chunk.frames.take(as_arrow(chunk.owners)), joints)
 
 

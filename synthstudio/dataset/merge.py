@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.places import Place
@@ -109,8 +110,8 @@ def _copy_shard(session: Session, part: Dataset, shard: int) -> shards.StagedSha
     with shards.staging(session.folder, shard) as temporary, disk_errors(temporary):
         for name in sorted(table["files"]):
             derive.link_or_copy(source / name, temporary / name)
-        head = {key: table[key] for key in table if key not in ("files", "check")}
-        staged = shards.seal(temporary, head)
+        head = ("shard", "first", "frames", "people", "failed")
+        staged = shards.seal(temporary, *(table[key] for key in head))
     if staged.entry != entry:
         raise DatasetError(
             "the shard changed since its part was finished",
@@ -164,10 +165,7 @@ def merge_sets(
 
 
 def run_name(identity: manifest.Identity) -> str:
-    """Return an identifier of a run: 8 hex digits of its recipe and seed.
-
-    Frames of a longer run begin with those of a shorter one, so its length does not count.
-    """
+    """8 hex digits of a run's recipe and seed; its length does not count: frames are the same."""
     recipe = {k: v for k, v in identity.recipe.items() if k != "frames"}
     identity_json = canonical_json({"recipe": recipe, "seed": identity.seed})
     return hashlib.sha256(identity_json).hexdigest()[:8]
@@ -232,10 +230,7 @@ def _named_apart(source: Dataset) -> bool:
 
 
 def _apart(chunk: derive.Chunk, run: str) -> derive.Chunk:
-    """Return a chunk with names prefixed by the run, groups and clips in stored specs too.
-
-    Names of people in specs are unchanged: they decide the drape of clothes.
-    """
+    """A chunk with names prefixed by the run; not of people in specs, who decide the drape."""
 
     def named(_: int, spec: Mapping[str, Any]) -> dict[str, Any]:
         changes: dict[str, Any] = {"group_id": _under(run, spec.get("group_id"))}
@@ -244,17 +239,14 @@ def _apart(chunk: derive.Chunk, run: str) -> derive.Chunk:
             changes["clip"] = {**clip, "clip_id": _under(run, clip["clip_id"])}
         return changes
 
-    frames, people = derive.respecify(chunk.frames, named), chunk.people
-    for name in _APART:
-        if name in frames.column_names:
-            frames = derive.replaced(
-                frames, name, [_under(run, v) for v in frames[name].to_pylist()]
-            )
-        if name in people.column_names:
-            people = derive.replaced(
-                people, name, [_under(run, v) for v in people[name].to_pylist()]
-            )
-    return dataclasses.replace(chunk, frames=frames, people=people)
+    def prefixed(table: pa.Table) -> pa.Table:
+        for name in filter(table.column_names.__contains__, _APART):
+            values = [_under(run, value) for value in table[name].to_pylist()]
+            table = derive.replaced(table, name, values)
+        return table
+
+    frames = prefixed(derive.respecify(chunk.frames, named))
+    return dataclasses.replace(chunk, frames=frames, people=prefixed(chunk.people))
 
 
 def _under(run: str, name: Any) -> Any:

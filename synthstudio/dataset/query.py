@@ -48,6 +48,10 @@ class Field:
     values: tuple[str, ...] = ()
 
 
+def _frame(column: str, kind: Kind, means: str, values: tuple[str, ...] = ()) -> Field:
+    return Field(column=column, table="frame", kind=kind, means=means, values=values)
+
+
 _KINDS: dict[str, Kind] = {"string": "text", "bool": "flag"}
 FIELDS: dict[str, Field] = {
     **{
@@ -70,30 +74,20 @@ FIELDS: dict[str, Field] = {
         means="the side of the body facing the camera",
     ),
     "people": Field(column="people", table="computed", means="people in the frame"),
-    "frame": Field(column="index", table="frame", means="number of the frame"),
-    "seed": Field(column="seed", table="frame", means="seed of the run"),
-    "width": Field(column="width_px", table="frame", means="pixels of the frame"),
-    "height": Field(column="height_px", table="frame", means="pixels of the frame"),
-    "crowd": Field(column="crowd_index", table="frame", means="crowd index, 0 to 1"),
-    "camera": Field(column="camera_id", table="frame", means="camera of the rig, from 0"),
-    "clip_frame": Field(column="clip_frame", table="frame", means="frame of the clip, from 0"),
-    "time": Field(column="time_s", table="frame", means="seconds from the clip's start"),
-    "split": Field(
-        column="split",
-        table="frame",
-        kind="text",
-        values=("train", "val", "test"),
-        means="train, val or test",
-    ),
-    "variant": Field(
-        column="variant", table="frame", kind="text", means="base, clean, occluder, ..."
-    ),
-    "group": Field(column="group_id", table="frame", kind="text", means="frames of one moment"),
-    "clip": Field(column="clip_id", table="frame", kind="text", means="name of the clip"),
-    "object": Field(
-        column="object_kind", table="frame", kind="list", means="an object in the frame"
-    ),
-    "layer": Field(column="layers", table="frame", kind="list", means="a stored layer"),
+    "frame": _frame("index", "number", "number of the frame"),
+    "seed": _frame("seed", "number", "seed of the run"),
+    "width": _frame("width_px", "number", "pixels of the frame"),
+    "height": _frame("height_px", "number", "pixels of the frame"),
+    "crowd": _frame("crowd_index", "number", "crowd index, 0 to 1"),
+    "camera": _frame("camera_id", "number", "camera of the rig, from 0"),
+    "clip_frame": _frame("clip_frame", "number", "frame of the clip, from 0"),
+    "time": _frame("time_s", "number", "seconds from the clip's start"),
+    "split": _frame("split", "text", "train, val or test", ("train", "val", "test")),
+    "variant": _frame("variant", "text", "base, clean, occluder, ..."),
+    "group": _frame("group_id", "text", "frames of one moment"),
+    "clip": _frame("clip_id", "text", "name of the clip"),
+    "object": _frame("object_kind", "list", "an object in the frame"),
+    "layer": _frame("layers", "list", "a stored layer"),
 }
 
 _PARTS = {
@@ -220,10 +214,7 @@ def leaves(node: Node) -> Iterable[FieldTest | JointTest]:
 
 
 def parse(text: str, joints: tuple[str, ...], *, fields: Mapping[str, Field] = FIELDS) -> Query:
-    """Parse a query for a skeleton's joints; DatasetError points at the fault.
-
-    `fields`: fields by name; the studio adds fields of its review store.
-    """
+    """Parse a query for a skeleton's joints; DatasetError points at the fault."""
     if len(text) > MAX_CHARS:
         raise DatasetError(f"query: too long; expected at most {MAX_CHARS} characters.")
     parser = _Parser(text, joints, fields)

@@ -130,10 +130,7 @@ class Dataset:
 
     @cached_property
     def _listed(self) -> dict[int, Listed]:
-        """The rows of index.json by shard, in its order; no shard is opened.
-
-        An unfinished set has no index.json: its shards are read.
-        """
+        """The rows of index.json by shard, in its order; of an unfinished set, of its shards."""
         if not self.finished:
             found = [read_entry(folder) for folder in self._source.shards()]
             self._entries.update({entry.shard: entry for entry in found})
@@ -161,17 +158,8 @@ class Dataset:
             if (shards == shard).any()
         }
 
-    def _checked_entry(self, shard: int) -> ShardEntry:
-        listed, entry = self._listed[shard], read_entry(self.shard_folder(shard))
-        if entry.listed != listed:
-            raise damaged(self.place / entry.path / SHARD_NAME, str(listed), str(entry))
-        return entry
-
     def shard_folder(self, shard: int) -> Path:
-        """Return the folder of a shard on disk; one at a URL is fetched first.
-
-        It stays cached at least until source.KEPT_SHARDS others were read.
-        """
+        """A shard's folder; from a URL it is kept until KEPT_SHARDS others were read."""
         return self._source.shard(shard, self._listed[shard].sha256)
 
     def log(self) -> str:
@@ -196,7 +184,6 @@ class Dataset:
 
     @property
     def labelled(self) -> bool:
-        """Return whether the data set has any person."""
         return any(row.people for row in self._listed.values())
 
     @property
@@ -234,10 +221,9 @@ class Dataset:
     def frame(self, index: int) -> Row:
         """Return a frame's row; DatasetError when the set does not hold that frame."""
         frames, _ = self._tables(self._entry(index))
-        at = _rows_of(frames, "index", index)
-        if at.stop > at.start:
-            row: Row = frames.slice(at.start, 1).to_pylist()[0]
-            return row
+        found: list[Row] = _rows_of(frames, "index", index).to_pylist()
+        if found:
+            return found[0]
         failed = [f.error for f in self._entry(index).failed if f.index == index]
         raise DatasetError(
             "this frame was skipped when the data set was made",
@@ -403,16 +389,15 @@ class Dataset:
 
     def _entry_of_shard(self, shard: int) -> ShardEntry:
         """Return a shard's entry; read from its shard.json once."""
-        found = self._entries.get(shard)
-        if found is None:
-            found = self._checked_entry(shard)
-            self._entries[shard] = found
-        return found
+        if shard not in self._entries:
+            listed, entry = self._listed[shard], read_entry(self.shard_folder(shard))
+            if entry.listed != listed:
+                raise damaged(self.place / entry.path / SHARD_NAME, str(listed), str(entry))
+            self._entries[shard] = entry
+        return self._entries[shard]
 
     def _people_table(self, index: int) -> pa.Table:
-        _, people = self._tables(self._entry(index))
-        at = _rows_of(people, "frame_index", index)
-        return people.slice(at.start, at.stop - at.start)
+        return _rows_of(self._tables(self._entry(index))[1], "frame_index", index)
 
     def _tables(self, entry: ShardEntry) -> tuple[pa.Table, pa.Table]:
         """Return a shard's tables as Arrow; the last ones are cached."""
@@ -449,12 +434,10 @@ class Dataset:
         where = self.place / entry.path / _FILES[kind]
         with parquet_errors(where), pq.ParquetFile(path, memory_map=True) as file:
             if not file.schema_arrow.equals(_SCHEMAS[kind]):
-                names = ", ".join(file.schema_arrow.names)
-                raise damaged(where, "this version's columns", names)
+                raise damaged(where, "this version's columns", ", ".join(file.schema_arrow.names))
             rows = entry.people if kind == "instances" else entry.frames - len(entry.failed)
-            if self._check and file.metadata.num_rows != rows:
-                got = f"{file.metadata.num_rows}"
-                raise damaged(where, f"{rows} rows, as in shard.json", got)
+            if self._check and (got := file.metadata.num_rows) != rows:
+                raise damaged(where, f"{rows} rows, as in shard.json", str(got))
             yield file
 
     def _batches(
@@ -480,10 +463,10 @@ def opened(place: Place | Dataset) -> Dataset:
     return place if isinstance(place, Dataset) else Dataset(place)
 
 
-def _rows_of(table: pa.Table, column: str, value: int) -> range:
+def _rows_of(table: pa.Table, column: str, value: int) -> pa.Table:
     """The rows of a table sorted by `column` that hold a value."""
-    start, stop = np.searchsorted(as_numpy(table.column(column)), [value, value + 1])
-    return range(int(start), int(stop))
+    start, stop = np.searchsorted(as_numpy(table.column(column)), [value, value + 1]).tolist()
+    return table.slice(start, stop - start)
 
 
 @contextmanager

@@ -16,13 +16,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synthstudio.core.camera import Camera
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import FRAME_LABELS, LABELS, Frame, Label, PersonLabel
 from synthstudio.core.people import Occluders, People, as_column, pairs_by_joint
 from synthstudio.core.places import Place
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.core.spec import ClipSpec, FrameSpec, to_json
+from synthstudio.core.spec import FrameSpec, to_json
 from synthstudio.dataset.arrays import as_numbers, as_numpy, list_lengths, number_lists, one_array
 from synthstudio.dataset.durable import damaged
 
@@ -53,6 +52,8 @@ _CLIP_COLUMNS = ("clip_id", "clip_frame", "clip_frames", "time_s")
 def frame_row(frame: Frame, file_name: str) -> Row:
     """Return the frame's row; `file_name` is where the writer puts its image."""
     spec, camera, objects = frame.spec, frame.spec.camera, frame.labels.objects
+    clip = spec.clip
+    moment = (clip.clip_id, clip.frame, clip.frames, clip.time_s) if clip else (None,) * 4
     return {
         "index": spec.index,
         "seed": spec.seed,
@@ -65,9 +66,10 @@ def frame_row(frame: Frame, file_name: str) -> Row:
         "variant": spec.variant,
         "differs": list(spec.differs),
         "camera_id": spec.camera_id,
-        **_clip_row(spec.clip),
+        **dict(zip(_CLIP_COLUMNS, moment, strict=True)),
         "skeleton": spec.skeleton,
-        **camera_row(camera),
+        "K": camera.K.ravel().tolist(),
+        "world_to_camera": camera.world_to_camera.ravel().tolist(),
         "crowd_index": frame.labels.crowd_index,
         "crowd_target": spec.crowd_target,
         "object_instance": [instance for instance, _, _ in objects],
@@ -75,21 +77,6 @@ def frame_row(frame: Frame, file_name: str) -> Row:
         "object_held_by": [held_by or 0 for _, _, held_by in objects],
         "layers": sorted(frame.layers),
         "spec": to_json(spec),
-    }
-
-
-def _clip_row(clip: ClipSpec | None) -> Row:
-    if clip is None:
-        return dict.fromkeys(_CLIP_COLUMNS)
-    values = (clip.clip_id, clip.frame, clip.frames, clip.time_s)
-    return dict(zip(_CLIP_COLUMNS, values, strict=True))
-
-
-def camera_row(camera: Camera) -> Row:
-    """Return the columns `K` and `world_to_camera` of a frame's row."""
-    return {
-        "K": camera.K.ravel().tolist(),
-        "world_to_camera": camera.world_to_camera.ravel().tolist(),
     }
 
 
@@ -105,7 +92,6 @@ def distortion_of(spec: str | None) -> list[float] | None:
 
 
 def instance_rows(frame: Frame) -> list[Row]:
-    """Return a row for each person of the frame, in the order of its labels."""
     return [person_row(person, frame.spec) for person in frame.labels.people]
 
 
@@ -183,10 +169,7 @@ _ROUNDING = 1e-6
 
 
 def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path: Place) -> None:
-    """Raise DatasetError unless rows of either table, all columns or some, fit the schema.
-
-    `frames`: the shard's, that the rows may be of.
-    """
+    """Raise DatasetError unless rows of either table fit the schema and the shard's `frames`."""
     for place, field in enumerate(rows.schema):
         column = one_array(rows.column(place))
         if column.null_count and not field.nullable:
@@ -201,10 +184,7 @@ def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path
 
 
 def misfits(rows: pa.RecordBatch | pa.Table, joints: int) -> Iterator[tuple[int, str, str]]:
-    """Rows of either table whose lists have lengths that do not match the skeleton or each other.
-
-    Yields row, expected and actual, column by column.
-    """
+    """Row, expected and actual of lists whose lengths do not fit the skeleton or each other."""
     names = rows.schema.names
     for name in names:
         each = COLUMNS[name].entries(joints)
@@ -271,10 +251,7 @@ def _check_numbers(numbers: NDArray[np.int64], name: str, frames: range, path: P
 
 
 def people_from_table(table: pa.Table | pa.RecordBatch, skeleton: Skeleton) -> People:
-    """Read rows of the instances table as columns; DatasetError for inconsistent lists.
-
-    No Python object is made for a number, so this costs little more than the copy of the data.
-    """
+    """Read rows of the instances table as columns; DatasetError for inconsistent lists."""
     joints = len(skeleton.joints)
     for n, expected, got in misfits(table, joints):
         raise DatasetError(

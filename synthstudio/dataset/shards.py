@@ -16,7 +16,7 @@ import stat
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -48,7 +48,6 @@ shards where an id differs from ours."""
 
 
 def sources_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """The table of original names and ids of imported images and people."""
     own = {
         "id": all(row["id"] in ("null", str(row["index"])) for row in rows),
         "people": all(
@@ -138,19 +137,16 @@ def staging(dataset_dir: Path, shard: int) -> Iterator[Path]:
 
 
 class Stored(Protocol):
-    """A frame as input of a shard, without its rows."""
+    """A frame as input of a shard. Of its spec only `index` is read; `layers`: PNG by name."""
 
     @property
-    def spec(self) -> Any:
-        """Return its spec; only `index` is read."""
+    def spec(self) -> Any: ...
 
     @property
-    def jpeg(self) -> bytes:
-        """Return the bytes of its image."""
+    def jpeg(self) -> bytes: ...
 
     @property
-    def layers(self) -> dict[str, bytes]:
-        """Return the PNG of each layer by name."""
+    def layers(self) -> dict[str, bytes]: ...
 
 
 RowsOf = Callable[[Any, str], tuple[rows.Row, list[rows.Row]]]
@@ -171,11 +167,10 @@ def write_shard(
 ) -> StagedShard:
     """Write a shard under a temporary name, every file and folder synced; any process may.
 
-    `frames` may be lazy: one frame's image is held at a time. `rows_of(frame, file_name)` gives
-    the table rows. Only the holder of the lock
-    publishes the result (`Session.publish`). Raises DiskError when writing fails and passes
-    on what `frames` raises; both clean up. `on_event` receives "frame-written" and
-    "shard-written".
+    `frames` may be lazy: one frame's image is held at a time. `rows_of(frame, file_name)` gives the
+    table rows. Only the holder of the lock publishes the result (`Session.publish`). Raises
+    DiskError when writing fails and passes on what `frames` raises; both clean up. `on_event`
+    receives "frame-written" and "shard-written".
     """
     with staging(dataset_dir, shard) as temporary:
         with durable.disk_errors(temporary):
@@ -206,33 +201,29 @@ def write_shard(
         with durable.disk_errors(temporary):
             write_parquet(temporary / FRAMES_NAME, rows.FRAME_SCHEMA, frame_rows)
             write_parquet(temporary / INSTANCES_NAME, rows.INSTANCE_SCHEMA, instance_rows)
-            head = {
-                "shard": shard,
-                "first": indices[0],
-                "frames": len(indices),
-                "people": len(instance_rows),
-                "failed": [{"index": f.index, "error": f.error} for f in failed],
-            }
-            staged = seal(temporary, head)
+            gone = list(map(asdict, failed))
+            staged = seal(temporary, shard, indices[0], len(indices), len(instance_rows), gone)
     on_event("shard-written")
     return staged
 
 
-def seal(temporary: Path, head: dict[str, Any]) -> StagedShard:
-    """Hash every file, write shard.json with `head` (the counts) and sync all; OSError."""
+def seal(
+    temporary: Path, shard: int, first: int, frames: int, people: int, failed: Sequence[Any] = ()
+) -> StagedShard:
+    """Hash every file, write shard.json with the counts and sync all; OSError."""
     paths = {name: temporary / name for name in _walk(temporary)[0]}
     table = {
         name: {"bytes": path.stat().st_size, "sha256": durable.file_sha256(path)}
         for name, path in paths.items()
     }
-    value = {**head, "files": table}
+    value: dict[str, Any] = {"shard": shard, "first": first, "frames": frames, "people": people}
+    value |= {"failed": list(failed), "files": table}
     (temporary / SHARD_NAME).write_bytes(durable.canonical_json({**value, "check": _check(value)}))
     sync_shard(temporary)
     return StagedShard(entry=read_entry(temporary), temporary=temporary)
 
 
 def sync_shard(folder: Path) -> None:
-    """fsync all files and folders of a shard; OSError."""
     files, folders = _walk(folder)
     for name in (*files, *folders):
         durable.sync(folder / name)
@@ -256,10 +247,7 @@ def read_entry(folder: Path) -> ShardEntry:
 
 
 def verify_shard(folder: Path, *, sha256: str | None = None) -> list[str]:
-    """Return problems of a shard, one line each: files missing, extra or changed.
-
-    `sha256`: of its shard.json, as the index has it.
-    """
+    """Problems of a shard, a line each: files missing, extra or changed; `sha256`: by the index."""
     try:
         read_entry(folder)
         value = durable.read_json(folder / SHARD_NAME)
@@ -284,10 +272,7 @@ def is_shard_name(name: str) -> bool:
 
 
 def hashed_files(dataset_dir: Path) -> dict[str, str]:
-    """Return path -> sha256 of every file that (recipe, seed) decides: equal runs, equal tables.
-
-    The lock, the log and set-aside files are excluded.
-    """
+    """Path -> sha256 of every file that (recipe, seed) decides: neither the log nor the lock."""
     found = [p for p in (dataset_dir / SHARDS_DIR).rglob("*") if not p.is_dir()]
     found += [p for p in dataset_dir.glob("*.json") if not p.name.startswith(durable.TEMPORARY)]
     return {p.relative_to(dataset_dir).as_posix(): durable.file_sha256(p) for p in sorted(found)}
@@ -317,7 +302,6 @@ def _walk(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def _check(value: dict[str, Any]) -> str:
-    """Return the hash of shard.json, before the index holds it."""
     return hashlib.sha256(durable.canonical_json(value)).hexdigest()
 
 
@@ -375,10 +359,7 @@ def packed_name(shard: int) -> str:
 
 
 def pack(folder: Path) -> bytes:
-    """Return the files below a folder as a tar, in the order of their names, without dates.
-
-    OSError when one cannot be read.
-    """
+    """Return the files below a folder as a tar, by their names, without dates; OSError."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
@@ -416,10 +397,7 @@ def unpack(data: bytes, folder: Path, *, where: str) -> None:
 
 
 def unpack_shard(data: bytes, dataset_dir: Path, shard: int) -> StagedShard:
-    """Write a packed shard under a temporary name beside its place, for `Session.publish`.
-
-    DatasetError for another shard's tar, or one without a shard.
-    """
+    """Unpack a shard for `Session.publish`; DatasetError for another one's tar, or without one."""
     temporary = new_temporary(dataset_dir, shard)
     unpack(data, temporary, where=f"shard {shard}")
     entry = read_entry(temporary)

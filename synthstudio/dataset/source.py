@@ -65,8 +65,6 @@ def asset_root(log: str) -> Path | None:
 
 
 class FolderSource:
-    """A data set's folder."""
-
     def __init__(self, folder: Path) -> None:
         self.place: Place = folder
         self.folder = self.root = folder
@@ -90,10 +88,10 @@ class StoreSource:
     again when this source uses it.
     """
 
-    def __init__(self, url: Url, cache: Cache | None = None) -> None:
+    def __init__(self, url: Url) -> None:
         self.place: Place = url
         self.store = Store(url)
-        self.cache = cache or default_cache()
+        self.cache = default_cache()
         self.root = self.cache.folder
         files = {
             name: data
@@ -133,17 +131,13 @@ class StoreSource:
         names = self.store.names(SHARDS_DIR)
         found = [name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)]
         for name in filter(is_shard_name, found):
-            held = self._fetched(int(name))
+            data = self._data(int(name))  # its own hash identifies it
+            held = self._hold(int(name), _digest_inside(data, self._object(int(name))), data)
             yield held.folder / name
             held.close()
 
     def log(self) -> str:
         return (self.store.read(LOG_NAME) or b"").decode("utf-8", "replace")
-
-    def _fetched(self, shard: int) -> Held:
-        """Fetch a shard that is not in an index; its own hash identifies it."""
-        data = self._data(shard)
-        return self._hold(shard, _digest_inside(data, self._object(shard)), data)
 
     def _hold(self, shard: int, sha256: str, data: bytes | None) -> Held:
         if not re.fullmatch(r"[0-9a-f]{64}", sha256):
@@ -284,7 +278,7 @@ class Cache:
                     self._let_go(path)
                 elif _ENTRY.fullmatch(path.name) and path.is_dir():
                     entries.append((path.stat().st_mtime, path.name))
-        self._sizes = {name: self._size(name) for _, name in entries}
+        self._sizes = {name: self._sizes.get(name) or self._size(name) for _, name in entries}
         total = sum(self._sizes.values())
         for _, name in sorted(entries):
             if total <= self.max_bytes:
@@ -294,12 +288,9 @@ class Cache:
 
     def _size(self, name: str) -> int:
         """The bytes of an entry; measured once, since entries do not change."""
-        if name not in self._sizes:
-            found = 0
-            with suppress(OSError):  # another process deletes it
-                found = sum(p.stat().st_size for p in (self.folder / name).rglob("*"))
-            return found
-        return self._sizes[name]
+        with suppress(OSError):  # another process deletes it
+            return sum(p.stat().st_size for p in (self.folder / name).rglob("*"))
+        return 0
 
     def _let_go(self, path: Path) -> bool:
         """Delete an unused folder; return whether it was deleted."""

@@ -111,7 +111,15 @@ def split(
 
     DatasetError: an unknown key, invalid shares, or fewer components than splits.
     """
-    wanted = _fractions(shares)
+    wanted = np.array(shares, np.float64)
+    if len(wanted) != len(NAMES) or not (wanted >= 0).all() or not wanted.sum() > 0:
+        raise DatasetError(
+            "invalid shares of train, val and test",
+            where="--shares",
+            expected="three numbers, none below 0",
+            got=str(list(shares)),
+        )
+    wanted /= wanted.sum()
     for note in merged_notes(dataset):
         log.warning(note)
     occluded: list[list[int]] = []
@@ -153,10 +161,7 @@ def leaks(
     table: Mapping[int, str] | None = None,
     on_progress: OnProgress | None = None,
 ) -> list[Leak]:
-    """Return every value that is in more than one split, by key.
-
-    `table`: split by frame index, as `read_table` returns it; None: as stored in the rows.
-    """
+    """Return every value that is in more than one split, by `table`, or as stored in the rows."""
     seen: dict[tuple[str, str], Counter[str]] = {}
     stored = table
     if stored is None:
@@ -203,7 +208,6 @@ def apply(
     resume: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Dataset:
-    """Write a data set with the new splits in rows and stored specs."""
     derived = {
         "by": "split",
         "keys": list(splits.keys),
@@ -272,18 +276,6 @@ def _bins(fractions: Iterable[float | None]) -> list[int]:
         place = len(FRACTIONS) if value is None else int(fraction_of(np.array([value]))[0])
         found[place] += 1
     return found
-
-
-def _fractions(shares: Sequence[float]) -> F64:
-    wanted = np.array(shares, np.float64)
-    if len(wanted) != len(NAMES) or not (wanted >= 0).all() or not wanted.sum() > 0:
-        raise DatasetError(
-            "invalid shares of train, val and test",
-            where="--shares",
-            expected="three numbers, none below 0",
-            got=str(list(shares)),
-        )
-    return np.asarray(wanted / wanted.sum())
 
 
 def _components(links: Sequence[tuple[int, int]], frames: int) -> I64:

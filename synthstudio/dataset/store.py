@@ -13,7 +13,6 @@ import os
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from synthstudio.core.errors import DatasetError, DiskError, SynthStudioError
@@ -23,18 +22,10 @@ from synthstudio.core.places import Url, without_secrets
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Patience:
-    """Retries: `tries` attempts, with delays of `first_s`, twice that, ..."""
-
-    tries: int = 6
-    first_s: float = 0.5
-    connect_s: float = 10.0
-    read_s: float = 30.0
-
-
-PATIENCE = Patience()
-
+TRIES = 6
+FIRST_S = 0.5
+"""Delay before the second try, doubled before each further one."""
+CONNECT_S, READ_S = 10.0, 30.0
 _LIBRARIES = {"s3": ("s3fs", "synthstudio[stores]"), "gs": ("gcsfs",) * 2, "az": ("adlfs",) * 2}
 _NO_CREDENTIALS = (
     "NoCredentialsError",
@@ -83,10 +74,7 @@ class Store:
         _system(url.scheme)
 
     def read(self, name: str, *, part: tuple[int, int] | None = None) -> bytes | None:
-        """The bytes of an object; None if missing. DatasetError without the bucket.
-
-        `part`: byte range [start, stop), clipped to the object.
-        """
+        """The bytes of an object, or its `part` [start, stop); None if missing. DatasetError."""
         limits = {} if part is None else {"start": part[0], "end": part[1]}
         try:
             data = self._try(name, lambda system, path: system.cat_file(path, **limits))
@@ -109,7 +97,6 @@ class Store:
         return True
 
     def names(self, folder: str) -> list[str]:
-        """The names of all objects below a folder, relative to it, sorted."""
         return list(self.sizes(folder))
 
     def sizes(self, folder: str) -> dict[str, int]:
@@ -178,8 +165,8 @@ class Store:
 
         Passes on FileNotFoundError and FileExistsError; all others become one message.
         """
-        place, wait = self._place(name), PATIENCE.first_s
-        for left in reversed(range(PATIENCE.tries)):
+        place, wait = self._place(name), FIRST_S
+        for left in reversed(range(TRIES)):
             try:
                 return action(_system(self.url.scheme), place.path)
             except (FileNotFoundError, FileExistsError, SynthStudioError):
@@ -192,7 +179,7 @@ class Store:
                     raise final from error
                 if not left:
                     raise DiskError(
-                        f"the store failed {PATIENCE.tries} times",
+                        f"the store failed {TRIES} times",
                         where=str(place),
                         got=_words(error),
                         then="Try again later; what is complete stays (generate: --resume).",
@@ -271,8 +258,8 @@ def _opened(scheme: str) -> Any:
             max_concurrency=1,  # reads without a HEAD request
             config_kwargs={
                 "retries": {"total_max_attempts": 1, "mode": "standard"},
-                "connect_timeout": PATIENCE.connect_s,
-                "read_timeout": PATIENCE.read_s,
+                "connect_timeout": CONNECT_S,
+                "read_timeout": READ_S,
             },
         )
         system.retries = 1  # only our retries

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -40,7 +40,6 @@ class Session:
 
     @property
     def folder(self) -> Path:
-        """Return the local staging folder of shards, for `publish`."""
         return self.destination.folder
 
     @property
@@ -48,25 +47,29 @@ class Session:
         """Return the shards of this run that are still to be made, rising."""
         return tuple(s for s in shards_of(self.identity, self.part) if s not in self.done)
 
-    def publish(self, staged: shards.StagedShard) -> shards.ShardEntry:
+    def publish(self, staged: shards.StagedShard) -> None:
         """Publish a shard durably; DiskError, or DatasetError if it does not belong here.
 
         `on_event` receives "before-rename", "after-rename" and, when a shorter shard is replaced in
         a folder, "replacing" between the two renames.
         """
         entry = staged.entry
-        _check_range(entry, self.identity, staged.temporary)
+        wanted = self.identity.frames_of(entry.shard)
+        inside = 0 <= entry.shard < self.identity.shards
+        if not inside or (entry.first, entry.frames) != (wanted.start, len(wanted)):
+            raise DatasetError(
+                "a shard with the wrong frames",
+                where=str(staged.temporary),
+                expected=f"frames {wanted.start} to {wanted.stop - 1} in shard {entry.shard}",
+                got=f"{entry.frames} frames from {entry.first}",
+            )
         self.destination.put(staged, self.on_event)
         self.done[entry.shard] = entry
         self.log("shard", shard=entry.shard, frames=entry.frames, people=entry.people)
         self.on_event("after-rename")
-        return entry
 
     def finish(self) -> None:
-        """Write index.json, the last step; DatasetError while shards are missing.
-
-        `on_event` receives "before-index".
-        """
+        """Write index.json, the last step; DatasetError while shards are missing."""
         if self.todo:
             raise DatasetError(
                 "shards are missing",
@@ -101,14 +104,12 @@ class Session:
         return list(parse_json(data, self.place / manifest.MIXED_NAME)["mixed"])
 
     def write_mixed(self, notes: list[dict[str, Any]]) -> None:
-        """Record shards of another identity in this data set."""
         self.destination.replace(manifest.MIXED_NAME, canonical_json({"mixed": notes}))
 
     def log(self, event: str, **facts: Any) -> None:
         """Append a line to run.log: the only file with times, hosts and paths."""
         line = {"time": datetime.now(UTC).isoformat(), "pid": os.getpid(), "event": event, **facts}
-        text = json.dumps(line, default=str) + "\n"
-        self.destination.log(text, now=event != "shard")
+        self.destination.log(json.dumps(line, default=str) + "\n", now=event != "shard")
 
 
 @contextmanager
@@ -121,12 +122,11 @@ def open_or_create(
     part: Part | None = None,
     keep: bool = True,
     on_event: shards.OnEvent = shards.no_event,
-    on_check: Callable[[int, int], None] | None = None,
 ) -> Iterator[Session]:
     """Hold the folder or URL `out` for writing the data set `identity`, or its `part`.
 
     A missing or empty location is started. With `resume` an unfinished data set is continued:
-    temporary files of a killed run are deleted, every shard is checked (`on_check(done, total)`),
+    temporary files of a killed run are deleted, every shard is checked,
     bad ones are moved to set-aside/. DatasetError: a folder with other files, a data set without
     `resume`, a running writer, another identity without `allow_mixed` (which is recorded), fewer
     frames than before. DiskError: not writable or full. Without `keep` a new folder is deleted on
@@ -149,7 +149,7 @@ def open_or_create(
         try:
             _begin(session, allow_mixed)
             destination.begin()
-            _take_stock(session, on_check)
+            _take_stock(session)
             if session.todo:
                 destination.remove(manifest.INDEX_NAME)
             session.log("started", part=part, resumed=len(session.done), left=len(session.todo))
@@ -157,7 +157,9 @@ def open_or_create(
             yield session
         except BaseException as error:
             with suppress(SynthStudioError):
-                if started or (session.done and keep) or not _is_refusal(error):
+                # A refusal needs a fix outside the run, so that resuming is pointless.
+                refused = isinstance(error, SynthStudioError) and not isinstance(error, WorkerError)
+                if started or (session.done and keep) or not refused:
                     session.log("stopped", error=f"{type(error).__name__}: {error}")
                 else:
                     destination.undo()
@@ -165,11 +167,6 @@ def open_or_create(
         finally:
             with suppress(SynthStudioError):
                 destination.clear()
-
-
-def _is_refusal(error: BaseException) -> bool:
-    """Whether an error needs a fix outside the run, so that resuming is pointless."""
-    return isinstance(error, SynthStudioError) and not isinstance(error, WorkerError)
 
 
 def check_folder(place: Place, resume: bool) -> None:
@@ -223,12 +220,11 @@ def _other_identity(place: Place, differences: list[str], allow_mixed: bool) -> 
     )
 
 
-def _take_stock(session: Session, on_check: Callable[[int, int], None] | None) -> None:
+def _take_stock(session: Session) -> None:
     """Verify existing shards; complete ones are done, bad ones are moved aside."""
     destination = session.destination
-    found = destination.shards()
     mine = set(shards_of(session.identity, session.part))
-    for place, name in enumerate(found):
+    for name in destination.shards():
         problems = ["not a shard"]
         if shards.is_shard_name(destination.shard_of(name)):
             problems = destination.examine(name, partial(_judged, session, mine, name))
@@ -236,8 +232,6 @@ def _take_stock(session: Session, on_check: Callable[[int, int], None] | None) -
             target = destination.set_aside(name)
             session.set_aside.append(name)
             session.log("set-aside", shard=name, to=target, problems=problems[:20])
-        if on_check is not None:
-            on_check(place + 1, len(found))
 
 
 def _judged(session: Session, mine: set[int], name: str, folder: Path) -> list[str]:
@@ -261,17 +255,3 @@ def _judged(session: Session, mine: set[int], name: str, folder: Path) -> list[s
     if entry.frames == len(wanted):
         session.done[entry.shard] = entry
     return []
-
-
-def _check_range(entry: shards.ShardEntry, identity: manifest.Identity, path: Path) -> None:
-    wanted = identity.frames_of(entry.shard)
-    if not 0 <= entry.shard < identity.shards or (entry.first, entry.frames) != (
-        wanted.start,
-        len(wanted),
-    ):
-        raise DatasetError(
-            "a shard with the wrong frames",
-            where=str(path),
-            expected=f"frames {wanted.start} to {wanted.stop - 1} in shard {entry.shard}",
-            got=f"{entry.frames} frames from {entry.first}",
-        )

@@ -9,18 +9,18 @@ import functools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from synthstudio.core import labels
 from synthstudio.core.errors import FormatError, RecipeError
+from synthstudio.core.images import MAX_PIXELS
 from synthstudio.core.masks import check_counts
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.rows import COLUMNS, NO_STATE, Row
 
-MAX_PIXELS = 100_000_000
 MAX_PEOPLE = 999
 """Per picture: object ids start at 1,000."""
 LARGEST_PX = 1e7
@@ -61,8 +61,6 @@ def number(value: Any, limit: float = LARGEST_PX) -> float:
 def numbers(values: Any, limit: float) -> list[float]:
     """Return finite numbers below `limit` as floats, null as NaN."""
     kinds = set(map(type, values)) if isinstance(values, list) else {None}
-    if kinds == {float} and max(values) <= limit and min(values) >= -limit:
-        return list(values)
     if not kinds <= {int, float, type(None)}:
         raise ValueError(f"not a list of numbers: {str(values)[:80]}")
     found = np.array(values, np.float64)
@@ -97,30 +95,17 @@ def box(values: Any) -> list[float]:
     return [x, y, w, h]
 
 
-Table = Mapping[str, labels.Label]
-
-
-def complete(row: Mapping[str, Any], empty: Row) -> Row:
-    """Return the row with every column of a table; `empty`: EMPTY_FRAME or EMPTY_PERSON."""
-    found = {**empty, **row}
-    if len(found) != len(empty):
-        unknown = sorted(found.keys() - empty.keys())
+def complete(row: Mapping[str, Any], table: Mapping[str, labels.Label]) -> Row:
+    """Return the row with every column of a table."""
+    if unknown := sorted(row.keys() - table.keys()):
         raise ValueError(f"unknown columns {', '.join(unknown)}")
-    return {name: [] if value is _NO_LIST else value for name, value in found.items()}
-
-
-_NO_LIST: list[Any] = []
-"""Placeholder: each row gets a new empty list."""
+    return {name: row[name] if name in row else _empty(one) for name, one in table.items()}
 
 
 def _empty(label: labels.Label) -> Any:
     if label.null:
         return None
-    return _NO_LIST if label.shape else "" if label.kind == "string" else 0
-
-
-EMPTY_FRAME = {name: _empty(label) for name, label in labels.FRAME_LABELS.items()}
-EMPTY_PERSON = {name: _empty(label) for name, label in labels.LABELS.items()}
+    return [] if label.shape else "" if label.kind == "string" else 0
 
 
 def frame_of(
@@ -134,7 +119,7 @@ def frame_of(
         "height_px": height,
         "skeleton": skeleton,
     }
-    return complete({**known, **more}, EMPTY_FRAME)
+    return complete({**known, **more}, labels.FRAME_LABELS)
 
 
 def person_of(
@@ -167,7 +152,7 @@ def person_of(
         "modal_box_px": around,
         "modal_area_px": round(around[2] * around[3]),
     }
-    return complete({**known, **more}, EMPTY_PERSON)
+    return complete({**known, **more}, labels.LABELS)
 
 
 def around_points(px: Sequence[tuple[float, float]]) -> list[float]:
@@ -186,7 +171,7 @@ def check_frame(row: Mapping[str, Any]) -> None:
     for name, label in labels.FRAME_LABELS.items():
         if name not in ("K", "world_to_camera"):
             _typed(row[name], label)
-    _check_values(row, _rules(0))
+    _check_values(row, labels.FRAME_LABELS, 0)
     _check_texts(row, labels.FRAME_LABELS)
 
 
@@ -195,7 +180,7 @@ def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) 
     integer(row["instance"], 1, MAX_PEOPLE)
     if row["frame_index"] != frame["index"]:
         raise ValueError("a person of another frame")
-    _check_values(row, _rules(joints))
+    _check_values(row, labels.LABELS, joints)
     _check_joints(row)
     hidden = _check_alike(row, ("hidden_joint", "hidden_instance", "hidden_share"))
     if any(not 0 <= j < joints for j in hidden):
@@ -207,51 +192,25 @@ def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) 
     _check_texts(row, _PERSON_TEXTS)
 
 
-class _Rule(NamedTuple):
-    """Constraints of a column's value: number of `entries`, `kinds`, limits."""
-
-    name: str
-    null: bool
-    is_list: bool
-    entries: int | None
-    kinds: set[type]
-    low: float
-    high: float
-
-
-@functools.cache
-def _rules(joints: int) -> list[_Rule]:
-    """Constraints of people with that many joints; of frames for 0."""
-    return [
-        _Rule(
-            name,
-            one.null,
-            bool(one.shape),
-            one.entries(joints),
-            _KINDS[one.kind],
-            *_LIMITS.get(name, (-math.inf, math.inf)),
-        )
-        for name, one in (labels.LABELS if joints else labels.FRAME_LABELS).items()
-    ]
-
-
-def _check_values(row: Mapping[str, Any], rules: Sequence[_Rule]) -> None:
+def _check_values(row: Mapping[str, Any], table: Mapping[str, labels.Label], joints: int) -> None:
     """Lengths, kinds and limits of values; lists of reals are checked before."""
-    for name, null, is_list, entries, kinds, low, high in rules:
-        value = row[name]
+    for name, label in table.items():
+        value, entries, kinds = row[name], label.entries(joints), _KINDS[label.kind]
         if value is None:
-            if not null:
+            if not label.null:
                 raise ValueError(f"{name} is null")
             continue
         if entries is not None and len(value) != entries:
             raise ValueError(f"{name} has {entries} entries, not {len(value)}")
-        if is_list and float in kinds:
+        if label.shape and float in kinds:
             continue
-        values = value if is_list else (value,)
+        values = value if label.shape else (value,)
         if not set(map(type, values)) <= kinds:
             raise ValueError(f"{name} is {str(value)[:80]}")
-        if values and int in kinds and (min(values) < low or max(values) > high):  # NaN is neither
-            raise ValueError(f"{name} is {str(value)[:40]}, not from {low:g} to {high:g}")
+        if values and int in kinds:
+            low, high = _LIMITS[name]
+            if min(values) < low or max(values) > high:  # NaN is neither
+                raise ValueError(f"{name} is {str(value)[:40]}, not from {low:g} to {high:g}")
 
 
 def _check_alike(row: Mapping[str, Any], names: Sequence[str]) -> Any:
@@ -293,8 +252,6 @@ def _check_joints(row: Mapping[str, Any]) -> None:
         raise ValueError("a state must be 0, 1, 2 or 255")
     if not set(row["cause"]) <= set(labels.CAUSES) or not set(row["origin"]) <= set(labels.ORIGINS):
         raise ValueError("an unknown cause or origin")
-    if _all_finite(row["joints_px"], 1e12, -1e12) and _all_finite(row["shares"], 1 + 1e-6, -1e-6):
-        return
     state, px = np.array(row["state"]), np.array(row["joints_px"], np.float64).reshape(-1, 2)
     labelled = is_labelled(state)
     if not np.isfinite(px[labelled]).all() or (np.abs(px) > 1e12).any():
@@ -302,10 +259,6 @@ def _check_joints(row: Mapping[str, Any]) -> None:
     shares = np.array(row["shares"], np.float64)
     if ((shares < -1e-6) | (shares > 1 + 1e-6)).any():
         raise ValueError("a share outside 0 to 1")
-
-
-def _all_finite(values: Any, maximum: float, minimum: float) -> bool:
-    return all(map(math.isfinite, values)) and max(values) <= maximum and min(values) >= minimum
 
 
 def _check_masks(row: Mapping[str, Any], frame: Mapping[str, Any]) -> None:
@@ -346,7 +299,7 @@ def _plain(value: Any) -> Any:
     return None if value != value else value
 
 
-def from_json_row(row: Any, table: Table) -> Row:
+def from_json_row(row: Any, table: Mapping[str, labels.Label]) -> Row:
     """Undo `to_json_row`; ValueError when a column is missing, unknown or of the wrong type."""
     if not isinstance(row, dict) or set(row) != set(table):
         got = set(row) if isinstance(row, dict) else {type(row).__name__}

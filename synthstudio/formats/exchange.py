@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,16 +50,12 @@ class Skipped(Counter[str]):
         self.errors.setdefault(kind, error)
 
     def lines(self) -> list[str]:
-        """Table of counts and reasons."""
         places = {reason: f" (first: {place})" for reason, place in self.first.items()}
         return [f"{n} x {what}{places.get(what, '')}" for what, n in sorted(self.items()) if n]
 
 
 class Labelled(Protocol):
-    """Frames with their people and images; a protocol of `dataset.reader.Dataset`.
-
-    Frames come by rising index; methods are repeatable.
-    """
+    """Frames by rising index, their people and images, repeatedly; as `dataset.reader.Dataset`."""
 
     @property
     def identity(self) -> Identity: ...
@@ -96,7 +93,6 @@ class Contents:
             raise ValueError(f"{self.boxes!r:.40}, {self.joints!r:.40}, {self.hidden_faces!r:.40}")
 
     def notes(self) -> dict[str, str]:
-        """Descriptions of boxes and joints, for files."""
         boxes, joints = _BOXES[self.boxes], _JOINTS[self.joints]
         return {"boxes": f"{self.boxes}: {boxes}", "joints": f"{self.joints}: {joints}"}
 
@@ -110,10 +106,7 @@ def inside(box: Sequence[float], size: Sequence[int]) -> list[float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Settings of an export: the skeleton of all rows, the licence ledger.
-
-    `polygons`: COCO masks as polygons instead of run-length codes.
-    """
+    """Skeleton of all rows, licence ledger; `polygons`: COCO masks as polygons, not run lengths."""
 
     skeleton: Skeleton
     contents: Contents = field(default_factory=Contents)
@@ -128,9 +121,8 @@ class Opened:
     `samples` come in the order of `numbers`, the frame indices, or if the format has none of
     `names`, the image files; an unusable picture is an error instead. `left_out` counts
     skipped entries by reason, `notes()` lists remarks, both complete after the
-    last sample; `licence()`, `source_id()`, its id in the file, and `person_ids()`, those
-    of its people by instance, are of the current image;
-    `close()` releases resources.
+    last sample; `source()` has the current image's licence, its id in the file, and those of its
+    people by instance, as `shards.sources_table` takes them; `close()` releases resources.
     """
 
     skeleton: Skeleton
@@ -140,14 +132,11 @@ class Opened:
     numbers: Sequence[int] | None = None
     assets: Sequence[AssetRow] = ()
     notes: Callable[[], list[str]] = field(default=list)
-    licence: Callable[[], str] = lambda: ""
-    source_id: Callable[[], Any] = lambda: None
-    person_ids: Callable[[], Mapping[int, Any]] = dict
+    source: Callable[[], Row] = lambda: {"licence": "", "id": "null", "people": "{}"}
     close: Callable[[], None] = lambda: None
 
 
 def exportable(people: Iterable[_Person]) -> list[_Person]:
-    """Return the people visible enough for a format."""
     return [row for row in people if row["modal_area_px"] >= MIN_AREA_PX]
 
 
@@ -156,7 +145,6 @@ def bare_image_name(frame: Row) -> str:
 
 
 def image_name(frame: Row) -> str:
-    """Return the name that most formats give a frame's image."""
     return f"images/{bare_image_name(frame)}"
 
 
@@ -167,6 +155,30 @@ def split_image_name(frame: Row) -> str:
 
 def save_image(out: Path, picture: Picture) -> None:
     (out / picture[0]["file_name"]).write_bytes(picture[2])
+
+
+def write_entries(
+    path: Path,
+    pictures: Iterable[Picture],
+    entries_of: Callable[[Row, list[Row]], Iterable[Row]],
+    *,
+    head: str = "[",
+    tail: str = "\n]\n",
+    ensure_ascii: bool = True,
+) -> Path:
+    """Write a JSON list of the entries of all pictures, and images/ beside it; OSError."""
+    (path.parent / "images").mkdir()
+    separator = "\n"
+    with path.open("w", encoding="utf-8") as file:
+        file.write(head)
+        for picture in pictures:
+            save_image(path.parent, picture)
+            for entry in entries_of(picture[0], picture[1]):
+                text = json.dumps(entry, separators=(",", ":"), ensure_ascii=ensure_ascii)
+                file.write(separator + text)
+                separator = ",\n"
+        file.write(tail)
+    return path
 
 
 def locate(path: Path, name: str, images: Path | None, folder: str = "") -> tuple[Path, Path]:

@@ -15,7 +15,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import KINEMATIC, Row, pair_rows
 from synthstudio.formats.coco.entries import annotation_id
 from synthstudio.formats.exchange import Contents, Labelled, Picture, Target, exportable
-from synthstudio.formats.joints import as_exported, convert_frame, convert_row, lost_joints, rules
+from synthstudio.formats.joints import as_exported, convert_row, lost_joints, rules
 from synthstudio.formats.registry import FORMATS, Format, get_format
 from synthstudio.formats.sidecar import FOLDER, SidecarWriter
 
@@ -58,14 +58,13 @@ def export(
 ) -> Exported:
     """Write a data set (its path or a reader) as another tool's folder.
 
-    `format_name`: a key of registry.FORMATS. The folder is created atomically. `polygons`:
-    COCO masks as polygons; `skeleton`: convert to this one (formats/joints.py); without
-    `hidden_faces` eyes, ears and noses that the person's own body hides are unlabelled, as they
-    mostly are in COCO. `boxes`: "visible" or "amodal", by default amodal for formats that pose
-    networks learn from; `joints`: "all", or only "visible" ones. Other data go
-    to OUT/synthstudio/, see the notes.
-    DatasetError when the data set is damaged; FormatError for incompatible skeletons;
-    DiskError when `out` is not free.
+    `format_name`: a key of registry.FORMATS. The folder is created atomically. `polygons`: COCO
+    masks as polygons; `skeleton`: convert to this one (formats/joints.py); without `hidden_faces`
+    eyes, ears and noses that the person's own body hides are unlabelled, as they mostly are in
+    COCO. `boxes`: "visible" or "amodal", by default amodal for formats that pose networks learn
+    from; `joints`: "all", or only "visible" ones. Other data go to OUT/synthstudio/, see the notes.
+    DatasetError when the data set is damaged; FormatError for incompatible skeletons; DiskError
+    when `out` is not free.
     """
     to = get_format(format_name)
     dataset = Dataset(source) if isinstance(source, Path) else source
@@ -111,7 +110,7 @@ def _pictures(
 ) -> Iterator[Picture]:
     """Yield each frame for the format, its image checked; count it and put it in the sidecar."""
     image_name, skeleton = to.image_name, target.skeleton
-    named = _NamedRows(dataset)
+    frame_ids, person_ids = (_own_ids(dataset, name) for name in ("source_ids", "person_ids"))
     for frame, people in pair_rows(dataset.iter_frames(), dataset.iter_instances()):
         data = dataset.image_bytes_of(frame)
         picture = {**frame, "file_name": image_name(frame)}
@@ -122,46 +121,26 @@ def _pictures(
         exported.people += len(kept)
         exported.left_out += len(people) - len(kept)
         size = (frame["height_px"], frame["width_px"])
-        converted = [
-            as_exported(
-                named.person(convert_row(row, frame, skeleton)), size, skeleton, target.contents
-            )
-            for row in kept
-        ]
-        yield named.frame(convert_frame(picture, skeleton)), converted, data
+        converted = []
+        for row in kept:
+            at = (row["frame_index"], row["instance"])
+            own = _named(convert_row(row, frame, skeleton), person_ids, at, annotation_id(*at))
+            converted.append(as_exported(own, size, skeleton, target.contents))
+        index, picture = frame["index"], {**picture, "skeleton": skeleton.name}
+        yield _named(picture, frame_ids, index, index), converted, data
 
 
-class _NamedRows:
-    """Rows with their ids in the imported file, as `source_id`.
-
-    Duplicate ids are dropped; a row without one gets a number above all.
-    """
-
-    def __init__(self, dataset: Labelled) -> None:
-        frames: Mapping[Any, Any] = getattr(dataset, "source_ids", dict)()
-        people: Mapping[Any, Any] = getattr(dataset, "person_ids", dict)()
-        self._frames, self._people = map(_unique, (frames, people))
-        self._free = [
-            max((n for n in ids.values() if isinstance(n, int)), default=0) + 1
-            for ids in (self._frames, self._people)
-        ]
-
-    def frame(self, row: Row) -> Row:
-        if not self._frames:
-            return row
-        own = self._frames.get(row["index"], self._free[0] + row["index"])
-        return {**row, "source_id": own}
-
-    def person(self, row: Row) -> Row:
-        if not self._people:
-            return row
-        at = (row["frame_index"], row["instance"])
-        return {**row, "source_id": self._people.get(at, self._free[1] + annotation_id(*at))}
-
-
-def _unique(ids: Mapping[Any, Any]) -> dict[Any, Any]:
+def _own_ids(dataset: Labelled, name: str) -> tuple[Mapping[Any, Any], int]:
+    """Ids in the imported file, without duplicates, and a number above all."""
+    ids: Mapping[Any, Any] = getattr(dataset, name, dict)()
     times = Counter(map(repr, ids.values()))
-    return {key: name for key, name in ids.items() if times[repr(name)] == 1}
+    own = {key: one for key, one in ids.items() if times[repr(one)] == 1}
+    return own, max((n for n in own.values() if isinstance(n, int)), default=0) + 1
+
+
+def _named(row: Row, ids: tuple[Mapping[Any, Any], int], key: Any, number: int) -> Row:
+    """A row with its id in the imported file, else a free number, as `source_id`."""
+    return {**row, "source_id": ids[0].get(key, ids[1] + number)} if ids[0] else row
 
 
 def _notes(to: Format, exported: Exported, dataset: Labelled, target: Skeleton) -> list[str]:
@@ -196,7 +175,6 @@ def _notes(to: Format, exported: Exported, dataset: Labelled, target: Skeleton) 
 
 
 def _without_centres(dataset: Labelled) -> int:
-    """Number of people with 3D joints but no rotation centres."""
     batches = (
         batch.select(["joints_camera_m", KINEMATIC]) for batch in dataset.iter_batches("instances")
     )

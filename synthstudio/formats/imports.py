@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import ANNOTATIONS
 from synthstudio.formats.exchange import MIN_AREA_PX, Opened, ReadSample, Skipped, exportable
-from synthstudio.formats.joints import as_exported, convert_frame, convert_row
+from synthstudio.formats.joints import as_exported, convert_row
 from synthstudio.formats.registry import FORMATS, Format, get_format
 from synthstudio.formats.sidecar import FOLDER, HEAD_NAME, Sidecar, restore
 
@@ -65,11 +64,10 @@ def import_from(
 ) -> Imported:
     """Make the data set `out` from another tool's file or folder, atomically.
 
-    `images`: folder of images, if not beside the file. `skeleton`: that of its joints;
-    default: a built-in one, or the one defined by our export. Data that our
-    export put into synthstudio/ are restored for entries that are unchanged. FormatError,
-    AssetError: invalid input; DiskError: `out` is not free, or writing
-    failed.
+    `images`: folder of images, if not beside the file. `skeleton`: that of its joints; default: a
+    built-in one, or the one defined by our export. Data that our export put into synthstudio/ are
+    restored for entries that are unchanged. FormatError, AssetError: invalid input; DiskError:
+    `out` is not free, or writing failed.
     """
     source = get_format(format_name)
     imported = Imported(folder=out)
@@ -79,7 +77,7 @@ def import_from(
     wanted = _target_skeleton(format_name, source, sidecar, skeleton)
     more = {} if wanted is None else {"skeleton": wanted}
     opened = source.read(path, images, names, **more)
-    return _finished(opened, sidecar, format_name, imported)
+    return import_opened(opened, sidecar, format_name, imported)
 
 
 def _target_skeleton(
@@ -108,18 +106,10 @@ def _target_skeleton(
     return skeleton
 
 
-def import_opened(opened: Opened, out: Path, what: str) -> Imported:
-    """Make the data set `out` from opened frames; `what` describes them in the manifest.
-
-    As `import_from`; the opened frames are closed.
-    """
-    return _finished(opened, None, what, Imported(folder=out))
-
-
-def _finished(
+def import_opened(
     opened: Opened, sidecar: Sidecar | None, format_name: str, imported: Imported
 ) -> Imported:
-    """Write the data set, close the input and note skipped entries."""
+    """Make the data set from opened frames, which are closed, as `import_from`."""
     imported.left_out = opened.left_out
     try:
         free_folder(imported.folder)
@@ -167,15 +157,7 @@ def _write_dataset(
             temporary = shards.new_temporary(unfinished, shard)
             while pending is not None and pending[0] in indices:
                 try:
-                    frames.append(
-                        merger.frame(
-                            *pending,
-                            temporary,
-                            licence=opened.licence(),
-                            source_id=opened.source_id(),
-                            person_ids=opened.person_ids(),
-                        )
-                    )
+                    frames.append(merger.frame(*pending, temporary, opened.source()))
                 except (AssetError, FormatError) as error:
                     if sidecar is not None:
                         raise
@@ -192,19 +174,12 @@ def _write_dataset(
         session.finish()
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """A frame to store; `source` is its row in SOURCES_NAME."""
-
-    row: Row
-    people: list[Row]
-    source: Row
+_Frame = tuple[Row, list[Row], Row]
+"""A row to store, those of its people, and its row in SOURCES_NAME."""
 
 
 @dataclass(frozen=True)
 class _Merger:
-    """Merges the file with the sidecar."""
-
     source: Format | None
     """None: not our export, so no sidecar."""
     sidecar: Sidecar | None
@@ -212,14 +187,7 @@ class _Merger:
     imported: Imported
 
     def frame(
-        self,
-        index: int,
-        sample: ReadSample | SynthStudioError,
-        shard: Path,
-        *,
-        licence: str,
-        source_id: Any,
-        person_ids: Mapping[int, Any],
+        self, index: int, sample: ReadSample | SynthStudioError, shard: Path, source: Row
     ) -> _Frame:
         """Return the frame under its new index; its image is checked and saved in `shard`."""
         if isinstance(sample, SynthStudioError):
@@ -233,7 +201,8 @@ class _Merger:
             frame, people = read, self._converted(people, read)
         data = image if isinstance(image, bytes) else read_bytes(image)
         suffix = _check_image(data, (read["width_px"], read["height_px"]), name)
-        row = convert_frame(frame, self.skeleton) | {
+        row = frame | {
+            "skeleton": self.skeleton.name,
             "index": index,
             "file_name": f"images/{index:06d}{suffix}",
             "image_sha256": hashlib.sha256(data).hexdigest(),
@@ -247,8 +216,7 @@ class _Merger:
         self.imported.frames += 1
         self.imported.people += len(people)
         people = [{**person, "frame_index": index} for person in people]
-        ids = {"id": json.dumps(source_id), "people": json.dumps(person_ids)}
-        return _Frame(row, people, {"index": index, "name": name, "licence": licence, **ids})
+        return row, people, {"index": index, "name": name, **source}
 
     def _converted(self, people: Sequence[Row], frame: Row) -> list[Row]:
         return [convert_row(row, frame, self.skeleton) for row in people]
@@ -282,7 +250,7 @@ class _Merger:
             # Annotated people of a photo have only x, y and v: one with more is enough.
             with checked.reading(f"the sidecar's rows of {frame['file_name']}"):
                 unedited = self.source.round_trip(
-                    convert_frame(frame, target), converted, any(complete)
+                    {**frame, "skeleton": target.name}, converted, any(complete)
                 )
             people, edited = restore(
                 self._converted(people, read),
@@ -326,10 +294,7 @@ def _image_properties(image: Any) -> tuple[tuple[int, int], bool, str]:
 
 
 def _open_sidecar(folder: Path, imported: Imported) -> Sidecar | None:
-    """Open the sidecar in a folder, or beside one of annotations.
-
-    One of another version is noted and ignored.
-    """
+    """Open the sidecar in a folder, or beside one of annotations; another version is only noted."""
     if folder.name == ANNOTATIONS:
         folder = folder.parent
     if not (folder / FOLDER / HEAD_NAME).is_file():
@@ -343,39 +308,25 @@ def _open_sidecar(folder: Path, imported: Imported) -> Sidecar | None:
 
 def _frame_indices(opened: Opened, sidecar: Sidecar | None) -> Sequence[int]:
     """Return a rising frame index for each sample: the known ones, unless they are far apart."""
-    count = len(opened.numbers) if opened.numbers is not None else len(opened.names)
+    count = len(opened.names if opened.numbers is None else opened.numbers)
     known = opened.numbers
     if known is None and sidecar is not None:
-        indices = [sidecar.index_of(name) for name in opened.names]
-        known = [i for i in indices if i is not None]
-    rising = (
-        known is not None
-        and len(known) == count
-        and all(a < b for a, b in itertools.pairwise(known))
-    )
-    if known is None or not rising or (count and known[-1] >= 2 * count + _MAX_ABSENT):
+        known = [i for name in opened.names if (i := sidecar.index_of(name)) is not None]
+    if known is None or len(known) != count or (count and known[-1] >= 2 * count + _MAX_ABSENT):
         return range(count)
-    return known
+    return known if all(a < b for a, b in itertools.pairwise(known)) else range(count)
 
 
 def _write_shard(
     temporary: Path, shard: int, indices: range, frames: Sequence[_Frame]
 ) -> shards.StagedShard:
-    present = {frame.row["index"] for frame in frames}
-    people = [row for frame in frames for row in frame.people]
-    head = {
-        "shard": shard,
-        "first": indices.start,
-        "frames": len(indices),
-        "people": len(people),
-        "failed": [{"index": i, "error": ABSENT} for i in indices if i not in present],
-    }
+    rows, sources = [row for row, _, _ in frames], [source for _, _, source in frames]
+    present = {row["index"] for row in rows}
+    people = [person for _, found, _ in frames for person in found]
+    absent = [{"index": i, "error": ABSENT} for i in indices if i not in present]
     with disk_errors(temporary):
         (temporary / "images").mkdir(parents=True, exist_ok=True)
-        write_parquet(temporary / shards.FRAMES_NAME, FRAME_SCHEMA, [frame.row for frame in frames])
+        write_parquet(temporary / shards.FRAMES_NAME, FRAME_SCHEMA, rows)
         write_parquet(temporary / shards.INSTANCES_NAME, INSTANCE_SCHEMA, people)
-        write_table(
-            temporary / shards.SOURCES_NAME,
-            shards.sources_table([frame.source for frame in frames]),
-        )
-        return shards.seal(temporary, head)
+        write_table(temporary / shards.SOURCES_NAME, shards.sources_table(sources))
+        return shards.seal(temporary, shard, indices.start, len(indices), len(people), absent)

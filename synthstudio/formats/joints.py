@@ -52,7 +52,6 @@ TARGETS = ("coco17", "mpii16", "crowdpose14", "h36m17", "lsp14", "ochuman19")
 
 
 def rules(source: Skeleton, target: Skeleton) -> dict[str, Rule]:
-    """Return the rule of each joint of `target` from `source`."""
     own = {name: j for name, j in zip(source.known_as, source.joints, strict=True) if name}
     return {
         joint: _rule(name, own) for joint, name in zip(target.joints, target.known_as, strict=True)
@@ -74,10 +73,6 @@ def lost_joints(source: Skeleton, target: Skeleton) -> list[str]:
     return [joint for joint, name in known if not name or name not in target.known_as]
 
 
-def convert_frame(frame: Mapping[str, Any], target: Skeleton) -> Row:
-    return {**frame, "skeleton": target.name}
-
-
 def convert_row(row: Mapping[str, Any], frame: Mapping[str, Any], target: Skeleton) -> Row:
     """Return a person's row in another skeleton; FormatError if they share no joint."""
     source = get_skeleton(frame["skeleton"])
@@ -96,10 +91,7 @@ def convert_row(row: Mapping[str, Any], frame: Mapping[str, Any], target: Skelet
 
 
 def without_hidden_faces(row: Row, skeleton: Skeleton) -> Row:
-    """Return a person's row without the eyes, ears and nose that their own body hides.
-
-    COCO's annotators leave most of these out: e.g. eyes seen from behind.
-    """
+    """A person's row without eyes, ears and nose that the own body hides: rarely in COCO."""
     own = [
         name.split("_")[-1] in _FACE and (state, cause) == (labels.STATE_HIDDEN, "self")
         for name, state, cause in zip(skeleton.known_as, row["state"], row["cause"], strict=True)
@@ -119,7 +111,6 @@ def as_exported(row: Row, size: tuple[int, int], skeleton: Skeleton, contents: C
 
 
 def _without(row: Row, left_out: Sequence[bool]) -> Row:
-    """A person's row with some joints unlabelled."""
     if not any(left_out):
         return row
     joints = zip(_joints(row), left_out, strict=True)
@@ -150,7 +141,7 @@ def _joints(row: Mapping[str, Any]) -> list[_Joint]:
 def _averaged(parts: Sequence[_Joint], size: tuple[int, int]) -> _Joint:
     if not parts or any(p["state"] == [NO_STATE] for p in parts):
         return _MISSING
-    worst = min(parts, key=lambda p: (p["state"], _nan_last(p["shares"][0])))
+    worst = min(parts, key=lambda p: (p["state"], math.isnan(p["shares"][0]), p["shares"][0]))
     means = {
         name: _mean([p[name] for p in parts])
         for name in _EACH
@@ -181,10 +172,6 @@ def _averaged(parts: Sequence[_Joint], size: tuple[int, int]) -> _Joint:
         ),
         "hidden_by": sorted(occluders.items(), key=lambda pair: (-pair[1], pair[0])),
     }
-
-
-def _nan_last(share: float) -> float:
-    return math.inf if share != share else share
 
 
 def _mean(values: Sequence[Sequence[float]]) -> Sequence[float]:

@@ -1,33 +1,54 @@
 """Photos and videos without labels: frames without people, to be labelled in review.
 
-A photo that browsers display correctly is copied unchanged. One with an EXIF rotation, of CMYK
-or with transparency is re-encoded upright as a JPEG, so that labels match the display.
-A video is
-decoded once, from start to end, as one clip.
+Those of an object store are fetched first (`fetched`). A photo that browsers display correctly is
+copied unchanged. One with an EXIF rotation, of CMYK or with transparency is re-encoded upright as
+a JPEG, so that labels match the display. A video is decoded once, from start to end, as one clip.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from synthstudio.core import images
 from synthstudio.core.errors import AssetError, FormatError
+from synthstudio.core.places import Url
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.video import VIDEOS, stated_rate_hz, timed_frames
 from synthstudio.dataset.durable import disk_errors, scratch_folder
+from synthstudio.dataset.store import Store
 from synthstudio.formats import checked
 from synthstudio.formats.exchange import Opened, ReadSample, Skipped
 
+MAX_PHOTOS = 20_000
+MAX_VIDEO_BYTES = 2 * 2**30
+MAX_TOTAL_BYTES = 50 * 2**30
+"""Of all photos."""
+_OTHERS = (
+    ".csv",
+    ".html",
+    ".json",
+    ".md",
+    ".npz",
+    ".parquet",
+    ".pdf",
+    ".txt",
+    ".xml",
+    ".yaml",
+    ".zip",
+)
+"""Suffixes recognised without reading first bytes."""
+_PIECE_BYTES = 8 * 2**20
+_MAX_NAME_BYTES = 255  # of a file or folder, on nearly all disks
 QUALITY = 95
 RATE_HZ = 1.0
 MAX_LISTED = 20
 _ROUNDING = 1e-6
-_AS_IT_IS = ("RGB", "L")
+_PLAIN = ("RGB", "L")
 
 
 @dataclass(frozen=True)
@@ -87,13 +108,12 @@ def _looked_at(path: Path, name: str) -> _Photo:
     """Decode a photo completely; AssetError if it is unusable."""
     data = images.read_bytes(path)
     width, height = images.check_rgb(data, str(path))
-    rotated, mode = images.decode(data, str(path), _how_stored)
-    anew = rotated != 1 or mode not in _AS_IT_IS
+    anew = images.decode(
+        data,
+        str(path),
+        lambda image: image.getexif().get(0x0112, 1) != 1 or image.mode not in _PLAIN,
+    )
     return _Photo(path, name, width, height, anew)
-
-
-def _how_stored(image: Any) -> tuple[int, str]:
-    return image.getexif().get(0x0112, 1), str(image.mode)
 
 
 def _samples(photos: list[_Photo], skeleton: Skeleton) -> Iterator[ReadSample]:
@@ -127,7 +147,13 @@ def _notes(photos: list[_Photo], wrong: list[str]) -> list[str]:
 
 
 def _video(path: Path, skeleton: Skeleton, rate_hz: float, every: int | None, out: Path) -> Opened:
-    hz = 0.0 if every is not None else _rate_hz(path)
+    hz = stated_rate_hz(path) if every is None else 0.0
+    if every is None and not hz:
+        raise FormatError(
+            "the video's frame rate is unknown",
+            where=str(path),
+            then="Pass --every 10 instead.",
+        )
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as waiting:
@@ -170,12 +196,94 @@ def _video(path: Path, skeleton: Skeleton, rate_hz: float, every: int | None, ou
     return Opened(skeleton=skeleton, samples=samples(), names=names, close=kept.close)
 
 
-def _rate_hz(path: Path) -> float:
-    stated = stated_rate_hz(path)
-    if not stated:
+@contextmanager
+def fetched(url: Url, out: Path) -> Iterator[Path]:
+    """Yield a photo, a folder of photos or a video of a store, which is only read.
+
+    It is stored beside `out` and deleted at the end. FormatError, before fetching, if
+    there are none, too many or too large ones, or if a name leaves the folder.
+    """
+    with disk_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    one = PurePosixPath(url.name).suffix.lower() in (*images.SUFFIXES, *VIDEOS)
+    above = Url(url.scheme, url.path.rpartition("/")[0]) if one else url
+    store = Store(above)
+    listed = store.sizes("")
+    if one:
+        chosen = {name: size for name, size in listed.items() if name == url.name}
+    else:
+        chosen = {name: size for name, size in listed.items() if _holds_a_photo(store, name)}
+    _check(url, chosen)
+    with scratch_folder(out.with_name(f"{out.name}-fetched")) as folder:
+        for name, size in chosen.items():
+            with disk_errors(folder):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                with (folder / name).open("wb") as file:
+                    for piece in _pieces(store, name, size):
+                        file.write(piece)
+        yield folder / url.name if one else folder
+
+
+def _pieces(store: Store, name: str, size: int) -> Iterator[bytes]:
+    """The bytes of an object; FormatError if it is gone or its size differs from the listing."""
+    for start in range(0, size, _PIECE_BYTES):
+        end = min(start + _PIECE_BYTES, size)
+        data = store.read(name, part=(start, end + (end == size)))  # has it grown?
+        if data is None or len(data) != end - start:
+            raise FormatError(
+                "changed in the store during the fetch",
+                where=f"{store.url}, {name}"[:300],
+                expected=f"{size:,} bytes, as listed",
+                got="none: deleted" if data is None else "another size",
+                then="Import again when no program writes there.",
+            )
+        yield data
+
+
+def _holds_a_photo(store: Store, name: str) -> bool:
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in images.SUFFIXES or suffix in (*images.UNREAD, *VIDEOS, *_OTHERS):
+        return suffix in images.SUFFIXES
+    return images.is_image_header(store.read(name, part=(0, 12)) or b"")
+
+
+def _check(url: Url, chosen: Mapping[str, int]) -> None:
+    if not chosen:
         raise FormatError(
-            "the video's frame rate is unknown",
-            where=str(path),
-            then="Pass --every 10 instead.",
+            "no photos found",
+            where=str(url),
+            expected=f"pictures, or objects that end in {', '.join((*images.SUFFIXES, *VIDEOS))}",
         )
-    return stated
+    _at_most("too many photos", str(url), MAX_PHOTOS, len(chosen), then="Import a subfolder.")
+    for name, size in chosen.items():
+        is_video = PurePosixPath(name).suffix.lower() in VIDEOS
+        maximum = MAX_VIDEO_BYTES if is_video else images.MAX_BYTES
+        _at_most("the object is too large", f"{url}, {name}"[:300], maximum, size, " bytes")
+        _check_name(url, name, chosen)
+    total, then = sum(chosen.values()), "Import a subfolder."
+    _at_most("too many bytes", str(url), MAX_TOTAL_BYTES, total, " bytes", then)
+
+
+def _at_most(
+    what: str, where: str, maximum: int, got: int, unit: str = "", then: str | None = None
+) -> None:
+    if got > maximum:
+        expected = f"at most {maximum:,}{unit}"
+        raise FormatError(what, where=where, expected=expected, got=f"{got:,}", then=then)
+
+
+def _check_name(url: Url, name: str, chosen: Collection[str]) -> None:
+    parts = name.split("/")
+    odd = "\\" in name or any(ord(letter) < 32 or ord(letter) == 127 for letter in name)
+    if odd or any(part in ("", ".", "..") for part in parts):
+        raise FormatError("unsafe object name", where=str(url), got=repr(name)[:200])
+    long = any(len(part.encode("utf-8", "replace")) > _MAX_NAME_BYTES for part in parts)
+    above = ("/".join(parts[:count]) for count in range(1, len(parts)))
+    if long or any(folder in chosen for folder in above):
+        raise FormatError(
+            "object name is not a valid file name",
+            where=str(url),
+            expected=f"parts of at most {_MAX_NAME_BYTES} bytes, no folder named like a photo",
+            got=repr(name)[:200],
+            then="Give the object another name, or import a folder without it.",
+        )

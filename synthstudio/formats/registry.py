@@ -26,11 +26,10 @@ if TYPE_CHECKING:
 class Format:
     """A format. `home` has its functions: "MODULE" or "MODULE:OBJECT".
 
-    `skeleton`: the format's fixed one; people are converted to it.
-    `missing`: data that go to the sidecar; "" if it holds whole rows.
-    `has_boxes`: people have boxes. `has_centres`: its 3D joints are rotation centres.
-    `own_skeletons`: `read` takes `skeleton`, that of its joints. `trains`: pose
-    networks learn from it, so its boxes are amodal by default.
+    `skeleton`: the format's fixed one; people are converted to it. `missing`: data that go to the
+    sidecar; "" if it holds whole rows. `has_boxes`: people have boxes. `has_centres`: its 3D joints
+    are rotation centres. `own_skeletons`: `read` takes `skeleton`, that of its joints. `trains`:
+    pose networks learn from it, so its boxes are amodal by default.
     """
 
     home: str

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_json import read_value
-from synthstudio.dataset.arrays import ParquetWriter
+from synthstudio.dataset.arrays import PARQUET, ParquetWriter
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.manifest import FORMAT_VERSION, AssetRow
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
@@ -45,7 +45,7 @@ class SidecarWriter:
         self._folder, self._contents = out / FOLDER, contents
         self._folder.mkdir()
         self._rows: list[Mapping[str, Any]] = []
-        self._file = _writer(self._folder / FRAMES_NAME, FRAME_SCHEMA)
+        self._file = ParquetWriter(self._folder / FRAMES_NAME, FRAME_SCHEMA, **PARQUET)
 
     def add(self, frame: Mapping[str, Any]) -> None:
         self._rows.append(frame)
@@ -55,7 +55,7 @@ class SidecarWriter:
     def close(self, dataset: Labelled) -> None:
         self._flush()
         self._file.close()
-        with _writer(self._folder / INSTANCES_NAME, INSTANCE_SCHEMA) as people:
+        with ParquetWriter(self._folder / INSTANCES_NAME, INSTANCE_SCHEMA, **PARQUET) as people:
             for table in _regrouped(dataset.iter_batches("instances")):
                 people.write_table(table, row_group_size=GROUP_ROWS)
         head = {
@@ -106,7 +106,6 @@ class Sidecar:
         return list(self._number)
 
     def index_of(self, name: str) -> int | None:
-        """Return the index of the frame of that name."""
         number = self._number.get(name)
         return None if number is None else int(self._index[number])
 
@@ -121,10 +120,7 @@ class Sidecar:
         return row
 
     def people(self, frame: Row, *, below_px: int | None = None) -> list[Row]:
-        """Return the rows of a frame's people, checked; `below_px`: of fewer modal pixels only.
-
-        Others are neither read nor checked.
-        """
+        """The rows of a frame's people, checked; `below_px`: only those of fewer modal pixels."""
         first, last = np.searchsorted(self._owner, frame["index"] + np.array([0, 1]))
         wanted = range(first, last)
         if below_px is not None:
@@ -218,10 +214,7 @@ def restore(
 
 
 def merge(read: Row, unedited: Row, stored: Row, *, has_boxes: bool = True) -> Row:
-    """Return `stored` itself, or a copy with the joints and box that a file changes.
-
-    `has_boxes` False: the format has no boxes, rows have those of their joints.
-    """
+    """Return `stored` itself, or a copy with the joints and box (if any) that a file changes."""
     differ = [
         j
         for j, (a, b) in enumerate(zip(_points(read), _points(unedited), strict=True))
@@ -268,14 +261,3 @@ def _regrouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
             yield kept.slice(0, GROUP_ROWS).combine_chunks()
             kept = kept.slice(GROUP_ROWS)
     yield kept.combine_chunks()
-
-
-def _writer(path: Path, schema: pa.Schema) -> ParquetWriter:
-    return ParquetWriter(
-        path,
-        schema,
-        version="2.6",
-        data_page_version="2.0",
-        compression="zstd",
-        compression_level=3,
-    )

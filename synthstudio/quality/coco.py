@@ -15,12 +15,12 @@ from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.dataset.rows import INSTANCE_SCHEMA, Row
 from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row
 from synthstudio.formats.coco.file import are_joint_names, category_skeleton, id_key, with_size
+from synthstudio.formats.exchange import HALF_PX
 from synthstudio.quality.findings import Finding
 from synthstudio.quality.masks import Mask, mask_problems, read_mask
 from synthstudio.quality.people import check_people, finding_of, keypoint_keys
 from synthstudio.quality.subject import (
     FAR,
-    HALF_PX,
     digest,
     is_number,
     side_pairs,
@@ -96,7 +96,6 @@ class CocoChecker:
             yield Finding(kind="unknown_skeleton", what=what, **_CATEGORIES)
 
     def check_image(self, image: Any) -> Iterator[Finding]:
-        """Register an image and yield findings of its entry."""
         number = key_of(image, "id")
         if number is None:
             what = f"an image without id: {str(image)[:60]}"
@@ -185,7 +184,6 @@ class CocoChecker:
             yield from self.check_waiting()
 
     def check_waiting(self) -> Iterator[Finding]:
-        """Findings of the people of the annotations since the last call."""
         for skeleton in {one.joints: one for one, *_ in self.waiting}.values():
             own = [w for w in self.waiting if w[0].joints == skeleton.joints]
             _, frames, rows, ids = zip(*own, strict=True)

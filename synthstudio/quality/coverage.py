@@ -1,10 +1,9 @@
 """Coverage of a data set: joints counted along six axes jointly, and thin bins.
 
-joint x cause x occluded fraction x view x pose family x body. A view is the side of the body
-facing the camera, by shoulders and hips in the world (core/bins.py has the bins).
-Streaming: Arrow batches are reduced to counts, one dense array of
-families x J x causes x fractions x views x bodies (36 MB for 23 joints and 41 families).
-Letters: P people of a batch, J joints.
+joint x cause x occluded fraction x view x pose family x body. A view is the side of the body facing
+the camera, by shoulders and hips in the world (core/bins.py has the bins). Streaming: Arrow batches
+are reduced to counts, one dense array of families x J x causes x fractions x views x bodies (36 MB
+for 23 joints and 41 families). Letters: P people of a batch, J joints.
 """
 
 from __future__ import annotations
@@ -17,19 +16,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64
 from synthstudio.core.bins import BODIES, FRACTIONS, VIEWS, body_places, fraction_of
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.progress import OnProgress, counter
-from synthstudio.core.scene import F64, I32
+from synthstudio.core.scene import I32
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset import arrays
 from synthstudio.dataset.derive import aligned
 from synthstudio.dataset.matching import camera_places, view_codes
 from synthstudio.dataset.reader import Dataset
 
-I64 = NDArray[np.int64]
 UNKNOWN = "unknown"
 AXES = ("joint", "cause", "fraction", "view", "family", "body")
 PERSON_COLUMNS = (
@@ -56,8 +54,6 @@ REGIONS = {
 }
 """Joints by body region, by the end of their names."""
 HIDDEN = SHARES[1:]
-
-
 KEPT = 8
 """Number of candidates per bin, so that neighbouring bins can show other people."""
 
@@ -77,10 +73,7 @@ class Example:
 
 
 class Bins:
-    """The best examples per bin, and counts.
-
-    Of one person (`subject`, shared by their frames) only the best is kept.
-    """
+    """Counts, and the best examples per bin: of one person (`subject`) only the best."""
 
     def __init__(self, size: int) -> None:
         self.counts = np.zeros(size, np.int64)
@@ -133,40 +126,25 @@ class Examples:
         self.by_family = Bins(0)
         self.by_body = Bins(len(BODIES) + 1)
         self.by_cause = Bins(len(CAUSES) * len(REGIONS))
-        self._region = np.array(
-            [
-                next((k for k, ends in enumerate(REGIONS.values()) if name.endswith(ends)), -1)
-                for name in skeleton.joints
-            ]
-        )
+        self._region = np.full(len(skeleton.joints), -1)
+        for k, ends in enumerate(REGIONS.values()):
+            self._region[[name.endswith(ends) for name in skeleton.joints]] = k
 
-    def add(
-        self,
-        batch: pa.RecordBatch,
-        *,
-        groups: I64,
-        causes: I32,
-        fraction: I32,
-        view: I32,
-        family: I32,
-        body: I32,
-    ) -> None:
-        """Add a batch of people (P); `causes` (P, J), the others (P,) are bin indices.
+    def add(self, batch: pa.RecordBatch, groups: I64, causes: I32, at: Mapping[str, I32]) -> None:
+        """Add a batch of people (P); `causes` (P, J) and the places `at` (P,) are bin indices.
 
         `groups` (P,): the group number of each one's frame.
         """
-        area = _reals(batch["modal_area_px"])
-        cut = _reals(batch["truncated_fraction"])
-        scores = area * (1.0 - cut)
+        scores = _reals(batch["modal_area_px"]) * (1.0 - _reals(batch["truncated_fraction"]))
         frames = arrays.as_numpy(batch["frame_index"])
         instances = arrays.as_numpy(batch["instance"])
         subject = groups * 1009 + instances  # may wrap around: a collision only costs an example
         columns = (frames, instances, np.full(len(frames), -1), subject)
         who = np.column_stack(columns).astype(np.int64)
-        self.by_view.offer(fraction * (len(VIEWS) + 1) + view, scores, who)
-        self.by_body.offer(body, scores, who)
-        self.by_family.grow(max(self.by_family.counts.size, int(family.max()) + 1))
-        self.by_family.offer(family, scores, who)
+        self.by_view.offer(at["fraction"] * (len(VIEWS) + 1) + at["view"], scores, who)
+        self.by_body.offer(at["body"], scores, who)
+        self.by_family.grow(max(self.by_family.counts.size, int(at["family"].max()) + 1))
+        self.by_family.offer(at["family"], scores, who)
         person, joint = np.nonzero(np.broadcast_to(self._region >= 0, causes.shape))
         who = np.column_stack([frames[person], instances[person], joint, subject[person]])
         places = causes[person, joint] * len(REGIONS) + self._region[joint]
@@ -181,13 +159,8 @@ class Coverage:
         self.frames = 0
         self.families: list[str] = []
         self.examples = Examples(skeleton)
-        self._shape = (
-            len(skeleton.joints),
-            len(CAUSES),
-            len(FRACTIONS) + 1,
-            len(VIEWS) + 1,
-            len(BODIES) + 1,
-        )
+        with_unknown = (len(FRACTIONS) + 1, len(VIEWS) + 1, len(BODIES) + 1)
+        self._shape = (len(skeleton.joints), len(CAUSES), *with_unknown)
         self._counts = np.zeros((0, *self._shape), np.int32)
 
     def add(self, batch: pa.RecordBatch, cameras_m: F64, groups: I64 | None = None) -> None:
@@ -202,7 +175,7 @@ class Coverage:
         causes = arrays.word_codes(batch["cause"], CAUSES).astype(np.int32).reshape(people, joints)
         causes[causes == arrays.OTHER] = len(CAUSES) - 1
         fraction = fraction_of(_reals(batch["occluded_fraction"]))
-        fraction[_nulls(batch["occluded_fraction"])] = len(FRACTIONS)
+        fraction[~arrays.is_known(batch["occluded_fraction"])] = len(FRACTIONS)
         view = view_codes(batch["joints_world_m"], self.skeleton.known_as, cameras_m)
         view[view < 0] = len(VIEWS)
         body = _bodies(batch["phenotype"])
@@ -212,7 +185,7 @@ class Coverage:
         np.add.at(self._counts, (a, joint, causes, b, c, d), 1)
         own = arrays.as_numpy(batch["frame_index"]).astype(np.int64) if groups is None else groups
         places = {"fraction": fraction, "view": view, "family": family, "body": body}
-        self.examples.add(batch, groups=own, causes=causes, **places)
+        self.examples.add(batch, own, causes, places)
 
     def _family_places(self, column: pa.Array) -> I32:
         """Return indices into `families`, which grows by new ones."""
@@ -240,8 +213,7 @@ class Coverage:
     def counts(self) -> I64:
         """Return the counts with the axes of `AXES`, families in the order of their names."""
         order = sorted(range(len(self.families)), key=self.families.__getitem__)
-        counts: I64 = np.moveaxis(self._counts[order].astype(np.int64), 0, 4)
-        return counts
+        return np.moveaxis(self._counts[order].astype(np.int64), 0, 4)
 
     @property
     def people(self) -> int:
@@ -321,34 +293,25 @@ def coverage(dataset: Dataset, *, on_progress: OnProgress | None = None) -> Cove
 
 
 def _group_numbers(frames: Mapping[str, pa.Array]) -> I64:
-    """Return (F,) numbers equal for equal groups, independent of earlier batches.
-
-    A frame without a group forms its own.
-    """
+    """Return (F,) numbers equal for equal groups, independent of batches; none is its own group."""
     coded = pc.dictionary_encode(frames["group_id"])
     names = [name.encode("utf-8", "surrogatepass") for name in coded.dictionary.to_pylist()]
     digests = [hashlib.blake2b(name, digest_size=6).digest() for name in names]
     numbers = np.array([int.from_bytes(d, "little") for d in digests], np.int64)
     alone = np.array([not name for name in names], np.bool_)
     places = arrays.as_numpy(coded.indices)
-    found: I64 = np.where(alone[places], arrays.as_numpy(frames["index"]), numbers[places])
-    return found
+    return np.where(alone[places], arrays.as_numpy(frames["index"]), numbers[places])
 
 
 def _bodies(column: pa.Array) -> I32:
     out = np.full(len(column), len(BODIES), np.int32)
     axes = arrays.as_numpy(column.flatten()).reshape(-1, _PHENOTYPE)
-    out[~_nulls(column)] = body_places(axes[:, 0], axes[:, 3], axes[:, 4])
+    out[arrays.is_known(column)] = body_places(axes[:, 0], axes[:, 3], axes[:, 4])
     return out
 
 
-def _nulls(column: pa.Array) -> NDArray[np.bool_]:
-    return ~arrays.is_known(column)
-
-
 def _reals(column: pa.Array) -> F64:
-    values: F64 = np.nan_to_num(arrays.as_numpy(column), nan=0.0).astype(np.float64)
-    return values
+    return np.asarray(np.nan_to_num(arrays.as_numpy(column), nan=0.0), np.float64)
 
 
 def known_places(found: Coverage, axis: str) -> list[int]:
@@ -357,7 +320,6 @@ def known_places(found: Coverage, axis: str) -> list[int]:
 
 
 def thin_below(counts: I64, at_least: float | None) -> float:
-    """Return the minimum count of a bin that is not thin."""
     if at_least is not None:
         return at_least
     return 0.5 * float(counts.sum()) / max(1, counts.size)

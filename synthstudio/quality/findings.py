@@ -146,14 +146,11 @@ class Findings:
 
     @property
     def errors(self) -> int:
-        return self._sum("error")
+        return sum(n for kind, n in self.counts.items() if KINDS[kind].severity == "error")
 
     @property
     def warnings(self) -> int:
-        return self._sum("warning")
-
-    def _sum(self, severity: Severity) -> int:
-        return sum(n for kind, n in self.counts.items() if KINDS[kind].severity == severity)
+        return self.counts.total() - self.errors
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -164,13 +161,13 @@ class Findings:
             "not_checked": list(self.not_checked),
             "kinds": {
                 kind: {
-                    "severity": KINDS[kind].severity,
-                    "title": KINDS[kind].title,
-                    "fix": KINDS[kind].fix,
+                    "severity": row.severity,
+                    "title": row.title,
+                    "fix": row.fix,
                     "count": self.counts[kind],
                     "examples": [{"where": f.where, "what": f.what} for f in self.kept[kind]],
                 }
-                for kind in KINDS
+                for kind, row in KINDS.items()
                 if self.counts[kind]
             },
         }

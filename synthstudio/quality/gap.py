@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.threads import one_thread
 from synthstudio.dataset.reader import Dataset
@@ -68,33 +70,30 @@ class Gap:
         return out
 
     def as_json(self) -> dict[str, Any]:
-        """Every figure as plain values; null with too little data."""
-        out: dict[str, Any] = plain(
-            {
-                "sides": {
-                    s.name: {"people": s.people, "pictures": s.pictures, "crops": len(c)}
-                    for s, c in zip(self.sides, self.crops, strict=True)
-                },
-                "notes": self.notes,
-                "ranked": [d.key for d in self.ranked],
-                "differences": {d.key: _difference(d) for d in self.differences},
-                "states": list(STATES),
-                "joints": {j.joint: asdict(j) for j in self.labels.joints},
-                "missing_joints": list(self.labels.missing),
-                "camera": {
-                    "assumed": asdict(self.labels.assumed),
-                    "validated": [asdict(v) for v in self.labels.validated],
-                },
-                "orientations": {
-                    "shares": self.pixels.orientations.tolist(),
-                    "distance": self.pixels.orientation_distance,
-                    "chance": self.pixels.orientation_chance,
-                },
-                "poses": _poses(self.poses),
-                "classifier": _classifier(self.classifier),
-            }
-        )
-        return out
+        found: dict[str, Any] = {
+            "sides": {
+                s.name: {"people": s.people, "pictures": s.pictures, "crops": len(c)}
+                for s, c in zip(self.sides, self.crops, strict=True)
+            },
+            "notes": self.notes,
+            "ranked": [d.key for d in self.ranked],
+            "differences": {d.key: _difference(d) for d in self.differences},
+            "states": list(STATES),
+            "joints": {j.joint: asdict(j) for j in self.labels.joints},
+            "missing_joints": list(self.labels.missing),
+            "camera": {
+                "assumed": asdict(self.labels.assumed),
+                "validated": [asdict(v) for v in self.labels.validated],
+            },
+            "orientations": {
+                "shares": self.pixels.orientations,
+                "distance": self.pixels.orientation_distance,
+                "chance": self.pixels.orientation_chance,
+            },
+            "poses": _poses(self.poses),
+            "classifier": _classifier(self.classifier),
+        }
+        return dict(plain(found))
 
     def text(self) -> str:
         a, b = self.sides
@@ -164,15 +163,9 @@ def classifier_summary(found: Classifier | None) -> str:
 
 
 def _difference(d: Difference) -> dict[str, Any]:
-    return {
-        **{
-            name: getattr(d, name)
-            for name in ("name", "unit", "fields", "count", "middle_is", "middle", "low", "high")
-        },
-        **{name: getattr(d, name) for name in ("distance", "chance", "beyond_chance", "effect")},
-        "edges": d.edges.tolist(),
-        "shares": d.shares.tolist(),
-    }
+    names = ["name", "unit", "fields", "count", "middle_is", "middle", "low", "high"]
+    names += ["distance", "chance", "beyond_chance", "effect", "edges", "shares"]
+    return {name: getattr(d, name) for name in names}
 
 
 def _poses(found: Poses | None) -> dict[str, Any] | None:
@@ -198,9 +191,11 @@ def _classifier(found: Classifier | None) -> dict[str, Any] | None:
 
 
 def plain(value: Any) -> Any:
-    """JSON-compatible values: non-finite numbers as null, tuples as lists."""
+    """JSON-compatible values: non-finite numbers as null, tuples and arrays as lists."""
     if isinstance(value, dict):
         return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     if isinstance(value, list | tuple):
         return [plain(inner) for inner in value]
     if isinstance(value, float) and not math.isfinite(value):

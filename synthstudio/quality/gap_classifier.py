@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from synthstudio.core.arrays import F64, I64, U8
+from synthstudio.core.arrays import F64, I64, U8, Bool
 from synthstudio.core.rng import stream
 from synthstudio.quality.gap_pictures import NOISE, ORIENTATIONS, SIDE_PX, Crops, gradients
 from synthstudio.quality.gap_sides import Side, same_group
@@ -61,7 +61,7 @@ class Classifier:
 
     accuracy: Accuracy
     by_cue: dict[str, Accuracy]
-    real: NDArray[np.bool_]
+    real: Bool
     score: F64
     looks: F64
 
@@ -113,7 +113,7 @@ def _mean(values: NDArray[np.float32]) -> F64:
     return np.asarray(cells.mean(axis=(1, 3)))
 
 
-def _folds(real: NDArray[np.bool_], group: I64, who: list[str]) -> I64:
+def _folds(real: Bool, group: I64, who: list[str]) -> I64:
     """(N,) the fold of each crop: equal for one identity, else for one picture."""
     keys = [(r, w or str(g)) for r, g, w in zip(real.tolist(), group.tolist(), who, strict=True)]
     out = np.zeros(len(keys), np.int64)
@@ -127,16 +127,14 @@ def _folds(real: NDArray[np.bool_], group: I64, who: list[str]) -> I64:
     return out
 
 
-def _apart(test: NDArray[np.bool_], group: I64, who: list[str]) -> NDArray[np.bool_]:
+def _apart(test: Bool, group: I64, who: list[str]) -> Bool:
     """(N,) crops that share neither picture nor identity with those of the test."""
     people = {w for w, t in zip(who, test.tolist(), strict=True) if t and w}
     known = np.array([w in people for w in who])
     return np.asarray(~np.isin(group, group[test]) & ~known)
 
 
-def _held_out(
-    x: F64, real: NDArray[np.bool_], folds: I64, allowed: list[NDArray[np.bool_]]
-) -> tuple[F64, F64]:
+def _held_out(x: F64, real: Bool, folds: I64, allowed: list[Bool]) -> tuple[F64, F64]:
     """(N,) log odds and (N, D) contributions of features, of folds without them."""
     score, parts = np.full(len(x), np.nan), np.zeros_like(x)
     for k, train in enumerate(allowed):
@@ -151,7 +149,7 @@ def _held_out(
     return score, parts
 
 
-def _fit(x: F64, real: NDArray[np.bool_]) -> tuple[F64, float]:
+def _fit(x: F64, real: Bool) -> tuple[F64, float]:
     """Weights (D,) and offset of minimum mean log loss, with equal weights of both sides."""
     share = np.where(real, 0.5 / real.mean(), 0.5 / (1 - real.mean())) / len(x)
     sign = np.where(real, 1.0, -1.0)
@@ -168,7 +166,7 @@ def _fit(x: F64, real: NDArray[np.bool_]) -> tuple[F64, float]:
     return found.x[:-1], float(found.x[-1])
 
 
-def _accuracy(score: F64, real: NDArray[np.bool_], group: I64) -> Accuracy:
+def _accuracy(score: F64, real: Bool, group: I64) -> Accuracy:
     """Balanced accuracy; the interval resamples the groups of each side (percentile bootstrap)."""
     known = np.isfinite(score)
     right = (score > 0) == real

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64, I64
+from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.rng import stream
 
 SHUFFLES = 200
@@ -118,11 +117,10 @@ def wasserstein(a: F64, b: F64) -> float:
 
 
 def total_variation(a: F64, b: F64) -> float:
-    """Total variation distance of two lists of frequencies."""
     return float(np.abs(a - b).sum() / 2)
 
 
-def deals(groups: I64, first: int, key: str) -> NDArray[np.bool_]:
+def deals(groups: I64, first: int, key: str) -> Bool:
     """(SHUFFLES, G) random assignment of groups to the first side, `first` of them each time."""
     rng = stream(0, "gap", key)
     out = np.zeros((SHUFFLES, len(groups)), np.bool_)

@@ -24,7 +24,7 @@ import numpy as np
 
 from synthstudio.core.arrays import F64
 from synthstudio.quality import gap_distance
-from synthstudio.quality.gap_sides import Side
+from synthstudio.quality.gap_sides import TRUNK, Side
 
 MAX_LEAN_DEG = 45.0
 _MIN_TRUNK = 0.02
@@ -32,7 +32,6 @@ _MIN_TRUNK = 0.02
 _EDGE = 0.005
 """Maximum distance of a box touching the picture's edge, in longer sides (at least a pixel)."""
 STATES = ("visible", "hidden", "outside or unlabelled")
-TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +100,6 @@ class Labels:
 
 
 def measure_labels(generated: Side, photos: Side) -> Labels:
-    """Compare all figures that need no pixels."""
     sides = (generated, photos)
     common = tuple(j for j in generated.skeleton.joints if j in photos.skeleton.joints)
     assumed = _assumed(generated)
@@ -134,25 +132,19 @@ def outside_share(side: Side, common: Sequence[str]) -> F64:
 
 def middle_x(side: Side) -> F64:
     """(P,) horizontal offset of the box's centre from the picture's, in picture widths."""
-    middle: F64 = (side.box[:, 0] + side.box[:, 2] / 2) / side.size[:, 0] - 0.5
-    return middle
+    return (side.box[:, 0] + side.box[:, 2] / 2) / side.size[:, 0] - 0.5
 
 
 def hip_row(side: Side, *, roll_deg: float = 0.0) -> F64:
-    """(P,) vertical offset of the hips below the picture's centre, in its heights; NaN if unknown.
-
-    `roll_deg`: of the camera, corrected first.
-    """
+    """(P,) how far hips are below the picture's centre, in its heights, `roll_deg` undone; NaN."""
     if not set(TRUNK) <= set(side.skeleton.joints):
         return np.full(side.people, np.nan)
     hips = side.px[:, side.joints(TRUNK[2:])].mean(axis=1)
     x, y = ((hips - side.size / 2) / side.size[:, 1:]).T
-    rows: F64 = x * np.sin(np.radians(roll_deg)) + y * np.cos(np.radians(roll_deg))
-    return rows
+    return np.asarray(x * np.sin(np.radians(roll_deg)) + y * np.cos(np.radians(roll_deg)))
 
 
 def estimate(side: Side, assumed: Assumed) -> Camera:
-    """Camera estimates from each person's trunk."""
     nothing = np.full(side.people, np.nan)
     if not set(TRUNK) <= set(side.skeleton.joints):
         return Camera(roll_deg=nothing, pitch_deg=nothing, distance_m=nothing, row=nothing)

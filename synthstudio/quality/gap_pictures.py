@@ -99,13 +99,10 @@ _FIGURES = {
 
 
 def crop_side(side: Side, *, on_crop: Callable[[int], None] | None = None) -> Crops:
-    """Crop at most MAX_CROPS people, evenly spread, and measure them.
-
-    A picture that cannot be decoded is counted in `unreadable` and left out.
-    """
+    """Crop at most MAX_CROPS people, evenly spread, and measure; unreadable ones count."""
     large = np.flatnonzero(side.box[:, 2:].max(axis=1) >= MIN_PX)
     take = np.unique(np.linspace(0, len(large) - 1, min(MAX_CROPS, len(large))).round())
-    rgb, person, windows, figures, turns, bad = [], [], [], [], [], 0
+    rows, bad = [], 0
     kept: tuple[int, U8 | None] = (-1, None)
     for done, p in enumerate(large[take.astype(np.int64)].tolist()):
         number = int(side.picture[p])
@@ -119,13 +116,10 @@ def crop_side(side: Side, *, on_crop: Callable[[int], None] | None = None) -> Cr
         x, y, s, _ = window = crop_window(side.box[p], side.size[p])
         crop = resample(kept[1], (x, y, x + s, y + s), (SIDE_PX, SIDE_PX))
         own, shares = _figures(crop, kept[1], window)
-        rgb.append(crop)
-        person.append(p)
-        windows.append(window)
-        figures.append(own)
-        turns.append(shares)
+        rows.append((crop, p, window, own, shares))
         if on_crop is not None:
             on_crop(done + 1)
+    rgb, person, windows, figures, turns = zip(*rows, strict=True) if rows else ((),) * 5
     return Crops(
         rgb=np.array(rgb, np.uint8).reshape(-1, SIDE_PX, SIDE_PX, 3),
         person=np.array(person, np.int64),

@@ -8,7 +8,7 @@ Procrustes analysis (Gower 1975) without rotation, since rotation is part of the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -83,15 +83,7 @@ def measure_poses(generated: Side, photos: Side, common: tuple[str, ...]) -> Pos
     distances = np.array([n.distance for n in found])
     ranked = sorted(found, key=lambda n: (-n.distance, n.person))
     return Poses(
-        found=tuple(
-            Nearest(
-                person=n.person,
-                nearest=int(members[n.nearest]),
-                mirrored=n.mirrored,
-                distance=n.distance,
-            )
-            for n in ranked
-        ),
+        found=tuple(replace(n, nearest=int(members[n.nearest])) for n in ranked),
         difference=difference(
             "pose",
             "distance to the nearest generated pose",

@@ -53,10 +53,7 @@ class Fitted:
 
 
 def fit(dataset: Dataset, labels: Labels, sides: tuple[Side, Side]) -> Fitted:
-    """Fit the recipe of a data set to photos.
-
-    DatasetError for imported or photo sets, whose recipes place no people.
-    """
+    """Fit a recipe to photos; DatasetError for imported or photo sets, which place no people."""
     made = recipe_of(dataset)
     if PHOTOS in made:
         raise DatasetError(
@@ -90,7 +87,11 @@ def fit(dataset: Dataset, labels: Labels, sides: tuple[Side, Side]) -> Fitted:
         except RecipeError as error:
             kept[field] = f"the recipe does not allow it: {str(error)[:200]}"
             continue
-        wanted, moved[field] = tried, _from_what(found[key])
+        wanted, d = tried, found[key]
+        moved[field] = (
+            f"{d.name}, {d.unit}: {d.middle_is} {d.middle[0]:.3g} of {d.count[0]} generated, "
+            f"{d.middle[1]:.3g} of {d.count[1]} in photos"
+        )
     recipe = finished(wanted, ("name", "description", "frames", "seed"))
     return Fitted(recipe=recipe, moved=moved, kept=kept)
 
@@ -124,22 +125,16 @@ def _changes(
         return _mapped(camera.off_centre, _picture_means(sides[0]), _picture_means(sides[1]), 0.6)
 
     def nearer() -> Any:
-        return _choice(
-            _levels(camera.distance_m)
-            * _quantiles(photos.distance_m)
-            / _quantiles(generated.distance_m),
-            0.6,
-            60,
-        )
+        values = _levels(camera.distance_m) * _quantiles(photos.distance_m)
+        return _choice(values / _quantiles(generated.distance_m), 0.6, 60)
 
     def aimed() -> Any:
         # Rows become metres at the lower quartile of distances: nearer people are truncated.
         near = [c.distance_m[np.isfinite(c.distance_m)] for c in labels.cameras]
         usual = quantile(camera.distance_m, 0.25)
         metres = [np.percentile(d, 25) if len(d) else usual for d in near]
-        rows = [
-            c.row * m / labels.assumed.focal for c, m in zip(labels.cameras, metres, strict=True)
-        ]
+        focal, own = labels.assumed.focal, (generated, photos)
+        rows = [c.row * m / focal for c, m in zip(own, metres, strict=True)]
         return _mapped(camera.aim_height_m, rows[0], rows[1], 4, -1)
 
     def pitch() -> Any:
@@ -185,13 +180,6 @@ def _only_spread(field: str, d: Difference) -> str:
     )
 
 
-def _from_what(d: Difference) -> str:
-    return (
-        f"{d.name}, {d.unit}: {d.middle_is} {d.middle[0]:.3g} of {d.count[0]} generated, "
-        f"{d.middle[1]:.3g} of {d.count[1]} in photos"
-    )
-
-
 def _mapped(of: AnyNumber, generated: F64, real: F64, high: float, low: float | None = None) -> Any:
     values = _levels(of) + _quantiles(real) - _quantiles(generated)
     return _choice(values, -high if low is None else low, high)
@@ -202,8 +190,7 @@ def _levels(of: AnyNumber) -> F64:
 
 
 def _quantiles(values: F64) -> F64:
-    found: F64 = np.percentile(values[np.isfinite(values)], 100 * LEVELS)
-    return found
+    return np.percentile(values[np.isfinite(values)], 100 * LEVELS)
 
 
 def _choice(values: F64, low: float, high: float) -> Any:
@@ -216,8 +203,7 @@ def _picture_means(side: Side) -> F64:
     """Mean position of the people per non-empty picture, in picture widths."""
     sums = np.bincount(side.picture, middle_x(side), side.pictures)
     some = side.per_picture > 0
-    means: F64 = sums[some] / side.per_picture[some]
-    return means
+    return sums[some] / side.per_picture[some]
 
 
 def _counts(photos: Side, known: int) -> Any:

@@ -43,7 +43,7 @@ _PERSON = (
     *("frame_index", "instance", "identity", "joints_px", "joints_camera_m", "joints_world_m"),
     *("state", "modal_box_px", "modal_area_px"),
 )
-_TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,7 @@ def generated_side(dataset: Dataset) -> Side:
         seen = exportable(rows)
         hidden += len(rows) - len(seen)
         for row in seen:
-            found = _person(row, frame, len(frames), row["modal_box_px"])
+            found = _person(row, frame, len(frames))
             if found is not None:
                 people.append({**found, "truth": _truth(row, frame, skeleton)})
         frames.append(frame)
@@ -137,24 +137,20 @@ def generated_side(dataset: Dataset) -> Side:
         )
     notes = [f"one frame of {step} is read."] if step > 1 else []
     notes += [f"{hidden} x person hidden nearly whole: left out."] if hidden else []
-    people, unlabelled = _labelled(people)
-    notes += unlabelled
 
     def load(k: int) -> U8:
         where = f"{dataset.place}, frame {frames[k]['index']}"
         return decode_rgb(dataset.image_bytes_of(frames[k]), where)
 
-    names = Truth.__dataclass_fields__
-    truth = Truth(**{name: np.array([p["truth"][name] for p in people]) for name in names})
     return _side(
         "generated",
         skeleton,
         people,
+        notes,
         keys=[f["group_id"] or f["image_sha256"] for f in frames],
         hashes=[f["image_sha256"] for f in frames],
         labels=[f"frame {f['index']}" for f in frames],
         load=load,
-        rest={"truth": truth, "notes": tuple(notes)},
     )
 
 
@@ -181,7 +177,7 @@ def photo_side(path: Path, images: Path) -> Side:
             if why:
                 lost[why] += 1
                 continue
-            boxed = [_person(r, frame, len(frames), r["modal_box_px"]) for r in rows]
+            boxed = [_person(row, frame, len(frames)) for row in rows]
             lost["person without a box inside the picture"] += boxed.count(None)
             people += [p for p in boxed if p is not None]
             frames.append(frame)
@@ -197,7 +193,6 @@ def photo_side(path: Path, images: Path) -> Side:
     files = [images / frame["file_name"] for frame in frames]
     hashes = [file_sha256(file) for file in files]
     remarks = [f"{n} x {what}" for what, n in sorted(lost.items()) if n] + left
-    people, unlabelled = _labelled(people)
     remarks += [f"{step - 1} photos of every {step}"] if step > 1 else []
 
     def load(k: int) -> U8:
@@ -207,11 +202,11 @@ def photo_side(path: Path, images: Path) -> Side:
         "photos",
         skeleton,
         people,
+        [f"{what}: left out." for what in remarks],
         keys=hashes,
         hashes=hashes,
         labels=[frame["file_name"] for frame in frames],
         load=load,
-        rest={"notes": tuple([f"{what}: left out." for what in remarks] + unlabelled)},
     )
 
 
@@ -252,10 +247,10 @@ def _labelled(people: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[
 
 
 def _person(
-    row: Mapping[str, Any], frame: Mapping[str, Any], picture: int, box: Sequence[float]
+    row: Mapping[str, Any], frame: Mapping[str, Any], picture: int
 ) -> dict[str, Any] | None:
     """The common data of a person; None without a box inside the picture."""
-    wide, high = frame["width_px"], frame["height_px"]
+    wide, high, box = frame["width_px"], frame["height_px"], row["modal_box_px"]
     x0, y0 = max(0.0, box[0]), max(0.0, box[1])
     x1, y1 = min(float(wide), box[0] + box[2]), min(float(high), box[1] + box[3])
     if x1 - x0 < 1 or y1 - y0 < 1:
@@ -277,14 +272,17 @@ def _person(
 def _side(
     name: str,
     skeleton: Skeleton,
-    people: Sequence[Mapping[str, Any]],
+    people: list[dict[str, Any]],
+    notes: list[str],
     *,
     keys: Sequence[str],
     hashes: Sequence[str],
     labels: Sequence[str],
     load: Callable[[int], U8],
-    rest: Mapping[str, Any],
 ) -> Side:
+    people, unlabelled = _labelled(people)
+    truths = [p["truth"] for p in people if "truth" in p]
+    truth = Truth(**{n: np.array([t[n] for t in truths]) for n in truths[0]}) if truths else None
     numbers = {key: k for k, key in enumerate(dict.fromkeys(keys))}
     groups = np.array([numbers[key] for key in keys], np.int64)
     names = ("px", "whole_px", "v", "box", "size", "picture")
@@ -299,7 +297,8 @@ def _side(
         hashes=tuple(hashes),
         labels=tuple(labels),
         load=load,
-        **rest,
+        truth=truth,
+        notes=(*notes, *unlabelled),
     )
 
 
@@ -316,9 +315,9 @@ def _truth(
     out["roll_deg"] = float(-np.degrees(np.arctan2(up[0], -up[1])))
     out["camera_m"] = float(centre[2])
     out["focal"] = float(frame["K"][4]) / frame["height_px"]
-    if not set(_TRUNK) <= set(skeleton.joints):
+    if not set(TRUNK) <= set(skeleton.joints):
         return out
-    at = [skeleton.joints.index(name) for name in _TRUNK]
+    at = [skeleton.joints.index(name) for name in TRUNK]
     camera = np.array(row["joints_camera_m"], np.float64).reshape(-1, 3)[at]
     shoulders, hips = camera[:2].mean(axis=0), camera[2:].mean(axis=0)
     world = rotation.T @ (hips - matrix[:3, 3])

@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from synthstudio.core import masks as rle
-from synthstudio.core.arrays import I64, Bool
+from synthstudio.core.arrays import F64, I64, Bool
+from synthstudio.core.images import MAX_PIXELS
 from synthstudio.quality.subject import FAR, is_box, is_number
 
 _BOX_SLACK_PX = 2.0
@@ -20,7 +20,6 @@ _LOOSE = 0.5  # of the box's area is more than its mask's box
 _SMALL_BOX = 64  # pixels
 _AREA_SHARE = 0.1  # polygons are counted in more than one way
 _POLYGON_SLACK = 4
-_MAX_PIXELS = 100_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +48,8 @@ class Mask:
         x0, y0 = int(first[0]), int(top.min())
         return float(x0), float(y0), float(last[-1] + 1 - x0), float(low.max() + 1 - y0)
 
-    def outline(self, maximum: int) -> NDArray[np.float64]:
-        """Return (n, 2) pixel-edge positions x, y on upper and lower borders, evenly chosen.
-
-        Runs at the picture's edge are not borders.
-        """
+    def outline(self, maximum: int) -> F64:
+        """(n, 2) pixel edges x, y on upper and lower borders inside the picture, evenly chosen."""
         places = np.concatenate([self.starts, self.ends])
         y = places % self.height
         inner = places[(y > 4) & (y < self.height - 4)]
@@ -64,10 +60,7 @@ class Mask:
 
 
 def read_mask(segmentation: Any, height: int, width: int) -> Mask:
-    """Return a COCO segmentation (RLE or polygons) of an image; ValueError names the fault.
-
-    An RLE keeps its own size, which may not be the image's.
-    """
+    """A COCO segmentation (RLE, of its own size, or polygons) of an image; ValueError: fault."""
     if isinstance(segmentation, Mapping):
         return _from_rle(segmentation)
     if isinstance(segmentation, list):
@@ -80,8 +73,8 @@ def _from_rle(code: Mapping[str, Any]) -> Mask:
     if (
         not isinstance(size, list | tuple)
         or len(size) != 2
-        or not all(isinstance(n, int) and 0 < n < _MAX_PIXELS for n in size)
-        or size[0] * size[1] > _MAX_PIXELS
+        or not all(isinstance(n, int) and 0 < n < MAX_PIXELS for n in size)
+        or size[0] * size[1] > MAX_PIXELS
     ):
         raise ValueError(f"size is {str(size)[:60]}")
     if isinstance(counts, str | bytes):
@@ -103,7 +96,7 @@ def _from_polygons(polygons: Sequence[Any], height: int, width: int) -> Mask:
     rle.check_polygons(polygons)
     if not polygons:
         raise ValueError("has no polygon")
-    if not 0 < height * width <= _MAX_PIXELS:  # pycocotools dies of a size that overflows
+    if not 0 < height * width <= MAX_PIXELS:  # pycocotools dies of a size that overflows
         raise ValueError(f"lies in an image of {width} x {height} pixels")
     area = 0.0
     for ring in polygons:
@@ -128,16 +121,9 @@ def box_problem(mask: Mask, box: Sequence[float]) -> tuple[str, float]:
 
 
 def area_fits(mask: Mask, area: float, *, loose: bool = False) -> bool:
-    """Whether an area is that of the mask or of its polygons.
-
-    `loose`: it may be that of unknown polygons.
-    """
-    counts = [float(mask.area)]
-    slack = 1.0
-    if mask.polygon_area is not None:
-        counts.append(mask.polygon_area)
-    if loose or mask.polygon_area is not None:
-        slack = _POLYGON_SLACK + _AREA_SHARE * mask.area
+    """Whether an area is that of the mask or its polygons; `loose`: maybe of unknown polygons."""
+    counts = [mask.area] if mask.polygon_area is None else [mask.area, mask.polygon_area]
+    slack = _POLYGON_SLACK + _AREA_SHARE * mask.area if loose or len(counts) > 1 else 1.0
     return min(abs(area - count) for count in counts) <= slack
 
 

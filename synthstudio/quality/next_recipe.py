@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,10 +80,7 @@ def next_recipe(
 
 
 def recipe_of(dataset: Dataset) -> dict[str, Any]:
-    """Return a data set's recipe, also of a re-imported export.
-
-    DatasetError for external sets, which have no recipe.
-    """
+    """Return a data set's recipe, also of a re-imported export; DatasetError for external sets."""
     made: Any = dataset.identity.recipe
     while isinstance(made, dict) and IMPORTED in made:
         before = made[IMPORTED].get("of") if isinstance(made[IMPORTED], dict) else None
@@ -104,7 +101,6 @@ def is_of_photos(dataset: Dataset) -> bool:
 
 
 def finished(wanted: dict[str, Any], first: Sequence[str]) -> dict[str, Any]:
-    """Return the recipe without defaults, validated, some fields first."""
     short = shortened(wanted)
     parse(short, "the next recipe")
     return {**{key: wanted[key] for key in first}, **short}
@@ -113,12 +109,11 @@ def finished(wanted: dict[str, Any], first: Sequence[str]) -> dict[str, Any]:
 def _of_photos(
     own: Recipe, wanted: dict[str, Any], found: Coverage, photos: int, at_least: float | None
 ) -> dict[str, Any]:
-    """Return a recipe that occludes the same photos again, for thin bins."""
     occlude = dict(wanted["occlude"])
     occlude["each"] = max(1, round(wanted["frames"] / max(1, photos)) - 1)
     by = dict(occlude["by"])
     counts = found.of_joints("cause")
-    people, objects = (int(counts[SHARES.index(cause)]) for cause in ("person", "object"))
+    people, objects = counts[_BY_OTHERS].tolist()
     minimum = thin_below(np.array([people, objects]), at_least)
     if people < minimum and by.get("person"):
         by["person"] *= 2
@@ -258,7 +253,7 @@ def _joint_targets(
 def _cause_targets(own: Recipe, found: Coverage, at_least: float | None) -> dict[str, Any]:
     """Return targets of occlusion by people, if rare; every frame needs two people."""
     counts = found.of_joints("cause")
-    by_people, by_objects = (counts[SHARES.index(cause)] for cause in ("person", "object"))
+    by_people, by_objects = counts[_BY_OTHERS]
     requested = own.targets.crowd_index is not None or "person" in own.targets.causes
     if support(own.people.count)[0] < 2 or requested:
         return {}
@@ -295,27 +290,20 @@ def _regions(joints: Sequence[str]) -> list[list[int]]:
 
 
 def shortened(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return a recipe's values that differ from the defaults."""
     short: dict[str, Any] = _without_defaults(wanted, dump(parse({"name": "x"})))
     if "kind" in short.get("backdrop", {}):
-        short["backdrop"] = _of_kind(wanted["backdrop"], ("room", "plain"), "backdrop", lambda k: k)
+        short["backdrop"] = _of_kind(wanted["backdrop"], ("room", "plain"), "backdrop")
     if "objects" in short:
-        short["objects"] = [
-            _of_kind(objects, ("procedural",), "objects", lambda kind: [kind])
-            for objects in wanted["objects"]
-        ]
+        short["objects"] = [_of_kind(o, ("procedural",), "objects") for o in wanted["objects"]]
     return short
 
 
-def _of_kind(
-    value: dict[str, Any], kinds: tuple[str, ...], field: str, form: Callable[[Any], Any]
-) -> dict[str, Any]:
-    """Return a part of a recipe without the defaults of its kind."""
+def _of_kind(value: dict[str, Any], kinds: tuple[str, ...], field: str) -> dict[str, Any]:
     if value["kind"] not in kinds:
         return value
-    plain = dump(parse({"name": "x", field: form({"kind": value["kind"]})}))[field]
-    short = _without_defaults(value, plain[0] if isinstance(plain, list) else plain)
-    return {"kind": value["kind"], **short}
+    kind = {"kind": value["kind"]}
+    plain = dump(parse({"name": "x", field: [kind] if field == "objects" else kind}))[field]
+    return {**kind, **_without_defaults(value, plain[0] if isinstance(plain, list) else plain)}
 
 
 def _without_defaults(value: Any, default: Any) -> Any:

@@ -7,15 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64
+from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.distortion import distorted
 from synthstudio.quality.findings import Finding
 from synthstudio.quality.subject import Subjects, flip_of
-
-I64 = NDArray[np.int64]
 
 _BONES = (
     ("shoulder", "elbow", 0.17),
@@ -54,7 +51,6 @@ Problem = tuple[int, str, str, int | None]
 
 
 def check_people(s: Subjects) -> list[list[Finding]]:
-    """Findings of the joints and box of each person."""
     out: list[list[Finding]] = [[] for _ in s.where]
     if not len(s):
         return out
@@ -85,7 +81,7 @@ def keypoint_keys(s: Subjects) -> list[bytes | None]:
     return [row.tobytes() if some else None for row, some in zip(rounded, enough, strict=True)]
 
 
-def places(flags: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+def places(flags: Bool) -> Iterator[tuple[int, int]]:
     """Person and joint of each flag (N, J), in order."""
     for n, j in np.argwhere(flags):
         yield int(n), int(j)
@@ -151,7 +147,7 @@ def _one_point(s: Subjects) -> Iterator[Problem]:
         yield n, "joints_one_point", text, None
 
 
-def at_one_point(px: F64, known: NDArray[np.bool_], diagonal: F64) -> tuple[NDArray[np.bool_], F64]:
+def at_one_point(px: F64, known: Bool, diagonal: F64) -> tuple[Bool, F64]:
     """(N,) whether four or more known joints (N, J, 2) coincide, and their spread."""
     high = np.where(known[..., None], px, -np.inf).max(axis=1)
     low = np.where(known[..., None], px, np.inf).min(axis=1)
@@ -171,7 +167,7 @@ class _Limbs:
     b: I64
     share: F64
     twin: I64
-    apart: NDArray[np.bool_]
+    apart: Bool
 
 
 @functools.cache
@@ -266,10 +262,7 @@ def _projected(s: Subjects) -> Iterator[Problem]:
 
 
 def _swapped_3d(s: Subjects) -> Iterator[Problem]:
-    """A head is rigid: right ear to left ear, up, and to the nose form a right-handed frame.
-
-    With left and right swapped it is left-handed.
-    """
+    """A head is rigid: ear to ear, up, and to the nose are right-handed, left-handed if swapped."""
     at = _named(s, ("nose", "left_eye", "right_eye", "left_ear", "right_ear"))
     if at is None:
         return
@@ -301,7 +294,7 @@ FACE_AND_TRUNK = (
 )  # fmt: skip
 
 
-def facing(px: F64, hips: NDArray[np.bool_]) -> tuple[F64, F64, NDArray[np.bool_]]:
+def facing(px: F64, hips: Bool) -> tuple[F64, F64, Bool]:
     """(N,) the sines of face and trunk, positive from the front; whether the trunk is usable.
 
     `px` (7, N, 2): positions of FACE_AND_TRUNK; `hips` (N,): whether the hips are known.

@@ -57,7 +57,6 @@ class _Repairer:
         return out if self._importable(out) else None
 
     def _without_nan(self, out: dict[str, Any]) -> dict[str, Any]:
-        """The entry with null for numbers that JSON does not allow."""
         plain = _plain(out)
         self.done["not_finite"] += plain != out
         return dict(plain)
@@ -111,15 +110,11 @@ class _Repairer:
         if kind:
             out["bbox"] = list(mask.box)
             self.done[kind] += 1
-        area = out.get("area")
-        if area is None:
+        area: Any = out.get("area")
+        fits = is_number(area) and math.isfinite(area) and area_fits(mask, float(area))
+        if not fits:
             out["area"] = mask.area
-            self.done["no_area"] += 1
-            return
-        finite = is_number(area) and math.isfinite(area)
-        if not finite or not area_fits(mask, float(area or 0)):
-            out["area"] = mask.area
-            self.done["area"] += 1
+            self.done["no_area" if area is None else "area"] += 1
 
     def _repair_keypoints(self, out: dict[str, Any]) -> None:
         flat = out.get("keypoints")
@@ -197,7 +192,6 @@ def write_repaired(
 
 
 def _categories(categories: Iterable[Any], done: Counter[str]) -> list[Mapping[str, Any]]:
-    """The importable categories, each id once."""
     kept: dict[Any, Mapping[str, Any]] = {}
     for category in categories:
         number = key_of(category, "id")
@@ -215,7 +209,6 @@ def _categories(categories: Iterable[Any], done: Counter[str]) -> list[Mapping[s
 def _usable(
     images: Entries, left_out: set[Any], folder: Path, done: Counter[str]
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield the importable images with their sizes, each id once."""
     seen: set[Any] = set()
     for image in images():
         number = key_of(image, "id")

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64, I64, Bool
+from synthstudio.core.arrays import F64, I64, U8, Bool
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import OBJECT_BASE
@@ -76,7 +75,6 @@ def chunks_of(dataset: Dataset) -> Iterator[Chunk]:
 
 
 def chunks_of_samples(samples: Iterable[Sample]) -> Iterator[Chunk]:
-    """The same of frames with their people."""
     waiting = iter(samples)
     while batch := list(islice(waiting, _BATCH_FRAMES)):
         counts = [len(people) for _, people in batch]
@@ -96,7 +94,6 @@ def checked_frames(dataset: Dataset) -> Iterator[tuple[int, list[int], list[Find
 def check_rows(
     frames: Sequence[Row], people: pa.Table, owner: I64, skeleton: Skeleton
 ) -> list[list[Finding]]:
-    """Findings of the rows of each frame, detected by columns."""
     instances = as_numpy(people["instance"])
     bounds = np.searchsorted(owner, np.arange(len(frames) + 1))
     out = [
@@ -187,11 +184,8 @@ def _is_rendered(s: Subjects, people: pa.Table) -> Bool:
 
 def contradicted(
     state: I64, shares: F64, px: F64, size: F64, *, edge: float = _SLACK
-) -> tuple[NDArray[np.uint8], Bool]:
-    """(N, J) the states implied by shares and positions, and whether a joint's differs.
-
-    Joints within `edge` of the picture's border, or near the threshold, may be either.
-    """
+) -> tuple[U8, Bool]:
+    """(N, J) states implied by shares and places; whether a joint's differs, off borders."""
     inside = np.asarray(((px >= 0) & (px < size)).all(axis=2))
     at_edge = np.minimum(np.abs(px), np.abs(px - size)).min(axis=2) < edge
     want = joint_states(shares[..., 0], inside)

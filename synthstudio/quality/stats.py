@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import I64
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.skeleton import Skeleton, get_skeleton
@@ -21,10 +21,7 @@ from synthstudio.dataset.arrays import OTHER, as_numpy, list_lengths, one_array,
 from synthstudio.dataset.derive import aligned
 from synthstudio.dataset.manifest import identity_differences
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Sample
 from synthstudio.quality import targets
-
-I64 = NDArray[np.int64]
 
 FRAME_COLUMNS = (
     "index",
@@ -52,7 +49,6 @@ EDGES = tuple(i / _BINS for i in range(_BINS + 1))
 """Edges of every histogram: ten bins over 0..1, each with its lower edge; 1 is in the last."""
 
 
-_BATCH = 256
 _COUNTS = ("frames", "people", "identities", "joints_total", "ambiguous")
 _HISTOGRAMS = ("occluded_fraction", "truncated_fraction", "crowd_index")
 _NAMED = ("pose_families", "objects", "hidden_by_kind", "splits", "variants", "motions")
@@ -63,17 +59,6 @@ _STATE_CODES = (2, 1, 0, 3)
 
 
 def dataset_stats(dataset: Dataset, *, on_progress: OnProgress | None = None) -> dict[str, Any]:
-    """Return the counts of `stats`, reading only the columns they need."""
-    tally = _Tally(get_skeleton(dataset.identity.skeleton))
-    done, report = 0, counter(on_progress, dataset.frames)
-    for chunk in aligned(dataset, frame_columns=FRAME_COLUMNS, person_columns=PERSON_COLUMNS):
-        tally.add(chunk.frames, chunk.people, chunk.owners)
-        done += len(chunk.frames)
-        report(done)
-    return tally.result()
-
-
-def stats(samples: Iterable[Sample], skeleton: Skeleton) -> dict[str, Any]:
     """Return JSON-compatible counts with keys in a fixed order.
 
     `joints` maps each joint to counts by cause, by state ("none": unlabelled) and of ambiguous
@@ -91,22 +76,16 @@ def stats(samples: Iterable[Sample], skeleton: Skeleton) -> dict[str, Any]:
     share of joints; for frames the crowd index; `missed`: people whose target was not met, with
     the first hundred of them. They are included in all other counts. Errors are in steps of 1e-4.
     """
-    tally = _Tally(skeleton)
-    schemas = [
-        pa.schema([schema.field(name).with_nullable(True) for name in names])
-        for schema, names in ((FRAME_SCHEMA, FRAME_COLUMNS), (INSTANCE_SCHEMA, PERSON_COLUMNS))
-    ]
-    rest = iter(samples)
-    while batch := list(itertools.islice(rest, _BATCH)):
-        frames = pa.Table.from_pylist([frame for frame, _ in batch], schemas[0])
-        people = pa.Table.from_pylist([row for _, rows in batch for row in rows], schemas[1])
-        tally.add(frames, people, np.repeat(np.arange(len(batch)), [len(r) for _, r in batch]))
+    tally = Tally(get_skeleton(dataset.identity.skeleton))
+    done, report = 0, counter(on_progress, dataset.frames)
+    for chunk in aligned(dataset, frame_columns=FRAME_COLUMNS, person_columns=PERSON_COLUMNS):
+        tally.add(chunk.frames, chunk.people, chunk.owners)
+        done += len(chunk.frames)
+        report(done)
     return tally.result()
 
 
 class _Histogram:
-    """Ten bins over 0..1."""
-
     def __init__(self) -> None:
         self.counts = np.zeros(_BINS, np.int64)
         self.zero = self.unknown = 0
@@ -131,7 +110,7 @@ class _Histogram:
         }
 
 
-class _Tally:
+class Tally:
     """All running counts of one data set. J joints."""
 
     def __init__(self, skeleton: Skeleton) -> None:
@@ -211,17 +190,11 @@ class _Tally:
         people = sum(n * times for n, times in self.people_per_frame.items())
         joints = {
             name: {
-                **dict(zip(CAUSES, causes, strict=True)),
-                "states": dict(zip(_STATES, states, strict=True)),
-                "ambiguous": ambiguous,
+                **dict(zip(CAUSES, self.causes[j].tolist(), strict=True)),
+                "states": dict(zip(_STATES, self.states[j].tolist(), strict=True)),
+                "ambiguous": int(self.ambiguous[j]),
             }
-            for name, causes, states, ambiguous in zip(
-                self.names,
-                self.causes.tolist(),
-                self.states.tolist(),
-                self.ambiguous.tolist(),
-                strict=True,
-            )
+            for j, name in enumerate(self.names)
         }
         return {
             "frames": self.people_per_frame.total(),

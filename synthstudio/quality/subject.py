@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.skeleton import Skeleton
@@ -19,7 +18,6 @@ from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.arrays import as_numbers, is_known, number_lists, word_codes
 from synthstudio.dataset.rows import NO_STATE, distortion_of
 
-HALF_PX = 0.5
 FAR = 1e12
 """Maximum magnitude of positions, lengths and areas."""
 
@@ -139,7 +137,7 @@ def side_pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
 
 
 @cache
-def flip_of(joints: tuple[str, ...]) -> NDArray[np.int64]:
+def flip_of(joints: tuple[str, ...]) -> I64:
     """Return (J,) the mirror joint of each; itself if its twin is missing."""
     out = np.arange(len(joints))
     for left, right in side_pairs(joints):

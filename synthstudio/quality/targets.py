@@ -13,14 +13,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.arrays import as_arrow, as_numbers, is_known
-
-I64 = NDArray[np.int64]
 
 ATOM_WIDTH = 0.02
 """Maximum distance of an achieved value from the atom it counts as."""
@@ -58,8 +56,6 @@ _GOALS = {
 
 
 class TargetTally:
-    """Running counts of requested and achieved values."""
-
     def __init__(self, skeleton: Skeleton) -> None:
         self._places = {name: j for j, name in enumerate(skeleton.joints)}
         self._fractions = np.zeros((2, _STEPS + 1), np.int64)  # requested, achieved
@@ -117,14 +113,8 @@ class TargetTally:
         if not row["target_met"]:
             self._missed += 1
             if len(self._listed) < LISTED:
-                self._listed.append(
-                    {
-                        "frame": row["frame_index"],
-                        "person": row["instance"],
-                        "requested": requested,
-                        "achieved": achieved,
-                    }
-                )
+                who = {"frame": row["frame_index"], "person": row["instance"]}
+                self._listed.append({**who, "requested": requested, "achieved": achieved})
 
     def _add_fraction(self, requested: float, achieved: float) -> None:
         error = abs(requested - achieved)
@@ -140,7 +130,7 @@ class TargetTally:
         return all(state[self._places[name]] < STATE_VISIBLE for name in names)
 
     def result(self) -> dict[str, Any]:
-        """JSON-compatible counts; see stats.stats."""
+        """JSON-compatible counts; see `stats.dataset_stats`."""
         frames = int(self._crowd[0])
         return {
             "people": self._people,
@@ -186,7 +176,7 @@ class TargetTally:
         }
 
 
-def add_in_order(total: float, values: NDArray[np.float64]) -> float:
+def add_in_order(total: float, values: F64) -> float:
     """Return the sum of a number and others, added sequentially: independent of batches."""
     return float(np.cumsum(np.concatenate([[total], values]))[-1])
 
@@ -206,7 +196,6 @@ def ks_distance(requested: I64, achieved: I64) -> float:
 
 
 def _on_atoms(counts: I64, atoms: I64) -> I64:
-    """Return the histogram with values near an atom moved onto it."""
     if not atoms.size:
         return counts
     places = np.arange(len(counts))
@@ -236,7 +225,7 @@ def _joint_result(found: Counter[str]) -> dict[str, Any]:
 def unmet(found: Mapping[str, Any], targets: Mapping[str, Any] | None) -> list[str]:
     """Return a sentence for each missed target of a data set's recipe.
 
-    `found` is what `stats.stats` returns, `targets` the recipe's block as `load.dump` writes it
+    `found`: of `stats.dataset_stats`; `targets`: the recipe's block as `load.dump` writes it
     (None: no targets). With `tolerance` t: the error of the occluded fraction is at most 0.6 t
     in the median and 2 t for 95 %, the Kolmogorov-Smirnov distance t; rates of joints are
     within 0.6 t, mean shares of causes within t, the crowd index within 2 t on average. A
@@ -297,7 +286,6 @@ def _nothing_requested(got: Mapping[str, Any], targets: Mapping[str, Any]) -> li
 
 
 def text(found: Mapping[str, Any]) -> list[str]:
-    """Return lines of text; none without targets."""
     lines = []
     fraction, crowd, missed = found[_FRACTION], found["crowd_index"], found["missed"]
     if fraction["people"]:

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64, U8
 from synthstudio.core.errors import AssetError, DatasetError, FormatError
 from synthstudio.core.images import decode, decode_rgba, read_bytes
 from synthstudio.core.safe_files import plain_name
@@ -36,7 +37,6 @@ from synthstudio.quality.rows import Chunk, check_rows, chunks_of, chunks_of_sam
 
 Entries = Callable[[], Iterable[Mapping[str, Any]]]
 OnStep = Callable[[str, int], None]
-F64 = NDArray[np.float64]
 _PEOPLE_OF_OUTLINES = 4
 _UNUSABLE = ("image_missing", "image_broken", "image_size", "unsafe_name")
 _OF_MASKS = ["mask_size", "modal_counts"]
@@ -67,10 +67,7 @@ def validate_samples(
     image: Callable[[Row], bytes] | None = None,
     on_step: OnStep = lambda what, done: None,
 ) -> Validated:
-    """Check frames with their people, some hundred frames in memory at a time.
-
-    `image` returns a frame's bytes (or raises SynthStudioError); None: pictures are not read.
-    """
+    """Check frames with their people, streamed; `image`: bytes of a picture, None: none is read."""
     return _validate_chunks(chunks_of_samples(samples), skeleton, image=image, on_step=on_step)
 
 
@@ -109,7 +106,7 @@ def _validate_chunks(
     return out
 
 
-def _outline(frame: Row, people: pa.Table, places: NDArray[np.int64]) -> bytes:
+def _outline(frame: Row, people: pa.Table, places: I64) -> bytes:
     """Border points of the visible masks of a frame's people, those of its size."""
     side, masks = [frame["height_px"], frame["width_px"]], []
     for row in people.select(_OF_MASKS).take(as_arrow(places)).to_pylist():
@@ -124,7 +121,7 @@ def validate_dataset(
 ) -> Validated:
     """Check a data set: the hash of every file, every row, every picture."""
     skeleton = get_skeleton(dataset.identity.skeleton)
-    image = _stored(dataset) if pictures else None
+    image = functools.partial(_stored, dataset) if pictures else None
     try:
         out = _validate_chunks(chunks_of(dataset), skeleton, image=image, on_step=on_step)
     except DatasetError:  # inconsistent tables: rows before the fault are checked by frame
@@ -133,13 +130,8 @@ def validate_dataset(
         out = validate_samples(samples, skeleton, image=image, on_step=on_step)
         _note(out, problems)
     if pictures:
-        _note(
-            out,
-            [
-                Finding(kind="stored_bytes", where=str(dataset.place.name), what=line)
-                for line in dataset.verify()
-            ],
-        )
+        where, lines = str(dataset.place.name), dataset.verify()
+        _note(out, (Finding(kind="stored_bytes", where=where, what=line) for line in lines))
     return out
 
 
@@ -220,16 +212,13 @@ def _guarded(samples: Iterator[Sample], problems: list[Finding]) -> Iterator[Sam
         problems.append(Finding(kind="table_mismatch", where="tables", what=str(error)))
 
 
-def _stored(dataset: Dataset) -> Callable[[Row], bytes]:
-    def read(row: Row) -> bytes:
-        try:
-            return dataset.image_of(row).read_bytes()
-        except FileNotFoundError:
-            raise
-        except (OSError, DatasetError) as error:
-            raise AssetError(str(error)) from error
-
-    return read
+def _stored(dataset: Dataset, row: Row) -> bytes:
+    try:
+        return dataset.image_of(row).read_bytes()
+    except FileNotFoundError:
+        raise
+    except (OSError, DatasetError) as error:
+        raise AssetError(str(error)) from error
 
 
 def outlines(masks: Sequence[Mask]) -> bytes:
@@ -265,10 +254,9 @@ def picture_findings(
     """Yield findings of an image's bytes; `read` returns them or raises AssetError or
     FileNotFoundError.
 
-    The picture is fully decoded, unless it is `rendered` with the same bytes: then only
-    its header is read. Mirroring is detected by the change of colours
-    across the borders of masks, compared with the mirror image:
-    not checked without masks.
+    The picture is fully decoded, unless it is `rendered` with the same bytes: then only its header
+    is read. Mirroring is detected by the change of colours across the borders of masks, compared
+    with the mirror image: not checked without masks.
     """
     try:
         data = read()
@@ -301,7 +289,7 @@ def picture_findings(
         yield _picture_finding(image, "image_changed", f"sha256 is not {sha256[:12]}…")
 
 
-def mirror_score(rgb: NDArray[np.uint8], places: NDArray[np.float32]) -> float | None:
+def mirror_score(rgb: U8, places: NDArray[np.float32]) -> float | None:
     """Return z of the picture's fit to mask borders (n, 2) over its mirror's; None: too few.
 
     Positive: the picture fits better. Each point compares the colours 3 px above and below

@@ -55,8 +55,6 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A block of the sheet: rows of cells with headers."""
-
     title: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
@@ -223,14 +221,11 @@ def _page(found: Coverage, blocks: Sequence[Section], pictures: dict[Example, U8
     legend = legend_strip(width)
     page = Image.new("RGB", (width, sum(heights) + _TITLE + 2 * _GAP + len(legend)), PAPER)
     draw = ImageDraw.Draw(page)
-    draw.text(
-        (2 * _GAP, _TITLE / 2),
+    title = (
         f"{found.frames:,} frames, {found.people:,} people. In each bin one of those who are seen "
-        "largest, and how many there are (of joints, where one is shown).",
-        fill=TEXT,
-        font=_font(17),
-        anchor="lm",
+        "largest, and how many there are (of joints, where one is shown)."
     )
+    _write(draw, (2 * _GAP, _TITLE / 2), title, 17)
     top = _TITLE
     for block, tall in zip(blocks, heights, strict=True):
         _draw_section(page, block, pictures, top)
@@ -245,17 +240,15 @@ def _draw_section(page: Image.Image, block: Section, pictures: dict[Example, U8]
     # Without heads of rows the pictures begin at the left edge.
     left = _SIDE if any(block.rows) else 2 * _GAP
     draw.line((2 * _GAP, top + 6, page.width - 2 * _GAP, top + 6), fill=_FAINT)
-    draw.text((2 * _GAP, top + 28), block.title, fill=TEXT, font=_font(20), anchor="lm")
+    _write(draw, (2 * _GAP, top + 28), block.title, 20)
     top += _TITLE
     for k, name in enumerate(block.columns):
         x = left + k * (wide + _GAP) + wide / 2
-        draw.text((x, top + _HEAD / 2 - 2), name, fill=TEXT, font=_font(15), anchor="mm")
+        _write(draw, (x, top + _HEAD / 2 - 2), name, 15, "mm")
     top += _HEAD if block.columns else 0
     for i, (head, row) in enumerate(zip(block.rows, block.cells, strict=True)):
         y = top + i * (high + _STRIP + _GAP)
-        draw.multiline_text(
-            (2 * _GAP, y + high / 2), head, fill=TEXT, font=_font(15), anchor="lm", spacing=6
-        )
+        _write(draw, (2 * _GAP, y + high / 2), head, 15, spacing=6)
         for k, cell in enumerate(row):
             _draw_cell(page, cell, pictures, (left + k * (wide + _GAP), y))
 
@@ -269,20 +262,24 @@ def _draw_cell(
     draw.rectangle((x, y, x + wide - 1, y + high + _STRIP - 1), fill=_EMPTY)
     middle = y + high + _STRIP / 2
     if cell.example is None:
-        draw.text((x + wide / 2, y + high / 2), "empty", fill=_FAINT, font=_font(16), anchor="mm")
+        _write(draw, (x + wide / 2, y + high / 2), "empty", 16, "mm", _FAINT)
     else:
         page.paste(Image.fromarray(pictures[cell.example]), at)
         count = f"{cell.example.count:,}"
         spot = f"frame {cell.example.frame} / {cell.example.instance}"
-        draw.text((x + 6, middle), cell.caption or count, fill=TEXT, font=_font(14), anchor="lm")
-        draw.text(
-            (x + wide - 6, middle),
-            count if cell.caption else spot,
-            fill=TEXT if cell.caption else _FAINT,
-            font=_font(12),
-            anchor="rm",
-        )
+        _write(draw, (x + 6, middle), cell.caption or count, 14)
+        right, ink = (count, TEXT) if cell.caption else (spot, _FAINT)
+        _write(draw, (x + wide - 6, middle), right, 12, "rm", ink)
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+def _write(
+    draw: ImageDraw.ImageDraw,
+    at: tuple[float, float],
+    text: str,
+    size: int,
+    anchor: str = "lm",
+    fill: tuple[int, int, int] = TEXT,
+    spacing: int = 4,
+) -> None:
+    font = ImageFont.load_default(size)
+    draw.text(at, text, fill=fill, font=font, anchor=anchor, spacing=spacing)

@@ -17,6 +17,7 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import CAUSES, U8
 from synthstudio.core.skeleton import COLOURS
+from synthstudio.dataset.durable import write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import no_spec, spec_fields
 from synthstudio.quality import targets as goals
@@ -25,7 +26,7 @@ from synthstudio.quality.gaps import thin_pairs
 from synthstudio.quality.stats import dataset_stats
 from synthstudio.report import plots
 from synthstudio.report.draw import cut_out, draw_labels, drawable, person_colour
-from synthstudio.report.html import Picture, embed, render, write_page
+from synthstudio.report.html import Picture, embed, render
 
 SKIN = ("very light", "light", "intermediate", "tan", "brown", "dark")
 _SKIN_EDGES = (55.0, 41.0, 28.0, 10.0, -30.0)
@@ -72,7 +73,6 @@ class Facts:
 
     @property
     def rendered(self) -> int:
-        """Fully rendered frames."""
         return self.replayable - self.photos
 
     @property
@@ -133,34 +133,28 @@ def skin_of(linear_rgb: list[float]) -> str:
 
 
 def chosen_examples(found: Coverage) -> Iterator[tuple[str, str, Example]]:
-    """Yield (axis, bin, example) for bins of the occluded fraction, the view and the cause."""
-    seen = found.examples
-    views, fractions = len(VIEWS), len(FRACTIONS)
+    """Yield (axis, bin, example of the fullest bin, preferably of a new frame) for bins of the
+    occluded fraction, the view and the cause."""
+    seen, views = found.examples, len(VIEWS)
+    groups = [
+        ("occluded fraction", name, seen.by_view, [f * (views + 1) + v for v in range(views + 1)])
+        for f, name in enumerate(FRACTIONS)
+    ]
+    groups += [
+        ("view", name, seen.by_view, [f * (views + 1) + v for f in range(len(FRACTIONS))])
+        for v, name in enumerate(VIEWS)
+    ]
+    groups += [
+        ("cause", name, seen.by_cause, [c * len(REGIONS) + r for r in range(len(REGIONS))])
+        for c, name in enumerate(CAUSES[:5])
+    ]
     taken: set[int] = set()
-    for f, name in enumerate(FRACTIONS):
-        places = [f * (views + 1) + v for v in range(views + 1)]
-        yield from _first(seen.by_view.example, places, taken, "occluded fraction", name)
-    for v, name in enumerate(VIEWS):
-        places = [f * (views + 1) + v for f in range(fractions)]
-        yield from _first(seen.by_view.example, places, taken, "view", name)
-    for c, name in enumerate(CAUSES[:5]):
-        places = [c * len(REGIONS) + r for r in range(len(REGIONS))]
-        yield from _first(seen.by_cause.example, places, taken, "cause", name)
-
-
-def _first(
-    example: Callable[[int], Example | None],
-    places: list[int],
-    taken: set[int],
-    axis: str,
-    name: str,
-) -> Iterator[tuple[str, str, Example]]:
-    """Yield the example of the fullest bin, preferably of a new frame."""
-    found = [e for e in map(example, places) if e is not None]
-    found.sort(key=lambda e: (e.frame in taken, -e.count))
-    if found:
-        taken.add(found[0].frame)
-        yield axis, name, found[0]
+    for axis, name, bins, places in groups:
+        known = [e for e in map(bins.example, places) if e is not None]
+        if known:
+            example = min(known, key=lambda e: (e.frame in taken, -e.count))
+            taken.add(example.frame)
+            yield axis, name, example
 
 
 def report(
@@ -209,7 +203,7 @@ def report(
         else [],
         limits=known_limits(dataset, facts, audit),
     )
-    write_page(out, page)
+    write_file(out, page)
     return facts
 
 
@@ -258,7 +252,6 @@ def _sources(derived: Mapping[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def _licences(dataset: Dataset) -> dict[str, list[tuple[str, ...]]]:
-    """Rows of users' files by licence."""
     out: dict[str, list[tuple[str, ...]]] = {}
     for asset in dataset.identity.assets:
         row = (asset.name, asset.category, asset.source, asset.sha256[:12])
@@ -267,7 +260,6 @@ def _licences(dataset: Dataset) -> dict[str, list[tuple[str, ...]]]:
 
 
 def _charts(facts: Facts) -> list[tuple[str, list[Chart]]]:
-    """(layout class, charts) of all counts."""
     stats, found = facts.stats, facts.coverage
     by_joint = {name: {c: row[c] for c in CAUSES} for name, row in stats["joints"].items()}
     by_joint["all joints"] = stats["causes"]
@@ -405,7 +397,6 @@ def known_limits(dataset: Dataset, facts: Facts, audit: Mapping[str, Any] | None
 
 
 def _absent(facts: Facts) -> list[str]:
-    """Missing or rare content of the set."""
     found, lines = facts.coverage, []
     absent = [name for name, n in facts.skin.items() if not n] if any(facts.skin.values()) else []
     if absent:

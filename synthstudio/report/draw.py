@@ -71,7 +71,6 @@ class _Pen:
         return x, y
 
     def colour(self, cause: str, side: str) -> Colour:
-        """Of a marker."""
         return CAUSE_COLOURS.get(cause, TEXT) if self.by_cause else COLOURS[side]
 
     def width(self, strokes: float) -> int:
@@ -153,7 +152,6 @@ def captioned(rgb: U8, text: str) -> U8:
 
 
 def legend_strip(width: int, *, by_cause: bool = False) -> U8:
-    """The legend as a strip (h, width, 3)."""
     return _legend(width, _Pen(zoom=1, unit=1.3, marker=6.0, by_cause=by_cause))
 
 
@@ -313,7 +311,6 @@ def _draw_names(canvas: U8, people: Sequence[PersonLabel], skeleton: Skeleton, p
 
 
 def _tag(person: PersonLabel) -> str:
-    """Number, pose and occluded fraction, if known."""
     parts = [person.pose.replace("_", " ")] if person.pose else []
     if math.isfinite(person.occluded_fraction):
         parts.append(f"{person.occluded_fraction:.0%} hidden")

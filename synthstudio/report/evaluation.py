@@ -9,9 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64, I64, U8
+from synthstudio.core.arrays import F64, I64, U8, Bool
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN
 from synthstudio.core.skeleton import COLOURS, Skeleton
@@ -36,7 +35,6 @@ from synthstudio.report.draw import cut_out
 from synthstudio.report.html import Picture, embed, render
 from synthstudio.report.plots import CAUSE_COLOURS
 
-Bools = NDArray[np.bool_]
 Colour = tuple[int, int, int]
 
 _TILE = (360, 270)  # height and width
@@ -75,14 +73,10 @@ def worst(predictions: Predictions, *, count: int) -> I64:
     which = predictions.known & (predictions.state == STATE_HIDDEN) & np.isfinite(apart)
     number = which.sum(1)
     error = np.where(which, apart, 0).sum(1) / np.maximum(number, 1)
-    order = [int(r) for r in np.argsort(-error, kind="stable") if number[r]]
-    seen: set[int] = set()
-    chosen = []
-    for row in order:
-        if int(predictions.group[row]) not in seen:
-            seen.add(int(predictions.group[row]))
-            chosen.append(row)
-    return np.array(chosen[:count], np.int64)
+    order = np.argsort(-error, kind="stable")
+    order = order[number[order] > 0]
+    first = np.unique(predictions.group[order], return_index=True)[1]
+    return order[np.sort(first)][:count].astype(np.int64)
 
 
 def cases(dataset: Dataset, predictions: Predictions, rows: I64, skeleton: Skeleton) -> list[Case]:
@@ -200,7 +194,7 @@ def heated(base: U8, heat: F64, cover: F64) -> U8:
 
 
 def bones(
-    tile: U8, at: F64, known: Bools, skeleton: Skeleton, *, colour: Sequence[int] | None = None
+    tile: U8, at: F64, known: Bool, skeleton: Skeleton, *, colour: Sequence[int] | None = None
 ) -> None:
     """Draw bones with an edge; with `colour` thin and without."""
     pens = ((4, _INK), (2, _BONE)) if colour is None else ((1, tuple(colour)),)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +14,17 @@ from markupsafe import Markup
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.images import decode_rgba
 from synthstudio.core.labels import F64, U8
-from synthstudio.core.skeleton import COLOURS, Skeleton, get_skeleton
+from synthstudio.core.skeleton import COLOURS, Skeleton
+from synthstudio.dataset.durable import write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
+from synthstudio.formats.exchange import HALF_PX
 from synthstudio.quality.coco import CocoChecker
 from synthstudio.quality.findings import KINDS, Finding, Findings
-from synthstudio.quality.subject import HALF_PX, is_box, is_id, is_number
+from synthstudio.quality.subject import is_box, is_id, is_number
 from synthstudio.quality.validate import file_findings
 from synthstudio.report.evaluation import bones, disc, ring
-from synthstudio.report.html import embed, render, write_page
+from synthstudio.report.html import embed, render
 
 _BLANK = (58, 62, 70)
 _INK = (18, 20, 24)
@@ -32,6 +33,7 @@ _BOX = (86, 214, 160)
 _BAD = (255, 92, 92)
 _FAR = 1e5
 _LARGEST_PX = 6000
+_ROWS_PX = 480
 _DRAWN = 3  # examples of a kind that are drawn
 
 
@@ -57,16 +59,9 @@ def write_dataset_findings(found: Findings, dataset: Dataset, out: Path) -> None
         except SynthStudioError:
             return None
         rgb = _decoded(lambda: dataset.image_of(frame).read_bytes(), frame)
-        skeleton = dataset.identity.skeleton
-        joints = len(get_skeleton(skeleton).joints)
-        figures = []
-        for row in people:
-            if len(row["state"]) != joints or len(row["joints_px"]) != 2 * joints:
-                continue
-            own = row["instance"] == finding.person
-            ring = finding.joint if own else None
-            figures.append(dataclasses.replace(_row_figure(row, skeleton), faulty=own, ring=ring))
-        return sketch(rgb, figures)
+        skeleton, joints = dataset.skeleton, len(dataset.skeleton.joints)
+        fit = (r for r in people if len(r["state"]) == joints == len(r["joints_px"]) / 2)
+        return sketch(rgb, [_row_figure(row, skeleton, finding) for row in fit])
 
     _write(found, str(dataset.identity.recipe.get("name", "data set")), draw, out)
 
@@ -114,12 +109,20 @@ def write_coco_findings(
     _write(found, name, draw, out)
 
 
-def _row_figure(row: Row, skeleton: str) -> Figure:
+def _row_figure(row: Row, skeleton: Skeleton, finding: Finding) -> Figure:
+    own = row["instance"] == finding.person
     state = np.array(row["state"], np.int64)
     px = np.array(row["joints_px"], np.float64).reshape(-1, 2)
     px[(state == NO_STATE) | (state == 0)] = np.nan
     x, y, w, h = row["modal_box_px"]
-    return Figure(skeleton=get_skeleton(skeleton), px=px, state=state.tolist(), box=(x, y, w, h))
+    return Figure(
+        skeleton=skeleton,
+        px=px,
+        state=state.tolist(),
+        box=(x, y, w, h),
+        faulty=own,
+        ring=finding.joint if own else None,
+    )
 
 
 def _entry_figure(
@@ -163,7 +166,7 @@ def _write(found: Findings, name: str, draw: Callable[[Finding], U8 | None], out
         for name, kind in reported.items()
     ]
     kinds = [_section(found, name, kind.title, draw) for name, kind in reported.items()]
-    write_page(out, render("findings.html", name=name, found=found, rows=rows, kinds=kinds))
+    write_file(out, render("findings.html", name=name, found=found, rows=rows, kinds=kinds))
 
 
 def _section(
@@ -187,12 +190,12 @@ def _section(
     }
 
 
-def sketch(rgb: U8, figures: Sequence[Figure], *, rows_px: int = 480) -> U8:
-    """Draw people into a picture (h, w, 3) of `rows_px` rows, with any labels: discs visible,
-    rings hidden; joints outside are marked at the border."""
-    zoom = rows_px / rgb.shape[0]
+def sketch(rgb: U8, figures: Sequence[Figure]) -> U8:
+    """Draw people into a picture (h, w, 3), with any labels: discs visible, rings hidden; joints
+    outside are marked at the border."""
+    zoom = _ROWS_PX / rgb.shape[0]
     method = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
-    size = (max(1, round(rgb.shape[1] * zoom)), rows_px)
+    size = (max(1, round(rgb.shape[1] * zoom)), _ROWS_PX)
     canvas = np.array(cv2.resize(rgb, size, interpolation=method), np.uint8)
     for figure in sorted(figures, key=lambda f: f.faulty):
         _draw(canvas, figure, zoom)

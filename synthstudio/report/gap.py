@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -48,22 +47,10 @@ LIMITS = (
 )
 TILE_PX = 300
 _CROP_PX = 168
-_COLUMNS, _SHOWN = 6, 12
+_COLUMNS, _SHOWN, _PAIRS = 6, 12, 6
 _AROUND = 1.3
 _GREY = (114, 114, 114)
 _EXAMPLES = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chart:
-    """A card: a plot of both sides, medians, the distance and the recipe fields that move it."""
-
-    title: str
-    plot: Markup
-    line: str
-    distance: str
-    far: bool
-    fields: Sequence[str]
 
 
 def gap_page(
@@ -94,10 +81,7 @@ def gap_page(
         charts=charts,
         labelled=gap.labels.labelled,
         joints=_joints(gap),
-        assumed={
-            "focal": f"{gap.labels.assumed.focal:.2f}",
-            "camera_m": f"{gap.labels.assumed.camera_m:.2f}",
-        },
+        assumed={n: f"{getattr(gap.labels.assumed, n):.2f}" for n in ("focal", "camera_m")},
         validated=_validated(gap),
         crops=[len(c) for c in gap.crops],
         orientations=_orientations(gap),
@@ -130,7 +114,8 @@ def _headline(gap: Gap) -> dict[str, str]:
     }
 
 
-def _chart(d: Difference) -> Chart:
+def _chart(d: Difference) -> dict[str, Any]:
+    """A card: a plot of both sides, medians, the distance and the recipe fields that move it."""
     if d.key == "edge":
         plot = plots.paired_bars([("touch the edge", *d.middle)])
         line = f"{d.count[0]:,} generated people, {d.count[1]:,} in photos."
@@ -145,14 +130,8 @@ def _chart(d: Difference) -> Chart:
         if math.isfinite(d.distance)
         else "Too few to compare."
     )
-    return Chart(
-        title=_sentence(d.name),
-        plot=plot,
-        line=line,
-        distance=distance,
-        far=d.beyond_chance,
-        fields=d.fields,
-    )
+    named = {"title": _sentence(d.name), "plot": plot, "line": line, "fields": d.fields}
+    return {**named, "distance": distance, "far": d.beyond_chance}
 
 
 def _ranked(d: Difference) -> tuple[str, ...]:
@@ -238,13 +217,13 @@ def sheet(side: Side, crops: Crops) -> Picture | None:
     return embed(drawn, caption, alt=f"crops of people: {side.name}")
 
 
-def pose_pairs(gap: Gap, *, maximum: int = 6) -> list[Picture]:
+def pose_pairs(gap: Gap) -> list[Picture]:
     """The farthest real people beside the nearest generated ones, one of a picture."""
     out: list[Picture] = []
     seen: set[int] = set()
     for found in gap.poses.found if gap.poses is not None else ():
         picture = int(gap.sides[1].picture[found.person])
-        if picture in seen or len(out) == maximum:
+        if picture in seen or len(out) == _PAIRS:
             continue
         seen.add(picture)
         try:

@@ -15,7 +15,6 @@ import numpy as np
 from markupsafe import Markup
 
 from synthstudio.core.labels import U8
-from synthstudio.dataset.durable import write_file
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -55,19 +54,11 @@ def macro(template: str, name: str) -> Callable[..., Markup]:
     return getattr(environment().get_template(template).module, name)  # type: ignore[no-any-return]
 
 
-def write_page(out: Path, page: bytes) -> None:
-    """Replace the file `out` and create its folder; DiskError when writing fails."""
-    write_file(out, page)
-
-
-def embed(
-    rgb: U8, caption: str | Markup, *, alt: str, width: int = 640, quality: int = 80
-) -> Picture:
+def embed(rgb: U8, caption: str | Markup, *, alt: str, width: int = 640) -> Picture:
     """Embed a picture (h, w, 3), shrunk to at most `width` pixels."""
     if rgb.shape[1] > width:
         size = (width, max(1, round(rgb.shape[0] * width / rgb.shape[1])))
         rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-    flags = [int(cv2.IMWRITE_JPEG_QUALITY), quality]
-    data = cv2.imencode(".jpg", rgb[..., ::-1], flags)[1].tobytes()
+    data = cv2.imencode(".jpg", rgb[..., ::-1], [int(cv2.IMWRITE_JPEG_QUALITY), 80])[1].tobytes()
     uri = f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"
     return Picture(uri=uri, width=rgb.shape[1], height=rgb.shape[0], alt=alt, caption=caption)

@@ -41,20 +41,20 @@ def moment(settings: Settings, number: int, out: Path) -> None:
     elif out.suffix.lower() == ".webp":
         clip_film(settings, number, out)
     else:
-        clip_strip(settings, number, out, columns=4)
+        clip_strip(settings, number, out)
 
 
-def group_sheet(settings: Settings, number: int, out: Path, *, columns: int = 4) -> None:
+def group_sheet(settings: Settings, number: int, out: Path) -> None:
     """Write moment `number` of a recipe, its base and all variants in order, each with its name."""
     stage, per = FrameGenerator(settings), settings.recipe.variants.per_moment
     frames = [make_frame(stage, draw_spec(stage, number * per + k)) for k in range(per)]
     pictures = [
-        captioned(decode_rgb(f.jpeg, f"frame {f.spec.index}"), variant_text(f.spec)) for f in frames
+        captioned(decode_rgb(f.jpeg, f"frame {f.spec.index}"), _variant(f.spec)) for f in frames
     ]
-    save(out, contact_sheet(pictures, columns=columns))
+    save(out, contact_sheet(pictures, columns=4))
 
 
-def variant_text(spec: FrameSpec) -> str:
+def _variant(spec: FrameSpec) -> str:
     """A frame's role in its moment, and its differences from the base."""
     what = f": other {', '.join(spec.differs)}" if spec.differs else ""
     return f"frame {spec.index}, {spec.variant or 'base'}{what}"
@@ -139,12 +139,9 @@ def clip_frames(settings: Settings, number: int, *, frames: int) -> list[U8]:
     return out
 
 
-def clip_strip(
-    settings: Settings, number: int, out: Path, *, frames: int = 8, columns: int = 8
-) -> None:
-    """Write frames of clip `number` side by side, with their labels and times."""
-    pictures = clip_frames(settings, number, frames=frames)
-    save(out, contact_sheet(pictures, columns=columns))
+def clip_strip(settings: Settings, number: int, out: Path, *, frames: int = 8) -> None:
+    """Write frames of clip `number` in rows of four, with their labels and times."""
+    save(out, contact_sheet(clip_frames(settings, number, frames=frames), columns=4))
 
 
 def clip_film(settings: Settings, number: int, out: Path) -> None:

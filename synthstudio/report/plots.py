@@ -69,16 +69,13 @@ def stacked(rows: Mapping[str, Mapping[str, int]], colours: Mapping[str, str]) -
     return macro("plots.html", "stacked")(lines, used)
 
 
-def heat(
-    rows: Sequence[str], names: Sequence[str], counts: Sequence[Sequence[int]], *, corner: str = ""
-) -> Markup:
-    """A table of counts as a heat map."""
+def heat(rows: Sequence[str], names: Sequence[str], counts: Sequence[Sequence[int]]) -> Markup:
     largest = max([n for row in counts for n in row] + [1])
     lines = [
         (label, [(n, 0.55 * (n / largest) ** 0.5) for n in row])
         for label, row in zip(rows, counts, strict=True)
     ]
-    return macro("plots.html", "heat")(lines, names, corner)
+    return macro("plots.html", "heat")(lines, names)
 
 
 def curves(series: Mapping[str, Sequence[Point]], *, across: str, up: str) -> Markup:
@@ -186,7 +183,7 @@ def paired_stacks(
     return macro("plots.html", "paired_stacks")(lines, colours)
 
 
-def forest(rows: Sequence[tuple[str, Interval]], *, unit: str, scale: float = 100) -> Markup:
+def forest(rows: Sequence[tuple[str, Interval]], *, unit: str) -> Markup:
     """Differences with their intervals about zero; NaN rows are left out."""
     known = [(n, d) for n, d in rows if all(map(math.isfinite, (d.value, d.low, d.high)))]
     if not known:
@@ -199,18 +196,18 @@ def forest(rows: Sequence[tuple[str, Interval]], *, unit: str, scale: float = 10
     lines = [
         {
             "label": label,
-            "y": 15 + 22 * k,
+            "y": 15 + _FOREST_ROW * k,
             "x": x(d.value),
             "low": x(d.low),
             "high": x(d.high),
             "colour": COLOURS[
                 "all" if not d.excludes_zero else "visible" if d.value > 0 else "hidden"
             ],
-            "title": f"{d.text(scale=scale)} {unit}",
+            "title": f"{d.text(scale=100)} {unit}",
         }
         for k, (label, d) in enumerate(known)
     ]
-    ticks = [(x(value), f"{scale * value:+.1f}") for value in (-reach, 0.0, reach)]
+    ticks = [(x(value), f"{100 * value:+.1f}") for value in (-reach, 0.0, reach)]
     height = _FOREST_ROW * len(known) + 34
     return macro("plots.html", "forest")(lines, ticks, unit, _FOREST_MIDDLE, f"{_W:g}", height)
 

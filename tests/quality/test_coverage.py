@@ -26,8 +26,7 @@ from synthstudio.core.spec import from_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import INSTANCE_SCHEMA, instance_rows
 from synthstudio.quality.coverage import AXES, Coverage, coverage
-from synthstudio.quality.coverage_text import text
-from synthstudio.quality.gaps import gaps, thin_pairs
+from synthstudio.quality.gaps import gaps, text, thin_pairs
 from synthstudio.report import coverage_sheet
 
 COCO17 = get_skeleton("coco17")

@@ -1,12 +1,13 @@
 import json
 
 import pytest
+from counted import stats
 from stick_people import Panel, make_camera, make_labels, make_posed, make_spec
 
 from synthstudio.core.labels import Frame
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.rows import frame_row, instance_rows
-from synthstudio.quality.stats import EDGES, stats
+from synthstudio.quality.stats import EDGES
 
 COCO17 = get_skeleton("coco17")
 

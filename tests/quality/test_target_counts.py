@@ -5,12 +5,13 @@ import math
 
 import numpy as np
 import pytest
+from counted import stats
 from scipy.stats import ks_2samp
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.quality.stats import stats, text
+from synthstudio.quality.stats import text
 from synthstudio.quality.targets import unmet
 
 COCO17 = get_skeleton("coco17")

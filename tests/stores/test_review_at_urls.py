@@ -15,7 +15,7 @@ from synthstudio.core.images import encode_jpeg
 from synthstudio.core.places import parse_place
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.store import Store
-from synthstudio.formats import fetched
+from synthstudio.formats import photos
 from synthstudio.review.edits import apply
 from synthstudio.review.store import open_store
 from synthstudio.review.values import Person
@@ -102,15 +102,16 @@ def test_photos_are_taken_in_from_a_url(s3, tmp_path, monkeypatch):
     assert len(made) == 3
     assert "cannot be used" in " ".join(made.summary.notes)
     assert len(exchange.import_photos(s3.url("photos/a.jpg"), tmp_path / "one")) == 1
-    for name, maximum in (("PHOTOS", 1), ("BYTES", 10), ("TOTAL_BYTES", len(photo()) + 1)):
+    total = ("formats.photos.MAX_TOTAL_BYTES", len(photo()) + 1)
+    for name, maximum in (("formats.photos.MAX_PHOTOS", 1), ("core.images.MAX_BYTES", 10), total):
         with monkeypatch.context() as patch:
-            patch.setattr(fetched, f"MAX_{name}", maximum)
+            patch.setattr(f"synthstudio.{name}", maximum)
             with pytest.raises(FormatError, match="at most"):
                 exchange.import_photos(s3.url("photos"), tmp_path / "none")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "one"]
     for wrong in (*NO_NAMES, ("a.jpg", "a.jpg/b.jpg")):
         with pytest.raises(FormatError, match=r"unsafe object name|not a valid file name"):
-            fetched._check(parse_place("s3://bucket/photos"), dict.fromkeys(wrong, 5))
+            photos._check(parse_place("s3://bucket/photos"), dict.fromkeys(wrong, 5))
 
 
 def test_photos_come_in_pieces_as_long_as_they_were_listed(s3, tmp_path, monkeypatch):
@@ -120,12 +121,12 @@ def test_photos_come_in_pieces_as_long_as_they_were_listed(s3, tmp_path, monkeyp
         parts.append(part[1] - part[0])
         return read(store, name, part=part)
 
-    monkeypatch.setattr(fetched, "_PIECE_BYTES", 100)
+    monkeypatch.setattr(photos, "_PIECE_BYTES", 100)
     monkeypatch.setattr(Store, "read", reading)
     url = parse_place(s3.url("photos"))
     s3.put("photos/a.jpg", data)
     s3.put("photos/none.jpg", b"")
-    with fetched.fetched(url, tmp_path / "out") as folder:  # type: ignore[arg-type]
+    with photos.fetched(url, tmp_path / "out") as folder:  # type: ignore[arg-type]
         assert (folder / "a.jpg").read_bytes() == data
         assert (folder / "none.jpg").read_bytes() == b""
     assert max(parts) <= 101 and sum(parts) == len(data) + 1

@@ -11,7 +11,7 @@ from synthstudio.api.arguments import to_path
 from synthstudio.core.errors import ArgumentError, DatasetError, DiskError, SynthStudioError
 from synthstudio.core.places import Url, looks_like_url, parse_place, without_secrets
 from synthstudio.dataset import store as stores
-from synthstudio.dataset.store import Patience, Store
+from synthstudio.dataset.store import Store
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ def store(s3):
 
 @pytest.fixture
 def quick(monkeypatch):
-    patience = Patience(tries=3, first_s=0.01, connect_s=30, read_s=30)
-    monkeypatch.setattr(stores, "PATIENCE", patience)
+    for name, value in {"TRIES": 3, "FIRST_S": 0.01, "CONNECT_S": 30, "READ_S": 30}.items():
+        monkeypatch.setattr(stores, name, value)
 
 
 def test_objects_there_and_back(store, s3):

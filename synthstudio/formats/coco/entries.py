@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 from pycocotools import mask as coco_mask
+from pydantic_core import to_json
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import FRAME_LABELS, LABELS, SHARES, STATE_OUTSIDE, Label, Rle
@@ -20,7 +22,6 @@ from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import NO_STATE, Row, distortion_of, hidden_by
 from synthstudio.formats import checked
 from synthstudio.formats.coco.masks import compressed_counts, mask_polygons
-from synthstudio.formats.coco.text import Reals
 from synthstudio.formats.exchange import EXPORTED_BOX, HALF_PX, exportable, inside
 from synthstudio.formats.sidecar import merge
 
@@ -67,13 +68,20 @@ _NESTED = {
     if label.coco and label.kind == "float" and len(label.shape) == 2
 }
 """Columns that an annotation has as J lists of that many reals."""
-REALS = tuple(sorted(LABELS[name].coco for name in _NESTED))
-"""Keys of an annotation, sorted, that hold nearly all of its reals."""
+REALS = {LABELS[name].coco for name in _NESTED}
+"""Keys of an annotation that hold nearly all of its reals."""
 _OWN_WAY = (*_NESTED, "state", "instance", "modal_box_px", "modal_area_px")
 _PLAIN = {n: one for n, one in LABELS.items() if one.coco and n not in _OWN_WAY}
 """Columns copied unchanged to annotations."""
 _FRAME_PLAIN = {name: label for name, label in FRAME_LABELS.items() if label.coco}
 """Columns copied unchanged to images."""
+
+
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
+_UNLIKE_PYTHON = re.compile(r"[eIN]|0\.0000")
+"""In JSON of pydantic_core: a number below 1e-4, from 1e16 on, or not finite."""
 
 
 def head(skeleton: Skeleton, assets: Sequence[AssetRow]) -> dict[str, Any]:
@@ -133,20 +141,9 @@ def image_entry(frame: Mapping[str, Any]) -> Row:
 
 
 def annotation_entries(
-    frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], *, polygons: bool = False
+    frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], polygons: bool = False
 ) -> list[Row]:
     """Return the entries of `annotations` of a frame's sufficiently visible people."""
-    entries = unfinished_entries(frame, people, polygons)
-    for entry in entries:
-        for name in REALS:
-            entry[name] = entry[name] and entry[name].nested()
-    return entries
-
-
-def unfinished_entries(
-    frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], polygons: bool
-) -> list[Row]:
-    """Return the same entries with coco_text.Reals under the keys REALS, for `dump_all`."""
     kept = exportable(people)
     overlaps = max_iou([row["modal_box_px"] for row in kept])
     return [
@@ -169,20 +166,20 @@ def max_iou(boxes: Sequence[Sequence[float]]) -> list[float]:
 def _annotation_entry(frame: Mapping[str, Any], row: Mapping[str, Any], *, polygons: bool) -> Row:
     size, keypoints = list(row["mask_size"]), _keypoints(row)
     modal, outside = _rle(size, row["modal_counts"]), row["truncated_fraction"]
+    boxes = {"bbox": list(row["modal_box_px"])}
+    if EXPORTED_BOX in row:
+        boxes = {"bbox": row[EXPORTED_BOX], "modal_bbox": boxes["bbox"]}
     return {
         "id": row.get("source_id", annotation_id(frame["index"], row["instance"])),
         "image_id": frame["index"],
         "category_id": CATEGORY_ID,
         "iscrowd": 0,
-        **_boxes(row),
+        **boxes,
         "area": row["modal_area_px"],
         "segmentation": mask_polygons(decode(modal)) if polygons and modal else modal or [],
         "keypoints": keypoints,
         "num_keypoints": sum(v > 0 for v in keypoints[2::3]),
-        **{
-            LABELS[name].coco: None if row[name] is None else Reals(row[name], each)
-            for name, each in _NESTED.items()
-        },
+        **{LABELS[name].coco: _nested(row[name], each) for name, each in _NESTED.items()},
         "state": [None if s == NO_STATE else s for s in row["state"]],
         "hidden_by": [[list(pair) for pair in pairs] for pairs in hidden_by(row)],
         INSTANCE: row["instance"],
@@ -190,13 +187,6 @@ def _annotation_entry(frame: Mapping[str, Any], row: Mapping[str, Any], *, polyg
         "truncated": None if outside is None else outside > 0,
         **_to_json(row, _PLAIN),
     }
-
-
-def _boxes(row: Mapping[str, Any]) -> Row:
-    modal = list(row["modal_box_px"])
-    return (
-        {"bbox": row[EXPORTED_BOX], "modal_bbox": modal} if EXPORTED_BOX in row else {"bbox": modal}
-    )
 
 
 def annotation_id(index: int, instance: int) -> int:
@@ -209,6 +199,7 @@ def frame_row(image: Mapping[str, Any], skeleton: str, index: int) -> Row:
     with checked.reading(f"image {str(image.get('id'))[:40]}"):
         width, height = checked.size(image["width"], image["height"])
         objects = image.get("objects", [])
+        crowd = image.get("crowd_index", image.get("crowdIndex"))
         own = {
             "seed": image.get("seed", 0),
             "image_sha256": image.get("sha256", ""),
@@ -218,7 +209,7 @@ def frame_row(image: Mapping[str, Any], skeleton: str, index: int) -> Row:
             # Without the frame's spec the distortion is unknown, so K alone would be wrong.
             "K": None if image.get("distortion") else _flat(image.get("K")),
             "world_to_camera": _flat(image.get("world_to_camera")),
-            "crowd_index": _crowd_index(image),
+            "crowd_index": None if crowd is None else checked.number(crowd),
             "object_instance": [t["instance"] for t in objects],
             "object_kind": [t["kind"] for t in objects],
             "object_held_by": [t["held_by"] for t in objects],
@@ -236,11 +227,6 @@ def frame_row(image: Mapping[str, Any], skeleton: str, index: int) -> Row:
         return row
 
 
-def _crowd_index(image: Mapping[str, Any]) -> float | None:
-    value = image.get("crowd_index", image.get("crowdIndex"))
-    return None if value is None else checked.number(value)
-
-
 def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int) -> Row:
     """Undo `annotation_entry`; `number` is the instance if the file has none.
 
@@ -251,16 +237,17 @@ def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int)
     """
     with checked.reading(f"annotation {str(entry.get('id'))[:40]}"):
         keypoints, own_entry = entry.get("keypoints") or [0] * (3 * joints), "state" in entry
-        points = () if own_entry and _are_points(keypoints, joints) else _points(keypoints, joints)
+        points = _points(keypoints, joints)
+        around = () if own_entry else points
         size = [frame["height_px"], frame["width_px"]]
         more: Row = {"modal_counts": compressed_counts(entry.get("segmentation"), size)}
-        box = _box(entry, more["modal_counts"], points, size)
+        box = _box(entry, more["modal_counts"], around, size)
         more["modal_area_px"] = _area(entry.get("area"), more["modal_counts"], box, size)
         if own_entry:
             more |= _stated(entry)
             number = entry.get(INSTANCE, number)
             own = {"frame_index": frame["index"], "instance": number, "mask_size": size}
-            row = checked.complete({**own, "modal_box_px": box, **more}, checked.EMPTY_PERSON)
+            row = checked.complete({**own, "modal_box_px": box, **more}, LABELS)
         else:
             row = checked.person_of(points, frame, number, box_px=box, **more)
         checked.check_person(row, frame, joints)
@@ -273,7 +260,6 @@ def _box(
     points: Sequence[tuple[float, float, int]],
     size: Sequence[int],
 ) -> list[float]:
-    """Box of an entry, or of its mask, or about its labelled joints."""
     if entry.get("bbox") is not None:
         box, whole = checked.box(entry["bbox"]), entry.get("amodal_bbox")
         if entry.get("modal_bbox") is not None and whole is not None:
@@ -289,22 +275,9 @@ def _box(
 
 
 def _area(area: Any, counts: str | None, box: Sequence[float], size: Sequence[int]) -> int:
-    """Stated area, or that of the mask, or of the box."""
     if area is None:
         return check_counts(counts, size) if counts is not None else round(box[2] * box[3])
     return checked.integer(round(checked.number(area, 1e12)))
-
-
-def _are_points(keypoints: Any, joints: int) -> bool:
-    """Whether `_points` would accept these: a fast path for our entries."""
-    return (
-        isinstance(keypoints, list)
-        and len(keypoints) == 3 * joints
-        and set(map(type, keypoints)) <= {int, float}
-        and set(keypoints[2::3]) <= {0, 1, 2}
-        and all(map(math.isfinite, keypoints))
-        and max(map(abs, keypoints)) <= checked.LARGEST_PX
-    )
 
 
 def _points(keypoints: Any, joints: int) -> list[tuple[float, float, int]]:
@@ -321,7 +294,6 @@ def _points(keypoints: Any, joints: int) -> list[tuple[float, float, int]]:
 
 
 def _stated(entry: Mapping[str, Any]) -> Row:
-    """Return the columns of an annotation that this package wrote."""
     hidden = [(j, i, s) for j, pairs in enumerate(entry["hidden_by"]) for i, s in pairs]
     amodal = entry["amodal_segmentation"]
     reals = {name: entry.get(LABELS[name].coco) for name in _NESTED}
@@ -378,7 +350,10 @@ def _keypoints(row: Mapping[str, Any]) -> list[float]:
 
 def _nested(flat: Sequence[float] | None, columns: int) -> list[list[Any]] | None:
     """Return rows of `columns` numbers, NaN as None; None for None."""
-    return None if flat is None else Reals(flat, columns).nested()
+    if flat is None:
+        return None
+    values = [None if v != v else v for v in flat]
+    return [values[i : i + columns] for i in range(0, len(values), columns)]
 
 
 def _flat(nested: Sequence[Sequence[Any]] | None) -> list[float] | None:
@@ -392,7 +367,6 @@ def _rle(size: Sequence[int], counts: str | None) -> Rle | None:
 
 
 def bad(what: str, *, where: str, expected: str | None = None, got: object = None) -> FormatError:
-    """Return the error for an invalid COCO file."""
     return FormatError(
         what,
         where=where,
@@ -400,3 +374,26 @@ def bad(what: str, *, where: str, expected: str | None = None, got: object = Non
         got=None if got is None else str(got)[:300],
         then="See https://cocodataset.org/#format-data for the format.",
     )
+
+
+def dump(value: Any) -> str:
+    """Return a value's JSON: sorted keys, no blanks; ValueError for NaN and infinity."""
+    return _ENCODER.encode(value)
+
+
+def dump_entry(entry: Row, reals: Collection[str]) -> str:
+    """The same of an entry, faster; under `reals` it has lists of lists of numbers, or None.
+
+    Most of an export's time is spent on the shortest digits of reals: pydantic_core finds the same
+    ones as Python, but formats some differently.
+    """
+    texts = (
+        f"{dump(name)}:{_numbers(value) if name in reals else dump(value)}"
+        for name, value in sorted(entry.items())
+    )
+    return "{" + ",".join(texts) + "}"
+
+
+def _numbers(lists: list[list[float | None]] | None) -> str:
+    text = to_json(lists).decode()
+    return dump(lists) if _UNLIKE_PYTHON.search(text) else text

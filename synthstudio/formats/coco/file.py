@@ -93,10 +93,7 @@ def id_key(value: Any) -> int | str:
 
 
 def named_file(name: Any, folder: Path) -> Any:
-    """The path below `folder` of an entry's file name; backslashes are separators.
-
-    Of C:\\data\\a.jpg the longest existing suffix is used; others are unchanged.
-    """
+    """The path below `folder` of a file name; of C:\\data\\a.jpg the longest suffix that exists."""
     if not isinstance(name, str) or "\\" not in name:
         return name
     parts = name.replace("\\", "/").split("/")
@@ -161,9 +158,8 @@ class CocoFile:
     def _open(self) -> None:
         self._scan()
         self.skeleton = self._skeleton()
-        self.own = isinstance(self._info, dict) and (
-            self._info.get("description") == INFO["description"]
-        )
+        stated = self._info.get("description") if isinstance(self._info, dict) else None
+        self.own = stated == INFO["description"]
         others = "typeof(key) != 'integer' OR key NOT BETWEEN 0 AND ?"
         self.numbered = not self._count("images", others, _MAX_INDEX)
         self._check()
@@ -232,6 +228,11 @@ class CocoFile:
         self.source = next((u[:500] for u in urls if isinstance(u, str) and u), "")
         return frame, []
 
+    def source_row(self, *, named: bool) -> Row:
+        """The current image's `Opened.source`; without `named` its id is the frame's index."""
+        number = json.dumps(self.source_id if named else None)
+        return {"licence": self.licence, "id": number, "people": json.dumps(self.person_ids)}
+
     def _add_person(self, value: dict[str, Any], frame: Row, people: list[Row]) -> None:
         try:
             row = self._person(value, frame, len(people) + 1)
@@ -248,17 +249,13 @@ class CocoFile:
 
     @property
     def notes(self) -> list[str]:
-        """Counts of skipped entries by reason."""
         return self.left_out.lines()
 
     def _person(self, value: dict[str, Any], frame: Row, number: int) -> Row:
         row = instance_row(value, frame, number, len(self.skeleton.joints))
         flat = value.get("keypoints") or []
-        unnamed = sum(
-            1
-            for x, y, v in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
-            if v == 0 and (x or y)
-        )
+        joints = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+        unnamed = sum(v == 0 and bool(x or y) for x, y, v in joints)
         if unnamed:
             self.left_out["coordinates of a joint with v=0"] += unnamed
         return row
@@ -296,7 +293,10 @@ class CocoFile:
         if key == "info":
             self._info = value
         elif key == "categories":
-            self._add_category(value)
+            if len(self._categories) >= MAX_CATEGORIES:
+                raise ValueError("too many categories")
+            if self._categories.setdefault(id_key(value["id"]), value) is not value:
+                self.left_out["category whose id is used before"] += 1
         elif key == "licenses" and value is not None:
             self._add_licence(value)
 
@@ -338,12 +338,6 @@ class CocoFile:
         image, category = id_key(value["image_id"]), id_key(value["category_id"])
         return [(key, image, category, span.start, span.stop)]
 
-    def _add_category(self, value: dict[str, Any]) -> None:
-        if len(self._categories) >= MAX_CATEGORIES:
-            raise ValueError("too many categories")
-        if self._categories.setdefault(id_key(value["id"]), value) is not value:
-            self.left_out["category whose id is used before"] += 1
-
     def _add_licence(self, value: dict[str, Any]) -> None:
         """Take over our own licence ledger; in files of others images refer to licences by id."""
         name, url = checked.text(value.get("name") or ""), checked.text(value.get("url") or "")
@@ -382,10 +376,7 @@ class CocoFile:
         return found
 
     def _check(self) -> None:
-        """Count the annotations of no image, no category or another category, and parse them.
-
-        The first pass may have only scanned entries that are not read again.
-        """
+        """Count annotations of no image, or of no or another category; they were only scanned."""
         persons = ",".join("?" * len(self._person_categories))
         others = f"{_ORPHANS} OR category NOT IN ({persons})"
         query = f"SELECT image, category, start, stop FROM people WHERE {others}"
@@ -410,10 +401,7 @@ _MAKE_ONE = "Make a skeleton of it: synthstudio skeleton FILE --out NAME.yaml; t
 
 
 def match_skeleton(names: Any, wanted: Skeleton | None = None) -> Skeleton | None:
-    """Return the skeleton with these joint names in this order, or None.
-
-    `wanted`: only this one.
-    """
+    """The skeleton with these joint names in this order, or None; `wanted`: only this one."""
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         return None
     if wanted is not None and tuple(names) == wanted.joints:

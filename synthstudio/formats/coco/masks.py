@@ -7,24 +7,18 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from synthstudio.core.arrays import Bool
 from synthstudio.core.images import MAX_PIXELS
 from synthstudio.core.masks import check_plain_counts, check_polygons
 from synthstudio.formats import checked
 
-Bool = NDArray[np.bool_]
 Point = tuple[int, int]
 
 # Walking direction of each side of a pixel, with the pixel on the right.
-_RIGHT, _DOWN, _LEFT, _UP = (1, 0), (0, 1), (-1, 0), (0, -1)
-_TURNS = {
-    _RIGHT: (_DOWN, _RIGHT, _UP),
-    _DOWN: (_LEFT, _DOWN, _RIGHT),
-    _LEFT: (_UP, _LEFT, _DOWN),
-    _UP: (_RIGHT, _UP, _LEFT),
-}
+_WAYS = _RIGHT, _DOWN, _LEFT, _UP = (1, 0), (0, 1), (-1, 0), (0, -1)
+_TURNS = {way: (_WAYS[k - 3], way, _WAYS[k - 1]) for k, way in enumerate(_WAYS)}  # right first
 
 
 def mask_polygons(mask: Bool) -> list[list[int]]:
@@ -100,10 +94,7 @@ def _border_steps(part: Bool) -> dict[Point, set[Point]]:
 
 
 def compressed_counts(segmentation: Any, size: Sequence[int]) -> str | None:
-    """Return the compressed RLE of a mask given as RLE, counts or polygons; ValueError.
-
-    `size`: (H, W) of the image. None for no mask.
-    """
+    """Return the compressed RLE of a mask (H, W) given as RLE, counts or polygons; ValueError."""
     if not segmentation:
         return None
     if size[0] * size[1] > MAX_PIXELS:  # pycocotools crashes on an overflowing size

@@ -217,7 +217,6 @@ def _names(
 
 
 def order_of_count(count: int) -> tuple[str, ...] | None:
-    """The order with that number of keypoints, if any."""
     return ORDERS[_BY_COUNT[count]] if count in _BY_COUNT else None
 
 
@@ -247,10 +246,7 @@ def frames_by_id(dataset: Dataset, names: Mapping[int | str, str]) -> dict[int |
 def frames_by_bytes(
     dataset: Dataset, images: Path, names: Mapping[int | str, str], path: Path
 ) -> dict[int | str, int]:
-    """Frames by image id, matched by content of the named images in a folder.
-
-    FormatError for a file without names, and for names outside the folder.
-    """
+    """Frames by image id, matched by content of the named images in a folder; FormatError."""
     if not names:
         raise FormatError(
             "the file does not name its images",

@@ -19,6 +19,7 @@ from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.whole_body import SKELETON
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import Row
+from synthstudio.formats.checked import around_points
 from synthstudio.formats.coco import write as coco
 from synthstudio.formats.coco.entries import (
     INFO,
@@ -29,7 +30,6 @@ from synthstudio.formats.coco.entries import (
     instance_row,
 )
 from synthstudio.formats.coco.file import CocoFile
-from synthstudio.formats.coco.text import dump
 from synthstudio.formats.exchange import HALF_PX, Opened, Picture, Target, split_image_name
 
 PARTS = {name.replace("_", ""): at for name, at in whole_body.PARTS.items()}
@@ -48,8 +48,7 @@ def keypoints_key(part: str) -> str:
 def to_whole_body(
     frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], polygons: bool = False
 ) -> list[Row]:
-    """Return the annotations of a frame's sufficiently visible people."""
-    entries = annotation_entries(frame, people, polygons=polygons)
+    entries = annotation_entries(frame, people, polygons)
     return [{name: e[name] for name in _STANDARD} | _parts(e["keypoints"]) for e in entries]
 
 
@@ -69,9 +68,8 @@ def _parts(keypoints: Sequence[float]) -> Row:
 
 def _box(keypoints: Sequence[float]) -> list[float]:
     """x, y, w, h in continuous pixels round the labelled points; zeros without one."""
-    x = [x + HALF_PX for x, v in zip(keypoints[::3], keypoints[2::3], strict=True) if v]
-    y = [y + HALF_PX for y, v in zip(keypoints[1::3], keypoints[2::3], strict=True) if v]
-    return [min(x), min(y), max(x) - min(x), max(y) - min(y)] if x else [0.0] * 4
+    points = zip(keypoints[::3], keypoints[1::3], keypoints[2::3], strict=True)
+    return around_points([(x + HALF_PX, y + HALF_PX) for x, y, v in points if v])
 
 
 def joined_keypoints(entry: Mapping[str, Any], *, result: bool = False) -> list[float]:
@@ -134,9 +132,7 @@ def _image(frame: Mapping[str, Any]) -> Row:
     return {name: entry[name] for name in _IMAGE}
 
 
-_DIALECT = coco.Dialect(
-    head=_head, image=_image, people=to_whole_body, texts=lambda entries: map(dump, entries)
-)
+_DIALECT = coco.Dialect(head=_head, image=_image, people=to_whole_body)
 
 
 def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:

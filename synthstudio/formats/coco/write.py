@@ -15,7 +15,8 @@ import tempfile
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from pprint import pformat
@@ -30,10 +31,11 @@ from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco.entries import (
     REALS,
     annotation_entries,
+    dump,
+    dump_entry,
     head,
     image_entry,
     instance_row,
-    unfinished_entries,
 )
 from synthstudio.formats.coco.file import (
     ANNOTATIONS,
@@ -43,7 +45,6 @@ from synthstudio.formats.coco.file import (
     annotation_files,
     image_folder,
 )
-from synthstudio.formats.coco.text import dump, dump_all
 from synthstudio.formats.exchange import (
     Opened,
     Picture,
@@ -54,7 +55,6 @@ from synthstudio.formats.exchange import (
     split_image_name,
 )
 
-_BATCH = 8
 MMPOSE = "mmpose_dataset.py"
 _OTHERS_IDS = "People of imported pictures; image ids are those of the file they came from"
 """Replaces our description, which states that image ids are frame indices."""
@@ -66,12 +66,11 @@ image_name = split_image_name
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """The top-level keys, image entries and people's JSON texts of a variant of COCO."""
+    """The top-level keys, image entries and annotations of a variant of COCO."""
 
     head: Callable[[Skeleton, Sequence[AssetRow]], Row]
     image: Callable[[Mapping[str, Any]], Row]
     people: Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]], bool], list[Row]]
-    texts: Callable[[Sequence[Row]], Iterable[str]]
 
 
 def mmpose_metainfo(skeleton: Skeleton) -> str:
@@ -99,21 +98,13 @@ def mmpose_metainfo(skeleton: Skeleton) -> str:
     return f"dataset_info = {pformat(info, sort_dicts=False)}\n"
 
 
-OWN = Dialect(
-    head=head,
-    image=image_entry,
-    people=unfinished_entries,
-    texts=lambda entries: dump_all(entries, REALS),
-)
+OWN = Dialect(head=head, image=image_entry, people=annotation_entries)
 
 
 def write(
     pictures: Iterable[Picture], out: Path, target: Target, *, dialect: Dialect = OWN
 ) -> Path:
-    """Write a file and a folder of images per split; return the file, or the folder of several.
-
-    OSError, DiskError.
-    """
+    """Write a file and a folder of images per split; return the file, or the folder of several."""
     folder = out / ANNOTATIONS
     folder.mkdir()
     with ExitStack() as stack:
@@ -123,16 +114,7 @@ def write(
             if split not in writers:
                 (out / IMAGES / split).mkdir(parents=True)
                 path = folder / f"{PREFIX}{split}.json"
-                writers[split] = stack.enter_context(
-                    coco_writer(
-                        path,
-                        skeleton=target.skeleton,
-                        assets=target.assets,
-                        polygons=target.polygons,
-                        dialect=dialect,
-                        notes=target.contents.notes(),
-                    )
-                )
+                writers[split] = stack.enter_context(coco_writer(path, target, dialect))
             return writers[split]
 
         for frame, people, data in pictures:
@@ -161,73 +143,55 @@ def read(
     with ExitStack() as stack:
         files = annotation_files(path) if path.is_dir() else [path]
         left_out = Skipped()
-        parts = [
-            _Part(stack.enter_context(closing(opener(f, skeleton, left_out, images))), images)
-            for f in files
-        ]
-        found = parts[0].file.skeleton
-        if any(part.file.skeleton.name != found.name for part in parts):
+        parts = [stack.enter_context(closing(opener(f, skeleton, left_out, images))) for f in files]
+        found = parts[0].skeleton
+        if any(part.skeleton.name != found.name for part in parts):
             raise FormatError("the splits have different skeletons", where=str(path))
-        ids = sorted(number for part in parts for number in part.file.ids())
-        together = all(part.file.own and part.file.numbered for part in parts)
+        ids = sorted(number for part in parts for number in part.ids())
+        together = all(part.own and part.numbered for part in parts)
         together = together and all(map(int.__lt__, ids, ids[1:]))
         last = parts[:1]
 
         def samples() -> Iterator[ReadSample | SynthStudioError]:
-            for part in parts:
-                last[0] = part
-                yield from (sample for _, sample in part.samples())
-
-        def noted(part: _Part) -> Iterator[tuple[int, _Part, ReadSample | SynthStudioError]]:
-            for index, sample in part.samples():
-                yield index, part, sample
-
-        def by_id() -> Iterator[ReadSample | SynthStudioError]:
-            for _, part, sample in heapq.merge(*map(noted, parts), key=itemgetter(0)):
-                last[0] = part
+            each = [_samples(part, images) for part in parts]
+            merged = heapq.merge(*each, key=itemgetter(0)) if together else chain(*each)
+            for _, last[0], sample in merged:
                 yield sample
 
         close = stack.pop_all().close
-    assets = {row: None for part in parts for row in part.file.assets}
+    assets = {row: None for part in parts for row in part.assets}
     return Opened(
         skeleton=found,
         numbers=array("q", ids) if together else range(len(ids)),
-        samples=by_id() if together else samples(),
+        samples=samples(),
         assets=list(assets),
         left_out=left_out,
-        licence=lambda: last[0].file.licence,
-        source_id=lambda: None if together else last[0].file.source_id,
-        person_ids=lambda: last[0].file.person_ids,
+        source=lambda: last[0].source_row(named=not together),
         close=close,
     )
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One annotation file. Images in a split's folder are known by it and their name."""
-
-    file: CocoFile
-    images: Path | None
-
-    def samples(self) -> Iterator[tuple[int, ReadSample | SynthStudioError]]:
-        path = self.file.path
-        root = self.images or image_folder(path)
-        split = "" if root == path.parent else path.stem.removeprefix(PREFIX)
-        in_layout = self.images is None and split
-        for index, found in self.file.all_samples():
-            if isinstance(found, SynthStudioError):
-                yield index, found
-                continue
-            frame, people = found
-            name = frame["file_name"]
-            named = f"{IMAGES}/{split}/{name}" if in_layout else name
-            try:
-                image = file_inside(root, name, where=f"image {index}")
-            except FormatError as error:
-                self.file.left_out["person in a picture that is left out"] += len(people)
-                yield index, error
-                continue
-            yield index, ({**frame, "file_name": named}, people, image)
+def _samples(
+    file: CocoFile, images: Path | None
+) -> Iterator[tuple[int, CocoFile, ReadSample | SynthStudioError]]:
+    """Each image's index, its file, and its sample: known by its split's folder and its name."""
+    root = images or image_folder(file.path)
+    split = "" if root == file.path.parent else file.path.stem.removeprefix(PREFIX)
+    in_layout = images is None and split
+    for index, found in file.all_samples():
+        if isinstance(found, SynthStudioError):
+            yield index, file, found
+            continue
+        frame, people = found
+        name = frame["file_name"]
+        named = f"{IMAGES}/{split}/{name}" if in_layout else name
+        try:
+            image = file_inside(root, name, where=f"image {index}")
+        except FormatError as error:
+            file.left_out["person in a picture that is left out"] += len(people)
+            yield index, file, error
+            continue
+        yield index, file, ({**frame, "file_name": named}, people, image)
 
 
 def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
@@ -240,27 +204,18 @@ def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
 
 
 @contextmanager
-def coco_writer(
-    path: Path,
-    *,
-    skeleton: Skeleton,
-    assets: Sequence[AssetRow] = (),
-    polygons: bool = False,
-    dialect: Dialect = OWN,
-    notes: Mapping[str, str] | None = None,
-) -> Iterator[CocoWriter]:
-    """Yield a writer of a COCO file, created if the body succeeds; DiskError. `notes`
-    are added to the file's `info`."""
+def coco_writer(path: Path, target: Target, dialect: Dialect = OWN) -> Iterator[CocoWriter]:
+    """Yield a writer of a COCO file, created if the body succeeds; DiskError."""
     with (
         disk_errors(path),
         tempfile.TemporaryFile("w+", dir=path.parent, encoding="utf-8") as images,
         atomic_file(path) as file,
     ):
-        writer = CocoWriter(file=file, images=images, polygons=polygons, dialect=dialect)
+        writer = CocoWriter(file=file, images=images, polygons=target.polygons, dialect=dialect)
         file.write('{\n"annotations": [')
         yield writer
-        top = dialect.head(skeleton, assets)
-        writer.finish({**top, "info": {**top["info"], **(notes or {})}})
+        top = dialect.head(target.skeleton, target.assets)
+        writer.finish({**top, "info": {**top["info"], **target.contents.notes()}})
 
 
 @dataclass(kw_only=True)
@@ -277,37 +232,22 @@ class CocoWriter:
     dialect: Dialect = OWN
     count: int = 0
     frames: int = 0
-    _batch: list[Row] = field(default_factory=list)
     _named: bool = False
 
     def add(self, frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
-        """Write a frame and its sufficiently visible people.
-
-        An imported frame (`source_id`) keeps its image id of the user's file.
-        """
-        image, entries = (
-            self.dialect.image(frame),
-            self.dialect.people(frame, people, self.polygons),
-        )
+        """Write a frame and its sufficiently visible people; `source_id`: that of its file."""
+        image = self.dialect.image(frame)
+        entries = self.dialect.people(frame, people, self.polygons)
         if "source_id" in frame:
             image["id"], self._named = frame["source_id"], True
             entries = [{**entry, "image_id": image["id"]} for entry in entries]
         self.images.write((",\n" if self.frames else "\n") + dump(image))
         self.frames += 1
-        self._batch += entries
-        if len(self._batch) >= _BATCH:
-            self._flush()
-
-    def _flush(self) -> None:
-        for text in self.dialect.texts(self._batch):
-            self.file.write(",\n" if self.count else "\n")
-            self.file.write(text)
+        for entry in entries:
+            self.file.write((",\n" if self.count else "\n") + dump_entry(entry, REALS))
             self.count += 1
-        self._batch.clear()
 
     def finish(self, head_entries: Row) -> None:
-        """Write the keys after the annotations."""
-        self._flush()
         self.file.write("\n]")
         if self._named:
             info = head_entries["info"]

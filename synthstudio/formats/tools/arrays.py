@@ -162,10 +162,7 @@ class ArrayFormat:
         return out / self.file_name
 
     def read(self, path: Path, images: Path | None, also: Sequence[str]) -> Opened:
-        """Open the archive (or its folder); images are beside it, or below `images`. FormatError.
-
-        `also`: images of the sidecar without people.
-        """
+        """Open the archive (or its folder); images are beside it, or in `images`. FormatError."""
         file, root = locate(path, self.file_name, images)
         skeleton = get_skeleton(self.skeleton)
         scratch = tempfile.TemporaryDirectory()

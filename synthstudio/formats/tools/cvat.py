@@ -17,7 +17,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
@@ -194,7 +194,7 @@ def read(
     )
 
 
-def _people_labels(scan: _Scan, wanted: Skeleton | None, *, all_off: bool, where: str) -> Labels:
+def _people_labels(scan: _Scanner, wanted: Skeleton | None, *, all_off: bool, where: str) -> Labels:
     """The labels with the joints of the first matching skeleton; FormatError."""
     among = [wanted] if wanted else [*SKELETONS.values(), *FOREIGN.values()]
     found = {name: known_joints(joints, among) for name, joints in scan.joints.items()}
@@ -219,7 +219,6 @@ def _people_labels(scan: _Scan, wanted: Skeleton | None, *, all_off: bool, where
 
 
 def _picture(root: Path, subset: str, name: str) -> str:
-    """The name of an image's file below the folder of images."""
     inside = f"{subset}/{name}" if subset else name
     wanted = [inside, name]
     if Path(name).suffix.lower() not in SUFFIXES:
@@ -245,18 +244,6 @@ def _sample(
         )
         people = from_cvat(found[1:], frame, labels, left)
     return frame, people, file_inside(root, place, where=where)
-
-
-@dataclass
-class _Scan:
-    """The image spans, labels and used skeletons of a file."""
-
-    names: list[tuple[str, str]] = field(default_factory=list)  # subset, name
-    starts: array[int] = field(default_factory=lambda: array("q"))
-    stops: array[int] = field(default_factory=lambda: array("q"))
-    joints: dict[str, list[str]] = field(default_factory=dict)
-    used: set[str] = field(default_factory=set)
-    left: Counter[str] = field(default_factory=Counter)
 
 
 class _Parser:
@@ -287,14 +274,11 @@ class _Parser:
         if self._fed - self.byte > MAX_IMAGE_BYTES:
             raise FormatError("one token is too long", where=f"{self.where}, {self.byte}")
 
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        """Handle a start tag."""
+    def start(self, tag: str, attributes: dict[str, str]) -> None: ...
 
-    def end(self, tag: str) -> None:
-        """Handle an end tag."""
+    def end(self, tag: str) -> None: ...
 
-    def text(self, data: str) -> None:
-        """Handle text between tags."""
+    def text(self, data: str) -> None: ...
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         self.path.append(tag)
@@ -315,11 +299,15 @@ class _Parser:
 
 
 class _Scanner(_Parser):
-    """Collects image spans and joints of labels."""
+    """Collects image spans, joints of labels and used skeletons."""
 
     def __init__(self, where: str) -> None:
         super().__init__(where)
-        self.found = _Scan()
+        self.names: list[tuple[str, str]] = []  # subset, name
+        self.starts, self.stops = array("q"), array("q")
+        self.joints: dict[str, list[str]] = {}
+        self.used: set[str] = set()
+        self.left = Counter[str]()
         self._label: dict[str, str] = {}
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
@@ -329,13 +317,13 @@ class _Scanner(_Parser):
             self._close()
             name = plain_name(attributes.get("name"), where=self.where)
             subset = attributes.get("subset", "")
-            self.found.names.append((plain_name(subset, where=self.where) if subset else "", name))
-            self.found.starts.append(self.byte)
+            self.names.append((plain_name(subset, where=self.where) if subset else "", name))
+            self.starts.append(self.byte)
         elif self.path[:2] == ["annotations", "image"] and len(self.path) == 3:
             if tag != "skeleton":
-                self.found.left[tag[:40]] += 1
+                self.left[tag[:40]] += 1
             else:
-                self.found.used.add(attributes.get("label", _PERSON))
+                self.used.add(attributes.get("label", _PERSON))
         elif tag == "track":
             raise FormatError(
                 "CVAT for video is not supported",
@@ -351,15 +339,15 @@ class _Scanner(_Parser):
 
     def end(self, tag: str) -> None:
         if tag == "label" and self._label.get("parent"):
-            self.found.joints.setdefault(self._label["parent"], []).append(self._label["name"])
+            self.joints.setdefault(self._label["parent"], []).append(self._label["name"])
         elif self.path == ["annotations"]:
             self._close()
 
     def _close(self) -> None:
         """End an image's text where the next element begins: tags may be self-closing."""
-        if len(self.found.stops) < len(self.found.starts):
-            self.found.stops.append(self.byte)
-            if self.byte - self.found.starts[-1] > MAX_IMAGE_BYTES:
+        if len(self.stops) < len(self.starts):
+            self.stops.append(self.byte)
+            if self.byte - self.starts[-1] > MAX_IMAGE_BYTES:
                 raise FormatError("one picture's element is too large", where=self.where)
 
 
@@ -382,7 +370,7 @@ class _Collector(_Parser):
             raise _EndOfImage
 
 
-def _scan(path: Path) -> _Scan:
+def _scan(path: Path) -> _Scanner:
     scanner = _Scanner(str(path))
     if not path.is_file():
         raise FormatError("there is no such file", where=str(path))
@@ -393,8 +381,8 @@ def _scan(path: Path) -> _Scan:
         scanner.feed(b"", last=True)
     except OSError as error:
         raise FormatError(f"cannot be read: {error}", where=str(path)) from error
-    names = scanner.found.names
-    if len(set(names)) != len(names) or len(names) != len(scanner.found.stops):
+    names = scanner.names
+    if len(set(names)) != len(names) or len(names) != len(scanner.stops):
         double = next((name for name, n in Counter(names).items() if n > 1), ("", ""))
         raise FormatError(
             "duplicate image",
@@ -402,7 +390,7 @@ def _scan(path: Path) -> _Scan:
             got="/".join(part for part in double if part)[:200],
             then="Export the tasks one by one, or give them subsets.",
         )
-    return scanner.found
+    return scanner
 
 
 def elements(data: bytes, where: str) -> list[Element]:

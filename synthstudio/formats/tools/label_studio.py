@@ -14,7 +14,6 @@ remaining or enclosing person's box.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -117,19 +116,13 @@ class Labels:
 
 @dataclass(kw_only=True)
 class _Region:
+    """A candidate box, or a point."""
+
     number: str
+    box: bool
     labels: list[str]
     value: Mapping[str, Any]
     parent: str
-
-
-@dataclass
-class _Regions:
-    """Candidate boxes and points of a task's result. `all`: both in their order."""
-
-    boxes: dict[str, _Region] = field(default_factory=dict)
-    points: list[_Region] = field(default_factory=list)
-    order: list[_Region] = field(default_factory=list)
 
 
 def from_label_studio(
@@ -140,11 +133,11 @@ def from_label_studio(
     found = _regions(task, left)
     people: dict[str, dict[str, tuple[float, float, int]]] = {}
     loose: list[tuple[str, tuple[float, float, int]]] = []
-    parents = {point.parent for point in found.points}
+    parents = {region.parent for region in found if not region.box}
     boxes: dict[str, list[float]] = {}
-    for region in found.order:
+    for region in found:
         value, number = region.value, region.number
-        if found.boxes.get(number) is region:
+        if region.box:
             if number not in parents and labels.people.isdisjoint(region.labels):
                 left[f"rectangle of the label {', '.join(region.labels)[:80] or 'none'}"] += 1
                 continue
@@ -215,9 +208,10 @@ def _box(value: Mapping[str, Any], w: int, h: int, left: exchange.Skipped) -> li
     return checked.box([x, y, sum(map(abs, across)), sum(map(abs, along))])
 
 
-def _regions(task: Mapping[str, Any], left: exchange.Skipped) -> _Regions:
+def _regions(task: Mapping[str, Any], left: exchange.Skipped) -> list[_Region]:
     """Sort a task's result into boxes and points; others are counted."""
-    out, named, arrows = _Regions(), dict[str, list[str]](), dict[str, str]()
+    out, named, arrows = list[_Region](), dict[str, list[str]](), dict[str, str]()
+    boxes: set[str] = set()
     result = _result(task, left)
     for entry in result:
         value, kind = entry.get("value"), entry.get("type")
@@ -231,7 +225,7 @@ def _regions(task: Mapping[str, Any], left: exchange.Skipped) -> _Regions:
         number = checked.text(str(entry.get("id") or f"entry {count}"), 200)
         box = kind.startswith("rectangle")
         fault = _fault(entry, kind, box)
-        if fault is not None or (box and number in out.boxes):
+        if fault is not None or (box and number in boxes):
             if kind != "labels" or number not in named:
                 why = " with a duplicate id" if fault is None else fault
                 left[f"region of type {kind[:40]}{why}"] += 1
@@ -239,15 +233,11 @@ def _regions(task: Mapping[str, Any], left: exchange.Skipped) -> _Regions:
         assert value is not None
         own = _texts(value.get(kind)) or named.get(number, [])
         parent = checked.text(str(entry.get("parentID") or ""), 200)
-        region = _Region(number=number, labels=own, value=value, parent=parent)
-        out.order.append(region)
-        if box:
-            out.boxes[number] = region
-        else:
-            out.points.append(region)
-    for point in out.points:
-        arrow = arrows.get(point.number, "")
-        point.parent = point.parent or (arrow if arrow in out.boxes else "")
+        out.append(_Region(number=number, box=box, labels=own, value=value, parent=parent))
+        boxes.update([number] if box else [])
+    for region in out:
+        arrow = "" if region.box else arrows.get(region.number, "")
+        region.parent = region.parent or (arrow if arrow in boxes else "")
     return out
 
 
@@ -332,18 +322,13 @@ def picture_of(url: str, root: Path, where: str) -> str:
 
 def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target) -> Path:
     """Write tasks.json, label_config.xml and images/; return the first. OSError."""
-    (out / "images").mkdir()
     (out / CONFIG_NAME).write_text(label_config(target.skeleton), "utf-8")
-    path = out / FILE_NAME
-    with path.open("w", encoding="utf-8") as file:
-        file.write("[")
-        for number, picture in enumerate(pictures):
-            exchange.save_image(out, picture)
-            task = to_label_studio(picture[0], picture[1], target.skeleton)
-            file.write(",\n" if number else "\n")
-            file.write(json.dumps(task, separators=(",", ":"), ensure_ascii=False))
-        file.write("\n]\n")
-    return path
+    return exchange.write_entries(
+        out / FILE_NAME,
+        pictures,
+        lambda frame, people: [to_label_studio(frame, people, target.skeleton)],
+        ensure_ascii=False,
+    )
 
 
 def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
@@ -429,11 +414,10 @@ class _Used:
 
     def add(self, task: Mapping[str, Any]) -> None:
         found = _regions(task, exchange.Skipped())
-        owners = {point.parent for point in found.points}
-        self.points.update(label for point in found.points for label in point.labels)
-        for number, box in found.boxes.items():
-            self.boxes.update(box.labels)
-            self.parents.update(box.labels if number in owners else ())
+        owners = {region.parent for region in found if not region.box}
+        for region in found:
+            (self.boxes if region.box else self.points).update(region.labels)
+            self.parents.update(region.labels if region.box and region.number in owners else ())
 
     def labels(self, where: str, wanted: Skeleton | None) -> Labels:
         """The smallest skeleton with every joint of the file, else with most; `wanted`: that."""

@@ -10,7 +10,6 @@ masks, shares, causes, 3D, joints missing in MPII, pictures without people.
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,8 +31,8 @@ from synthstudio.formats.exchange import (
     frame_with_image,
     locate,
     parse_range,
-    save_image,
     sorted_by_stem,
+    write_entries,
 )
 
 FILE_NAME = "annotations.json"
@@ -83,18 +82,7 @@ def from_mpii(entries: Sequence[Mapping[str, Any]], frame: Row) -> list[Row]:
 
 def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
     """Write annotations.json and images/; return the former. OSError."""
-    (out / "images").mkdir()
-    path = out / FILE_NAME
-    count = 0
-    with path.open("w", encoding="utf-8") as file:
-        file.write("[")
-        for picture in pictures:
-            save_image(out, picture)
-            for entry in to_mpii(picture[0], picture[1]):
-                file.write((",\n" if count else "\n") + json.dumps(entry, separators=(",", ":")))
-                count += 1
-        file.write("\n]\n")
-    return path
+    return write_entries(out / FILE_NAME, pictures, to_mpii)
 
 
 def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
@@ -102,10 +90,7 @@ def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
 
 
 def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
-    """Open annotations.json (or its folder); pictures lie in images/, or `images`. FormatError.
-
-    `also`: pictures named only in the sidecar.
-    """
+    """Open annotations.json (or its folder); pictures lie in images/, or `images`. FormatError."""
     file, root = locate(path, FILE_NAME, images, "images")
     spans: dict[str, array[int]] = {name.removeprefix(_FOLDER): array("q") for name in also}
     for span in read_list(file):

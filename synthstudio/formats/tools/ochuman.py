@@ -105,17 +105,14 @@ def _mask(entry: Mapping[str, Any], frame: Row) -> str | None:
 
 def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target) -> Path:
     """Write ochuman.json and images/; return the former. OSError."""
-    (out / "images").mkdir()
-    path = out / FILE_NAME
-    with path.open("w", encoding="utf-8") as file:
-        file.write('{"keypoint_names": ' + json.dumps(target.skeleton.joints))
-        file.write(', "keypoint_visible": ' + json.dumps(CODES) + ',\n"images": [')
-        for number, picture in enumerate(pictures):
-            exchange.save_image(out, picture)
-            entry = to_ochuman(picture[0], picture[1])
-            file.write((",\n" if number else "\n") + json.dumps(entry, separators=(",", ":")))
-        file.write("\n]}\n")
-    return path
+    names = json.dumps(target.skeleton.joints)
+    return exchange.write_entries(
+        out / FILE_NAME,
+        pictures,
+        lambda frame, people: [to_ochuman(frame, people)],
+        head=f'{{"keypoint_names": {names}, "keypoint_visible": {json.dumps(CODES)},\n"images": [',
+        tail="\n]}\n",
+    )
 
 
 def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:

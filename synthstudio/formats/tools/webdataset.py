@@ -21,7 +21,7 @@ from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
 from synthstudio.formats.checked import check_sample, from_json_row, to_json_row
-from synthstudio.formats.coco.text import dump
+from synthstudio.formats.coco.entries import dump
 from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target, bare_image_name
 
 SHARD_FRAMES = 1000
@@ -33,14 +33,10 @@ _MEMBER = re.compile(r"([0-9]{6,12})\.(jpg|png|webp|bmp|json)")
 image_name = bare_image_name
 
 
-def _without_id(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name != "source_id"}
-
-
 def to_webdataset(frame: Row, people: Iterable[Row]) -> bytes:
     value = {
-        "frame": to_json_row(_without_id(frame)),
-        "people": [to_json_row(_without_id(row)) for row in people],
+        "frame": to_json_row({name: frame[name] for name in FRAME_LABELS}),
+        "people": [to_json_row({name: row[name] for name in LABELS}) for row in people],
         "keypoints": list(get_skeleton(frame["skeleton"]).joints),
     }
     return dump(value).encode("utf-8")

@@ -57,9 +57,8 @@ def to_yolo(frame: Row, people: Iterable[Row]) -> str:
 
 def _line(frame: Row, row: Row) -> str:
     w, h = frame["width_px"], frame["height_px"]
-    left, top, width, height = row[
-        exchange.EXPORTED_BOX if exchange.EXPORTED_BOX in row else "modal_box_px"
-    ]
+    of = exchange.EXPORTED_BOX if exchange.EXPORTED_BOX in row else "modal_box_px"
+    left, top, width, height = row[of]
     x0, y0 = max(0.0, left), max(0.0, top)
     x1, y1 = max(x0, min(w, left + width)), max(y0, min(h, top + height))
     parts = [
@@ -235,7 +234,6 @@ def _label_name(name: str) -> str:
 
 
 def _lonely_labels(root: Path, pictures: Iterable[str]) -> int:
-    """Number of label files without a picture."""
     known = {root / _label_name(name) for name in pictures}
     folders = {path.parent for path in known}
     return sum(
@@ -327,10 +325,7 @@ def _person_class(names: Any, wanted: Skeleton | None) -> int | None:
 def _pictures(
     config: dict[str, Any], root: Path, given: bool, left: exchange.Skipped
 ) -> dict[str, str]:
-    """Return each picture's name below `root` and its split, by the innermost folder.
-
-    `given`: `root` is the user's image folder, instead of `path`.
-    """
+    """Each picture's name below `root`, and split by innermost folder; `given`: no `path`."""
     base = PurePosixPath() if given else _base(config.get("path"), root)
     entries = {split: config.get(split) for split in SPLITS}
     entries["val"] = entries["val"] or config.get("validation")
