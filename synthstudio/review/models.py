@@ -5,7 +5,8 @@ Times are UTC. JSON columns hold plain values. A person is (dataset, frame, inst
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 
@@ -27,7 +28,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from synthstudio.review.values import MAIN, Person
+from synthstudio.core.errors import ReviewError
+from synthstudio.review.values import MAIN, Event, ItemState, JointLabel, Person, read_row
 
 SCHEMA = "0013"
 """Version of the tables below."""
@@ -82,22 +84,28 @@ def _dataset_key(*, primary: bool = False) -> Mapped[str]:
     return mapped_column(String(KEY_LENGTH), ForeignKey("dataset.key"), primary_key=primary)
 
 
-class _OfPerson:
-    """Primary-key columns of a table with one row per person."""
-
-    dataset: Mapped[str] = _dataset_key(primary=True)
-    frame: Mapped[int] = mapped_column(primary_key=True)
-    instance: Mapped[int] = mapped_column(primary_key=True)
-    layer: Mapped[str] = mapped_column(primary_key=True, default=MAIN)
-
-
 class _AboutPerson:
-    """The same columns of a table with several rows per person."""
+    """Columns of a table with several rows per person."""
 
     dataset: Mapped[str] = _dataset_key()
     frame: Mapped[int]
     instance: Mapped[int]
     layer: Mapped[str] = mapped_column(default=MAIN)
+
+    @property
+    def person(self) -> Person:
+        return Person(
+            dataset=self.dataset, frame=self.frame, instance=self.instance, layer=self.layer
+        )
+
+
+class _OfPerson(_AboutPerson):
+    """The same columns as the primary key: one row per person."""
+
+    dataset: Mapped[str] = _dataset_key(primary=True)
+    frame: Mapped[int] = mapped_column(primary_key=True)
+    instance: Mapped[int] = mapped_column(primary_key=True)
+    layer: Mapped[str] = mapped_column(primary_key=True, default=MAIN)
 
 
 class SchemaRow(Base):
@@ -393,12 +401,47 @@ class ThreadRow(_AboutPerson, Base):
     mentions: Mapped[list[str]]
 
 
-PersonRow = ItemRow | EventRow | LeaseRow | AssignmentRow | ThreadRow
-
-
-def person_of(row: PersonRow) -> Person:
-    return Person(dataset=row.dataset, frame=row.frame, instance=row.instance, layer=row.layer)
-
-
-def is_person(table: type[PersonRow], person: Person) -> ColumnElement[bool]:
+def is_person(table: type[_AboutPerson], person: Person) -> ColumnElement[bool]:
     return and_(*(getattr(table, name) == value for name, value in asdict(person).items()))
+
+
+def in_layer(table: type[_AboutPerson], dataset: str, layer: str = MAIN) -> ColumnElement[bool]:
+    return and_(table.dataset == dataset, table.layer == layer)
+
+
+def labels_from_json(joints: Mapping[str, Any]) -> dict[str, JointLabel]:
+    """Stored labels; ReviewError if invalid."""
+    try:
+        return {name: JointLabel(**value) for name, value in joints.items() if value is not None}
+    except (TypeError, AttributeError) as error:
+        raise _damaged("joints", joints) from error
+
+
+def stored_object(stored: Any, name: str) -> dict[str, Any]:
+    """A stored JSON object; ReviewError for anything else."""
+    if not isinstance(stored, dict):
+        raise _damaged(name, stored)
+    return stored
+
+
+def _damaged(name: str, stored: Any) -> ReviewError:
+    return ReviewError(
+        "a row is damaged",
+        where=f"review store, {name}",
+        expected="names and labels as the studio writes them",
+        got=repr(stored)[:200],
+        then="Restore a backup (docs/review.md).",
+    )
+
+
+def state_of(row: ItemRow, *, masks: bool = True) -> ItemState:
+    names = (field.name for field in fields(ItemState))
+    values = {name: getattr(row, name) for name in names if masks or name != "masks"}
+    values["joints"] = labels_from_json(row.joints)
+    return ItemState(**values)
+
+
+def event_of(row: EventRow) -> Event:
+    for name in ("before", "after"):
+        stored_object(getattr(row, name), f"event.{name}")
+    return read_row(Event, row)

@@ -21,9 +21,18 @@ from synthstudio.core.places import Place, Url
 from synthstudio.dataset.durable import file_sha256, read_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import SHARD_NAME
-from synthstudio.review.history import DECIDED, added_people, events, is_decided, states, states_in
+from synthstudio.review.history import (
+    DECIDED,
+    added_people,
+    by_status,
+    empty_frames,
+    events,
+    is_decided,
+    progress_counts,
+    states,
+    states_in,
+)
 from synthstudio.review.models import EventRow
-from synthstudio.review.progress import by_status, empty_frames, progress_counts
 from synthstudio.review.risk.findings import CheckRun, Kind
 from synthstudio.review.risk.queue import Estimate, estimate
 from synthstudio.review.risk.review_fields import last_event_id

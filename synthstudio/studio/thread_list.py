@@ -9,15 +9,15 @@ from typing import Literal, TypedDict
 
 import streamlit as st
 
-from synthstudio.review.comments import (
+from synthstudio.review.settings import share_of
+from synthstudio.review.team.second_review import blinded_among
+from synthstudio.review.threads import (
     Listed,
     latest_threads,
     thread_count,
     threads_in,
     threads_of_people,
 )
-from synthstudio.review.settings import share_of
-from synthstudio.review.team.second_review import blinded_among
 from synthstudio.review.values import Role, User, may
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, browser, session_cookie

@@ -18,9 +18,8 @@ from sqlalchemy import select
 from synthstudio.core.arrays import I64
 from synthstudio.dataset.matching import LIST_MARK, Column, evaluate
 from synthstudio.dataset.query import FIELDS, Field, Query, parse
-from synthstudio.review.history import DECIDED
+from synthstudio.review.history import DECIDED, is_overdue
 from synthstudio.review.models import AssignmentRow, EventRow, ItemRow, ThreadRow
-from synthstudio.review.progress import is_overdue
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.scores import models_of, risk_of
 from synthstudio.review.store import Store

@@ -17,10 +17,11 @@ from synthstudio.review.models import (
     CodeRow,
     MemberRow,
     TokenRow,
+    in_layer,
     utc_now,
 )
 from synthstudio.review.store import Store, advisory_lock, upsert
-from synthstudio.review.values import MAIN, ROLES, Person, Role, User, invalid, require, to_role
+from synthstudio.review.values import ROLES, Person, Role, User, invalid, require, to_role
 
 TURN = "team"
 """The lock that serialises changes of roles, accounts and codes."""
@@ -116,18 +117,15 @@ def _check_due(due: object) -> None:
         invalid("invalid due date", "due", expected=expected, got=due)
 
 
-def assigned(
-    store: Store, dataset: str, *, layer: str = MAIN, who: str | None = None
-) -> dict[tuple[int, int], str]:
+def assigned(store: Store, dataset: str, *, who: str | None = None) -> dict[tuple[int, int], str]:
     """(frame, instance) -> assigned reviewer; `who`: only that reviewer's."""
-    query = select(AssignmentRow.frame, AssignmentRow.instance, AssignmentRow.who).where(
-        AssignmentRow.dataset == dataset, AssignmentRow.layer == layer
-    )
+    row = AssignmentRow
+    query = select(row.frame, row.instance, row.who).where(in_layer(row, dataset))
     if who is not None:
-        query = query.where(AssignmentRow.who == who)
+        query = query.where(row.who == who)
     with store.reading() as session:
         return {(frame, instance): name for frame, instance, name in session.execute(query)}
 
 
-def assignment_counts(store: Store, dataset: str, *, layer: str = MAIN) -> dict[str, int]:
-    return dict(sorted(Counter(assigned(store, dataset, layer=layer).values()).items()))
+def assignment_counts(store: Store, dataset: str) -> dict[str, int]:
+    return dict(sorted(Counter(assigned(store, dataset).values()).items()))

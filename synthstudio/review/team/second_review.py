@@ -15,7 +15,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import lru_cache
 from typing import Literal
 
@@ -114,14 +113,13 @@ def begin_second_reviews(
     who: User,
     count: int = 1,
     share: float = SECOND_SHARE,
-    now: datetime | None = None,
 ) -> list[Person]:
     """Lease to `who` the next people for a second review, decided on by others."""
     rows = second_review_rows(table, share=share)
     open_to = _open_to(store, table, who)
-    own = mask_of(table, leases(store, table.key, layer=SECOND, who=who.name, now=now))
+    own = mask_of(table, leases(store, table.key, layer=SECOND, who=who.name))
     people = assigned_first(table, rows, open_to, own, SECOND)
-    return claim(store, people, who=who, count=count, now=now)
+    return claim(store, people, who=who, count=count)
 
 
 def blinded(store: Store, table: PeopleTable, *, who: User, share: float = SECOND_SHARE) -> Mask:

@@ -35,19 +35,18 @@ def sign_in(
     address: str,
     secret: bytes,
     old: str = "",
-    now: datetime | None = None,
 ) -> str | None:
-    """Return a new session's secret, None for no such account or a wrong password.
+    """A new session's secret, None for no such account or a wrong password.
 
     Both take one password check. `name`: normalised by names.normal_name; `secret`: of the
     server, for unknown names; `old`: the browser's previous session, which is ended.
     Raises after too many failed tries.
     """
-    moment = now or utc_now()
+    now = utc_now()
     found = _account(store, name)
     account = lockout.unknown_key(name, secret) if found is None else lockout.account_key(name)
     where = lockout.address_key(address)
-    taken = lockout.count_attempt(store, account=account, address=where, now=moment)
+    taken = lockout.count_attempt(store, account=account, address=where, now=now)
     if taken.wait:
         raise Waits(taken.wait)
     stored = None if found is None or found.revoked is not None else found.password
@@ -61,28 +60,28 @@ def sign_in(
             return None  # reset or revoked concurrently
         row.password = renewed
         lockout.give_back(session, taken)
-        session.execute(delete(SessionRow).where(~valid_sessions(moment)))
+        session.execute(delete(SessionRow).where(~valid_sessions(now)))
         _end(session, old)
-        session.add(SessionRow(digest=digest(text), name=name, made=moment, seen=moment))
+        session.add(SessionRow(digest=digest(text), name=name, made=now, seen=now))
     return text
 
 
-def read_session(store: Store, text: str, *, now: datetime | None = None) -> str | None:
-    """Return the user of this session secret, None if invalid or expired."""
+def read_session(store: Store, text: str) -> str | None:
+    """The user of this session secret, None if invalid or expired."""
     if not is_secret(SESSION, text):
         return None
-    moment = now or utc_now()
+    now = utc_now()
     with store.reading() as session:
         row = session.get(SessionRow, digest(text))
-        if row is None or row.made + LONGEST <= moment or row.seen + IDLE <= moment:
+        if row is None or row.made + LONGEST <= now or row.seen + IDLE <= now:
             return None
-    if moment - row.seen > _NOTED_EVERY:
+    if now - row.seen > _NOTED_EVERY:
         # This look-up is on the hot path: if the store is busy, the next use is recorded.
         with suppress(Refused), store.session(waits=False) as session:
             found = session.get(SessionRow, row.digest, with_for_update=True)
             if found is None:
                 return None  # ended since
-            found.seen = max(found.seen, moment)
+            found.seen = max(found.seen, now)
     return row.name
 
 

@@ -13,13 +13,12 @@ from typing import Any
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.rows import Row, hidden_by
 from synthstudio.review.check import FIRST_OBJECT, finite_or_none, labels_of
-from synthstudio.review.comments import threads_in
 from synthstudio.review.history import events, states_in
 from synthstudio.review.leases import SECOND, Lease, leases
 from synthstudio.review.masks import WHICH, sound_counts
 from synthstudio.review.risk.predictions import predictions_in
 from synthstudio.review.store import Store
-from synthstudio.review.threads import Thread, mentions_of
+from synthstudio.review.threads import Thread, mentions_of, threads_in
 from synthstudio.review.values import (
     FRAME,
     MAIN,

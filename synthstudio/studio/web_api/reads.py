@@ -13,7 +13,6 @@ from starlette.responses import FileResponse, Response
 from synthstudio.core.errors import FormatError, Refused
 from synthstudio.core.safe_files import file_inside
 from synthstudio.review.check import labels_of
-from synthstudio.review.comments import Listed, thread_list, threads_in
 from synthstudio.review.history import (
     DECIDING,
     added_people,
@@ -26,7 +25,7 @@ from synthstudio.review.history import (
 from synthstudio.review.masks import WHICH, Size, as_rle, box_of, masks_on_disk
 from synthstudio.review.risk.predictions import Prediction, prediction_layers, predictions_in
 from synthstudio.review.risk.review_fields import ME
-from synthstudio.review.threads import mentions_of
+from synthstudio.review.threads import Listed, mentions_of, thread_list, threads_in
 from synthstudio.review.values import (
     FRAME,
     NO_PEOPLE,
