@@ -231,18 +231,14 @@ def check_joint(label: JointLabel, where: str, base: Base) -> None:
         expected = f"for state {label.state}: {', '.join(CAUSES_OF[label.state])}"
         invalid("state and cause do not go together", where, expected=expected, got=label.cause)
     for value, size, axis in ((label.x_px, base.width_px, "x"), (label.y_px, base.height_px, "y")):
-        _check_place(value, MAX_FRAME_SIZES * size, f"{where}.{axis}_px")
+        maximum = MAX_FRAME_SIZES * size
+        if value is not None and not (is_number(value) and abs(value) <= maximum):
+            expected = f"pixels, at most {maximum:g}"
+            invalid("invalid position", f"{where}.{axis}_px", expected=expected, got=value)
     if (label.x_px is None) != (label.y_px is None):
         invalid("x without y", where, expected="both or none")
     if label.x_px is None and label.state in (STATE_VISIBLE, STATE_HIDDEN):
         invalid("visible or hidden joint without a position", where, expected="x and y")
-
-
-def _check_place(value: object, maximum: float, where: str) -> None:
-    if value is None:
-        return
-    if not is_number(value) or not abs(value) <= maximum:  # type: ignore[arg-type]
-        invalid("invalid position", where, expected=f"pixels, at most {maximum:g}", got=value)
 
 
 def _masks(op: Op, base: Base) -> dict[str, Rle | None]:

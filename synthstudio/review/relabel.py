@@ -14,11 +14,10 @@ from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.review import edits, history
 from synthstudio.review.check import CAUSES_OF, Base
 from synthstudio.review.edits import BaseOf
-from synthstudio.review.models import EventRow
+from synthstudio.review.models import EventRow, in_layer
 from synthstudio.review.store import Store
 from synthstudio.review.values import (
     HUMAN,
-    MAIN,
     Event,
     JointLabel,
     Op,
@@ -134,10 +133,9 @@ def relabel(
 def relabelled(store: Store, dataset: str, *, maximum: int = 10) -> list[Relabelled]:
     """The last `maximum` changes of a data set, newest first."""
     row = EventRow
-    own = (row.dataset == dataset, row.layer == MAIN, row.kind == "edit")
     groups = (
         select(row.client, func.min(row.id), func.min(row.who), func.min(row.when), func.count())
-        .where(*own, row.client.startswith(_CLIENT))
+        .where(in_layer(row, dataset), row.kind == "edit", row.client.startswith(_CLIENT))
         .group_by(row.client)
         .order_by(func.min(row.id).desc())
         .limit(maximum)
@@ -157,13 +155,7 @@ def relabelled(store: Store, dataset: str, *, maximum: int = 10) -> list[Relabel
 
 
 def undo(
-    store: Store,
-    dataset: str,
-    client: str,
-    *,
-    who: User,
-    base_of: BaseOf,
-    progress: Callable[[int], object] = lambda done: None,
+    store: Store, dataset: str, client: str, *, who: User, base_of: BaseOf
 ) -> list[Event | Refused]:
     """Revert a change for people who still have it, with a reason for each refusal: joints may have
     been edited again."""
@@ -171,4 +163,4 @@ def undo(
     again = f"undo-{_CLIENT}{secrets.token_hex(8)}"
     with store.reading() as session:
         ops = edits.reverts(session, dataset, client, again)
-    return edits.apply_all(store, ops, who, base_of, progress)
+    return edits.apply_all(store, ops, who, base_of)

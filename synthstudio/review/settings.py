@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 from sqlalchemy import func, or_, select
@@ -14,7 +13,7 @@ from synthstudio.review.models import SavedViewRow, SettingRow
 from synthstudio.review.risk.queue import CONTROL_SHARE
 from synthstudio.review.store import Store
 from synthstudio.review.team.second_review import SECOND_SHARE
-from synthstudio.review.values import User, invalid, read_row, require
+from synthstudio.review.values import User, invalid, require
 
 Share = Literal["second_share", "control_share"]
 _DEFAULTS: dict[Share, float] = {"second_share": SECOND_SHARE, "control_share": CONTROL_SHARE}
@@ -42,15 +41,8 @@ MAX_VIEWS = 200
 MAX_QUERY = 10_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class View:
-    """A saved view. `who` None: visible to all. `options`: sort, page size, ... as text."""
-
-    id: int
-    name: str
-    query: str
-    who: str | None
-    options: Mapping[str, str] = field(default_factory=dict)
+View = SavedViewRow
+"""A saved view: a detached row."""
 
 
 def views(store: Store, dataset: str, *, who: User) -> list[View]:
@@ -60,7 +52,7 @@ def views(store: Store, dataset: str, *, who: User) -> list[View]:
         or_(SavedViewRow.who.is_(None), SavedViewRow.who == who.name),
     )
     with store.reading() as session:
-        found = [read_row(View, row) for row in session.scalars(query)]
+        found = session.scalars(query).all()
     return sorted(found, key=lambda view: (view.who is not None, view.name, view.id))
 
 
@@ -81,9 +73,8 @@ def save_view(
     if len(query) > MAX_QUERY or sum(len(k) + len(v) for k, v in kept.items()) > MAX_QUERY:
         invalid("this view is too long", "view", expected=f"at most {MAX_QUERY:,} characters")
     owner = None if for_all else who.name
-    same_owner = SavedViewRow.who.is_(None) if for_all else SavedViewRow.who == owner
     with store.session() as session:
-        own = select(SavedViewRow).where(SavedViewRow.dataset == dataset, same_owner)
+        own = select(SavedViewRow).where(SavedViewRow.dataset == dataset, SavedViewRow.who == owner)
         row = session.scalars(own.where(SavedViewRow.name == name)).first()
         if row is None:
             if (session.scalar(select(func.count()).select_from(own.subquery())) or 0) >= MAX_VIEWS:
@@ -93,7 +84,7 @@ def save_view(
             session.add(row)
         row.query, row.options = query, kept
         session.flush()
-        return read_row(View, row)
+        return row
 
 
 def delete_view(store: Store, view: View, *, who: User) -> None:

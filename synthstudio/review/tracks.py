@@ -15,11 +15,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from synthstudio.review.check import FIRST_OBJECT, MAX_INT
-from synthstudio.review.history import event_of, in_frames, states_in
-from synthstudio.review.models import EventRow
+from synthstudio.review.history import in_frames, states_in
+from synthstudio.review.models import EventRow, event_of, in_layer
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.store import Store
-from synthstudio.review.values import FRAME, MAIN, Event, ItemState, JointLabel, Person
+from synthstudio.review.values import FRAME, Event, ItemState, JointLabel, Person
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,6 @@ class Clip:
     """A clip of a data set (`dataset`: its key). `frames`: time (from 0) -> frame, by time."""
 
     dataset: str
-    name: str
     frames: Mapping[int, int]
 
 
@@ -69,9 +68,9 @@ def clip_of(table: PeopleTable, frame: int) -> Clip | None:
     for column in ("frame.clip_id", "frame.variant", "frame.camera_id"):
         same &= arrays[column] == arrays[column][rows[0]]
     found = zip(arrays["frame.clip_frame"][same].tolist(), index[same].tolist(), strict=True)
-    name = table.names["frame.clip_id"][int(arrays["frame.clip_id"][rows[0]])].as_py()
-    frames = {int(time): int(number) for time, number in sorted(found)}
-    return Clip(dataset=table.key, name=str(name), frames=frames)
+    return Clip(
+        dataset=table.key, frames={int(time): int(number) for time, number in sorted(found)}
+    )
 
 
 def clip_order(table: PeopleTable, rows: Sequence[int]) -> list[int]:
@@ -244,10 +243,9 @@ def track_log(
 
 
 def _track_events(store: Store, clip: Clip) -> list[Event]:
-    row = EventRow
-    kinds = row.kind.in_(("edit", "add", "revert"))
-    query = select(row).where(row.dataset == clip.dataset, row.layer == MAIN, kinds)
+    kinds = EventRow.kind.in_(("edit", "add", "revert"))
+    query = select(EventRow).where(in_layer(EventRow, clip.dataset), kinds)
     with store.reading() as session:
-        rows = in_frames(session, query, row.frame, clip.frames.values())
-        found = [event_of(one) for one in rows]
+        rows = in_frames(session, query, EventRow.frame, clip.frames.values())
+        found = [event_of(row) for row in rows]
     return sorted((e for e in found if "track" in e.after), key=lambda e: e.id)
