@@ -29,8 +29,8 @@ from synthstudio.core.arrays import F64, I64
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.matching import LIST_MARK, Column, evaluate
-from synthstudio.dataset.query import FIELDS, Field, Query
+from synthstudio.dataset.matching import LIST_MARK, Column
+from synthstudio.dataset.query import FIELDS, Field
 from synthstudio.dataset.rows import NO_STATE
 
 Array = NDArray[Any]
@@ -274,7 +274,3 @@ def joint_facet(
     codes = (*range(3), NO_STATE) if what == "state" else tuple(range(len(CAUSES)))
     counts = [np.count_nonzero(planes == code, axis=1) for code in codes]
     return names, np.stack(counts, axis=1).astype(np.int64)
-
-
-def find(table: PeopleTable, query: Query) -> I64:
-    return np.flatnonzero(evaluate(query.tree, table)[0]).astype(np.int64)

@@ -27,7 +27,7 @@ predictions by a version of the store.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -37,7 +37,7 @@ from sqlalchemy import Select, func, select
 from synthstudio.core.arrays import F64
 from synthstudio.core.last_used import LastUsed
 from synthstudio.review.history import DECIDED
-from synthstudio.review.models import ItemRow, PredictionRow, RiskRow
+from synthstudio.review.models import ItemRow, PredictionRow, RiskRow, in_layer
 from synthstudio.review.risk.anatomy import bones, sides
 from synthstudio.review.risk.findings import last_runs, stored_signals
 from synthstudio.review.risk.people import PeopleTable
@@ -59,7 +59,6 @@ from synthstudio.review.risk.signals import (
     threshold,
 )
 from synthstudio.review.store import Store
-from synthstudio.review.values import MAIN
 
 T = TypeVar("T")
 Rows = tuple[tuple[Any, ...], ...]
@@ -86,23 +85,17 @@ class Risk:
         return [words for weight, words in reasons if weight >= _MIN_WEIGHT][:maximum]
 
 
-def risk(table: PeopleTable, *, more: Iterable[Signal] = ()) -> Risk:
-    """The risk of all people by all checks of the table, and `more` (stored findings, models)."""
-    signals = (*table_signals(table), *more)
-    return Risk(table=table, score=combine(signals, table.people), signals=signals)
+def risk(table: PeopleTable, signals: Sequence[Signal]) -> Risk:
+    """The risk of all people by the formula at the top of this file."""
+    correct = np.ones(table.people)
+    for one in signals:
+        correct *= 1.0 - one.weight * one.score
+    return Risk(table=table, score=1.0 - correct, signals=tuple(signals))
 
 
 def table_signals(table: PeopleTable) -> tuple[Signal, ...]:
     checks = (contradiction, projection, sides, position, bones, threshold, hidden)
     return tuple(check(table) for check in checks)
-
-
-def combine(signals: Sequence[Signal], people: int) -> F64:
-    """(P,) the risk by the formula at the top of this file."""
-    correct = np.ones(people)
-    for one in signals:
-        correct *= 1.0 - one.weight * one.score
-    return 1.0 - correct
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,15 +136,12 @@ def rejected_predictions(store: Store, key: str, layer: str) -> set[tuple[int, i
 
 def _rejected_models(key: str) -> Select[int, int, list[str] | None]:
     query = select(ItemRow.frame, ItemRow.instance, ItemRow.rejected_models)
-    return query.where(
-        ItemRow.dataset == key, ItemRow.layer == MAIN, ItemRow.rejected_models.is_not(None)
-    )
+    return query.where(in_layer(ItemRow, key), ItemRow.rejected_models.is_not(None))
 
 
 def _risk(store: Store, table: PeopleTable) -> Risk:
     own = _cache.get_or(("own", *_name(table)), lambda: table_signals(table))
-    signals = (*own, *stored_signals(store, table), *models_of(store, table).signals)
-    return Risk(table=table, score=combine(signals, table.people), signals=signals)
+    return risk(table, (*own, *stored_signals(store, table), *models_of(store, table).signals))
 
 
 def _models(store: Store, table: PeopleTable) -> Models:
