@@ -224,7 +224,6 @@ def _check_undecided(op: Op, old: ItemState, after: dict[str, Any]) -> None:
 
 
 def _check_frame_status(session: Session, frame: Person, after: dict[str, Any], base: Base) -> None:
-    """Refuse to mark a frame with people as empty."""
     if after.get("status") != NO_PEOPLE:
         return
     found = _others(session, frame)
@@ -247,7 +246,6 @@ def _comes(old: ItemState, after: dict[str, Any], base: Base) -> bool | None:
 
 
 def _check_frame(session: Session, person: Person) -> None:
-    """Refuse a new person in a frame marked as empty."""
     frame = session.get(ItemRow, replace(person, instance=FRAME).key)
     if frame is not None and frame.status == NO_PEOPLE:
         invalid(
@@ -259,7 +257,6 @@ def _check_frame(session: Session, person: Person) -> None:
 
 
 def _check_track(session: Session, old: ItemState, after: dict[str, Any], base: Base) -> None:
-    """Refuse a change that gives two people of a frame one track."""
     person, track = old.person, after.get("track", old.track)
     track = base.tracks.get(person.instance) if track is None else track
     if track is None:
@@ -397,7 +394,6 @@ def _write(
     who: str,
     now: datetime,
 ) -> Event:
-    """Write the event and the resulting item; committed together."""
     key = asdict(op.person)
     row = EventRow(
         **key,

@@ -309,7 +309,6 @@ def by_status(store: Store, dataset: str) -> tuple[int, list[tuple[str, bool, bo
 
 
 def empty_frames(store: Store, dataset: str) -> set[int]:
-    """The frames marked as empty."""
     empty = ItemRow.instance == FRAME, ItemRow.status == NO_PEOPLE
     query = select(ItemRow.frame).where(in_layer(ItemRow, dataset), *empty)
     with store.reading() as session:

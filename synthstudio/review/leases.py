@@ -179,8 +179,7 @@ def _held_by_others(
 def _upsert(session: Session, people: Sequence[Person], who: str, now: datetime) -> set[Person]:
     """Write leases where no other is valid; return the written ones.
 
-    All in the order of their keys: two transactions on the same rows cannot
-    deadlock.
+    All in the order of their keys: two transactions on the same rows cannot deadlock.
     """
     won, given = set[Person](), {"who": who, "until": now + DURATION}
     for person in sorted(people, key=lambda p: p.key):

@@ -60,8 +60,6 @@ def utc_now() -> datetime:
 
 
 class Base(DeclarativeBase):
-    """The base of all tables, with named constraints for migrations."""
-
     type_annotation_map: ClassVar = {
         str: String(NAME_LENGTH),
         datetime: UtcTime,
@@ -182,8 +180,6 @@ class EventRow(_AboutPerson, Base):
 
 
 class LeaseRow(_OfPerson, Base):
-    """A reviewer's lease of a person."""
-
     __tablename__ = "lease"
     __table_args__ = (Index(None, "dataset", "who"),)
 
@@ -204,8 +200,6 @@ class AssignmentRow(_OfPerson, Base):
 
 
 class MemberRow(Base):
-    """A member's role in this store, and who granted it when."""
-
     __tablename__ = "member"
 
     name: Mapped[str] = mapped_column(primary_key=True)

@@ -47,8 +47,6 @@ class Relabel:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One person's joints now and after the change."""
-
     person: Person
     revision: int
     before: dict[str, JointLabel]

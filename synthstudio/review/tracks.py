@@ -46,8 +46,7 @@ class Member:
 
     @property
     def is_key(self) -> bool:
-        """Whether it is a key frame: edited, added, approved or marked; not an
-        interpolated one."""
+        """Whether it is a key frame: edited, added, approved or marked; not an interpolated one."""
         state = self.state
         by_hand = state.keyframe is None and bool(state.joints or state.added)
         return self.exists and bool(state.keyframe or by_hand or state.status == "approved")
@@ -58,7 +57,6 @@ def has_clips(table: PeopleTable) -> bool:
 
 
 def clip_of(table: PeopleTable, frame: int) -> Clip | None:
-    """The clip of a frame; None if not in a clip."""
     arrays = table.arrays
     index = arrays["frame.index"]
     rows = np.flatnonzero(index == frame)

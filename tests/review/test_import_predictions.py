@@ -12,7 +12,7 @@ from synthstudio.core.errors import FormatError, Refused
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.review import history
 from synthstudio.review.datasets import content_key
-from synthstudio.review.import_predictions import import_predictions
+from synthstudio.review.imports import import_predictions
 from synthstudio.review.reviewed import export_reviewed, reviewed
 from synthstudio.review.risk.predictions import is_predicted, iter_predictions
 from synthstudio.review.values import PREDICTED, JointLabel

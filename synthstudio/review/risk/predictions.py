@@ -36,9 +36,8 @@ Point = tuple[float, float, float]
 class Prediction:
     """A model's joints of one person: name -> x and y in continuous pixels, confidence 0 to 1.
 
-    Missing joints are left out. `score`: of the person. `causes`:
-    "visible" or the cause of a joint, if predicted. `instance`: the matched person; from
-    1,000 on people not in the data set.
+    Missing joints are left out. `score`: of the person. `causes`: "visible" or the cause of a
+    joint, if predicted. `instance`: the matched person; from 1,000 on people not in the data set.
     """
 
     frame: int

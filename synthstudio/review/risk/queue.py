@@ -1,10 +1,9 @@
 """The review queue, and the estimated rate of wrong labels.
 
-The queue is ordered by risk, with random control people inserted: a uniform sample by
-the data set's key and the share; a larger share contains those of a smaller one. They are at
-fixed positions of the queue, in random order, and only there: so the reviewed ones
-are a random sample of the set, independent of risk, and the fraction of wrong ones is an
-unbiased estimate.
+The queue is ordered by risk, with random control people inserted: a uniform sample by the data
+set's key and the share; a larger share contains those of a smaller one. They are at fixed positions
+of the queue, in random order, and only there: so the reviewed ones are a random sample of the set,
+independent of risk, and the fraction of wrong ones is an unbiased estimate.
 
 People of high risk are wrong far more often than average, so the estimate uses control
 people only, up to the first pending one; people reviewed out of turn (found in the
@@ -63,8 +62,7 @@ def control_rows(table: PeopleTable, *, share: float = CONTROL_SHARE) -> I64:
 def risk_order(risk: Risk, *, share: float = CONTROL_SHARE, rows: I64 | None = None) -> Order:
     """The queue: by falling risk, every 1/share-th position a control person.
 
-    `rows`: only these people (a filter, an assignment); other control people
-    are then omitted.
+    `rows`: only these people (a filter, an assignment); other control people are then omitted.
     """
     table = risk.table
     chosen = control_rows(table, share=share)

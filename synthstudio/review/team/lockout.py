@@ -108,7 +108,6 @@ def forget(session: Session, key: str) -> None:
 
 
 def blocked_until(session: Session, key: str, *, now: datetime) -> datetime | None:
-    """Return until when an account or address is blocked, None if not."""
     return session.scalar(select(TriesRow.until).where(TriesRow.key == key, TriesRow.until > now))
 
 

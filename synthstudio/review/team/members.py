@@ -43,8 +43,7 @@ def role_of(store: Store, name: str) -> Role | None:
 def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
     """Set or remove (None) a member's role. Admins only.
 
-    A lowered role revokes earlier grants: codes by that person
-    expire, and tokens made for others.
+    A lowered role revokes earlier grants: codes by that person expire, and tokens made for others.
     Refused: "role" for others, "invalid" for an invalid name or role and for the last admin.
     """
     require(by, "members")

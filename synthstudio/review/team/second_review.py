@@ -197,10 +197,9 @@ def adjudicate(
 ) -> list[Event]:
     """Adjudicate two reviews; the layer main then has the lead's choice.
 
-    `person`: of the layer main, at `revision` as read by the lead. A joint returned to the value
-    on disk is written with origin human. Atomic; Refused: "role" (also for authors of
-    one of the two reviews), "revision" (also for the second of two clicks), "invalid" if there
-    are no two reviews.
+    `person`: of the layer main, at `revision` as read by the lead. A joint returned to the value on
+    disk is written with origin human. Atomic; Refused: "role" (also for authors of one of the two
+    reviews), "revision" (also for the second of two clicks), "invalid" if there are no two reviews.
     """
     require(who, "adjudicate")
     one = (person.frame, person.instance)

@@ -12,10 +12,9 @@ Deleting a person counts for the verdict (right or wrong) like rejecting it, for
 before. Joints of people deleted by either review are ignored.
 
 Throughput is decided people per hour of work. Events of a reviewer at most MAX_PAUSE apart form one
-session, from its first to its last event. The time before the
-first event is unknown, so a decision that opens a session counts as done, but not for throughput.
-A person counts once a day for throughput, and once in total among those decided: on the day of the
-reviewer's last decision.
+session, from its first to its last event. The time before the first event is unknown, so a decision
+that opens a session counts as done, but not for throughput. A person counts once a day for
+throughput, and once in total among those decided: on the day of the reviewer's last decision.
 """
 
 from __future__ import annotations
