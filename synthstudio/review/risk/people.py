@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +31,6 @@ from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.matching import LIST_MARK, Column
 from synthstudio.dataset.query import FIELDS, Field
-from synthstudio.dataset.rows import NO_STATE
 
 Array = NDArray[Any]
 
@@ -245,9 +244,6 @@ def layout(skeleton: Skeleton, people: int, frames: int) -> dict[str, tuple[tupl
     return found
 
 
-_STATES = ("outside", "hidden", "visible", "unlabelled")
-
-
 def facet(table: PeopleTable, field: str, *, rows: I64 | None = None) -> dict[str, int]:
     """Value of a text field -> people, of all or of some rows, most people first; DatasetError.
 
@@ -265,12 +261,8 @@ def facet(table: PeopleTable, field: str, *, rows: I64 | None = None) -> dict[st
     return {value: count for value, count in ordered if count}
 
 
-def joint_facet(
-    table: PeopleTable, what: Literal["state", "cause"], *, rows: I64 | None = None
-) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return names of states or causes (N), and people by joint and name, (J, N)."""
-    planes = table.arrays[what] if rows is None else table.arrays[what][:, rows]
-    names: tuple[str, ...] = _STATES if what == "state" else CAUSES
-    codes = (*range(3), NO_STATE) if what == "state" else tuple(range(len(CAUSES)))
-    counts = [np.count_nonzero(planes == code, axis=1) for code in codes]
-    return names, np.stack(counts, axis=1).astype(np.int64)
+def joint_facet(table: PeopleTable, *, rows: I64 | None = None) -> tuple[tuple[str, ...], I64]:
+    """Names of causes (N), and people by joint and cause, (J, N), of all or of some rows."""
+    planes = table.arrays["cause"] if rows is None else table.arrays["cause"][:, rows]
+    counts = [np.count_nonzero(planes == code, axis=1) for code in range(len(CAUSES))]
+    return CAUSES, np.stack(counts, axis=1).astype(np.int64)

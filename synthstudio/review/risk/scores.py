@@ -38,7 +38,6 @@ from synthstudio.core.arrays import F64
 from synthstudio.core.last_used import LastUsed
 from synthstudio.review.history import DECIDED
 from synthstudio.review.models import ItemRow, PredictionRow, RiskRow, in_layer
-from synthstudio.review.risk.anatomy import bones, sides
 from synthstudio.review.risk.findings import last_runs, stored_signals
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.predictions import (
@@ -51,10 +50,12 @@ from synthstudio.review.risk.predictions import (
 )
 from synthstudio.review.risk.signals import (
     Signal,
+    bones,
     contradiction,
     hidden,
     position,
     projection,
+    sides,
     signal,
     threshold,
 )
