@@ -96,7 +96,13 @@ def interpolation(scene: Scene, person: Person, *, around: bool) -> Interpolatio
             frame = scene.clip.frames[time]
             number = one.person.instance if one else free_instance(of_clip, frame)
             here = Person(dataset=scene.clip.dataset, frame=frame, instance=number)
-            joints = _between(scene, first, last, time, here)
+            base = scene.base_of(here)
+            joints = interpolated(
+                _labels(first, scene.base_of),
+                _labels(last, scene.base_of),
+                (time - first.time) / (last.time - first.time),
+                (base.width_px, base.height_px),
+            )
             now = _labels(one, scene.base_of) if one else {}
             changed = {n: label for n, label in joints.items() if _differs(now.get(n), label)}
             if changed and (one or any(label.state for label in changed.values())):
@@ -256,18 +262,6 @@ def _why(refused: Refused) -> str:
     return words.get(refused.reason, refused.what)
 
 
-def _between(
-    scene: Scene, first: Member, last: Member, time: int, here: Person
-) -> dict[str, JointLabel]:
-    base = scene.base_of(here)
-    return interpolated(
-        _labels(first, scene.base_of),
-        _labels(last, scene.base_of),
-        (time - first.time) / (last.time - first.time),
-        (base.width_px, base.height_px),
-    )
-
-
 def _me(of_clip: Sequence[Member], person: Person) -> Member:
     me = next((one for one in of_clip if one.person == person), None)
     if me is None or not me.exists:
@@ -295,6 +289,4 @@ def _labels(one: Member, base_of: BaseOf) -> dict[str, JointLabel]:
 
 
 def _differs(now: JointLabel | None, to: JointLabel) -> bool:
-    if now is None or (now.state, now.cause) != (to.state, to.cause):
-        return True
-    return moved(now, to)
+    return now is None or (now.state, now.cause) != (to.state, to.cause) or moved(now, to)

@@ -39,10 +39,6 @@ MAX_AT_ONCE = 500
 _TRY_AT_ONCE = 200
 
 
-Lease = LeaseRow
-"""A lease: a detached row."""
-
-
 def check(session: Session, person: Person, who: User, now: datetime) -> None:
     """Raise Refused("lease") if another reviewer holds this person, or the own lease ended.
 
@@ -153,7 +149,7 @@ def release(store: Store, people: Sequence[Person], *, who: User) -> int:
 
 def leases(
     store: Store, dataset: str, *, layer: str = MAIN, who: str | None = None
-) -> dict[tuple[int, int], Lease]:
+) -> dict[tuple[int, int], LeaseRow]:
     """(frame, instance) -> valid leases; `who`: only that person's."""
     query = select(LeaseRow).where(in_layer(LeaseRow, dataset, layer), LeaseRow.until > utc_now())
     if who is not None:

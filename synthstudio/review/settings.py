@@ -41,11 +41,7 @@ MAX_VIEWS = 200
 MAX_QUERY = 10_000
 
 
-View = SavedViewRow
-"""A saved view: a detached row."""
-
-
-def views(store: Store, dataset: str, *, who: User) -> list[View]:
+def views(store: Store, dataset: str, *, who: User) -> list[SavedViewRow]:
     """The views that a user sees: those for all, then the user's own, by name."""
     query = select(SavedViewRow).where(
         SavedViewRow.dataset == dataset,
@@ -65,7 +61,7 @@ def save_view(
     who: User,
     options: Mapping[str, str] | None = None,
     for_all: bool = False,
-) -> View:
+) -> SavedViewRow:
     """Save a view; one of the same name and owner is replaced. Refused: "role" or "invalid"."""
     require(who, "save_view_for_all" if for_all else "save_view")
     check_name(name, "name of the view")
@@ -87,7 +83,7 @@ def save_view(
         return row
 
 
-def delete_view(store: Store, view: View, *, who: User) -> None:
+def delete_view(store: Store, view: SavedViewRow, *, who: User) -> None:
     """Delete a view: one's own, or one for all by a lead. Refused("gone") when there is none."""
     require(who, "save_view_for_all" if view.who is None else "save_view")
     with store.session() as session:

@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from synthstudio.core.errors import Refused
 from synthstudio.review import settings
 from synthstudio.review.history import events
+from synthstudio.review.models import SavedViewRow
 from synthstudio.review.risk.findings import PersonFinding, store_findings
 from synthstudio.review.risk.predictions import Prediction, put_predictions
 from synthstudio.review.risk.review_fields import last_event_id, review_columns
@@ -42,7 +43,7 @@ def test_views_come_back_as_they_were_saved_and_end_by_their_owner_or_a_lead_alo
     with refused("role"):
         settings.delete_view(store, ours, who=ANNA)
     with pytest.raises(Refused):  # another's view that says it was for all
-        settings.delete_view(store, settings.View(id=mine.id, name="mine", who=None), who=LEAD)
+        settings.delete_view(store, SavedViewRow(id=mine.id, name="mine", who=None), who=LEAD)
     assert len(ids(store, ANNA)) == 2
     settings.delete_view(store, mine, who=ANNA)
     settings.delete_view(store, ours, who=LEAD)

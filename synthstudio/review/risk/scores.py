@@ -1,20 +1,9 @@
 """Risk of each person: probability of wrong labels from all checks.
 
-Each check is a plain function table -> Signal.
-
-name          weight  finding
-contradiction  0.95   state or cause contradicted by shares or position of a drawn joint
-projection     0.95   a drawn joint away from its 3D joint's projection
-sides          0.9    left and right swapped: by 3D, or by face, trunk and limbs in 2D
-place          0.9    a visible joint outside the frame, joints far from the box or all at one point
-bones          0.8    a bone far longer than the same bone of others, by the rest of its body
-validation     0.95   findings of `synthstudio validate` that were stored (findings.py)
-audit          0.9    joints on which the second oracle disagreed, stored (findings.py)
-model          0.7    a predicted joint far from the labelled one (predictions.py)
-rejected       0.7    pending people with a prediction marked as wrong, after which that model
-                      is ignored for them
-threshold      0.25   joints about half visible
-hidden         0.2    people mostly hidden
+Each check is a plain function table -> Signal; `signals.CHECKS` has their weights. Findings of
+`synthstudio validate` and of audits are stored (findings.py), as are models' predictions
+(predictions.py). A prediction marked as wrong is ignored for that person, who is "rejected" while
+pending: hard for models, perhaps for people.
 
     risk = 1 - product over checks of (1 - weight x score)
 
@@ -160,7 +149,6 @@ def _models(store: Store, table: PeopleTable) -> Models:
 
 
 def _rejected(table: PeopleTable, wrong: Rows) -> Signal:
-    """People with predictions marked as wrong: hard for models, perhaps for people."""
     texts = {
         int(row): (f"a reviewer called the prediction of {', '.join(layers)} wrong",)
         for row, (_, _, layers) in zip(table.rows_at(wrong), wrong, strict=True)

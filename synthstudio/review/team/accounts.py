@@ -163,7 +163,7 @@ def choose_password(store: Store, text: str, password: str) -> str:
     found = read_code(store, text)
     if found is None:
         raise _no_code()
-    stored = passwords.hashed(passwords.checked_password(password, found.name))
+    stored = passwords.HASHER.hash(passwords.checked_password(password, found.name))
     now = utc_now()
     with store.session() as session:
         advisory_lock(session, TURN)

@@ -48,8 +48,8 @@ def address_key(address: str) -> str:
     return digest(f"address {found}")
 
 
-def wait_after(wrong: int, *, free: int = FREE) -> timedelta:
-    """Return the delay after a number of failed tries, `free` of which are without."""
+def wait_after(wrong: int, *, free: int) -> timedelta:
+    """The delay after a number of failed tries, `free` of which are without."""
     if wrong < free:
         return timedelta(0)
     return min(FIRST_WAIT * 2 ** min(wrong - free, 20), LONGEST_WAIT)
@@ -78,7 +78,10 @@ def count_attempt(store: Store, *, account: str, address: str, now: datetime) ->
     if max(waits) > now:
         return replace(taken, wait=max(waits) - now)
     if old is not None:
-        _clean_up(store, now=now)
+        with store.session() as session:
+            # A locked row is in use; waiting for it could deadlock.
+            free = select(TriesRow.key).where(_forgotten(now)).with_for_update(skip_locked=True)
+            session.execute(delete(TriesRow).where(TriesRow.key.in_(free)))
     rows: list[TriesRow] = []
     with store.session() as session:
         for key in (address, account):  # a fixed order of locks, against deadlocks
@@ -86,10 +89,10 @@ def count_attempt(store: Store, *, account: str, address: str, now: datetime) ->
             if rows[-1].until > now:
                 return replace(taken, wait=rows[-1].until - now)
         taken = replace(taken, last=rows[0].last)
-        for row, free in zip(rows, (FREE_OF_ADDRESS, FREE), strict=True):
+        for row, limit in zip(rows, (FREE_OF_ADDRESS, FREE), strict=True):
             is_old = max(row.last, row.until) < now - WINDOW
             row.wrong, row.last = 1 if is_old else row.wrong + 1, now
-            if wait := wait_after(row.wrong, free=free):
+            if wait := wait_after(row.wrong, free=limit):
                 row.until = now + wait
     return taken
 
@@ -113,13 +116,6 @@ def blocked_until(session: Session, key: str, *, now: datetime) -> datetime | No
 
 def _forgotten(now: datetime) -> ColumnElement[bool]:
     return and_(TriesRow.last < now - WINDOW, TriesRow.until < now - WINDOW)
-
-
-def _clean_up(store: Store, *, now: datetime) -> None:
-    with store.session() as session:
-        # A locked row is in use; waiting for it could deadlock.
-        found = select(TriesRow.key).where(_forgotten(now)).with_for_update(skip_locked=True)
-        session.execute(delete(TriesRow).where(TriesRow.key.in_(found)))
 
 
 def _locked(session: Session, key: str, now: datetime) -> TriesRow:

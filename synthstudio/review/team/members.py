@@ -95,8 +95,13 @@ def assign(
     """Assign people to a member until the end of day `due` (UTC). Refused: "role", "invalid"."""
     require(by, "assign")
     check_name(to, "assigned to")
-    _check_due(due)
-    given = {"who": to, "by": by.name, "when": utc_now(), "due": due}
+    now = utc_now()
+    today = now.date()
+    # Yesterday in UTC may be today elsewhere.
+    if due is not None and (type(due) is not date or not -1 <= (due - today).days <= MAX_DAYS):
+        expected = f"{today} to {today + timedelta(days=MAX_DAYS)}"
+        invalid("invalid due date", "due", expected=expected, got=due)
+    given = {"who": to, "by": by.name, "when": now, "due": due}
     # A fixed order of writes, against deadlocks.
     unique = sorted(set(people), key=astuple)
     with store.session() as session:
@@ -104,16 +109,6 @@ def assign(
             rows = [asdict(person) | given for person in unique[start : start + _AT_ONCE]]
             upsert(session, AssignmentRow, rows)
     return len(unique)
-
-
-def _check_due(due: object) -> None:
-    today = utc_now().date()
-    if due is None:
-        return
-    # Yesterday in UTC may be today elsewhere.
-    if type(due) is not date or not -1 <= (due - today).days <= MAX_DAYS:
-        expected = f"{today} to {today + timedelta(days=MAX_DAYS)}"
-        invalid("invalid due date", "due", expected=expected, got=due)
 
 
 def assigned(store: Store, dataset: str, *, who: str | None = None) -> dict[tuple[int, int], str]:

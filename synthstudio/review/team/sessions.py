@@ -52,7 +52,8 @@ def sign_in(
     stored = None if found is None or found.revoked is not None else found.password
     if not passwords.is_right(stored, password) or stored is None:
         return None
-    renewed = passwords.hashed(password) if passwords.is_outdated(stored) else stored
+    outdated = passwords.HASHER.check_needs_rehash(stored)
+    renewed = passwords.HASHER.hash(password) if outdated else stored
     text = make_secret(SESSION)
     with store.session() as session:
         row = session.get(AccountRow, name, with_for_update=True)

@@ -14,8 +14,9 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.rows import Row, hidden_by
 from synthstudio.review.check import FIRST_OBJECT, finite_or_none, labels_of
 from synthstudio.review.history import events, states_in
-from synthstudio.review.leases import SECOND, Lease, leases
+from synthstudio.review.leases import SECOND, leases
 from synthstudio.review.masks import WHICH, sound_counts
+from synthstudio.review.models import LeaseRow
 from synthstudio.review.risk.predictions import predictions_in
 from synthstudio.review.store import Store
 from synthstudio.review.threads import Thread, mentions_of, threads_in
@@ -307,7 +308,7 @@ def _people(
 def _closed(
     person: tuple[int, int],
     window: QueueWindow,
-    held: Mapping[tuple[int, int], Lease],
+    held: Mapping[tuple[int, int], LeaseRow],
     who: User,
     layer: str,
 ) -> str | None:
