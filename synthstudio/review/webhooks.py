@@ -81,39 +81,6 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
-def checked_target(
-    url: object,
-    *,
-    allowed: Collection[str] = (),
-    resolve: Callable[[str, int], Sequence[str]] = resolve,
-) -> Target:
-    """The destination of a URL; Refused ("invalid") if not allowed.
-
-    `allowed`: hosts that may be local or private, and without https.
-    """
-    if not isinstance(url, str) or not 1 <= len(url) <= MAX_URL or not url.isascii():
-        expected = f"at most {MAX_URL} ASCII characters"
-        invalid("invalid URL", "url", expected=expected, got=url)
-    if any(ord(c) <= 32 or c in '\\"<>' for c in url):
-        invalid("invalid URL", "url", expected=_FORM, got=url)
-    parts, port = _split(url)
-    host = (parts.hostname or "").rstrip(".")
-    known = host in {name.lower().rstrip(".") for name in allowed}
-    if parts.scheme != "https" and not (parts.scheme == "http" and known):
-        invalid("webhooks need https", "url", expected=_FORM, got=parts.scheme)
-    if parts.username is not None or parts.password is not None or parts.fragment or not host:
-        invalid("invalid URL", "url", expected=_FORM, got=url)
-    try:
-        found = tuple(dict.fromkeys(resolve(host, port)))
-    except (OSError, UnicodeError):
-        invalid("unknown host", "url", expected="one that can be resolved", got=host)
-    if not found or not (known or all(map(is_public, found))):
-        expected = "a public address, or a host of --webhook-host"
-        invalid("not a public address", "url", expected=expected, got=host)
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(scheme=parts.scheme, host=host, port=port, path=path, addresses=found)
-
-
 def _split(url: str) -> tuple[SplitResult, int]:
     try:
         parts = urlsplit(url)
@@ -156,7 +123,7 @@ async def _post(target: Target, body: bytes, headers: Mapping[str, str], timeout
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookTransport:
-    """Transport of messages. `allowed`: hosts that may be local or private."""
+    """Transport of messages. `allowed`: hosts that may be local or private, without https."""
 
     secret_of: Callable[[str], str]
     """The salt of a webhook -> the secret that signs its messages."""
@@ -165,7 +132,28 @@ class WebhookTransport:
     post: Callable[[Target, bytes, dict[str, str]], int] = post
 
     def target(self, url: object) -> Target:
-        return checked_target(url, allowed=self.allowed, resolve=self.resolve)
+        """The destination of a URL; Refused ("invalid") if not allowed."""
+        if not isinstance(url, str) or not 1 <= len(url) <= MAX_URL or not url.isascii():
+            expected = f"at most {MAX_URL} ASCII characters"
+            invalid("invalid URL", "url", expected=expected, got=url)
+        if any(ord(c) <= 32 or c in '\\"<>' for c in url):
+            invalid("invalid URL", "url", expected=_FORM, got=url)
+        parts, port = _split(url)
+        host = (parts.hostname or "").rstrip(".")
+        known = host in {name.lower().rstrip(".") for name in self.allowed}
+        if parts.scheme != "https" and not (parts.scheme == "http" and known):
+            invalid("webhooks need https", "url", expected=_FORM, got=parts.scheme)
+        if parts.username is not None or parts.password is not None or parts.fragment or not host:
+            invalid("invalid URL", "url", expected=_FORM, got=url)
+        try:
+            found = tuple(dict.fromkeys(self.resolve(host, port)))
+        except (OSError, UnicodeError):
+            invalid("unknown host", "url", expected="one that can be resolved", got=host)
+        if not found or not (known or all(map(is_public, found))):
+            expected = "a public address, or a host of --webhook-host"
+            invalid("not a public address", "url", expected=expected, got=host)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return Target(scheme=parts.scheme, host=host, port=port, path=path, addresses=found)
 
 
 Webhook = WebhookRow
