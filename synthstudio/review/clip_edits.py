@@ -253,13 +253,13 @@ def _stroke(
         who=who,
         base_of=lambda person: known.get(person) or scene.base_of(person),
     )
-    left = [f"{op.person.where}: {_why(what)}" for op, what in tried if isinstance(what, Refused)]
-    return Result(people=done[0] + len(tried) - len(left), left=(*left, *blind))
-
-
-def _why(refused: Refused) -> str:
     words = {"lease": "claimed by another reviewer", "revision": "changed meanwhile"}
-    return words.get(refused.reason, refused.what)
+    left = [
+        f"{op.person.where}: {words.get(what.reason, what.what)}"
+        for op, what in tried
+        if isinstance(what, Refused)
+    ]
+    return Result(people=done[0] + len(tried) - len(left), left=(*left, *blind))
 
 
 def _me(of_clip: Sequence[Member], person: Person) -> Member:

@@ -338,15 +338,10 @@ def refusing(where: str) -> Iterator[None]:
             raise
         raise _unusable(where, error) from error
     except ValueError as error:  # an invalid time, JSON or text in a cell
-        if _is_ours(error):
-            raise
+        *_, last = traceback.walk_tb(error.__traceback__)
+        if str(last[0].f_globals.get("__name__", "")).startswith("synthstudio."):
+            raise  # a bug, not a damaged file
         raise _unusable(where, error) from error
-
-
-def _is_ours(error: ValueError) -> bool:
-    """Whether this package raised it: then it is a bug, not a damaged file."""
-    *_, last = traceback.walk_tb(error.__traceback__)
-    return str(last[0].f_globals.get("__name__", "")).startswith("synthstudio.")
 
 
 def as_refused(error: Exception, where: str) -> Exception:
@@ -386,8 +381,10 @@ def backup(store: Store, path: Path) -> Path:
     """Copy the store to a new SQLite file, or by pg_dump; ReviewError, DiskError."""
     with new_parents(plain_file(path, new=True)):
         if store.engine.dialect.name == "sqlite":
+            reading = store.engine.connect().execution_options(**{BEGIN: ""})
             try:
-                _copy_sqlite(store.engine, path)
+                with whole_file(path, private=True) as unfinished, reading as connection:
+                    connection.exec_driver_sql("VACUUM INTO ?", (str(unfinished),))
             except exc.DBAPIError as error:
                 text = str(error.orig)
                 full = any(sign in text.lower() for sign in _FULL)
@@ -400,13 +397,6 @@ def backup(store: Store, path: Path) -> Path:
         else:
             _dump(store, path)
     return path
-
-
-def _copy_sqlite(engine: Engine, path: Path) -> None:
-    """Copy a snapshot of a SQLite database atomically."""
-    reading = engine.connect().execution_options(**{BEGIN: ""})
-    with whole_file(path, private=True) as unfinished, reading as connection:
-        connection.exec_driver_sql("VACUUM INTO ?", (str(unfinished),))
 
 
 _MORE_SPACE = "Free some space or choose another --out, then run it again."

@@ -38,13 +38,7 @@ class Token:
 
 
 def make_token(
-    store: Store,
-    who: str,
-    *,
-    role: Role,
-    by: User,
-    label: str = "token",
-    days: int = DAYS,
+    store: Store, who: str, *, role: Role, by: User, label: str = "token", days: int = DAYS
 ) -> tuple[Token, str]:
     """Make a token of a person; return it and its text, which is not stored.
 

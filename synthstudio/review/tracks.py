@@ -212,7 +212,12 @@ def track_log(
     the earlier log of their previous tracks."""
     disk = _tracks_on_disk(table, clip)
     groups: dict[tuple[str, int | None, int | None], list[Event]] = {}
-    for event in _track_events(store, clip):
+    kinds = EventRow.kind.in_(("edit", "add", "revert"))
+    query = select(EventRow).where(in_layer(EventRow, clip.dataset), kinds)
+    with store.reading() as session:
+        rows = in_frames(session, query, EventRow.frame, clip.frames.values())
+        events = [event for row in rows if "track" in (event := event_of(row)).after]
+    for event in sorted(events, key=lambda e: e.id):
         pair = event.person.frame, event.person.instance
         was, to = (
             disk.get(pair) if values["track"] is None else values["track"]
@@ -238,12 +243,3 @@ def track_log(
         )
         for was, to, some in found
     ]
-
-
-def _track_events(store: Store, clip: Clip) -> list[Event]:
-    kinds = EventRow.kind.in_(("edit", "add", "revert"))
-    query = select(EventRow).where(in_layer(EventRow, clip.dataset), kinds)
-    with store.reading() as session:
-        rows = in_frames(session, query, EventRow.frame, clip.frames.values())
-        found = [event_of(row) for row in rows]
-    return sorted((e for e in found if "track" in e.after), key=lambda e: e.id)

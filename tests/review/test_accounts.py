@@ -19,7 +19,7 @@ from synthstudio.review import store as review_store
 from synthstudio.review.models import AccountRow, CodeRow, SessionRow, utc_now
 from synthstudio.review.secret_texts import CODE, digest, make_secret
 from synthstudio.review.store import open_store
-from synthstudio.review.team import lockout, passwords
+from synthstudio.review.team import passwords, sessions
 from synthstudio.review.team.accounts import (
     accounts,
     choose_password,
@@ -357,7 +357,7 @@ def test_an_invitation_takes_no_account_over(store):
 
 @pytest.mark.nightly("two threads race for an account")
 def test_an_invitation_that_is_used_and_ended_at_once_leaves_no_account(store, monkeypatch):
-    inside, real = threading.Event(), lockout.forget
+    inside, real = threading.Event(), sessions.forget
 
     def slow(session, key):
         real(session, key)
@@ -365,7 +365,7 @@ def test_an_invitation_that_is_used_and_ended_at_once_leaves_no_account(store, m
         inside.set()
         threading.Event().wait(0.7)  # the other one asks meanwhile, and waits for this one
 
-    monkeypatch.setattr(lockout, "forget", slow)
+    monkeypatch.setattr(sessions, "forget", slow)
     _, shown = invite(store, "mia", by=LEAD)
     with ThreadPoolExecutor(1) as pool:
         chosen = pool.submit(choose_password, store, shown, GOOD)

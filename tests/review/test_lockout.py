@@ -10,16 +10,17 @@ from sqlalchemy import select
 
 from synthstudio.review.models import TriesRow, utc_now
 from synthstudio.review.team.accounts import accounts, choose_password, invite, reset_password
-from synthstudio.review.team.lockout import (
+from synthstudio.review.team.sessions import (
     FREE,
     FREE_OF_ADDRESS,
     WINDOW,
+    Waits,
     account_key,
     address_key,
     count_attempt,
+    sign_in,
     unknown_key,
 )
-from synthstudio.review.team.sessions import Waits, sign_in
 
 SECRET = b"of the server"
 GOOD, WRONG = "seven brown otters", "eleven quiet herons"

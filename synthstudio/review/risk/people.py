@@ -165,7 +165,11 @@ class PeopleTable:
         return values, names
 
     def _read(self, name: str, *kinds: str) -> tuple[Array, pa.Array | None]:
-        column = self.field(_field(name, kinds))
+        field = FIELDS.get(name)
+        if field is None or field.kind not in kinds:
+            known = ", ".join(n for n, f in FIELDS.items() if f.kind in kinds)
+            raise DatasetError("no such field", where="field", expected=known, got=repr(name))
+        column = self.field(field)
         rows = column.rows
         return column.values if rows is None else column.values[rows], column.names
 
@@ -210,14 +214,6 @@ class PeopleTable:
 
 def format_list(text: str) -> str:
     return ", ".join(text.strip(LIST_MARK).split(LIST_MARK))
-
-
-def _field(name: str, kinds: tuple[str, ...]) -> Field:
-    field = FIELDS.get(name)
-    if field is None or field.kind not in kinds:
-        known = ", ".join(n for n, f in FIELDS.items() if f.kind in kinds)
-        raise DatasetError("no such field", where="field", expected=known, got=repr(name))
-    return field
 
 
 def layout(skeleton: Skeleton, people: int, frames: int) -> dict[str, tuple[tuple[int, ...], str]]:

@@ -25,9 +25,8 @@ from synthstudio.review.models import (
 from synthstudio.review.names import check_free, checked_name
 from synthstudio.review.secret_texts import CODE, digest, is_secret, make_secret
 from synthstudio.review.store import Store, advisory_lock
-from synthstudio.review.team import lockout, passwords
+from synthstudio.review.team import passwords, sessions
 from synthstudio.review.team.members import TURN, members, revoke_where
-from synthstudio.review.team.sessions import valid_sessions
 from synthstudio.review.values import (
     ROLES,
     Role,
@@ -127,7 +126,7 @@ def reset_password(store: Store, name: str, *, by: User) -> tuple[Code, str]:
         role = to_role("" if member is None else member.role)
         row.password = None
         session.execute(delete(SessionRow).where(SessionRow.name == name))
-        lockout.forget(session, lockout.account_key(name))
+        sessions.forget(session, sessions.account_key(name))
         return _new_code(session, name, kind="reset", role=role, by=by)
 
 
@@ -186,7 +185,7 @@ def choose_password(store: Store, text: str, password: str) -> str:
         account.password, account.changed, account.revoked = stored, now, None
         session.execute(delete(SessionRow).where(SessionRow.name == row.name))
         session.execute(delete(CodeRow).where(CodeRow.name == row.name))
-        lockout.forget(session, lockout.account_key(found.name))
+        sessions.forget(session, sessions.account_key(found.name))
     return found.name
 
 
@@ -198,7 +197,8 @@ def accounts(store: Store) -> list[Account]:
         rows = {row.name: row for row in session.scalars(select(AccountRow))}
         held = select(CodeRow).where(CodeRow.until > now)
         codes = {row.name: row for row in session.scalars(held)}
-        counts = select(SessionRow.name, func.count().label("open")).where(valid_sessions(now))
+        held_open = sessions.valid_sessions(now)
+        counts = select(SessionRow.name, func.count().label("open")).where(held_open)
         open_now = {row.name: row.open for row in session.execute(counts.group_by(SessionRow.name))}
         return [
             Account(
@@ -209,7 +209,7 @@ def accounts(store: Store) -> list[Account]:
                 made=(rows.get(name) or codes[name]).made,
                 until=codes[name].until if name in codes else None,
                 sessions=open_now.get(name, 0),
-                blocked_until=lockout.blocked_until(session, lockout.account_key(name), now=now),
+                blocked_until=sessions.blocked_until(session, sessions.account_key(name), now=now),
             )
             for name in sorted({*rows, *codes})
         ]
