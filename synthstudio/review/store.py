@@ -381,10 +381,8 @@ def backup(store: Store, path: Path) -> Path:
     """Copy the store to a new SQLite file, or by pg_dump; ReviewError, DiskError."""
     with new_parents(plain_file(path, new=True)):
         if store.engine.dialect.name == "sqlite":
-            reading = store.engine.connect().execution_options(**{BEGIN: ""})
             try:
-                with whole_file(path, private=True) as unfinished, reading as connection:
-                    connection.exec_driver_sql("VACUUM INTO ?", (str(unfinished),))
+                _copy_sqlite(store.engine, path)
             except exc.DBAPIError as error:
                 text = str(error.orig)
                 full = any(sign in text.lower() for sign in _FULL)
@@ -397,6 +395,13 @@ def backup(store: Store, path: Path) -> Path:
         else:
             _dump(store, path)
     return path
+
+
+def _copy_sqlite(engine: Engine, path: Path) -> None:
+    """Copy a snapshot of a SQLite database atomically."""
+    reading = engine.connect().execution_options(**{BEGIN: ""})
+    with whole_file(path, private=True) as unfinished, reading as connection:
+        connection.exec_driver_sql("VACUUM INTO ?", (str(unfinished),))
 
 
 _MORE_SPACE = "Free some space or choose another --out, then run it again."
