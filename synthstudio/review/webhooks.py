@@ -41,7 +41,7 @@ MAX = 20
 ON, STOPPED = "on", "stopped"
 MAX_URL = 500
 TIMEOUT_S = 10.0
-_CLAIM_S = 60.0
+CLAIM = timedelta(seconds=60)
 """Duration of a claim, longer than one message takes; renewed with each delivery."""
 _AT_ONCE = 50
 _PORTS = {"https": 443, "http": 80}
@@ -220,28 +220,6 @@ def signature(secret: str, moment: int, body: bytes) -> str:
     return f"t={moment},v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
 
 
-@dataclass(kw_only=True)
-class _Claim:
-    """A server's claim of a webhook: exclusive until `due`."""
-
-    store: Store
-    webhook: int
-    last: int
-    due: datetime
-
-    def note(self, last: int, due: datetime, **values: Any) -> bool:
-        """Store the progress; False, without writing, if another server took over."""
-        mine = (
-            WebhookRow.id == self.webhook,
-            WebhookRow.last == self.last,
-            WebhookRow.due == self.due,
-        )
-        with self.store.session() as session:
-            new = {"last": last, "due": due, **values}
-            self.last, self.due = last, due
-            return count_changed(session, update(WebhookRow).where(*mine).values(**new)) > 0
-
-
 def deliver_due(store: Store, *, transport: WebhookTransport, clock: Clock = utc_now) -> int:
     """Send the due messages of every webhook in order; return the number delivered."""
     taken = 0
@@ -251,33 +229,33 @@ def deliver_due(store: Store, *, transport: WebhookTransport, clock: Clock = utc
     for webhook in waiting:
         kinds = (*DECIDING, *TALKING) if webhook.comments else DECIDING
         news = events(store, webhook.dataset, kinds=kinds, after_id=webhook.last, limit=_AT_ONCE)
-        held = _claim(store, webhook, clock()) if news else None
-        if held is not None:
-            taken += _tell(held, webhook, news, transport, clock)
+        if news and _note(store, webhook, due=clock() + CLAIM):
+            taken += _tell(store, webhook, news, transport, clock)
     return taken
 
 
-def _claim(store: Store, webhook: Webhook, now: datetime) -> _Claim | None:
-    """Claim a webhook at its read state; None if another server claimed it."""
-    mine = (
+def _note(store: Store, webhook: Webhook, **values: Any) -> bool:
+    """Store the progress of a webhook; False, without writing, if another server took over.
+
+    A `due` in the future is a claim: no other server sends before.
+    """
+    read = (
         WebhookRow.id == webhook.id,
-        WebhookRow.state == ON,
         WebhookRow.last == webhook.last,
-        WebhookRow.tries == webhook.tries,
-        WebhookRow.due <= now,
+        WebhookRow.due == webhook.due,
     )
     with store.session() as session:
-        until = now + timedelta(seconds=_CLAIM_S)
-        if not count_changed(session, update(WebhookRow).where(*mine).values(due=until)):
-            return None
-        return _Claim(store=store, webhook=webhook.id, last=webhook.last, due=until)
+        done = count_changed(session, update(WebhookRow).where(*read).values(**values)) > 0
+    for name, value in values.items():
+        setattr(webhook, name, value)
+    return done
 
 
 def _tell(
-    held: _Claim, webhook: Webhook, news: list[Event], transport: WebhookTransport, clock: Clock
+    store: Store, webhook: Webhook, news: list[Event], transport: WebhookTransport, clock: Clock
 ) -> int:
     """Send messages in order until one fails; store the progress after each."""
-    taken, last, tries = 0, held.last, webhook.tries
+    taken, last, tries = 0, webhook.last, webhook.tries
     for event in news:
         if is_decision(event) or (webhook.comments and talks(event)):
             wrong = _send(webhook, event, transport)
@@ -285,14 +263,13 @@ def _tell(
                 tries += 1
                 wait_s = min(FIRST_WAIT_S * 2 ** (tries - 1), LONGEST_WAIT_S)
                 due, state = clock() + timedelta(seconds=wait_s), STOPPED if tries >= TRIES else ON
-                held.note(last, due, tries=tries, note=wrong, state=state)
+                _note(store, webhook, last=last, due=due, tries=tries, note=wrong, state=state)
                 return taken
             taken, tries = taken + 1, 0
-            due = clock() + timedelta(seconds=_CLAIM_S)
-            if not held.note(event.id, due, tries=0, note=""):
+            if not _note(store, webhook, last=event.id, due=clock() + CLAIM, tries=0, note=""):
                 return taken
         last = event.id
-    held.note(last, clock())
+    _note(store, webhook, last=last, due=clock())
     return taken
 
 
