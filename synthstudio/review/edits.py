@@ -17,13 +17,7 @@ from sqlalchemy.orm import Session
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import leases
 from synthstudio.review.check import Base, check_name, check_names, checked_op, moved
-from synthstudio.review.history import (
-    apply_event,
-    in_frames,
-    item_events,
-    snapshot,
-    thread_events,
-)
+from synthstudio.review.history import apply_event, in_frames, item_events, snapshot, thread_events
 from synthstudio.review.masks import masks_after
 from synthstudio.review.models import (
     DatasetRow,

@@ -22,12 +22,7 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row, pair_rows
-from synthstudio.formats.coco.results import (
-    Result,
-    frames_by_bytes,
-    frames_by_id,
-    read_results,
-)
+from synthstudio.formats.coco.results import Result, frames_by_bytes, frames_by_id, read_results
 from synthstudio.formats.exchange import exportable
 from synthstudio.formats.imports import import_from
 from synthstudio.formats.registry import FORMATS, get_format

@@ -92,9 +92,7 @@ class _AboutPerson:
 
     @property
     def person(self) -> Person:
-        return Person(
-            dataset=self.dataset, frame=self.frame, instance=self.instance, layer=self.layer
-        )
+        return read_row(Person, self)
 
 
 class _OfPerson(_AboutPerson):
@@ -128,7 +126,7 @@ class DatasetRow(Base):
 
 
 class ItemRow(_OfPerson, Base):
-    """The state of a person after all events. No row: untouched."""
+    """The state of a person after all events, as `values.ItemState`. No row: untouched."""
 
     __tablename__ = "item"
     __table_args__ = (Index(None, "dataset", "layer", "status"),)
@@ -139,15 +137,10 @@ class ItemRow(_OfPerson, Base):
     joints: Mapped[Json] = mapped_column(default=dict)
     """Joint name -> {x_px, y_px, state, cause, origin}: only changed joints."""
     box: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
-    """x, y, width and height of a drawn box."""
     masks: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
-    """`modal`, `amodal` -> compressed COCO counts of a mask of the picture's size."""
     rejected_models: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
-    """Models whose prediction of the person was marked as wrong."""
     track: Mapped[int | None]
-    """The corrected track number."""
     keyframe: Mapped[bool | None]
-    """Whether it was made a key frame (true) or interpolated (false)."""
     deleted: Mapped[bool] = mapped_column(default=False)
     added: Mapped[bool] = mapped_column(default=False)
     who: Mapped[str | None]
@@ -377,7 +370,7 @@ class SettingRow(Base):
 
 
 class ThreadRow(_AboutPerson, Base):
-    """A thread of comments, derived from events; `id`: the event of its first comment."""
+    """A thread of comments, derived from events, as `threads.Thread`."""
 
     __tablename__ = "thread"
     __table_args__ = (Index(None, "dataset", "frame", "instance", "layer"),)
@@ -386,9 +379,7 @@ class ThreadRow(_AboutPerson, Base):
         Integer, ForeignKey("event.id"), primary_key=True, autoincrement=False
     )
     who: Mapped[str]
-    """Its author."""
     when: Mapped[datetime]
-    """Time of its last event."""
     joint: Mapped[str | None]
     is_open: Mapped[bool]
     comments: Mapped[int]

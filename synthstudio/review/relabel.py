@@ -16,16 +16,7 @@ from synthstudio.review.check import CAUSES_OF, Base
 from synthstudio.review.edits import BaseOf
 from synthstudio.review.models import EventRow, in_layer
 from synthstudio.review.store import Store
-from synthstudio.review.values import (
-    HUMAN,
-    Event,
-    JointLabel,
-    Op,
-    Person,
-    User,
-    invalid,
-    require,
-)
+from synthstudio.review.values import HUMAN, Event, JointLabel, Op, Person, User, invalid, require
 
 _CLIENT = "relabel-"
 Meaning = tuple[int | None, str]

@@ -40,6 +40,7 @@ from synthstudio.review.check import finite_or_none
 from synthstudio.review.datasets import content_key
 from synthstudio.review.history import states
 from synthstudio.review.masks import WHICH, Size, hold_visible, put_masks, sound_counts
+from synthstudio.review.risk.matching import box_of
 from synthstudio.review.store import Store
 from synthstudio.review.values import (
     FRAME,
@@ -301,9 +302,7 @@ def _grown(box: Sequence[float], item: ItemState, size: Size) -> list[float]:
     if not places:
         return list(box)
     corners = [(box[0], box[1]), (box[0] + box[2], box[1] + box[3])]
-    points = np.array([*places] + (corners if box[2] > 0 and box[3] > 0 else []))
-    low, high = points.min(axis=0), points.max(axis=0)
-    return [*low.tolist(), *(high - low).tolist()]
+    return box_of(np.array([*places] + (corners if box[2] > 0 and box[3] > 0 else [])))
 
 
 def without_joints(row: Row, item: ItemState | None = None) -> Row:
