@@ -47,8 +47,9 @@ def refused(reason, match=None):
 
 
 def clock_at(moment):
-    """Stop the review store's clock at a time, in a with statement."""
-    return mock.patch.object(models, "datetime", SimpleNamespace(now=lambda zone: moment))
+    """Stop the review store's clock at a time (or give it a function), in a with statement."""
+    now = moment if callable(moment) else lambda: moment
+    return mock.patch.object(models, "datetime", SimpleNamespace(now=lambda zone: now()))
 
 
 def at_time(moment, call, *args, **values):

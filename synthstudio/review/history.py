@@ -9,7 +9,7 @@ joint and mentions, resolved; thread: to which the last two belong, none for a f
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import date
@@ -117,37 +117,33 @@ def states(
     dataset: str,
     *,
     layer: str = MAIN,
-    people: Sequence[tuple[int, int]] | None = None,
-    masks: bool = True,
-) -> dict[tuple[int, int], ItemState]:
-    """(frame, instance) -> state of the touched ones of `people` (None: all)."""
-    frames = None if people is None else {frame for frame, _ in people}
-    found = states_in(store, dataset, frames, layer=layer, masks=masks)
-    requested = found.keys() if people is None else set(people)
-    return {pair: state for pair, state in found.items() if pair in requested}
-
-
-def states_in(
-    store: Store,
-    dataset: str,
-    frames: Iterable[int] | None,
-    *,
-    layer: str = MAIN,
+    people: Collection[tuple[int, int]] | None = None,
+    frames: Iterable[int] | None = None,
     masks: bool = True,
     session: Session | None = None,
 ) -> dict[tuple[int, int], ItemState]:
-    """(frame, instance) -> state of all touched people in some frames (None: all)."""
+    """(frame, instance) -> state of touched people: some `people`, those of some `frames`, or all.
+
+    `session`: an open one, else a new one.
+    """
+    if people is not None:
+        frames = {frame for frame, _ in people}
     query = select(ItemRow).where(in_layer(ItemRow, dataset, layer))
     query = query.order_by(ItemRow.frame, ItemRow.instance)
     if not masks:  # they are most of a state's size
         query = query.options(defer(ItemRow.masks, raiseload=True))
+    requested = None if people is None else set(people)
     with nullcontext(session) if session else store.reading() as reading:
         rows: Iterable[ItemRow] = (
             reading.scalars(query)
             if frames is None
             else in_frames(reading, query, ItemRow.frame, frames)
         )
-        return {(row.frame, row.instance): state_of(row, masks=masks) for row in rows}
+        return {
+            (row.frame, row.instance): state_of(row, masks=masks)
+            for row in rows
+            if requested is None or (row.frame, row.instance) in requested
+        }
 
 
 def in_frames(

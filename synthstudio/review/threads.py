@@ -186,10 +186,6 @@ def _thread_of(session: Session, op: Op) -> ThreadRow:
     return row
 
 
-Listed = ThreadRow
-"""A thread in a list: a detached row."""
-
-
 def threads_in(
     store: Store, dataset: str, people: Iterable[Pair], *, layer: str = MAIN
 ) -> dict[Pair, list[Thread]]:
@@ -215,7 +211,7 @@ def thread_list(
     mentions: str | None = None,
     after_id: int = 0,
     limit: int | None = None,
-) -> list[Listed]:
+) -> list[ThreadRow]:
     """The threads of the layer main by their number. `mentions`: only with that name."""
     query = _of_set(dataset, is_open, mentions).where(ThreadRow.id > after_id)
     with store.reading() as session:
@@ -230,7 +226,7 @@ def latest_threads(
     mentions: str | None = None,
     hidden: Collection[Pair] = (),
     limit: int | None = None,
-) -> list[Listed]:
+) -> list[ThreadRow]:
     """Threads of the layer main, last active first, without those of `hidden` people."""
     query = _of_set(dataset, is_open, mentions).order_by(ThreadRow.when.desc(), ThreadRow.id.desc())
     if not hidden:

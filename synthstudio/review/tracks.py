@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from synthstudio.review.check import FIRST_OBJECT, MAX_INT
-from synthstudio.review.history import in_frames, states_in
+from synthstudio.review.history import in_frames, states
 from synthstudio.review.models import EventRow, event_of, in_layer
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.store import Store
@@ -99,14 +99,14 @@ def members(
     """All people of a clip by time, also deleted ones; `blinded` (frame, instance) as on disk."""
     times = {frame: time for time, frame in clip.frames.items()}
     disk = _tracks_on_disk(table, clip)
-    states = states_in(store, clip.dataset, times, session=session)
+    touched = states(store, clip.dataset, frames=times, session=session)
     found = []
-    for pair in dict.fromkeys([*disk, *states]):
+    for pair in dict.fromkeys([*disk, *touched]):
         if pair[1] == FRAME or (pair not in disk and pair in blinded):
             continue
         person = Person(dataset=clip.dataset, frame=pair[0], instance=pair[1])
         state = ItemState(person=person)
-        state = state if pair in blinded else states.get(pair, state)
+        state = state if pair in blinded else touched.get(pair, state)
         track = state.track if state.track is not None else disk.get(pair)
         one = Member(
             person=person,

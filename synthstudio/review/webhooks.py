@@ -19,7 +19,7 @@ import socket
 import ssl
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -48,7 +48,6 @@ _PORTS = {"https": 443, "http": 80}
 _UNICAST = ipaddress.ip_network("2000::/3")
 _FORM = "https://HOST/PATH"
 SIGNATURE, DELIVERY = "X-Synthstudio-Signature", "X-Synthstudio-Event"
-Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,10 +155,6 @@ class WebhookTransport:
         return Target(scheme=parts.scheme, host=host, port=port, path=path, addresses=found)
 
 
-Webhook = WebhookRow
-"""A webhook: a detached row."""
-
-
 def make_webhook(
     store: Store,
     dataset: str,
@@ -168,7 +163,7 @@ def make_webhook(
     by: User,
     transport: WebhookTransport,
     comments: bool = False,
-) -> Webhook:
+) -> WebhookRow:
     """Register a webhook for decisions from now on (and `comments`). Refused: "role", "invalid"."""
     require(by, "webhooks")
     transport.target(url)
@@ -196,7 +191,7 @@ def make_webhook(
         return row
 
 
-def webhooks(store: Store, dataset: str, *, by: User) -> list[Webhook]:
+def webhooks(store: Store, dataset: str, *, by: User) -> list[WebhookRow]:
     """The webhooks of a data set. Refused: "role"."""
     require(by, "webhooks")
     query = select(WebhookRow).where(WebhookRow.dataset == dataset).order_by(WebhookRow.id)
@@ -220,21 +215,21 @@ def signature(secret: str, moment: int, body: bytes) -> str:
     return f"t={moment},v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
 
 
-def deliver_due(store: Store, *, transport: WebhookTransport, clock: Clock = utc_now) -> int:
+def deliver_due(store: Store, *, transport: WebhookTransport) -> int:
     """Send the due messages of every webhook in order; return the number delivered."""
     taken = 0
     with store.reading() as session:
-        due = WebhookRow.state == ON, WebhookRow.due <= clock()
+        due = WebhookRow.state == ON, WebhookRow.due <= utc_now()
         waiting = session.scalars(select(WebhookRow).where(*due)).all()
     for webhook in waiting:
         kinds = (*DECIDING, *TALKING) if webhook.comments else DECIDING
         news = events(store, webhook.dataset, kinds=kinds, after_id=webhook.last, limit=_AT_ONCE)
-        if news and _note(store, webhook, due=clock() + CLAIM):
-            taken += _tell(store, webhook, news, transport, clock)
+        if news and _note(store, webhook, due=utc_now() + CLAIM):
+            taken += _tell(store, webhook, news, transport)
     return taken
 
 
-def _note(store: Store, webhook: Webhook, **values: Any) -> bool:
+def _note(store: Store, webhook: WebhookRow, **values: Any) -> bool:
     """Store the progress of a webhook; False, without writing, if another server took over.
 
     A `due` in the future is a claim: no other server sends before.
@@ -251,9 +246,7 @@ def _note(store: Store, webhook: Webhook, **values: Any) -> bool:
     return done
 
 
-def _tell(
-    store: Store, webhook: Webhook, news: list[Event], transport: WebhookTransport, clock: Clock
-) -> int:
+def _tell(store: Store, webhook: WebhookRow, news: list[Event], transport: WebhookTransport) -> int:
     """Send messages in order until one fails; store the progress after each."""
     taken, last, tries = 0, webhook.last, webhook.tries
     for event in news:
@@ -262,18 +255,19 @@ def _tell(
             if wrong:
                 tries += 1
                 wait_s = min(FIRST_WAIT_S * 2 ** (tries - 1), LONGEST_WAIT_S)
-                due, state = clock() + timedelta(seconds=wait_s), STOPPED if tries >= TRIES else ON
+                due = utc_now() + timedelta(seconds=wait_s)
+                state = STOPPED if tries >= TRIES else ON
                 _note(store, webhook, last=last, due=due, tries=tries, note=wrong, state=state)
                 return taken
             taken, tries = taken + 1, 0
-            if not _note(store, webhook, last=event.id, due=clock() + CLAIM, tries=0, note=""):
+            if not _note(store, webhook, last=event.id, due=utc_now() + CLAIM, tries=0, note=""):
                 return taken
         last = event.id
-    _note(store, webhook, last=last, due=clock())
+    _note(store, webhook, last=last, due=utc_now())
     return taken
 
 
-def _send(webhook: Webhook, event: Event, transport: WebhookTransport) -> str:
+def _send(webhook: WebhookRow, event: Event, transport: WebhookTransport) -> str:
     """Send one event; return the error, "" if none."""
     body = json.dumps(event_json(event), sort_keys=True, allow_nan=False).encode()
     secret, now = transport.secret_of(webhook.salt), int(utc_now().timestamp())

@@ -30,7 +30,6 @@ from synthstudio.review.history import (
     is_decided,
     progress_counts,
     states,
-    states_in,
 )
 from synthstudio.review.models import EventRow
 from synthstudio.review.risk.findings import CheckRun, Kind
@@ -159,7 +158,7 @@ def photos_left(store: Store, found: OpenSet) -> int:
     else:
         changed = {event.person.frame for event in news if event.person.layer == MAIN}
         left, last = left | changed, news[-1].id if news else last
-        reviewed = states_in(store, found.key, changed)
+        reviewed = states(store, found.key, frames=changed)
     here = {pair: one for pair, one in reviewed.items() if pair[1] == FRAME or not one.deleted}
     waiting = {f for (f, n), one in here.items() if n != FRAME and not is_decided(one)}
     done = {f for (f, n), one in here.items() if n != FRAME or one.status == NO_PEOPLE}

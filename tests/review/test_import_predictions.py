@@ -50,7 +50,7 @@ def take_in(store, photos, tmp_path, value, *, who=LEAD, **more):
 def shown_in(store, photos, frame):
     key = content_key(photos)
     told = [p for p in iter_predictions(store, key, "net") if p.frame == frame]
-    states = history.states_in(store, key, [frame])
+    states = history.states(store, key, frames=[frame])
     return frame_predictions(told, Frames(photos, SKELETON).get(frame), states, SKELETON)
 
 

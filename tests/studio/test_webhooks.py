@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 from attackers import answering, run_apart
-from review_ops import ADMIN, ANNA, KEY, ON_DISK, keyed_store, op
+from review_ops import ADMIN, ANNA, KEY, ON_DISK, at_time, keyed_store, op
 
 from synthstudio.core.errors import Refused
 from synthstudio.review import edits
@@ -129,7 +129,7 @@ def test_tries_are_bounded(store, listener, status):
     for _ in range(TRIES + 5):
         before = len(listener.told)
         for count in (None, 0):  # not at once again
-            found = deliver_due(store, transport=transport(), clock=lambda now=now: now)
+            found = at_time(now, deliver_due, store, transport=transport())
             assert count in (None, found)
         waits.append(len(listener.told) - before)
         now += timedelta(hours=2)
@@ -152,14 +152,14 @@ def test_another_server_that_looks_in_between(store, status, ended):
         sent.append(json.loads(body)["revision"])
         now += timedelta(seconds=61 if ended else 40)
         other = transport(post=lambda _, body, __: sent.append(json.loads(body)["revision"]) or 200)
-        assert deliver_due(store, transport=other, clock=lambda: now) == 3 * ended
+        assert deliver_due(store, transport=other) == 3 * ended
         return status
 
-    deliver_due(store, transport=transport(post=slow), clock=lambda: now)
+    at_time(lambda: now, deliver_due, store, transport=transport(post=slow))
     assert sent == [1] * ended + [1, 2, 3]  # at least once, and in order
     (found,) = webhooks(store, KEY, by=ADMIN)
     assert (found.last, found.tries, found.state) == (3, 0, "on")
-    assert deliver_due(store, transport=transport(post=slow), clock=lambda: now) == 0
+    assert at_time(now, deliver_due, store, transport=transport(post=slow)) == 0
 
 
 def test_nothing_goes_to_a_machine_at_home(store):

@@ -79,11 +79,6 @@ def revoke_where(session: Session, which: ColumnElement[bool], *, when: datetime
     session.execute(ending.values(revoked=when))
 
 
-def count(store: Store) -> int:
-    with store.reading() as session:
-        return session.scalar(select(func.count()).select_from(MemberRow)) or 0
-
-
 _AT_ONCE = 200
 MAX_DAYS = 3_660
 """Maximum days until a due date."""

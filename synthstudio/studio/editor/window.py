@@ -13,7 +13,7 @@ from typing import Any
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.rows import Row, hidden_by
 from synthstudio.review.check import FIRST_OBJECT, finite_or_none, labels_of
-from synthstudio.review.history import events, states_in
+from synthstudio.review.history import events, states
 from synthstudio.review.leases import SECOND, leases
 from synthstudio.review.masks import WHICH, sound_counts
 from synthstudio.review.models import LeaseRow
@@ -94,7 +94,7 @@ def items(
     unreadable frames are left out, as are damaged masks.
     """
     listed = [(frame, instance) for frame, instance in window.people]
-    state_of = states_in(store, key, {frame for frame, _ in listed}, layer=layer)
+    state_of = states(store, key, frames={frame for frame, _ in listed}, layer=layer)
     apart = {*listed, *window.elsewhere}
     added = [
         p
