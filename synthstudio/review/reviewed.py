@@ -140,7 +140,6 @@ class Reviewed:
         return self.dataset.person_ids()
 
     def source_ids(self) -> Mapping[int, Any]:
-        """Frame -> image id in the imported file; {} if they are equal."""
         return self.dataset.source_ids()
 
     def image_bytes_of(self, row: Row) -> bytes:

@@ -21,6 +21,8 @@ from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.store import Store
 from synthstudio.review.values import FRAME, Event, ItemState, JointLabel, Person
 
+_OF_CLIP = ("frame.clip_id", "frame.variant", "frame.camera_id")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
@@ -63,7 +65,7 @@ def clip_of(table: PeopleTable, frame: int) -> Clip | None:
     if not len(rows) or arrays["frame.clip_id"][rows[0]] < 0:
         return None
     same = np.ones(len(index), bool)
-    for column in ("frame.clip_id", "frame.variant", "frame.camera_id"):
+    for column in _OF_CLIP:
         same &= arrays[column] == arrays[column][rows[0]]
     found = zip(arrays["frame.clip_frame"][same].tolist(), index[same].tolist(), strict=True)
     return Clip(
@@ -74,18 +76,11 @@ def clip_of(table: PeopleTable, frame: int) -> Clip | None:
 def clip_order(table: PeopleTable, rows: Sequence[int]) -> list[int]:
     """Rows of people in clips, by person over time; others are left out."""
     arrays, at = table.arrays, table.arrays["frame_row"]
-    names = ("frame.clip_id", "frame.variant", "frame.camera_id")
-    keys = [arrays[name][at] for name in names]
-    track, time = arrays["person.track_id"], arrays["frame.clip_frame"][at]
-    listed = [row for row in rows if keys[0][row] >= 0]
-    return sorted(
-        listed,
-        key=lambda r: (
-            *(float(k[r]) for k in keys),
-            float(np.nan_to_num(track[r], nan=-1)),
-            time[r],
-        ),
-    )
+    track = np.nan_to_num(arrays["person.track_id"], nan=-1)
+    clip, *others = (arrays[name][at] for name in _OF_CLIP)
+    own = np.array([row for row in rows if clip[row] >= 0], np.int64)
+    keys = (arrays["frame.clip_frame"][at], track, *others[::-1], clip)  # the first sorts last
+    return [int(row) for row in own[np.lexsort([key[own] for key in keys])]]
 
 
 def members(

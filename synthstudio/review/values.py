@@ -196,7 +196,6 @@ _PHRASES: dict[str, str] = {
     "invite": "invite people",
     "skeletons": "save skeletons",
 }
-"""Phrases of actions in messages."""
 LOG = logging.getLogger("synthstudio.review.roles")
 
 

@@ -1,9 +1,4 @@
-"""Findings of slow checks (validation and audit), stored for the risk queue.
-
-validate_rows, audit_by_rays ─┐
-import_audit(json)           ─┴─► store_findings ─► stored_signals(store, table) -> Signals
-                                                 └► last_runs(store, key) -> CheckRuns
-"""
+"""Findings of slow checks (validation and audit), stored for the risk queue."""
 
 from __future__ import annotations
 

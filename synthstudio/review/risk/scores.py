@@ -99,13 +99,17 @@ class Models:
 def risk_of(store: Store, table: PeopleTable) -> Risk:
     """The risk of every person of a table; cached until the store changes."""
     found = _mark(store, table.key)
-    return _cache.get_or(("risk", store.url, *_name(table), found), lambda: _risk(store, table))
+    return _cache.get_or(
+        ("risk", store.url, table.key, table.content, found), lambda: _risk(store, table)
+    )
 
 
 def models_of(store: Store, table: PeopleTable) -> Models:
     """Where models and labels disagree, over all models with predictions."""
     found = _mark(store, table.key)[1:]
-    return _cache.get_or(("models", store.url, *_name(table), found), lambda: _models(store, table))
+    return _cache.get_or(
+        ("models", store.url, table.key, table.content, found), lambda: _models(store, table)
+    )
 
 
 def least_confident(store: Store, key: str, layer: str) -> dict[tuple[int, int], Confidence]:
@@ -130,7 +134,7 @@ def _rejected_models(key: str) -> Select[int, int, list[str] | None]:
 
 
 def _risk(store: Store, table: PeopleTable) -> Risk:
-    own = _cache.get_or(("own", *_name(table)), lambda: table_signals(table))
+    own = _cache.get_or(("own", table.key, table.content), lambda: table_signals(table))
     return risk(table, (*own, *stored_signals(store, table), *models_of(store, table).signals))
 
 
@@ -157,10 +161,6 @@ def _rejected(table: PeopleTable, wrong: Rows) -> Signal:
     score = np.zeros(table.people)
     score[list(texts)] = 1.0
     return signal("rejected", score, texts=texts)
-
-
-def _name(table: PeopleTable) -> tuple[str, str]:
-    return table.key, table.content
 
 
 def _mark(store: Store, key: str) -> tuple[tuple[Any, ...], Rows, Rows]:
