@@ -98,18 +98,14 @@ class Models:
 
 def risk_of(store: Store, table: PeopleTable) -> Risk:
     """The risk of every person of a table; cached until the store changes."""
-    found = _mark(store, table.key)
-    return _cache.get_or(
-        ("risk", store.url, table.key, table.content, found), lambda: _risk(store, table)
-    )
+    key = "risk", store.url, table.key, table.content, _mark(store, table.key)
+    return _cache.get_or(key, lambda: _risk(store, table))
 
 
 def models_of(store: Store, table: PeopleTable) -> Models:
     """Where models and labels disagree, over all models with predictions."""
-    found = _mark(store, table.key)[1:]
-    return _cache.get_or(
-        ("models", store.url, table.key, table.content, found), lambda: _models(store, table)
-    )
+    key = "models", store.url, table.key, table.content, _mark(store, table.key)[1:]
+    return _cache.get_or(key, lambda: _models(store, table))
 
 
 def least_confident(store: Store, key: str, layer: str) -> dict[tuple[int, int], Confidence]:
