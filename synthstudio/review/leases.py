@@ -177,7 +177,8 @@ def _upsert(session: Session, people: Sequence[Person], who: str, now: datetime)
 
     All in the order of their keys: two transactions on the same rows cannot deadlock.
     """
-    won, given = set[Person](), {"who": who, "until": now + DURATION}
+    won: set[Person] = set()
+    given = {"who": who, "until": now + DURATION}
     for person in sorted(people, key=lambda p: p.key):
         query = insert_into(session, LeaseRow).values(**asdict(person), **given)
         query = query.on_conflict_do_update(
