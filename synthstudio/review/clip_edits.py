@@ -125,11 +125,8 @@ def interpolation(scene: Scene, person: Person, *, around: bool) -> Interpolatio
 def interpolate(scene: Scene, found: Interpolation, client: str, *, who: User) -> Result:
     """Apply a preview, one event per person; people changed since or leased are skipped."""
     _check_number(len(found.fills))
-
-    def plan(session: Session) -> Sequence[Op]:
-        return [replace(op, client=client, seq=k) for k, op in enumerate(found.fills, start=1)]
-
-    done = _stroke(scene, client, plan, [one.person for one in found.fills], who)
+    ops = [replace(op, client=client, seq=k) for k, op in enumerate(found.fills, start=1)]
+    done = _stroke(scene, client, lambda session: ops, [op.person for op in ops], who)
     return Result(people=done.people, left=(*done.left, *found.left))
 
 

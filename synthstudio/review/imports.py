@@ -350,9 +350,8 @@ def _predicted(dataset: Dataset, frame: int, entries: list[Result]) -> Iterator[
     px = [places(entries[k].joints, skeleton.joints) for k in left]
     boxes = [entries[k].box or box_of(p) for k, p in zip(left, px, strict=True)]
     number = FIRST_OBJECT
-    for k, instance in zip(
-        left, match(list(zip(px, boxes, strict=True)), people, skeleton), strict=True
-    ):
+    matched = match(list(zip(px, boxes, strict=True)), people, skeleton)
+    for k, instance in zip(left, matched, strict=True):
         whose[k] = instance
     for entry, instance in zip(entries, whose, strict=True):
         if instance is None:

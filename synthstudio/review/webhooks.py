@@ -92,10 +92,6 @@ def post(
     target: Target, body: bytes, headers: Mapping[str, str], *, timeout_s: float = TIMEOUT_S
 ) -> int:
     """Send a message to a target; return the status. TimeoutError, httpx.HTTPError."""
-    return asyncio.run(_post(target, body, headers, timeout_s))
-
-
-async def _post(target: Target, body: bytes, headers: Mapping[str, str], timeout_s: float) -> int:
     url = httpx.URL(
         scheme=target.scheme,
         host=target.addresses[0],
@@ -105,19 +101,23 @@ async def _post(target: Target, body: bytes, headers: Mapping[str, str], timeout
     host = f"[{target.host}]" if ":" in target.host else target.host
     port = "" if target.port == _PORTS[target.scheme] else f":{target.port}"
     verify = ssl.create_default_context() if target.scheme == "https" else False
-    client = httpx.AsyncClient(verify=verify, trust_env=False)
-    async with asyncio.timeout(timeout_s), client:
-        # The certificate must match the host, not the address.
-        sending = client.stream(
-            "POST",
-            url,
-            content=body,
-            headers={**headers, "Host": f"{host}{port}"},
-            timeout=timeout_s,
-            extensions={"sni_hostname": target.host},
-        )
-        async with sending as answer:
-            return answer.status_code
+
+    async def send() -> int:
+        client = httpx.AsyncClient(verify=verify, trust_env=False)
+        async with asyncio.timeout(timeout_s), client:
+            # The certificate must match the host, not the address.
+            sending = client.stream(
+                "POST",
+                url,
+                content=body,
+                headers={**headers, "Host": f"{host}{port}"},
+                timeout=timeout_s,
+                extensions={"sni_hostname": target.host},
+            )
+            async with sending as answer:
+                return answer.status_code
+
+    return asyncio.run(send())
 
 
 @dataclass(frozen=True, kw_only=True)
