@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import leases
 from synthstudio.review.check import Base, check_name, check_names, checked_op, moved
-from synthstudio.review.history import apply_event, in_frames, item_events, snapshot, thread_events
+from synthstudio.review.history import apply_event, in_frames, item_events, snapshot
 from synthstudio.review.masks import masks_after
 from synthstudio.review.models import (
     DatasetRow,
@@ -32,7 +32,7 @@ from synthstudio.review.models import (
 )
 from synthstudio.review.reverting import blocking_event, is_orphan, reverted_ids, root_of
 from synthstudio.review.store import Store, count_changed
-from synthstudio.review.threads import commented, settled, store_threads, talks, threads_of
+from synthstudio.review.threads import commented, settled, store_threads, talks
 from synthstudio.review.values import (
     FRAME,
     HUMAN,
@@ -405,7 +405,7 @@ def _write(
     session.flush()
     event = event_of(row)
     if talks(event):
-        store_threads(session, op.person, threads_of(thread_events(session, op.person)))
+        store_threads(session, op.person)
     values = asdict(apply_event(old, event))
     del values["person"]
     if old.revision == 0:

@@ -35,7 +35,7 @@ from synthstudio.review.models import (
 )
 from synthstudio.review.reverting import PLAIN
 from synthstudio.review.store import Store
-from synthstudio.review.threads import talks, thread_event_rows, threads_of, wrong_rows
+from synthstudio.review.threads import talks, threads_of, wrong_rows
 from synthstudio.review.values import FRAME, MAIN, NO_PEOPLE, Event, ItemState, Kind, Person
 
 T = TypeVar("T")
@@ -235,11 +235,6 @@ def item_events(session: Session, person: Person) -> list[Event]:
     """All events of one person, by revision."""
     query = select(EventRow).where(is_person(EventRow, person))
     return [event_of(row) for row in session.scalars(query.order_by(EventRow.revision))]
-
-
-def thread_events(session: Session, person: Person) -> list[Event]:
-    """One person's events of threads, without edits and their undos."""
-    return [event_of(row) for row in thread_event_rows(session, is_person(EventRow, person))]
 
 
 def counts(store: Store, dataset: str) -> Counts:

@@ -119,10 +119,11 @@ def _is_word(letter: str) -> bool:
     return letter.isalnum() or letter == "_"
 
 
-def store_threads(session: Session, person: Person, threads: Iterable[Thread]) -> None:
-    """Replace the rows of a person's threads."""
+def store_threads(session: Session, person: Person) -> None:
+    """Replace the rows of a person's threads by those of their events."""
+    rows = thread_event_rows(session, is_person(EventRow, person))
     session.execute(delete(ThreadRow).where(is_person(ThreadRow, person)))
-    for thread in threads:
+    for thread in threads_of([event_of(row) for row in rows]):
         session.add(ThreadRow(**asdict(person), **_values(thread)))
     session.flush()
 
