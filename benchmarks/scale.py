@@ -45,9 +45,8 @@ from synthstudio.generation.stage import prepare
 from synthstudio.quality import stats, validate
 from synthstudio.quality.coverage import coverage
 from synthstudio.recipe.schema import load
-from synthstudio.review.risk.people import find
-from synthstudio.review.risk.queue import risk_order
-from synthstudio.review.risk.scores import risk
+from synthstudio.review.risk.review_fields import matching_rows
+from synthstudio.review.risk.scores import table_signals
 from synthstudio.review.risk.table import PeopleTable, people_table
 
 LIMIT_MB, FILTER_LIMIT_MS = 1024, 300
@@ -183,10 +182,8 @@ def _table(dataset: Dataset, work: Path) -> PeopleTable:
 def _queries(dataset: Dataset, work: Path) -> object:
     table = _table(dataset, work)
     queries = [parse(text, table.joints) for text in QUERIES]
-    took = [
-        statistics.median(_ms(lambda query=query: find(table, query)) for _ in range(5))
-        for query in queries
-    ]
+    calls = [lambda query=query: matching_rows(table, query, {}) for query in queries]
+    took = [statistics.median(_ms(call) for _ in range(5)) for call in calls]
     return {"slowest_ms": round(max(took), 1), "fine": max(took) < FILTER_LIMIT_MS}
 
 
@@ -208,7 +205,7 @@ STEPS: dict[str, Callable[[Dataset, Path], object]] = {
     "cached": lambda dataset, work: _table(dataset, work).people,
     "opened": lambda dataset, work: _table(dataset, work).people,
     "queries": _queries,
-    "risks": lambda dataset, work: len(risk_order(risk(_table(dataset, work))).rows),
+    "risks": lambda dataset, work: len(table_signals(_table(dataset, work))),
 }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from contextlib import closing, contextmanager
+from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from synthstudio.core.errors import Refused
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review import edits, history
+from synthstudio.review import edits, history, models
 from synthstudio.review.check import Base, base_of
 from synthstudio.review.datasets import register
 from synthstudio.review.models import DatasetRow, utc_now
@@ -42,6 +44,17 @@ def refused(reason, match=None):
     with pytest.raises(Refused, match=match) as caught:
         yield caught
     assert caught.value.reason == reason
+
+
+def clock_at(moment):
+    """Stop the review store's clock at a time (or give it a function), in a with statement."""
+    now = moment if callable(moment) else lambda: moment
+    return mock.patch.object(models, "datetime", SimpleNamespace(now=lambda zone: now()))
+
+
+def at_time(moment, call, *args, **values):
+    with clock_at(moment):
+        return call(*args, **values)
 
 
 @contextmanager

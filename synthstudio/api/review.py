@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from synthstudio.dataset.reader import Dataset as StoredDataset
     from synthstudio.formats.export import Exported
     from synthstudio.review.history import Counts
-    from synthstudio.review.import_predictions import PredictionsImported
-    from synthstudio.review.imports import ImportResult
+    from synthstudio.review.imports import ImportResult, PredictionsImported
     from synthstudio.review.reviewed import Only
     from synthstudio.review.store import Store
     from synthstudio.review.team.accounts import Account, Code
@@ -126,14 +125,14 @@ def import_predictions(
     Raises:
         FormatError: for a file that is unreadable, or of other frames or joints.
     """
-    from synthstudio.review import import_predictions as predictions
+    from synthstudio.review import imports
     from synthstudio.review.values import User
 
     where = None if images is None else args.to_path(images, "images")
     with opened(dataset, db, make=True) as (store, data):
         _register(store, data)
         who = User(name="command line", role="lead")
-        return predictions.import_predictions(
+        return imports.import_predictions(
             store, data, args.to_path(path, "path"), layer=layer, who=who, images=where
         )
 

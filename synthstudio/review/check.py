@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE, Rle
+from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
@@ -115,7 +115,11 @@ def checked_op(op: Op, base: Base) -> Op:
         if op.box is not None:
             _check_box(op.box, base)
         if op.masks is not None:
-            op = replace(op, masks=_masks(op, base))
+            if op.person.layer != MAIN:
+                invalid("a second review has no masks", "layer", expected=MAIN, got=op.person.layer)
+            drawn = drawn_masks(op.masks, base.size)
+            codes = {which: as_rle(counts, base.size) for which, counts in drawn.items()}
+            op = replace(op, masks=codes)
         rest = (op.box, op.masks, op.track, op.keyframe)
         if not op.joints and (op.kind == "add" or all(part is None for part in rest)):
             invalid(f"an {op.kind} has joints", "joints", expected="at least one joint")
@@ -231,26 +235,14 @@ def check_joint(label: JointLabel, where: str, base: Base) -> None:
         expected = f"for state {label.state}: {', '.join(CAUSES_OF[label.state])}"
         invalid("state and cause do not go together", where, expected=expected, got=label.cause)
     for value, size, axis in ((label.x_px, base.width_px, "x"), (label.y_px, base.height_px, "y")):
-        _check_place(value, MAX_FRAME_SIZES * size, f"{where}.{axis}_px")
+        maximum = MAX_FRAME_SIZES * size
+        if value is not None and not (is_number(value) and abs(value) <= maximum):
+            expected = f"pixels, at most {maximum:g}"
+            invalid("invalid position", f"{where}.{axis}_px", expected=expected, got=value)
     if (label.x_px is None) != (label.y_px is None):
         invalid("x without y", where, expected="both or none")
     if label.x_px is None and label.state in (STATE_VISIBLE, STATE_HIDDEN):
         invalid("visible or hidden joint without a position", where, expected="x and y")
-
-
-def _check_place(value: object, maximum: float, where: str) -> None:
-    if value is None:
-        return
-    if not is_number(value) or not abs(value) <= maximum:  # type: ignore[arg-type]
-        invalid("invalid position", where, expected=f"pixels, at most {maximum:g}", got=value)
-
-
-def _masks(op: Op, base: Base) -> dict[str, Rle | None]:
-    if op.person.layer != MAIN:
-        what = "a second review has no masks"
-        invalid(what, "layer", expected=MAIN, got=op.person.layer)
-    drawn = drawn_masks(op.masks, base.size)
-    return {which: as_rle(counts, base.size) for which, counts in drawn.items()}
 
 
 def _check_box(box: object, base: Base) -> None:

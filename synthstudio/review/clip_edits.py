@@ -96,7 +96,13 @@ def interpolation(scene: Scene, person: Person, *, around: bool) -> Interpolatio
             frame = scene.clip.frames[time]
             number = one.person.instance if one else free_instance(of_clip, frame)
             here = Person(dataset=scene.clip.dataset, frame=frame, instance=number)
-            joints = _between(scene, first, last, time, here)
+            base = scene.base_of(here)
+            joints = interpolated(
+                _labels(first, scene.base_of),
+                _labels(last, scene.base_of),
+                (time - first.time) / (last.time - first.time),
+                (base.width_px, base.height_px),
+            )
             now = _labels(one, scene.base_of) if one else {}
             changed = {n: label for n, label in joints.items() if _differs(now.get(n), label)}
             if changed and (one or any(label.state for label in changed.values())):
@@ -119,11 +125,8 @@ def interpolation(scene: Scene, person: Person, *, around: bool) -> Interpolatio
 def interpolate(scene: Scene, found: Interpolation, client: str, *, who: User) -> Result:
     """Apply a preview, one event per person; people changed since or leased are skipped."""
     _check_number(len(found.fills))
-
-    def plan(session: Session) -> Sequence[Op]:
-        return [replace(op, client=client, seq=k) for k, op in enumerate(found.fills, start=1)]
-
-    done = _stroke(scene, client, plan, [one.person for one in found.fills], who)
+    ops = [replace(op, client=client, seq=k) for k, op in enumerate(found.fills, start=1)]
+    done = _stroke(scene, client, lambda session: ops, [op.person for op in ops], who)
     return Result(people=done.people, left=(*done.left, *found.left))
 
 
@@ -247,25 +250,13 @@ def _stroke(
         who=who,
         base_of=lambda person: known.get(person) or scene.base_of(person),
     )
-    left = [f"{op.person.where}: {_why(what)}" for op, what in tried if isinstance(what, Refused)]
-    return Result(people=done[0] + len(tried) - len(left), left=(*left, *blind))
-
-
-def _why(refused: Refused) -> str:
     words = {"lease": "claimed by another reviewer", "revision": "changed meanwhile"}
-    return words.get(refused.reason, refused.what)
-
-
-def _between(
-    scene: Scene, first: Member, last: Member, time: int, here: Person
-) -> dict[str, JointLabel]:
-    base = scene.base_of(here)
-    return interpolated(
-        _labels(first, scene.base_of),
-        _labels(last, scene.base_of),
-        (time - first.time) / (last.time - first.time),
-        (base.width_px, base.height_px),
-    )
+    left = [
+        f"{op.person.where}: {words.get(what.reason, what.what)}"
+        for op, what in tried
+        if isinstance(what, Refused)
+    ]
+    return Result(people=done[0] + len(tried) - len(left), left=(*left, *blind))
 
 
 def _me(of_clip: Sequence[Member], person: Person) -> Member:
@@ -295,6 +286,4 @@ def _labels(one: Member, base_of: BaseOf) -> dict[str, JointLabel]:
 
 
 def _differs(now: JointLabel | None, to: JointLabel) -> bool:
-    if now is None or (now.state, now.cause) != (to.state, to.cause):
-        return True
-    return moved(now, to)
+    return now is None or (now.state, now.cause) != (to.state, to.cause) or moved(now, to)

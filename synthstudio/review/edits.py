@@ -17,36 +17,29 @@ from sqlalchemy.orm import Session
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import leases
 from synthstudio.review.check import Base, check_name, check_names, checked_op, moved
-from synthstudio.review.history import (
-    apply_event,
-    event_of,
-    in_frames,
-    item_events,
-    snapshot,
-    state_of,
-    thread_events,
-)
+from synthstudio.review.history import apply_event, in_frames, item_events, snapshot
 from synthstudio.review.masks import masks_after
 from synthstudio.review.models import (
     DatasetRow,
     EventRow,
     ItemRow,
     PredictionRow,
+    event_of,
+    in_layer,
     is_person,
+    state_of,
     utc_now,
 )
 from synthstudio.review.reverting import blocking_event, is_orphan, reverted_ids, root_of
 from synthstudio.review.store import Store, count_changed
-from synthstudio.review.threads import commented, settled, store_threads, talks, threads_of
+from synthstudio.review.threads import commented, settled, store_threads, talks
 from synthstudio.review.values import (
     FRAME,
     HUMAN,
-    MAIN,
     NO_PEOPLE,
     PREDICTED,
     Event,
     ItemState,
-    JointLabel,
     Op,
     Person,
     User,
@@ -205,9 +198,9 @@ def _check_there(op: Op, old: ItemState, base: Base) -> None:
             invalid("this person already exists", op.person.where, expected="a free number")
     elif op.kind != "revert":
         if not there:
-            raise _gone_error("no such person", op.person, old)
+            raise Refused("no such person", where=op.person.where, reason="gone", state=old)
         if old.deleted and op.kind in ("edit", "status", "delete", "reject_prediction"):
-            raise _gone_error("this person is deleted", op.person, old)
+            raise Refused("this person is deleted", where=op.person.where, reason="gone", state=old)
     if op.kind == "restore" and not old.deleted:
         invalid("only a deleted person can be restored", op.person.where, expected="a deleted one")
 
@@ -225,7 +218,6 @@ def _check_undecided(op: Op, old: ItemState, after: dict[str, Any]) -> None:
 
 
 def _check_frame_status(session: Session, frame: Person, after: dict[str, Any], base: Base) -> None:
-    """Refuse to mark a frame with people as empty."""
     if after.get("status") != NO_PEOPLE:
         return
     found = _others(session, frame)
@@ -248,7 +240,6 @@ def _comes(old: ItemState, after: dict[str, Any], base: Base) -> bool | None:
 
 
 def _check_frame(session: Session, person: Person) -> None:
-    """Refuse a new person in a frame marked as empty."""
     frame = session.get(ItemRow, replace(person, instance=FRAME).key)
     if frame is not None and frame.status == NO_PEOPLE:
         invalid(
@@ -260,7 +251,6 @@ def _check_frame(session: Session, person: Person) -> None:
 
 
 def _check_track(session: Session, old: ItemState, after: dict[str, Any], base: Base) -> None:
-    """Refuse a change that gives two people of a frame one track."""
     person, track = old.person, after.get("track", old.track)
     track = base.tracks.get(person.instance) if track is None else track
     if track is None:
@@ -286,8 +276,7 @@ def _others(session: Session, person: Person) -> Sequence[Any]:
     row = ItemRow
     return session.execute(
         select(row.instance, row.track, row.deleted, row.added).where(
-            row.dataset == person.dataset,
-            row.layer == person.layer,
+            in_layer(row, person.dataset, person.layer),
             row.frame == person.frame,
             row.instance.not_in((FRAME, person.instance)),
         )
@@ -319,7 +308,10 @@ def _edited(op: Op, old: ItemState, base: Base) -> dict[str, Any]:
     """The values of joints, box, masks and track set by an op."""
     after: dict[str, Any] = {}
     if op.joints:
-        after["joints"] = {name: asdict(_with_origin(label)) for name, label in op.joints.items()}
+        after["joints"] = {
+            name: asdict(label) | ({} if label.origin == PREDICTED else {"origin": HUMAN})
+            for name, label in op.joints.items()
+        }
     if op.box is not None:
         after["box"] = [float(value) for value in op.box]
     if op.masks is not None:
@@ -355,11 +347,6 @@ def _check_predicts(session: Session, op: Op) -> None:
             got=repr(op.text)[:80],
             reason="gone",
         )
-
-
-def _with_origin(label: JointLabel) -> JointLabel:
-    """A joint with origin human, unless it equals a prediction."""
-    return label if label.origin == PREDICTED else replace(label, origin=HUMAN)
 
 
 def _to_revert(session: Session, op: Op) -> Event:
@@ -401,7 +388,6 @@ def _write(
     who: str,
     now: datetime,
 ) -> Event:
-    """Write the event and the resulting item; committed together."""
     key = asdict(op.person)
     row = EventRow(
         **key,
@@ -419,7 +405,7 @@ def _write(
     session.flush()
     event = event_of(row)
     if talks(event):
-        store_threads(session, op.person, threads_of(thread_events(session, op.person)))
+        store_threads(session, op.person)
     values = asdict(apply_event(old, event))
     del values["person"]
     if old.revision == 0:
@@ -443,22 +429,17 @@ def revision_conflict(now: ItemState) -> Refused:
     )
 
 
-def _gone_error(what: str, person: Person, now: ItemState) -> Refused:
-    return Refused(what, where=person.where, reason="gone", state=now)
-
-
 def stroke_events(session: Session, dataset: str, client: str) -> list[Event]:
     """The events of a batch edit in the layer main, in order."""
-    row = EventRow
-    mine = select(row).where(row.dataset == dataset, row.layer == MAIN, row.client == client)
-    return [event_of(found) for found in session.scalars(mine.order_by(row.id))]
+    mine = select(EventRow).where(in_layer(EventRow, dataset), EventRow.client == client)
+    return [event_of(row) for row in session.scalars(mine.order_by(EventRow.id))]
 
 
 def standing(session: Session, dataset: str, client: str) -> list[Event]:
     """The events of a batch edit in force, in order."""
-    events, row = stroke_events(session, dataset, client), EventRow
-    query = select(row).where(row.dataset == dataset, row.layer == MAIN, row.kind == "revert")
-    reverts = in_frames(session, query, row.frame, (event.person.frame for event in events))
+    events = stroke_events(session, dataset, client)
+    query = select(EventRow).where(in_layer(EventRow, dataset), EventRow.kind == "revert")
+    reverts = in_frames(session, query, EventRow.frame, (event.person.frame for event in events))
     gone = reverted_ids(map(event_of, reverts))
     return [event for event in events if event.id not in gone]
 

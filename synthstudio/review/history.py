@@ -9,42 +9,36 @@ joint and mentions, resolved; thread: to which the last two belong, none for a f
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
+from datetime import date
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, and_, func, inspect, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, defer
 
 from synthstudio.core.errors import ReviewError
 from synthstudio.review.models import (
+    AssignmentRow,
     DatasetRow,
     EventRow,
     ItemRow,
     ThreadRow,
+    event_of,
+    in_layer,
     is_person,
-    person_of,
+    labels_from_json,
+    state_of,
+    stored_object,
+    utc_now,
 )
 from synthstudio.review.reverting import PLAIN
 from synthstudio.review.store import Store
-from synthstudio.review.threads import talks, thread_event_rows, threads_of, wrong_rows
-from synthstudio.review.values import (
-    FRAME,
-    MAIN,
-    NO_PEOPLE,
-    Event,
-    ItemState,
-    JointLabel,
-    Kind,
-    Person,
-)
+from synthstudio.review.threads import talks, threads_of, wrong_rows
+from synthstudio.review.values import FRAME, MAIN, NO_PEOPLE, Event, ItemState, Kind, Person
 
 T = TypeVar("T")
-_ITEM, _EVENT = (
-    [one.name for one in fields(kind) if one.name != "person"] for kind in (ItemState, Event)
-)
-"""Fields with columns of the same name."""
 _COMMENT = ("comment", "joint", "mentions", "resolved", "thread")
 _FRAMES_AT_ONCE = 500
 _EVENTS_AT_ONCE = 500
@@ -72,47 +66,9 @@ class Counts:
     reviewers: Mapping[str, Mapping[str, int]]
 
 
-def labels_from_json(joints: Mapping[str, Any]) -> dict[str, JointLabel]:
-    """Stored labels; ReviewError if invalid."""
-    try:
-        return {name: JointLabel(**value) for name, value in joints.items() if value is not None}
-    except (TypeError, AttributeError) as error:
-        raise _damaged("joints", joints) from error
-
-
-def _values(stored: Any, name: str) -> dict[str, Any]:
-    """A stored JSON object; ReviewError for anything else."""
-    if not isinstance(stored, dict):
-        raise _damaged(name, stored)
-    return stored
-
-
-def _damaged(name: str, stored: Any) -> ReviewError:
-    return ReviewError(
-        "a row is damaged",
-        where=f"review store, {name}",
-        expected="names and labels as the studio writes them",
-        got=repr(stored)[:200],
-        then="Restore a backup (docs/review.md).",
-    )
-
-
-def state_of(row: ItemRow, *, masks: bool = True) -> ItemState:
-    values = {name: getattr(row, name) for name in _ITEM if masks or name != "masks"}
-    values["joints"] = labels_from_json(row.joints)
-    return ItemState(person=person_of(row), **values)
-
-
-def event_of(row: EventRow) -> Event:
-    values = {name: getattr(row, name) for name in _EVENT}
-    for name in ("before", "after"):
-        _values(values[name], f"event.{name}")
-    return Event(person=person_of(row), **values)
-
-
 def apply_event(state: ItemState, event: Event) -> ItemState:
     after: Mapping[str, Any] = event.after
-    changed = _values(after.get("joints", {}), "event.after, joints")
+    changed = stored_object(after.get("joints", {}), "event.after, joints")
     kept = {name: label for name, label in state.joints.items() if name not in changed}
     comments = (after.get("comment") is not None) - (event.before.get("comment") is not None)
     return replace(
@@ -150,7 +106,7 @@ def datasets(store: Store) -> dict[str, str]:
 
 
 def state(store: Store, person: Person) -> ItemState:
-    """Return the state of a person after all events; revision 0 if untouched."""
+    """The state of a person after all events; revision 0 if untouched."""
     with store.reading() as session:
         row = session.get(ItemRow, person.key)
         return ItemState(person=person) if row is None else state_of(row)
@@ -161,38 +117,33 @@ def states(
     dataset: str,
     *,
     layer: str = MAIN,
-    people: Sequence[tuple[int, int]] | None = None,
-    masks: bool = True,
-) -> dict[tuple[int, int], ItemState]:
-    """(frame, instance) -> state of the touched ones of `people` (None: all)."""
-    if people is None:
-        return states_in(store, dataset, None, layer=layer, masks=masks)
-    frames, requested = (frame for frame, _ in people), set(people)
-    found = states_in(store, dataset, frames, layer=layer, masks=masks)
-    return {pair: state for pair, state in found.items() if pair in requested}
-
-
-def states_in(
-    store: Store,
-    dataset: str,
-    frames: Iterable[int] | None,
-    *,
-    layer: str = MAIN,
+    people: Collection[tuple[int, int]] | None = None,
+    frames: Iterable[int] | None = None,
     masks: bool = True,
     session: Session | None = None,
 ) -> dict[tuple[int, int], ItemState]:
-    """(frame, instance) -> state of all touched people in some frames (None: all)."""
-    query = select(ItemRow).where(ItemRow.dataset == dataset, ItemRow.layer == layer)
+    """(frame, instance) -> state of touched people: some `people`, those of some `frames`, or all.
+
+    `session`: an open one, else a new one.
+    """
+    if people is not None:
+        frames = {frame for frame, _ in people}
+    query = select(ItemRow).where(in_layer(ItemRow, dataset, layer))
     query = query.order_by(ItemRow.frame, ItemRow.instance)
     if not masks:  # they are most of a state's size
         query = query.options(defer(ItemRow.masks, raiseload=True))
+    requested = None if people is None else set(people)
     with nullcontext(session) if session else store.reading() as reading:
         rows: Iterable[ItemRow] = (
             reading.scalars(query)
             if frames is None
             else in_frames(reading, query, ItemRow.frame, frames)
         )
-        return {(row.frame, row.instance): state_of(row, masks=masks) for row in rows}
+        return {
+            (row.frame, row.instance): state_of(row, masks=masks)
+            for row in rows
+            if requested is None or (row.frame, row.instance) in requested
+        }
 
 
 def in_frames(
@@ -205,13 +156,10 @@ def in_frames(
         yield from session.scalars(query.where(column.in_(some)))
 
 
-def added_people(store: Store, dataset: str, *, layer: str = MAIN) -> dict[tuple[int, int], str]:
-    """Return (frame, instance) -> status of all people added by reviewers and not deleted."""
+def added_people(store: Store, dataset: str) -> dict[tuple[int, int], str]:
+    """(frame, instance) -> status of all people added by reviewers and not deleted."""
     query = select(ItemRow.frame, ItemRow.instance, ItemRow.status).where(
-        ItemRow.dataset == dataset,
-        ItemRow.layer == layer,
-        ItemRow.added.is_(True),
-        ItemRow.deleted.is_(False),
+        in_layer(ItemRow, dataset), ItemRow.added.is_(True), ItemRow.deleted.is_(False)
     )
     with store.reading() as session:
         rows = session.execute(query.order_by(ItemRow.frame, ItemRow.instance)).all()
@@ -265,7 +213,7 @@ def event_json(event: Event) -> dict[str, Any]:
 
 
 def event_named(store: Store, person: Person, client: str, seq: int) -> int | None:
-    """Return the number of an op's event; None without one."""
+    """The number of an op's event; None without one."""
     named = (EventRow.client == client) & (EventRow.seq == seq)
     with store.reading() as session:
         return session.scalar(select(EventRow.id).where(named, is_person(EventRow, person)))
@@ -289,13 +237,8 @@ def item_events(session: Session, person: Person) -> list[Event]:
     return [event_of(row) for row in session.scalars(query.order_by(EventRow.revision))]
 
 
-def thread_events(session: Session, person: Person) -> list[Event]:
-    """One person's events of threads, without edits and their undos."""
-    return [event_of(row) for row in thread_event_rows(session, is_person(EventRow, person))]
-
-
-def counts(store: Store, dataset: str, *, layer: str = MAIN) -> Counts:
-    """Return the progress of a data set's review; ReviewError if it is not in the store."""
+def counts(store: Store, dataset: str) -> Counts:
+    """The progress of a data set's review; ReviewError if it is not in the store."""
     with store.reading() as session:
         known = session.get(DatasetRow, dataset)
         if known is None:
@@ -306,11 +249,11 @@ def counts(store: Store, dataset: str, *, layer: str = MAIN) -> Counts:
             )
         columns = (ItemRow.instance, ItemRow.status, ItemRow.deleted, ItemRow.added, ItemRow.joints)
         rows = session.execute(  # without masks, which are most of the size
-            select(*columns).where(ItemRow.dataset == dataset, ItemRow.layer == layer)
+            select(*columns).where(in_layer(ItemRow, dataset))
         ).all()
         authors = session.execute(
             select(EventRow.who, EventRow.kind, func.count())
-            .where(EventRow.dataset == dataset, EventRow.layer == layer)
+            .where(in_layer(EventRow, dataset))
             .group_by(EventRow.who, EventRow.kind)
             .order_by(EventRow.who, EventRow.kind)
         ).all()
@@ -334,6 +277,63 @@ def counts(store: Store, dataset: str, *, layer: str = MAIN) -> Counts:
         events=sum(count for _, _, count in authors),
         reviewers=reviewers,
     )
+
+
+def progress_counts(store: Store, dataset: str) -> tuple[int, int]:
+    """Number of decided people of the layer main, and of all."""
+    on_disk, rows = by_status(store, dataset)
+    done = sum(n for status, deleted, _, n in rows if status in DECIDED and not deleted)
+    changed = sum(n * (int(added) - int(deleted)) for _, deleted, added, n in rows)
+    return done, on_disk + changed
+
+
+def by_status(store: Store, dataset: str) -> tuple[int, list[tuple[str, bool, bool, int]]]:
+    """People on disk, and (status, deleted, added, count) of the touched ones of the layer main."""
+    with store.reading() as session:
+        known = session.get(DatasetRow, dataset)
+        rows = session.execute(
+            select(ItemRow.status, ItemRow.deleted, ItemRow.added, func.count())
+            .where(in_layer(ItemRow, dataset), ItemRow.instance != FRAME)
+            .group_by(ItemRow.status, ItemRow.deleted, ItemRow.added)
+        ).all()
+    return (known.people if known is not None else 0), [(s, d, a, n) for s, d, a, n in rows]
+
+
+def empty_frames(store: Store, dataset: str) -> set[int]:
+    empty = ItemRow.instance == FRAME, ItemRow.status == NO_PEOPLE
+    query = select(ItemRow.frame).where(in_layer(ItemRow, dataset), *empty)
+    with store.reading() as session:
+        return set(session.scalars(query))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DueCount:
+    """Undecided assignments of a reviewer: `people` of a `day`, None: no day."""
+
+    who: str
+    day: date | None
+    people: int
+
+
+def due_days(store: Store, dataset: str) -> list[DueCount]:
+    """Undecided assignments by name and day, those without a day last."""
+    row, item = AssignmentRow, ItemRow
+    same = (getattr(item, key.name) == getattr(row, key.name) for key in inspect(row).primary_key)
+    gone = or_(item.deleted.is_(True), item.status.in_(DECIDED))
+    query = (
+        select(row.who, row.due, func.count())
+        .outerjoin(item, and_(*same))
+        .where(in_layer(row, dataset), or_(item.frame.is_(None), ~gone))
+        .group_by(row.who, row.due)
+    )
+    with store.reading() as session:
+        found = [DueCount(who=w, day=d, people=n) for w, d, n in session.execute(query)]
+    return sorted(found, key=lambda one: (one.who, one.day or date.max))
+
+
+def is_overdue(day: date | None) -> bool:
+    """Whether a day is over, in UTC."""
+    return day is not None and day < utc_now().date()
 
 
 def check_replay(store: Store, dataset: str) -> list[str]:
@@ -364,8 +364,7 @@ def check_replay(store: Store, dataset: str) -> list[str]:
                 problems.append(
                     f"{_name(stored.person)}: the item differs from the replay of its events"
                 )
-    problems += [f"{_name(person)}: events without an item" for person in replayed]
-    return problems
+    return problems + [f"{_name(person)}: events without an item" for person in replayed]
 
 
 def _chain_problems(old: ItemState, event: Event) -> Iterator[str]:

@@ -1,4 +1,7 @@
-"""Labels corrected in another tool, imported as one event of a named author per person."""
+"""Imports from other tools: corrected labels, and predictions of models.
+
+Corrections become one event of a named author per person, predictions a layer of a review.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,19 @@ import itertools
 import math
 import tempfile
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from synthstudio.core.boxes import box_overlap
-from synthstudio.core.errors import Refused
+from synthstudio.core.errors import FormatError, Refused
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row, pair_rows
+from synthstudio.formats.coco.results import Result, frames_by_bytes, frames_by_id, read_results
 from synthstudio.formats.exchange import exportable
 from synthstudio.formats.imports import import_from
 from synthstudio.formats.registry import FORMATS, get_format
@@ -26,9 +31,10 @@ from synthstudio.review.datasets import content_key
 from synthstudio.review.edits import apply
 from synthstudio.review.history import states
 from synthstudio.review.reviewed import FrameStates, by_frame, reviewed_people
-from synthstudio.review.risk.matching import greedy_matches
+from synthstudio.review.risk.matching import box_of, greedy_matches, match, places, standing
+from synthstudio.review.risk.predictions import Prediction, put_predictions
 from synthstudio.review.store import Store
-from synthstudio.review.values import MAIN, ItemState, JointLabel, Kind, Op, Person, User, require
+from synthstudio.review.values import ItemState, JointLabel, Kind, Op, Person, User, require
 
 MOVED_PX = 0.02
 """Tolerance of positions: formats round to hundredths of a pixel."""
@@ -73,7 +79,6 @@ def import_corrections(
     form: str,
     who: User,
     images: Path | None = None,
-    layer: str = MAIN,
 ) -> ImportResult:
     """Turn differences between a file and the current labels into events.
 
@@ -92,30 +97,29 @@ def import_corrections(
         joints = dataset.skeleton if own else None
         imported = import_from(form, path, Path(work, "set"), images=images, skeleton=joints)
         result.notes = [note for note in imported.notes if note.startswith("The sidecar")]
-        found = by_frame(states(store, key, layer=layer))
-        writer = _Writer(store, dataset, key, who, layer, found, result)
-        for frame, people, incoming in _frames(dataset, Dataset(imported.folder), result):
+        file = Dataset(imported.folder)
+        source = file.identity.recipe["imported"]
+        writer = _Writer(
+            store=store,
+            dataset=dataset,
+            key=key,
+            who=who,
+            states=by_frame(states(store, key)),
+            result=result,
+            joints=get_skeleton(file.identity.skeleton).joints,
+            numbered=source["of"] is not None or not FORMATS[source["format"]].missing,
+        )
+        for frame, people, incoming in _frames(dataset, file, result):
             _compare(writer, frame, people, incoming)
     return result
 
 
-@dataclass(frozen=True)
-class _FilePeople:
-    """The people of a frame in the file; `numbered`: with the data set's own numbers."""
-
-    people: list[Row]
-    skeleton: str
-    numbered: bool
-
-
 def _frames(
     dataset: Dataset, file: Dataset, result: ImportResult
-) -> Iterator[tuple[Row, list[Row], _FilePeople]]:
+) -> Iterator[tuple[Row, list[Row], list[Row]]]:
     own: dict[str, list[int]] = {}
     for row in dataset.iter_frames(["index", "image_sha256"]):
         own.setdefault(row["image_sha256"], []).append(row["index"])
-    source = file.identity.recipe["imported"]
-    numbered = source["of"] is not None or not FORMATS[source["format"]].missing
     for frame, people in pair_rows(file.iter_frames(), file.iter_instances()):
         indices = own.get(frame["image_sha256"], [])
         if frame["index"] in indices:
@@ -126,21 +130,24 @@ def _frames(
             result.unknown_frames += 1
             continue
         result.frames += 1
-        incoming = _FilePeople(people, file.identity.skeleton, numbered)
-        yield dataset.frame(index), dataset.instances(index), incoming
+        yield dataset.frame(index), dataset.instances(index), people
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Writer:
-    """Applies ops, each with its own number, and counts the results."""
+    """Applies ops, each with its own number, and counts the results.
+
+    `joints`: those of the file; `numbered`: whether its people have the data set's numbers.
+    """
 
     store: Store
     dataset: Dataset
     key: str
     who: User
-    layer: str
     states: Mapping[int, FrameStates]
     result: ImportResult
+    joints: tuple[str, ...]
+    numbered: bool
     client: str = field(default_factory=lambda: f"import-{uuid.uuid4().hex}")
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -148,7 +155,7 @@ class _Writer:
         self, kind: Kind, frame: int, instance: int, joints: Mapping[str, JointLabel]
     ) -> bool:
         """Apply one op; whether it was accepted. Refused only if no op can be accepted."""
-        person = Person(dataset=self.key, frame=frame, instance=instance, layer=self.layer)
+        person = Person(dataset=self.key, frame=frame, instance=instance)
         item = self.states.get(frame, {}).get(instance, ItemState(person=person))
         op = Op(
             client=self.client,
@@ -168,15 +175,19 @@ class _Writer:
         return True
 
 
-def _compare(writer: _Writer, frame: Row, people: list[Row], file: _FilePeople) -> None:
+def _compare(writer: _Writer, frame: Row, people: list[Row], found: list[Row]) -> None:
     """Write the events that change the current labels to those in the file."""
     names = get_skeleton(writer.dataset.identity.skeleton).joints
     index = frame["index"]
     touched = writer.states.get(index, {})
     rows = reviewed_people(frame, people, touched, names)
     stored = {row["instance"]: labels_of(row, names) for row in rows}
-    incoming = [labels_of(row, get_skeleton(file.skeleton).joints) for row in file.people]
-    pairs = _match(rows, file, stored, incoming)
+    incoming = [labels_of(row, writer.joints) for row in found]
+    if writer.numbered:
+        numbers = (row["instance"] for row in found)
+        pairs = {place: number for place, number in enumerate(numbers) if number in stored}
+    else:
+        pairs = _match(rows, found, stored, incoming)
     for place, instance in pairs.items():
         changed = _changes(stored[instance], incoming[place])
         if changed and writer.write("edit", index, instance, changed):
@@ -222,14 +233,11 @@ def _moved(old: JointLabel, new: JointLabel) -> bool:
 
 
 def _match(
-    rows: Sequence[Row], file: _FilePeople, stored: Mapping[int, Labels], incoming: Sequence[Labels]
+    rows: Sequence[Row], found: list[Row], stored: Mapping[int, Labels], incoming: Sequence[Labels]
 ) -> dict[int, int]:
     """Index in the file -> our instance, for each common person."""
-    if file.numbered:
-        numbers = [row["instance"] for row in file.people]
-        return {place: n for place, n in enumerate(numbers) if n in stored}
     scores = []
-    for place, (labels, person) in enumerate(zip(incoming, file.people, strict=True)):
+    for place, (labels, person) in enumerate(zip(incoming, found, strict=True)):
         for row in rows:
             alike = _alike(labels, stored[row["instance"]])
             if alike is None:
@@ -251,3 +259,107 @@ def _alike(a: Labels, b: Labels) -> float | None:
     xs, ys = ([there[axis] for _, there in both] for axis in (0, 1))
     near = _NEAR * math.hypot(max(xs) - min(xs), max(ys) - min(ys)) + MOVED_PX
     return sum(math.dist(here, there) <= near for here, there in both) / len(both)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionsImported:
+    """Result of an import. `matched`: people of the data set; `found`: people not in it;
+    `unknown`: entries of unknown pictures."""
+
+    layer: str
+    frames: int
+    matched: int
+    found: int
+    unknown: int
+
+    def as_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def text(self) -> str:
+        line = (
+            f"{self.layer}: predictions of {self.matched} people in {self.frames} frames, and of "
+            f"{self.found} not in the data set"
+        )
+        return line + (f"\n{self.unknown} are of no frame." if self.unknown else "")
+
+
+def import_predictions(
+    store: Store,
+    dataset: Dataset,
+    path: Path,
+    *,
+    layer: str,
+    who: User,
+    images: Path | None = None,
+) -> PredictionsImported:
+    """Store the predictions of a COCO results or keypoints file as `layer`, replacing it.
+
+    Image ids are those of the imported file, of any JSON type, else frame numbers, as in our
+    exports; `predict` names frames of a data set in pictures.json. With a folder of `images`,
+    pictures are matched by content and the file's names (those of a results file are in
+    pictures.json beside it). FormatError, also without common joints; Refused: "role", "invalid".
+    """
+    require(who, "import")
+    skeleton = get_skeleton(dataset.identity.skeleton)
+    entries, names = read_results(path, skeleton)
+    if images is not None:
+        frame_of = frames_by_bytes(dataset, images, names, path)
+    else:
+        frame_of = frames_by_id(dataset, names)
+    by_frame: dict[int, list[Result]] = {}
+    unknown = 0
+    for entry in entries:
+        if (frame := frame_of.get(entry.image)) is not None:
+            by_frame.setdefault(frame, []).append(entry)
+        else:
+            unknown += 1
+    if not by_frame:
+        raise FormatError(
+            "no prediction belongs to a frame of the data set",
+            where=str(path),
+            expected=f"image ids such as {', '.join(map(repr, list(frame_of)[:3]))}",
+            got=", ".join(dict.fromkeys(repr(entry.image) for entry in entries[:3])),
+            then="Pass the folder of the pictures: --images FOLDER.",
+        )
+    rows = [
+        row for frame, some in sorted(by_frame.items()) for row in _predicted(dataset, frame, some)
+    ]
+    put_predictions(store, content_key(dataset), layer, rows, replace=True)
+    found = sum(row.instance >= FIRST_OBJECT for row in rows)
+    return PredictionsImported(
+        layer=layer,
+        frames=len(by_frame),
+        matched=len(rows) - found,
+        found=found,
+        unknown=unknown,
+    )
+
+
+def _predicted(dataset: Dataset, frame: int, entries: list[Result]) -> Iterator[Prediction]:
+    """The predictions of a frame by person; unmatched ones from 1,000 on."""
+    skeleton = get_skeleton(dataset.identity.skeleton)
+    rows = {row["instance"]: row for row in dataset.instances(frame)}
+    named = Counter(e.instance for e in entries)
+    whose = [e.instance if e.instance in rows and named[e.instance] == 1 else None for e in entries]
+    left = [k for k, instance in enumerate(whose) if instance is None]
+    people = [
+        standing(n, labels_of(row, skeleton.joints), skeleton.joints, row["modal_box_px"])
+        for n, row in rows.items()
+        if n not in whose
+    ]
+    px = [places(entries[k].joints, skeleton.joints) for k in left]
+    boxes = [entries[k].box or box_of(p) for k, p in zip(left, px, strict=True)]
+    number = FIRST_OBJECT
+    matched = match(list(zip(px, boxes, strict=True)), people, skeleton)
+    for k, instance in zip(left, matched, strict=True):
+        whose[k] = instance
+    for entry, instance in zip(entries, whose, strict=True):
+        if instance is None:
+            instance, number = number, number + 1
+        yield Prediction(
+            frame=frame,
+            instance=instance,
+            joints=entry.joints,
+            score=entry.score,
+            causes=entry.causes,
+        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from itertools import chain, islice
 
@@ -17,13 +17,14 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.history import is_decided, state_of
+from synthstudio.review.history import is_decided
 from synthstudio.review.models import (
     EventRow,
     ItemRow,
     LeaseRow,
+    in_layer,
     is_person,
-    person_of,
+    state_of,
     utc_now,
 )
 from synthstudio.review.store import Store, count_changed, insert_into
@@ -33,19 +34,9 @@ LOG = logging.getLogger("synthstudio.review.leases")
 
 SECOND, ADJUDICATED = "second", "adjudicated"
 """Layers of team.second_review: written only through it."""
-MINUTES = 30
-MAX_MINUTES = 240
+DURATION = timedelta(minutes=30)
 MAX_AT_ONCE = 500
 _TRY_AT_ONCE = 200
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lease:
-    """The holder of a person's lease, and its end (UTC)."""
-
-    person: Person
-    who: str
-    until: datetime
 
 
 def check(session: Session, person: Person, who: User, now: datetime) -> None:
@@ -108,55 +99,39 @@ def _refused(what: str, person: Person, then: str) -> Refused:
     return Refused(what, where=person.where, then=then, reason="lease")
 
 
-def claim(
-    store: Store,
-    people: Iterable[Person],
-    *,
-    who: User,
-    count: int = 1,
-    minutes: float = MINUTES,
-    now: datetime | None = None,
-) -> list[Person]:
+def claim(store: Store, people: Iterable[Person], *, who: User, count: int = 1) -> list[Person]:
     """Lease to `who` the first `count` of `people` (may be lazy) not held by others."""
     require(who, "claim")
-    _check_limits(count, minutes)
+    _check_count(count)
     found: list[Person] = []
     waiting: Iterator[Person] = iter(people)
     while len(found) < count:
         batch = list(islice(waiting, min(_TRY_AT_ONCE, max(count - len(found), 8))))
         if not batch:
             break
-        moment = now or utc_now()
+        now = utc_now()
         with store.session() as session:
-            held = _held_by_others(session, batch, who.name, moment)
+            held = _held_by_others(session, batch, who.name, now)
             free = [person for person in batch if person not in held]
             tried = free[: count - len(found)]
-            won = _upsert(session, tried, who.name, moment, moment + timedelta(minutes=minutes))
+            won = _upsert(session, tried, who.name, now)
         found += [person for person in tried if person in won]
         waiting = chain(free[len(tried) :], waiting)
     return found
 
 
-def renew(
-    store: Store,
-    people: Sequence[Person],
-    *,
-    who: User,
-    minutes: float = MINUTES,
-    now: datetime | None = None,
-) -> list[Person]:
+def renew(store: Store, people: Sequence[Person], *, who: User) -> list[Person]:
     """Renew leases of `who`; return those not taken by others."""
     require(who, "claim")
-    _check_limits(len(people) or 1, minutes)
-    moment = now or utc_now()
-    kept = []
+    _check_count(len(people) or 1)
+    until = utc_now() + DURATION
+    kept = set()
     with store.session() as session:
         for person in sorted(people, key=lambda p: p.key):
             mine = is_person(LeaseRow, person), LeaseRow.who == who.name
-            until = moment + timedelta(minutes=minutes)
             if count_changed(session, update(LeaseRow).where(*mine).values(until=until)):
-                kept.append(person)
-    return [person for person in people if person in set(kept)]
+                kept.add(person)
+    return [person for person in people if person in kept]
 
 
 def release(store: Store, people: Sequence[Person], *, who: User) -> int:
@@ -173,24 +148,15 @@ def release(store: Store, people: Sequence[Person], *, who: User) -> int:
 
 
 def leases(
-    store: Store,
-    dataset: str,
-    *,
-    layer: str = MAIN,
-    who: str | None = None,
-    now: datetime | None = None,
-) -> dict[tuple[int, int], Lease]:
-    """Return (frame, instance) -> valid leases; `who`: only that person's."""
-    query = select(LeaseRow).where(
-        LeaseRow.dataset == dataset, LeaseRow.layer == layer, LeaseRow.until > (now or utc_now())
-    )
+    store: Store, dataset: str, *, layer: str = MAIN, who: str | None = None
+) -> dict[tuple[int, int], LeaseRow]:
+    """(frame, instance) -> valid leases; `who`: only that person's."""
+    query = select(LeaseRow).where(in_layer(LeaseRow, dataset, layer), LeaseRow.until > utc_now())
     if who is not None:
         query = query.where(LeaseRow.who == who)
     with store.reading() as session:
-        return {
-            (row.frame, row.instance): Lease(person=person_of(row), who=row.who, until=row.until)
-            for row in session.scalars(query.order_by(LeaseRow.frame, LeaseRow.instance))
-        }
+        rows = session.scalars(query.order_by(LeaseRow.frame, LeaseRow.instance))
+        return {(row.frame, row.instance): row for row in rows}
 
 
 def _held_by_others(
@@ -203,23 +169,21 @@ def _held_by_others(
             LeaseRow.who != who,
         )
     )
-    return {person_of(row) for row in rows}
+    return {row.person for row in rows}
 
 
-def _upsert(
-    session: Session, people: Sequence[Person], who: str, now: datetime, until: datetime
-) -> set[Person]:
+def _upsert(session: Session, people: Sequence[Person], who: str, now: datetime) -> set[Person]:
     """Write leases where no other is valid; return the written ones.
 
-    All in the order of their keys: two transactions on the same rows cannot
-    deadlock.
+    All in the order of their keys: two transactions on the same rows cannot deadlock.
     """
     won: set[Person] = set()
+    given = {"who": who, "until": now + DURATION}
     for person in sorted(people, key=lambda p: p.key):
-        query = insert_into(session, LeaseRow).values(**asdict(person), who=who, until=until)
+        query = insert_into(session, LeaseRow).values(**asdict(person), **given)
         query = query.on_conflict_do_update(
             index_elements=[*asdict(person)],
-            set_={"who": who, "until": until},
+            set_=given,
             where=or_(LeaseRow.who == who, LeaseRow.until <= now),
         )
         if session.execute(query.returning(LeaseRow.who)).first() is not None:
@@ -227,9 +191,6 @@ def _upsert(
     return won
 
 
-def _check_limits(count: int, minutes: float) -> None:
+def _check_count(count: int) -> None:
     if type(count) is not int or not 1 <= count <= MAX_AT_ONCE:
         invalid("too many at once", "count", expected=f"1 to {MAX_AT_ONCE}", got=count)
-    if isinstance(minutes, bool) or not 0 < minutes <= MAX_MINUTES:
-        expected = f"above 0, at most {MAX_MINUTES}"
-        invalid("a lease cannot last so long", "minutes", expected=expected, got=minutes)

@@ -103,7 +103,7 @@ def masks_after(drawn: Counts, old: Counts | None, on_disk: Counts, size: Size) 
     found = {**(old or {}), **drawn}
     modal, amodal = (found.get(which, on_disk.get(which)) for which in WHICH)
     if modal is not None and amodal is not None:
-        union = coco_mask.merge([_code(modal, size), _code(amodal, size)])
+        union = coco_mask.merge([as_rle(modal, size), as_rle(amodal, size)])
         if int(coco_mask.area(union)) > check_counts(amodal, size):
             amodal = found["amodal"] = _shortest(union["counts"].decode("ascii"), size)
     whole = modal if amodal is None else amodal
@@ -114,7 +114,7 @@ def masks_after(drawn: Counts, old: Counts | None, on_disk: Counts, size: Size) 
 
 
 def sound_counts(row: Row, which: str, size: Size) -> str | None:
-    """Return the counts of a mask of a data set's row; None if missing or damaged."""
+    """The counts of a mask of a data set's row; None if missing or damaged."""
     counts = row[f"{which}_counts"]
     if not counts or tuple(row["mask_size"]) != size:
         return None
@@ -158,8 +158,8 @@ def hold_visible(row: Row) -> None:
 
 
 def box_of(counts: str, size: Size) -> list[float]:
-    """Return x, y, width and height of a mask's pixels; zeros when it is empty."""
-    return [float(v) for v in coco_mask.toBbox(_code(counts, size))]
+    """x, y, width and height of a mask's pixels; zeros when it is empty."""
+    return [float(v) for v in coco_mask.toBbox(as_rle(counts, size))]
 
 
 def _with_outside(box: Sequence[float], old: Sequence[float], size: Size) -> list[float]:
@@ -174,7 +174,3 @@ def _with_outside(box: Sequence[float], old: Sequence[float], size: Size) -> lis
 
 def as_rle(counts: str | None, size: Size) -> Rle | None:
     return None if counts is None else {"size": list(size), "counts": counts}
-
-
-def _code(counts: str, size: Size) -> dict[str, Any]:
-    return {"size": list(size), "counts": counts.encode("ascii")}

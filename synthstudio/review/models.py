@@ -5,7 +5,8 @@ Times are UTC. JSON columns hold plain values. A person is (dataset, frame, inst
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 
@@ -27,7 +28,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from synthstudio.review.values import MAIN, Person
+from synthstudio.core.errors import ReviewError
+from synthstudio.review.values import MAIN, Event, ItemState, JointLabel, Person, read_row
 
 SCHEMA = "0013"
 """Version of the tables below."""
@@ -58,8 +60,6 @@ def utc_now() -> datetime:
 
 
 class Base(DeclarativeBase):
-    """The base of all tables, with named constraints for migrations."""
-
     type_annotation_map: ClassVar = {
         str: String(NAME_LENGTH),
         datetime: UtcTime,
@@ -82,22 +82,26 @@ def _dataset_key(*, primary: bool = False) -> Mapped[str]:
     return mapped_column(String(KEY_LENGTH), ForeignKey("dataset.key"), primary_key=primary)
 
 
-class _OfPerson:
-    """Primary-key columns of a table with one row per person."""
-
-    dataset: Mapped[str] = _dataset_key(primary=True)
-    frame: Mapped[int] = mapped_column(primary_key=True)
-    instance: Mapped[int] = mapped_column(primary_key=True)
-    layer: Mapped[str] = mapped_column(primary_key=True, default=MAIN)
-
-
 class _AboutPerson:
-    """The same columns of a table with several rows per person."""
+    """Columns of a table with several rows per person."""
 
     dataset: Mapped[str] = _dataset_key()
     frame: Mapped[int]
     instance: Mapped[int]
     layer: Mapped[str] = mapped_column(default=MAIN)
+
+    @property
+    def person(self) -> Person:
+        return read_row(Person, self)
+
+
+class _OfPerson(_AboutPerson):
+    """The same columns as the primary key: one row per person."""
+
+    dataset: Mapped[str] = _dataset_key(primary=True)
+    frame: Mapped[int] = mapped_column(primary_key=True)
+    instance: Mapped[int] = mapped_column(primary_key=True)
+    layer: Mapped[str] = mapped_column(primary_key=True, default=MAIN)
 
 
 class SchemaRow(Base):
@@ -122,7 +126,7 @@ class DatasetRow(Base):
 
 
 class ItemRow(_OfPerson, Base):
-    """The state of a person after all events. No row: untouched."""
+    """The state of a person after all events, as `values.ItemState`. No row: untouched."""
 
     __tablename__ = "item"
     __table_args__ = (Index(None, "dataset", "layer", "status"),)
@@ -133,15 +137,10 @@ class ItemRow(_OfPerson, Base):
     joints: Mapped[Json] = mapped_column(default=dict)
     """Joint name -> {x_px, y_px, state, cause, origin}: only changed joints."""
     box: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
-    """x, y, width and height of a drawn box."""
     masks: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
-    """`modal`, `amodal` -> compressed COCO counts of a mask of the picture's size."""
     rejected_models: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
-    """Models whose prediction of the person was marked as wrong."""
     track: Mapped[int | None]
-    """The corrected track number."""
     keyframe: Mapped[bool | None]
-    """Whether it was made a key frame (true) or interpolated (false)."""
     deleted: Mapped[bool] = mapped_column(default=False)
     added: Mapped[bool] = mapped_column(default=False)
     who: Mapped[str | None]
@@ -174,8 +173,6 @@ class EventRow(_AboutPerson, Base):
 
 
 class LeaseRow(_OfPerson, Base):
-    """A reviewer's lease of a person."""
-
     __tablename__ = "lease"
     __table_args__ = (Index(None, "dataset", "who"),)
 
@@ -196,8 +193,6 @@ class AssignmentRow(_OfPerson, Base):
 
 
 class MemberRow(Base):
-    """A member's role in this store, and who granted it when."""
-
     __tablename__ = "member"
 
     name: Mapped[str] = mapped_column(primary_key=True)
@@ -375,7 +370,7 @@ class SettingRow(Base):
 
 
 class ThreadRow(_AboutPerson, Base):
-    """A thread of comments, derived from events; `id`: the event of its first comment."""
+    """A thread of comments, derived from events, as `threads.Thread`."""
 
     __tablename__ = "thread"
     __table_args__ = (Index(None, "dataset", "frame", "instance", "layer"),)
@@ -384,21 +379,54 @@ class ThreadRow(_AboutPerson, Base):
         Integer, ForeignKey("event.id"), primary_key=True, autoincrement=False
     )
     who: Mapped[str]
-    """Its author."""
     when: Mapped[datetime]
-    """Time of its last event."""
     joint: Mapped[str | None]
     is_open: Mapped[bool]
     comments: Mapped[int]
     mentions: Mapped[list[str]]
 
 
-PersonRow = ItemRow | EventRow | LeaseRow | AssignmentRow | ThreadRow
-
-
-def person_of(row: PersonRow) -> Person:
-    return Person(dataset=row.dataset, frame=row.frame, instance=row.instance, layer=row.layer)
-
-
-def is_person(table: type[PersonRow], person: Person) -> ColumnElement[bool]:
+def is_person(table: type[_AboutPerson], person: Person) -> ColumnElement[bool]:
     return and_(*(getattr(table, name) == value for name, value in asdict(person).items()))
+
+
+def in_layer(table: type[_AboutPerson], dataset: str, layer: str = MAIN) -> ColumnElement[bool]:
+    return and_(table.dataset == dataset, table.layer == layer)
+
+
+def labels_from_json(joints: Mapping[str, Any]) -> dict[str, JointLabel]:
+    """Stored labels; ReviewError if invalid."""
+    try:
+        return {name: JointLabel(**value) for name, value in joints.items() if value is not None}
+    except (TypeError, AttributeError) as error:
+        raise _damaged("joints", joints) from error
+
+
+def stored_object(stored: Any, name: str) -> dict[str, Any]:
+    """A stored JSON object; ReviewError for anything else."""
+    if not isinstance(stored, dict):
+        raise _damaged(name, stored)
+    return stored
+
+
+def _damaged(name: str, stored: Any) -> ReviewError:
+    return ReviewError(
+        "a row is damaged",
+        where=f"review store, {name}",
+        expected="names and labels as the studio writes them",
+        got=repr(stored)[:200],
+        then="Restore a backup (docs/review.md).",
+    )
+
+
+def state_of(row: ItemRow, *, masks: bool = True) -> ItemState:
+    names = (field.name for field in fields(ItemState))
+    values = {name: getattr(row, name) for name in names if masks or name != "masks"}
+    values["joints"] = labels_from_json(row.joints)
+    return ItemState(**values)
+
+
+def event_of(row: EventRow) -> Event:
+    for name in ("before", "after"):
+        stored_object(getattr(row, name), f"event.{name}")
+    return read_row(Event, row)

@@ -14,19 +14,9 @@ from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.review import edits, history
 from synthstudio.review.check import CAUSES_OF, Base
 from synthstudio.review.edits import BaseOf
-from synthstudio.review.models import EventRow
+from synthstudio.review.models import EventRow, in_layer
 from synthstudio.review.store import Store
-from synthstudio.review.values import (
-    HUMAN,
-    MAIN,
-    Event,
-    JointLabel,
-    Op,
-    Person,
-    User,
-    invalid,
-    require,
-)
+from synthstudio.review.values import HUMAN, Event, JointLabel, Op, Person, User, invalid, require
 
 _CLIENT = "relabel-"
 Meaning = tuple[int | None, str]
@@ -48,8 +38,6 @@ class Relabel:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One person's joints now and after the change."""
-
     person: Person
     revision: int
     before: dict[str, JointLabel]
@@ -134,10 +122,9 @@ def relabel(
 def relabelled(store: Store, dataset: str, *, maximum: int = 10) -> list[Relabelled]:
     """The last `maximum` changes of a data set, newest first."""
     row = EventRow
-    own = (row.dataset == dataset, row.layer == MAIN, row.kind == "edit")
     groups = (
         select(row.client, func.min(row.id), func.min(row.who), func.min(row.when), func.count())
-        .where(*own, row.client.startswith(_CLIENT))
+        .where(in_layer(row, dataset), row.kind == "edit", row.client.startswith(_CLIENT))
         .group_by(row.client)
         .order_by(func.min(row.id).desc())
         .limit(maximum)
@@ -157,13 +144,7 @@ def relabelled(store: Store, dataset: str, *, maximum: int = 10) -> list[Relabel
 
 
 def undo(
-    store: Store,
-    dataset: str,
-    client: str,
-    *,
-    who: User,
-    base_of: BaseOf,
-    progress: Callable[[int], object] = lambda done: None,
+    store: Store, dataset: str, client: str, *, who: User, base_of: BaseOf
 ) -> list[Event | Refused]:
     """Revert a change for people who still have it, with a reason for each refusal: joints may have
     been edited again."""
@@ -171,4 +152,4 @@ def undo(
     again = f"undo-{_CLIENT}{secrets.token_hex(8)}"
     with store.reading() as session:
         ops = edits.reverts(session, dataset, client, again)
-    return edits.apply_all(store, ops, who, base_of, progress)
+    return edits.apply_all(store, ops, who, base_of)

@@ -40,6 +40,7 @@ from synthstudio.review.check import finite_or_none
 from synthstudio.review.datasets import content_key
 from synthstudio.review.history import states
 from synthstudio.review.masks import WHICH, Size, hold_visible, put_masks, sound_counts
+from synthstudio.review.risk.matching import box_of
 from synthstudio.review.store import Store
 from synthstudio.review.values import (
     FRAME,
@@ -65,11 +66,10 @@ def export_reviewed(
     *,
     form: str,
     only: Only = "approved",
-    layer: str = MAIN,
     skeleton: str | None = None,
 ) -> Exported:
     """Write reviewed labels in a format; notes list left-out approved people."""
-    found = reviewed(store, dataset, only=only, layer=layer)
+    found = reviewed(store, dataset, only=only)
     exported = export(form, found, out, skeleton=skeleton, boxes="visible")
     unseen = _approved_unseen(found) if exported.left_out else []
     if unseen:
@@ -95,13 +95,7 @@ def _approved_unseen(found: Reviewed) -> list[str]:
 
 
 def reviewed_dataset(
-    store: Store,
-    dataset: Dataset,
-    out: Place,
-    *,
-    only: Only = "approved",
-    layer: str = MAIN,
-    resume: bool = False,
+    store: Store, dataset: Dataset, out: Place, *, only: Only = "approved"
 ) -> Dataset:
     """Write a data set with the reviewers' labels (see `reviewed`).
 
@@ -109,9 +103,9 @@ def reviewed_dataset(
     original frame is in `dataset.derive.origins`. Deterministic in the states.
     ReviewError when no frame is left; DatasetError, DiskError.
     """
-    found = reviewed(store, dataset, only=only, layer=layer)
+    found = reviewed(store, dataset, only=only)
     identity = dataclasses.replace(found.identity, frames=len(found.frames))
-    return write_derived(out, identity, [dataset], found.chunks(), resume=resume)
+    return write_derived(out, identity, [dataset], found.chunks())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +140,6 @@ class Reviewed:
         return self.dataset.person_ids()
 
     def source_ids(self) -> Mapping[int, Any]:
-        """Frame -> image id in the imported file; {} if they are equal."""
         return self.dataset.source_ids()
 
     def image_bytes_of(self, row: Row) -> bytes:
@@ -176,17 +169,15 @@ class Reviewed:
             yield dataclasses.replace(part, people=pa.Table.from_pylist(rows, INSTANCE_SCHEMA))
 
 
-def reviewed(
-    store: Store, dataset: Dataset, *, only: Only = "approved", layer: str = MAIN
-) -> Reviewed:
-    """Return a snapshot of a data set as reviewed.
+def reviewed(store: Store, dataset: Dataset, *, only: Only = "approved") -> Reviewed:
+    """A snapshot of a data set as reviewed.
 
     Deleted people are left out, added ones included, rejected ones keep box and mask without
     joints. `only`: "all" frames; those with a "touched" person (approved, edited, commented...);
     or those with an "approved" one, where all others lose their joints. Frames
     marked as empty are always included. ReviewError if no frame is left.
     """
-    found = states(store, content_key(dataset), layer=layer)
+    found = states(store, content_key(dataset))
     frames = {row["index"] for row in dataset.iter_frames(["index"])}
     if only == "touched":
         frames &= {frame for frame, _ in found}
@@ -202,7 +193,7 @@ def reviewed(
     derived = {
         "by": "review",
         "only": only,
-        "layer": layer,
+        "layer": MAIN,
         "states": _digest(found),
         "sources": [source_summary(dataset)],
     }
@@ -253,7 +244,7 @@ def reviewed_people(
     only: Only = "all",
 ) -> list[Row]:
     """The rows of a frame's people as reviewed; added ones come last."""
-    rows, size = [], _size(frame)
+    rows, size = [], (frame["height_px"], frame["width_px"])
     for row in people:
         item = found.get(row["instance"])
         if item is None or not item.deleted:
@@ -261,8 +252,9 @@ def reviewed_people(
     on_disk = {row["instance"] for row in people}
     for instance, item in sorted(found.items()):
         if instance not in on_disk and item.added and not item.deleted:
-            added = added_row(item, dict(frame), names)
-            rows.append(_reviewed(added, item, names, size, only))
+            blank = [(math.nan, math.nan, 0)] * len(names)
+            row = person_of(blank, dict(frame), instance, box_px=[0.0] * 4)
+            rows.append(_reviewed(with_edits(row, item, names, size), item, names, size, only))
     return rows
 
 
@@ -287,7 +279,7 @@ def with_edits(row: Row, item: ItemState, names: Sequence[str], size: Size) -> R
     for which in WHICH:
         box = row[f"{which}_box_px"]
         if box is not None and sound_counts(new, which, size) is None:
-            grown = item.box or _grown(box, _inside(item, size))
+            grown = item.box or _grown(box, item, size)
             new[f"{which}_box_px"] = list(grown)
             if grown != list(box):
                 new[f"{which}_area_px"] = round(grown[2] * grown[3])
@@ -296,23 +288,20 @@ def with_edits(row: Row, item: ItemState, names: Sequence[str], size: Size) -> R
     return new
 
 
-def _inside(item: ItemState, size: Sequence[int]) -> list[tuple[float, float]]:
-    """The positions of joints set inside a frame of (height, width)."""
-    return [
+def _grown(box: Sequence[float], item: ItemState, size: Size) -> list[float]:
+    """A box (x, y, width, height) that contains the edited joints too, as far as in the frame.
+
+    An empty box becomes that of the joints.
+    """
+    places = [
         (min(max(at[0], 0.0), size[1]), min(max(at[1], 0.0), size[0]))
         for label in item.joints.values()
         if label.state in (STATE_VISIBLE, STATE_HIDDEN) and (at := label.place) is not None
     ]
-
-
-def _grown(box: Sequence[float], places: Sequence[tuple[float, float]]) -> list[float]:
-    """A box (x, y, width, height) extended to contain these points; an empty one becomes theirs."""
     if not places:
         return list(box)
     corners = [(box[0], box[1]), (box[0] + box[2], box[1] + box[3])]
-    points = np.array([*places] + (corners if box[2] > 0 and box[3] > 0 else []))
-    low, high = points.min(axis=0), points.max(axis=0)
-    return [*low.tolist(), *(high - low).tolist()]
+    return box_of(np.array([*places] + (corners if box[2] > 0 and box[3] > 0 else [])))
 
 
 def without_joints(row: Row, item: ItemState | None = None) -> Row:
@@ -325,17 +314,6 @@ def without_joints(row: Row, item: ItemState | None = None) -> Row:
     if item is not None and item.track is not None:
         new["track_id"] = item.track
     return new
-
-
-def added_row(item: ItemState, frame: Row, names: Sequence[str]) -> Row:
-    """A row for an added person: joints, and a box round those inside the frame."""
-    blank = [(math.nan, math.nan, 0)] * len(names)
-    row = person_of(blank, frame, item.person.instance, box_px=[0.0] * 4)
-    return with_edits(row, item, names, _size(frame))
-
-
-def _size(frame: Mapping[str, Any]) -> Size:
-    return frame["height_px"], frame["width_px"]
 
 
 def _copied(row: Row) -> Row:

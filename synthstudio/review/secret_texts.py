@@ -15,7 +15,6 @@ PATTERN = re.compile(rf"(?:{TOKEN}|{CODE}|{SESSION}){_TAIL}{{8,}}")
 
 
 def make_secret(prefix: str) -> str:
-    """Return a new secret, which is not stored."""
     return prefix + secrets.token_urlsafe(_RANDOM_BYTES)
 
 
@@ -28,5 +27,4 @@ def digest(text: str) -> str:
 
 
 def hide_secrets(text: str) -> str:
-    """Return a text with all secrets truncated."""
     return PATTERN.sub(lambda found: found.group()[:4] + "...", text)

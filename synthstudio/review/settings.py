@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 from sqlalchemy import func, or_, select
@@ -14,7 +13,7 @@ from synthstudio.review.models import SavedViewRow, SettingRow
 from synthstudio.review.risk.queue import CONTROL_SHARE
 from synthstudio.review.store import Store
 from synthstudio.review.team.second_review import SECOND_SHARE
-from synthstudio.review.values import User, invalid, read_row, require
+from synthstudio.review.values import User, invalid, require
 
 Share = Literal["second_share", "control_share"]
 _DEFAULTS: dict[Share, float] = {"second_share": SECOND_SHARE, "control_share": CONTROL_SHARE}
@@ -42,25 +41,14 @@ MAX_VIEWS = 200
 MAX_QUERY = 10_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class View:
-    """A saved view. `who` None: visible to all. `options`: sort, page size, ... as text."""
-
-    id: int
-    name: str
-    query: str
-    who: str | None
-    options: Mapping[str, str] = field(default_factory=dict)
-
-
-def views(store: Store, dataset: str, *, who: User) -> list[View]:
+def views(store: Store, dataset: str, *, who: User) -> list[SavedViewRow]:
     """The views that a user sees: those for all, then the user's own, by name."""
     query = select(SavedViewRow).where(
         SavedViewRow.dataset == dataset,
         or_(SavedViewRow.who.is_(None), SavedViewRow.who == who.name),
     )
     with store.reading() as session:
-        found = [read_row(View, row) for row in session.scalars(query)]
+        found = session.scalars(query).all()
     return sorted(found, key=lambda view: (view.who is not None, view.name, view.id))
 
 
@@ -73,7 +61,7 @@ def save_view(
     who: User,
     options: Mapping[str, str] | None = None,
     for_all: bool = False,
-) -> View:
+) -> SavedViewRow:
     """Save a view; one of the same name and owner is replaced. Refused: "role" or "invalid"."""
     require(who, "save_view_for_all" if for_all else "save_view")
     check_name(name, "name of the view")
@@ -81,9 +69,8 @@ def save_view(
     if len(query) > MAX_QUERY or sum(len(k) + len(v) for k, v in kept.items()) > MAX_QUERY:
         invalid("this view is too long", "view", expected=f"at most {MAX_QUERY:,} characters")
     owner = None if for_all else who.name
-    same_owner = SavedViewRow.who.is_(None) if for_all else SavedViewRow.who == owner
     with store.session() as session:
-        own = select(SavedViewRow).where(SavedViewRow.dataset == dataset, same_owner)
+        own = select(SavedViewRow).where(SavedViewRow.dataset == dataset, SavedViewRow.who == owner)
         row = session.scalars(own.where(SavedViewRow.name == name)).first()
         if row is None:
             if (session.scalar(select(func.count()).select_from(own.subquery())) or 0) >= MAX_VIEWS:
@@ -93,10 +80,10 @@ def save_view(
             session.add(row)
         row.query, row.options = query, kept
         session.flush()
-        return read_row(View, row)
+        return row
 
 
-def delete_view(store: Store, view: View, *, who: User) -> None:
+def delete_view(store: Store, view: SavedViewRow, *, who: User) -> None:
     """Delete a view: one's own, or one for all by a lead. Refused("gone") when there is none."""
     require(who, "save_view_for_all" if view.who is None else "save_view")
     with store.session() as session:

@@ -338,15 +338,10 @@ def refusing(where: str) -> Iterator[None]:
             raise
         raise _unusable(where, error) from error
     except ValueError as error:  # an invalid time, JSON or text in a cell
-        if _is_ours(error):
-            raise
+        *_, last = traceback.walk_tb(error.__traceback__)
+        if str(last[0].f_globals.get("__name__", "")).startswith("synthstudio."):
+            raise  # a bug, not a damaged file
         raise _unusable(where, error) from error
-
-
-def _is_ours(error: ValueError) -> bool:
-    """Whether this package raised it: then it is a bug, not a damaged file."""
-    *_, last = traceback.walk_tb(error.__traceback__)
-    return str(last[0].f_globals.get("__name__", "")).startswith("synthstudio.")
 
 
 def as_refused(error: Exception, where: str) -> Exception:

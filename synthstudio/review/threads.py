@@ -6,21 +6,26 @@ from the events of a person, and rewritten with every event of a thread.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, Select, String, cast, delete, func, select
 from sqlalchemy.orm import Session
 
-from synthstudio.review.models import EventRow, MemberRow, ThreadRow, is_person, person_of
+from synthstudio.review.models import EventRow, MemberRow, ThreadRow, event_of, in_layer, is_person
 from synthstudio.review.reverting import reverted_ids
-from synthstudio.review.values import Event, Kind, Op, Person, invalid
+from synthstudio.review.store import Store
+from synthstudio.review.values import MAIN, Event, Kind, Op, Person, invalid
 
+Pair = tuple[int, int]
 TALKING: tuple[Kind, ...] = ("comment", "resolve", "reopen")
 """Kinds of events of threads; so are their reverts."""
-_UNDOS_AT_ONCE = 500
+_AT_ONCE = 500
+_ROWS_AT_ONCE = 50
 _SAYING = ("comment", "resolved")
 
 
@@ -55,8 +60,8 @@ def thread_event_rows(session: Session, whose: ColumnElement[bool]) -> list[Even
         if of in talk:
             talk.add(number)
             undos.append(number)
-    for start in range(0, len(undos), _UNDOS_AT_ONCE):
-        some = EventRow.id.in_(undos[start : start + _UNDOS_AT_ONCE])
+    for start in range(0, len(undos), _AT_ONCE):
+        some = EventRow.id.in_(undos[start : start + _AT_ONCE])
         rows += session.scalars(select(EventRow).where(some))
     return sorted(rows, key=lambda row: row.id)
 
@@ -114,10 +119,11 @@ def _is_word(letter: str) -> bool:
     return letter.isalnum() or letter == "_"
 
 
-def store_threads(session: Session, person: Person, threads: Iterable[Thread]) -> None:
-    """Replace the rows of a person's threads."""
+def store_threads(session: Session, person: Person) -> None:
+    """Replace the rows of a person's threads by those of their events."""
+    rows = thread_event_rows(session, is_person(EventRow, person))
     session.execute(delete(ThreadRow).where(is_person(ThreadRow, person)))
-    for thread in threads:
+    for thread in threads_of([event_of(row) for row in rows]):
         session.add(ThreadRow(**asdict(person), **_values(thread)))
     session.flush()
 
@@ -140,7 +146,7 @@ def wrong_rows(rows: Iterable[ThreadRow | None], threads: Iterable[Thread]) -> I
     for thread in threads:
         row = stored.pop(thread.id, None)
         values = _values(thread)
-        if row is None or person_of(row) != thread.person:
+        if row is None or row.person != thread.person:
             yield f"thread {thread.id}: events without a thread"
         elif {name: getattr(row, name) for name in values} != values:
             yield f"thread {thread.id}: differs from the replay of its events"
@@ -171,7 +177,7 @@ def settled(session: Session, op: Op) -> dict[str, Any]:
 
 def _thread_of(session: Session, op: Op) -> ThreadRow:
     row = session.get(ThreadRow, op.event)
-    if row is None or person_of(row) != op.person:
+    if row is None or row.person != op.person:
         invalid(
             "this person has no such thread",
             "event",
@@ -179,3 +185,86 @@ def _thread_of(session: Session, op: Op) -> ThreadRow:
             got=op.event,
         )
     return row
+
+
+def threads_in(
+    store: Store, dataset: str, people: Iterable[Pair], *, layer: str = MAIN
+) -> dict[Pair, list[Thread]]:
+    """(frame, instance) -> the threads of a person, oldest first, if any."""
+    wanted = set(people)
+    frames = sorted({frame for frame, _ in wanted})
+    found: dict[Pair, list[Event]] = {}
+    with store.reading() as session:
+        for start in range(0, len(frames), _AT_ONCE):
+            own = EventRow.frame.in_(frames[start : start + _AT_ONCE])
+            for row in thread_event_rows(session, in_layer(EventRow, dataset, layer) & own):
+                if (row.frame, row.instance) in wanted:
+                    found.setdefault((row.frame, row.instance), []).append(event_of(row))
+    threads = {pair: threads_of(events) for pair, events in found.items()}
+    return {pair: some for pair, some in threads.items() if some}
+
+
+def thread_list(
+    store: Store,
+    dataset: str,
+    *,
+    is_open: bool | None = None,
+    mentions: str | None = None,
+    after_id: int = 0,
+    limit: int | None = None,
+) -> list[ThreadRow]:
+    """The threads of the layer main by their number. `mentions`: only with that name."""
+    query = _of_set(dataset, is_open, mentions).where(ThreadRow.id > after_id)
+    with store.reading() as session:
+        return list(session.scalars(query.order_by(ThreadRow.id).limit(limit)))
+
+
+def latest_threads(
+    store: Store,
+    dataset: str,
+    *,
+    is_open: bool | None = None,
+    mentions: str | None = None,
+    hidden: Collection[Pair] = (),
+    limit: int | None = None,
+) -> list[ThreadRow]:
+    """Threads of the layer main, last active first, without those of `hidden` people."""
+    query = _of_set(dataset, is_open, mentions).order_by(ThreadRow.when.desc(), ThreadRow.id.desc())
+    if not hidden:
+        query = query.limit(limit)
+    with (
+        store.reading() as session,
+        session.scalars(query.execution_options(yield_per=_ROWS_AT_ONCE)) as rows,
+    ):
+        shown = (row for row in rows if (row.frame, row.instance) not in hidden)
+        return list(islice(shown, limit))
+
+
+def thread_count(
+    store: Store, dataset: str, *, is_open: bool | None = None, mentions: str | None = None
+) -> int:
+    """Number of threads of a data set; see thread_list."""
+    query = _of_set(dataset, is_open, mentions).with_only_columns(func.count())
+    with store.reading() as session:
+        return session.scalar(query) or 0
+
+
+def threads_of_people(
+    store: Store, dataset: str, *, is_open: bool | None = None, mentions: str | None = None
+) -> dict[Pair, int]:
+    """(frame, instance) -> number of threads, if any; see thread_list."""
+    of = ThreadRow.frame, ThreadRow.instance
+    query = _of_set(dataset, is_open, mentions).with_only_columns(*of, func.count()).group_by(*of)
+    with store.reading() as session:
+        return {(frame, instance): count for frame, instance, count in session.execute(query)}
+
+
+def _of_set(dataset: str, is_open: bool | None, mentions: str | None) -> Select[ThreadRow]:
+    query = select(ThreadRow).where(in_layer(ThreadRow, dataset))
+    if is_open is not None:
+        query = query.where(ThreadRow.is_open.is_(is_open))
+    if mentions is not None:
+        # JSON text as it was written; SQLite's LIKE ignores case.
+        names = cast(ThreadRow.mentions, String)
+        query = query.where(func.replace(names, json.dumps(mentions), "") != names)
+    return query

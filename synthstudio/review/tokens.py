@@ -38,14 +38,7 @@ class Token:
 
 
 def make_token(
-    store: Store,
-    who: str,
-    *,
-    role: Role,
-    by: User,
-    label: str = "token",
-    days: int = DAYS,
-    now: datetime | None = None,
+    store: Store, who: str, *, role: Role, by: User, label: str = "token", days: int = DAYS
 ) -> tuple[Token, str]:
     """Make a token of a person; return it and its text, which is not stored.
 
@@ -64,19 +57,18 @@ def make_token(
             invalid(what, "role", expected=", ".join(allowed), got=role)
     if type(days) is not int or not 1 <= days <= MAX_DAYS:
         invalid("a token must expire", "days", expected=f"1 to {MAX_DAYS}", got=days)
-    text = make_secret(TOKEN)
-    moment = now or utc_now()
+    text, now = make_secret(TOKEN), utc_now()
     row = TokenRow(
         digest=digest(text),
         who=who,
         role=role,
         label=label,
         by=by.name,
-        made=moment,
-        until=moment + timedelta(days=days),
+        made=now,
+        until=now + timedelta(days=days),
     )
     with store.session() as session:
-        holding = select(TokenRow.id).where(TokenRow.revoked.is_(None), TokenRow.until > moment)
+        holding = select(TokenRow.id).where(TokenRow.revoked.is_(None), TokenRow.until > now)
         if len(session.scalars(holding.limit(MAX)).all()) >= MAX:
             invalid("too many tokens", "tokens", expected=f"at most {MAX}")
         session.add(row)
@@ -84,8 +76,8 @@ def make_token(
         return read_row(Token, row), text
 
 
-def read_token(store: Store, text: str, *, now: datetime | None = None) -> Token | None:
-    """Return the token of a text, None if invalid, expired or revoked."""
+def read_token(store: Store, text: str) -> Token | None:
+    """The token of a text, None if invalid, expired or revoked."""
     if not is_secret(TOKEN, text):
         return None
     with store.reading() as session:
@@ -93,11 +85,11 @@ def read_token(store: Store, text: str, *, now: datetime | None = None) -> Token
     if row is None:
         return None
     found = read_row(Token, row)
-    return found if found.holds(now or utc_now()) else None
+    return found if found.holds(utc_now()) else None
 
 
 def tokens(store: Store, *, who: str | None = None) -> list[Token]:
-    """Return all tokens ever made, or those of a person, in the order in which they were made."""
+    """All tokens ever made, or those of a person, in the order in which they were made."""
     query = select(TokenRow).order_by(TokenRow.id)
     if who is not None:
         query = query.where(TokenRow.who == who)

@@ -15,11 +15,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from synthstudio.review.check import FIRST_OBJECT, MAX_INT
-from synthstudio.review.history import event_of, in_frames, states_in
-from synthstudio.review.models import EventRow
+from synthstudio.review.history import in_frames, states
+from synthstudio.review.models import EventRow, event_of, in_layer
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.store import Store
-from synthstudio.review.values import FRAME, MAIN, Event, ItemState, JointLabel, Person
+from synthstudio.review.values import FRAME, Event, ItemState, JointLabel, Person
+
+_OF_CLIP = ("frame.clip_id", "frame.variant", "frame.camera_id")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,6 @@ class Clip:
     """A clip of a data set (`dataset`: its key). `frames`: time (from 0) -> frame, by time."""
 
     dataset: str
-    name: str
     frames: Mapping[int, int]
 
 
@@ -47,8 +48,7 @@ class Member:
 
     @property
     def is_key(self) -> bool:
-        """Whether it is a key frame: edited, added, approved or marked; not an
-        interpolated one."""
+        """Whether it is a key frame: edited, added, approved or marked; not an interpolated one."""
         state = self.state
         by_hand = state.keyframe is None and bool(state.joints or state.added)
         return self.exists and bool(state.keyframe or by_hand or state.status == "approved")
@@ -59,36 +59,28 @@ def has_clips(table: PeopleTable) -> bool:
 
 
 def clip_of(table: PeopleTable, frame: int) -> Clip | None:
-    """The clip of a frame; None if not in a clip."""
     arrays = table.arrays
     index = arrays["frame.index"]
     rows = np.flatnonzero(index == frame)
     if not len(rows) or arrays["frame.clip_id"][rows[0]] < 0:
         return None
     same = np.ones(len(index), bool)
-    for column in ("frame.clip_id", "frame.variant", "frame.camera_id"):
+    for column in _OF_CLIP:
         same &= arrays[column] == arrays[column][rows[0]]
     found = zip(arrays["frame.clip_frame"][same].tolist(), index[same].tolist(), strict=True)
-    name = table.names["frame.clip_id"][int(arrays["frame.clip_id"][rows[0]])].as_py()
-    frames = {int(time): int(number) for time, number in sorted(found)}
-    return Clip(dataset=table.key, name=str(name), frames=frames)
+    return Clip(
+        dataset=table.key, frames={int(time): int(number) for time, number in sorted(found)}
+    )
 
 
 def clip_order(table: PeopleTable, rows: Sequence[int]) -> list[int]:
     """Rows of people in clips, by person over time; others are left out."""
     arrays, at = table.arrays, table.arrays["frame_row"]
-    names = ("frame.clip_id", "frame.variant", "frame.camera_id")
-    keys = [arrays[name][at] for name in names]
-    track, time = arrays["person.track_id"], arrays["frame.clip_frame"][at]
-    listed = [row for row in rows if keys[0][row] >= 0]
-    return sorted(
-        listed,
-        key=lambda r: (
-            *(float(k[r]) for k in keys),
-            float(np.nan_to_num(track[r], nan=-1)),
-            time[r],
-        ),
-    )
+    track = np.nan_to_num(arrays["person.track_id"], nan=-1)
+    clip, *others = (arrays[name][at] for name in _OF_CLIP)
+    own = np.array([row for row in rows if clip[row] >= 0], np.int64)
+    keys = (arrays["frame.clip_frame"][at], track, *others[::-1], clip)  # the first sorts last
+    return [int(row) for row in own[np.lexsort([key[own] for key in keys])]]
 
 
 def members(
@@ -102,14 +94,14 @@ def members(
     """All people of a clip by time, also deleted ones; `blinded` (frame, instance) as on disk."""
     times = {frame: time for time, frame in clip.frames.items()}
     disk = _tracks_on_disk(table, clip)
-    states = states_in(store, clip.dataset, times, session=session)
+    touched = states(store, clip.dataset, frames=times, session=session)
     found = []
-    for pair in dict.fromkeys([*disk, *states]):
+    for pair in dict.fromkeys([*disk, *touched]):
         if pair[1] == FRAME or (pair not in disk and pair in blinded):
             continue
         person = Person(dataset=clip.dataset, frame=pair[0], instance=pair[1])
         state = ItemState(person=person)
-        state = state if pair in blinded else states.get(pair, state)
+        state = state if pair in blinded else touched.get(pair, state)
         track = state.track if state.track is not None else disk.get(pair)
         one = Member(
             person=person,
@@ -215,7 +207,12 @@ def track_log(
     the earlier log of their previous tracks."""
     disk = _tracks_on_disk(table, clip)
     groups: dict[tuple[str, int | None, int | None], list[Event]] = {}
-    for event in _track_events(store, clip):
+    kinds = EventRow.kind.in_(("edit", "add", "revert"))
+    query = select(EventRow).where(in_layer(EventRow, clip.dataset), kinds)
+    with store.reading() as session:
+        rows = in_frames(session, query, EventRow.frame, clip.frames.values())
+        events = [event for row in rows if "track" in (event := event_of(row)).after]
+    for event in sorted(events, key=lambda e: e.id):
         pair = event.person.frame, event.person.instance
         was, to = (
             disk.get(pair) if values["track"] is None else values["track"]
@@ -241,13 +238,3 @@ def track_log(
         )
         for was, to, some in found
     ]
-
-
-def _track_events(store: Store, clip: Clip) -> list[Event]:
-    row = EventRow
-    kinds = row.kind.in_(("edit", "add", "revert"))
-    query = select(row).where(row.dataset == clip.dataset, row.layer == MAIN, kinds)
-    with store.reading() as session:
-        rows = in_frames(session, query, row.frame, clip.frames.values())
-        found = [event_of(one) for one in rows]
-    return sorted((e for e in found if "track" in e.after), key=lambda e: e.id)

@@ -144,12 +144,11 @@ class Event:
 class ItemState:
     """The state of an item after all events. Revision 0: untouched.
 
-    `joints`: only changed ones; others are as in the data set. `box`: the drawn
-    one, None: not drawn. `masks`: those drawn or extended by drawn ones,
-    `modal` or `amodal` -> compressed COCO counts; None: none. `rejected_models`: the models whose
-    prediction of the person was marked as wrong, None: none. `track`: None: as on disk. `keyframe`:
-    True: marked as key frame; False: interpolated between key frames, or
-    the mark was removed; None: neither.
+    `joints`: only changed ones; others are as in the data set. `box`: the drawn one, None: not
+    drawn. `masks`: those drawn or extended by drawn ones, `modal` or `amodal` -> compressed COCO
+    counts; None: none. `rejected_models`: the models whose prediction of the person was marked as
+    wrong, None: none. `track`: None: as on disk. `keyframe`: True: marked as key frame; False:
+    interpolated between key frames, or the mark was removed; None: neither.
     """
 
     person: Person
@@ -197,7 +196,6 @@ _PHRASES: dict[str, str] = {
     "invite": "invite people",
     "skeletons": "save skeletons",
 }
-"""Phrases of actions in messages."""
 LOG = logging.getLogger("synthstudio.review.roles")
 
 

@@ -19,7 +19,7 @@ import socket
 import ssl
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -41,14 +41,13 @@ MAX = 20
 ON, STOPPED = "on", "stopped"
 MAX_URL = 500
 TIMEOUT_S = 10.0
-_CLAIM_S = 60.0
+CLAIM = timedelta(seconds=60)
 """Duration of a claim, longer than one message takes; renewed with each delivery."""
 _AT_ONCE = 50
 _PORTS = {"https": 443, "http": 80}
 _UNICAST = ipaddress.ip_network("2000::/3")
 _FORM = "https://HOST/PATH"
 SIGNATURE, DELIVERY = "X-Synthstudio-Signature", "X-Synthstudio-Event"
-Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,39 +80,6 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
-def checked_target(
-    url: object,
-    *,
-    allowed: Collection[str] = (),
-    resolve: Callable[[str, int], Sequence[str]] = resolve,
-) -> Target:
-    """The destination of a URL; Refused ("invalid") if not allowed.
-
-    `allowed`: hosts that may be local or private, and without https.
-    """
-    if not isinstance(url, str) or not 1 <= len(url) <= MAX_URL or not url.isascii():
-        expected = f"at most {MAX_URL} ASCII characters"
-        invalid("invalid URL", "url", expected=expected, got=url)
-    if any(ord(c) <= 32 or c in '\\"<>' for c in url):
-        invalid("invalid URL", "url", expected=_FORM, got=url)
-    parts, port = _split(url)
-    host = (parts.hostname or "").rstrip(".")
-    known = host in {name.lower().rstrip(".") for name in allowed}
-    if parts.scheme != "https" and not (parts.scheme == "http" and known):
-        invalid("webhooks need https", "url", expected=_FORM, got=parts.scheme)
-    if parts.username is not None or parts.password is not None or parts.fragment or not host:
-        invalid("invalid URL", "url", expected=_FORM, got=url)
-    try:
-        found = tuple(dict.fromkeys(resolve(host, port)))
-    except (OSError, UnicodeError):
-        invalid("unknown host", "url", expected="one that can be resolved", got=host)
-    if not found or not (known or all(map(is_public, found))):
-        expected = "a public address, or a host of --webhook-host"
-        invalid("not a public address", "url", expected=expected, got=host)
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(scheme=parts.scheme, host=host, port=port, path=path, addresses=found)
-
-
 def _split(url: str) -> tuple[SplitResult, int]:
     try:
         parts = urlsplit(url)
@@ -126,10 +92,6 @@ def post(
     target: Target, body: bytes, headers: Mapping[str, str], *, timeout_s: float = TIMEOUT_S
 ) -> int:
     """Send a message to a target; return the status. TimeoutError, httpx.HTTPError."""
-    return asyncio.run(_post(target, body, headers, timeout_s))
-
-
-async def _post(target: Target, body: bytes, headers: Mapping[str, str], timeout_s: float) -> int:
     url = httpx.URL(
         scheme=target.scheme,
         host=target.addresses[0],
@@ -139,24 +101,28 @@ async def _post(target: Target, body: bytes, headers: Mapping[str, str], timeout
     host = f"[{target.host}]" if ":" in target.host else target.host
     port = "" if target.port == _PORTS[target.scheme] else f":{target.port}"
     verify = ssl.create_default_context() if target.scheme == "https" else False
-    client = httpx.AsyncClient(verify=verify, trust_env=False)
-    async with asyncio.timeout(timeout_s), client:
-        # The certificate must match the host, not the address.
-        sending = client.stream(
-            "POST",
-            url,
-            content=body,
-            headers={**headers, "Host": f"{host}{port}"},
-            timeout=timeout_s,
-            extensions={"sni_hostname": target.host},
-        )
-        async with sending as answer:
-            return answer.status_code
+
+    async def send() -> int:
+        client = httpx.AsyncClient(verify=verify, trust_env=False)
+        async with asyncio.timeout(timeout_s), client:
+            # The certificate must match the host, not the address.
+            sending = client.stream(
+                "POST",
+                url,
+                content=body,
+                headers={**headers, "Host": f"{host}{port}"},
+                timeout=timeout_s,
+                extensions={"sni_hostname": target.host},
+            )
+            async with sending as answer:
+                return answer.status_code
+
+    return asyncio.run(send())
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookTransport:
-    """Transport of messages. `allowed`: hosts that may be local or private."""
+    """Transport of messages. `allowed`: hosts that may be local or private, without https."""
 
     secret_of: Callable[[str], str]
     """The salt of a webhook -> the secret that signs its messages."""
@@ -165,11 +131,28 @@ class WebhookTransport:
     post: Callable[[Target, bytes, dict[str, str]], int] = post
 
     def target(self, url: object) -> Target:
-        return checked_target(url, allowed=self.allowed, resolve=self.resolve)
-
-
-Webhook = WebhookRow
-"""A webhook: a detached row."""
+        """The destination of a URL; Refused ("invalid") if not allowed."""
+        if not isinstance(url, str) or not 1 <= len(url) <= MAX_URL or not url.isascii():
+            expected = f"at most {MAX_URL} ASCII characters"
+            invalid("invalid URL", "url", expected=expected, got=url)
+        if any(ord(c) <= 32 or c in '\\"<>' for c in url):
+            invalid("invalid URL", "url", expected=_FORM, got=url)
+        parts, port = _split(url)
+        host = (parts.hostname or "").rstrip(".")
+        known = host in {name.lower().rstrip(".") for name in self.allowed}
+        if parts.scheme != "https" and not (parts.scheme == "http" and known):
+            invalid("webhooks need https", "url", expected=_FORM, got=parts.scheme)
+        if parts.username is not None or parts.password is not None or parts.fragment or not host:
+            invalid("invalid URL", "url", expected=_FORM, got=url)
+        try:
+            found = tuple(dict.fromkeys(self.resolve(host, port)))
+        except (OSError, UnicodeError):
+            invalid("unknown host", "url", expected="one that can be resolved", got=host)
+        if not found or not (known or all(map(is_public, found))):
+            expected = "a public address, or a host of --webhook-host"
+            invalid("not a public address", "url", expected=expected, got=host)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return Target(scheme=parts.scheme, host=host, port=port, path=path, addresses=found)
 
 
 def make_webhook(
@@ -180,7 +163,7 @@ def make_webhook(
     by: User,
     transport: WebhookTransport,
     comments: bool = False,
-) -> Webhook:
+) -> WebhookRow:
     """Register a webhook for decisions from now on (and `comments`). Refused: "role", "invalid"."""
     require(by, "webhooks")
     transport.target(url)
@@ -208,7 +191,7 @@ def make_webhook(
         return row
 
 
-def webhooks(store: Store, dataset: str, *, by: User) -> list[Webhook]:
+def webhooks(store: Store, dataset: str, *, by: User) -> list[WebhookRow]:
     """The webhooks of a data set. Refused: "role"."""
     require(by, "webhooks")
     query = select(WebhookRow).where(WebhookRow.dataset == dataset).order_by(WebhookRow.id)
@@ -232,83 +215,59 @@ def signature(secret: str, moment: int, body: bytes) -> str:
     return f"t={moment},v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
 
 
-@dataclass(kw_only=True)
-class _Claim:
-    """A server's claim of a webhook: exclusive until `due`."""
-
-    store: Store
-    webhook: int
-    last: int
-    due: datetime
-
-    def note(self, last: int, due: datetime, **values: Any) -> bool:
-        """Store the progress; False, without writing, if another server took over."""
-        mine = (
-            WebhookRow.id == self.webhook,
-            WebhookRow.last == self.last,
-            WebhookRow.due == self.due,
-        )
-        with self.store.session() as session:
-            new = {"last": last, "due": due, **values}
-            self.last, self.due = last, due
-            return count_changed(session, update(WebhookRow).where(*mine).values(**new)) > 0
-
-
-def deliver_due(store: Store, *, transport: WebhookTransport, clock: Clock = utc_now) -> int:
+def deliver_due(store: Store, *, transport: WebhookTransport) -> int:
     """Send the due messages of every webhook in order; return the number delivered."""
     taken = 0
     with store.reading() as session:
-        due = WebhookRow.state == ON, WebhookRow.due <= clock()
+        due = WebhookRow.state == ON, WebhookRow.due <= utc_now()
         waiting = session.scalars(select(WebhookRow).where(*due)).all()
     for webhook in waiting:
         kinds = (*DECIDING, *TALKING) if webhook.comments else DECIDING
         news = events(store, webhook.dataset, kinds=kinds, after_id=webhook.last, limit=_AT_ONCE)
-        held = _claim(store, webhook, clock()) if news else None
-        if held is not None:
-            taken += _tell(held, webhook, news, transport, clock)
+        if news and _note(store, webhook, due=utc_now() + CLAIM):
+            taken += _tell(store, webhook, news, transport)
     return taken
 
 
-def _claim(store: Store, webhook: Webhook, now: datetime) -> _Claim | None:
-    """Claim a webhook at its read state; None if another server claimed it."""
-    mine = (
+def _note(store: Store, webhook: WebhookRow, **values: Any) -> bool:
+    """Store the progress of a webhook; False, without writing, if another server took over.
+
+    A `due` in the future is a claim: no other server sends before.
+    """
+    read = (
         WebhookRow.id == webhook.id,
-        WebhookRow.state == ON,
         WebhookRow.last == webhook.last,
-        WebhookRow.tries == webhook.tries,
-        WebhookRow.due <= now,
+        WebhookRow.due == webhook.due,
     )
     with store.session() as session:
-        until = now + timedelta(seconds=_CLAIM_S)
-        if not count_changed(session, update(WebhookRow).where(*mine).values(due=until)):
-            return None
-        return _Claim(store=store, webhook=webhook.id, last=webhook.last, due=until)
+        done = count_changed(session, update(WebhookRow).where(*read).values(**values)) > 0
+    for name, value in values.items():
+        setattr(webhook, name, value)
+    return done
 
 
-def _tell(
-    held: _Claim, webhook: Webhook, news: list[Event], transport: WebhookTransport, clock: Clock
-) -> int:
+def _tell(store: Store, webhook: WebhookRow, news: list[Event], transport: WebhookTransport) -> int:
     """Send messages in order until one fails; store the progress after each."""
-    taken, last, tries = 0, held.last, webhook.tries
+    taken, last, tries = 0, webhook.last, webhook.tries
     for event in news:
         if is_decision(event) or (webhook.comments and talks(event)):
             wrong = _send(webhook, event, transport)
             if wrong:
                 tries += 1
                 wait_s = min(FIRST_WAIT_S * 2 ** (tries - 1), LONGEST_WAIT_S)
-                due, state = clock() + timedelta(seconds=wait_s), STOPPED if tries >= TRIES else ON
-                held.note(last, due, tries=tries, note=wrong, state=state)
+                due = utc_now() + timedelta(seconds=wait_s)
+                state = STOPPED if tries >= TRIES else ON
+                _note(store, webhook, last=last, due=due, tries=tries, note=wrong, state=state)
                 return taken
             taken, tries = taken + 1, 0
-            due = clock() + timedelta(seconds=_CLAIM_S)
-            if not held.note(event.id, due, tries=0, note=""):
+            if not _note(store, webhook, last=event.id, due=utc_now() + CLAIM, tries=0, note=""):
                 return taken
         last = event.id
-    held.note(last, clock())
+    _note(store, webhook, last=last, due=utc_now())
     return taken
 
 
-def _send(webhook: Webhook, event: Event, transport: WebhookTransport) -> str:
+def _send(webhook: WebhookRow, event: Event, transport: WebhookTransport) -> str:
     """Send one event; return the error, "" if none."""
     body = json.dumps(event_json(event), sort_keys=True, allow_nan=False).encode()
     secret, now = transport.secret_of(webhook.salt), int(utc_now().timestamp())

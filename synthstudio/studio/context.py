@@ -211,7 +211,7 @@ class Context:
             if len(self._roles) > 10_000:
                 self._roles.clear()
             named = (role := members.role_of(self.store, name)) is not None
-            if not named and not self.signed_in and not members.count(self.store):
+            if not named and not self.signed_in and not members.members(self.store):
                 role = "admin"
             self._roles[name] = (time.monotonic(), role, named)
         return role, named

@@ -21,9 +21,17 @@ from synthstudio.core.places import Place, Url
 from synthstudio.dataset.durable import file_sha256, read_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import SHARD_NAME
-from synthstudio.review.history import DECIDED, added_people, events, is_decided, states, states_in
+from synthstudio.review.history import (
+    DECIDED,
+    added_people,
+    by_status,
+    empty_frames,
+    events,
+    is_decided,
+    progress_counts,
+    states,
+)
 from synthstudio.review.models import EventRow
-from synthstudio.review.progress import by_status, empty_frames, progress_counts
 from synthstudio.review.risk.findings import CheckRun, Kind
 from synthstudio.review.risk.queue import Estimate, estimate
 from synthstudio.review.risk.review_fields import last_event_id
@@ -150,7 +158,7 @@ def photos_left(store: Store, found: OpenSet) -> int:
     else:
         changed = {event.person.frame for event in news if event.person.layer == MAIN}
         left, last = left | changed, news[-1].id if news else last
-        reviewed = states_in(store, found.key, changed)
+        reviewed = states(store, found.key, frames=changed)
     here = {pair: one for pair, one in reviewed.items() if pair[1] == FRAME or not one.deleted}
     waiting = {f for (f, n), one in here.items() if n != FRAME and not is_decided(one)}
     done = {f for (f, n), one in here.items() if n != FRAME or one.status == NO_PEOPLE}

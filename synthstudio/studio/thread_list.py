@@ -9,15 +9,15 @@ from typing import Literal, TypedDict
 
 import streamlit as st
 
-from synthstudio.review.comments import (
-    Listed,
+from synthstudio.review.models import ThreadRow
+from synthstudio.review.settings import share_of
+from synthstudio.review.team.second_review import blinded_among
+from synthstudio.review.threads import (
     latest_threads,
     thread_count,
     threads_in,
     threads_of_people,
 )
-from synthstudio.review.settings import share_of
-from synthstudio.review.team.second_review import blinded_among
 from synthstudio.review.values import Role, User, may
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, browser, session_cookie
@@ -41,7 +41,7 @@ class ThreadList:
     """Threads visible to a user: `count`, and a reader of the latest ones (None: all)."""
 
     count: int
-    latest: Callable[[int | None], list[Listed]]
+    latest: Callable[[int | None], list[ThreadRow]]
 
 
 def shown_threads(ctx: Context, me: User, chosen: OpenSet, choice: Choice) -> ThreadList:
@@ -128,7 +128,7 @@ def show_threads(ctx: Context, me: User, chosen: OpenSet) -> None:
     )
 
 
-def _first_comments(ctx: Context, chosen: OpenSet, some: Sequence[Listed]) -> dict[int, str]:
+def _first_comments(ctx: Context, chosen: OpenSet, some: Sequence[ThreadRow]) -> dict[int, str]:
     pairs = {(one.frame, one.instance) for one in some}
     return {
         thread.id: str(thread.comments[0].after["comment"])
@@ -137,7 +137,7 @@ def _first_comments(ctx: Context, chosen: OpenSet, some: Sequence[Listed]) -> di
     }
 
 
-def _line(one: Listed, text: str) -> str:
+def _line(one: ThreadRow, text: str) -> str:
     short = text if len(text) <= _LETTERS else f"{text[:_LETTERS]}..."
     joint = f" at {plain(one.joint.replace('_', ' '))}" if one.joint else ""
     facts = [f"{one.comments:,} comment{'s' * (one.comments != 1)}", f"{one.when:%d %b %H:%M} UTC"]
@@ -145,7 +145,7 @@ def _line(one: Listed, text: str) -> str:
     return f"**{plain(one.who)}**{joint}: {plain(short)}  \n:gray[{plain(' · '.join(facts))}]"
 
 
-def _row(one: Listed) -> list[object]:
+def _row(one: ThreadRow) -> list[object]:
     when = one.when.isoformat(timespec="seconds")
     state = "open" if one.is_open else "resolved"
     names = ", ".join(one.mentions)

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 import streamlit as st
 
 from synthstudio.core.amounts import people_text
-from synthstudio.review.progress import due_days, is_overdue
+from synthstudio.review.history import due_days, is_overdue
 from synthstudio.review.team.statistics import (
     MAX_PAUSE,
     MIN_LOOK,

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from argon2 import PasswordHasher
-from review_ops import ADMIN, ANNA, LEAD
+from review_ops import ADMIN, ANNA, LEAD, at_time
 from sqlalchemy import text
 from typer.testing import CliRunner
 from waiting import PATIENCE_S
@@ -19,7 +19,7 @@ from synthstudio.review import store as review_store
 from synthstudio.review.models import AccountRow, CodeRow, SessionRow, utc_now
 from synthstudio.review.secret_texts import CODE, digest, make_secret
 from synthstudio.review.store import open_store
-from synthstudio.review.team import lockout, passwords
+from synthstudio.review.team import passwords, sessions
 from synthstudio.review.team.accounts import (
     accounts,
     choose_password,
@@ -77,12 +77,12 @@ def test_an_invitation_becomes_an_account(store):
 
 def test_an_invitation_ends(store):
     now = utc_now()
-    _, shown = invite(store, "mia", by=LEAD, now=now)
+    _, shown = at_time(now, invite, store, "mia", by=LEAD)
     later = now + timedelta(days=7)
-    assert read_code(store, shown, now=later - timedelta(seconds=1)) is not None
-    assert read_code(store, shown, now=later) is None
+    assert at_time(later - timedelta(seconds=1), read_code, store, shown) is not None
+    assert at_time(later, read_code, store, shown) is None
     with pytest.raises(Refused, match="invalid or expired"):
-        choose_password(store, shown, GOOD, now=later)
+        at_time(later, choose_password, store, shown, GOOD)
     _, second = invite(store, "mia", by=LEAD)
     _, third = invite(store, "mia", by=LEAD)
     assert [read_code(store, one) is None for one in (shown, second, third)] == [True, True, False]
@@ -178,8 +178,8 @@ def test_no_name_is_told_from_another(store, monkeypatch):
 def test_sessions_end(store):
     now = utc_now()
     account(store)
-    session = enter(store, now=now)
-    read = lambda after, text=session: read_session(store, text, now=now + after)  # noqa: E731
+    session = at_time(now, enter, store)
+    read = lambda after, text=session: at_time(now + after, read_session, store, text)  # noqa: E731
     assert read(timedelta(0)) == "mia"
     assert read(IDLE) is None and read(IDLE - timedelta(seconds=1)) == "mia"
     assert read(IDLE + timedelta(hours=1)) == "mia"  # it was in use just before
@@ -194,7 +194,7 @@ def test_sessions_end(store):
         end_session(store, ended)
     assert read_session(store, other) is None
     for wrong in ("", "sss_", session[:-1], session + "A", session.swapcase(), "x" * 5000):
-        assert read_session(store, wrong, now=now) is None
+        assert at_time(now, read_session, store, wrong) is None
     # Each sign-in makes a new one.
     planted = "sss_" + "A" * 43
     first = enter(store, old=planted)
@@ -335,11 +335,11 @@ def test_a_session_is_looked_up_while_somebody_writes_for_long(store, monkeypatc
     later = utc_now() + IDLE / 2  # its use would be noted now
     with store.session() as session:
         assert session.get(SessionRow, digest(shown), with_for_update=True) is not None
-        assert read_session(other, shown, now=later) == "mia"
+        assert at_time(later, read_session, other, shown) == "mia"
     other.close()
-    assert read_session(store, shown, now=later + IDLE) is None  # nobody noted it
-    assert read_session(store, shown, now=later) == "mia"
-    assert read_session(store, shown, now=later + IDLE / 2) == "mia"
+    assert at_time(later + IDLE, read_session, store, shown) is None  # nobody noted it
+    assert at_time(later, read_session, store, shown) == "mia"
+    assert at_time(later + IDLE / 2, read_session, store, shown) == "mia"
 
 
 def test_an_invitation_takes_no_account_over(store):
@@ -357,7 +357,7 @@ def test_an_invitation_takes_no_account_over(store):
 
 @pytest.mark.nightly("two threads race for an account")
 def test_an_invitation_that_is_used_and_ended_at_once_leaves_no_account(store, monkeypatch):
-    inside, real = threading.Event(), lockout.forget
+    inside, real = threading.Event(), sessions.forget
 
     def slow(session, key):
         real(session, key)
@@ -365,7 +365,7 @@ def test_an_invitation_that_is_used_and_ended_at_once_leaves_no_account(store, m
         inside.set()
         threading.Event().wait(0.7)  # the other one asks meanwhile, and waits for this one
 
-    monkeypatch.setattr(lockout, "forget", slow)
+    monkeypatch.setattr(sessions, "forget", slow)
     _, shown = invite(store, "mia", by=LEAD)
     with ThreadPoolExecutor(1) as pool:
         chosen = pool.submit(choose_password, store, shown, GOOD)

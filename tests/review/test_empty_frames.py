@@ -8,7 +8,7 @@ from review_ops import ANNA, BEN, GUEST, LEAD, PEOPLE, refused, seen
 from synthstudio.core.errors import Refused, ReviewError
 from synthstudio.dataset.derive import origins
 from synthstudio.review import history
-from synthstudio.review.progress import by_status, empty_frames, progress_counts
+from synthstudio.review.history import by_status, empty_frames, progress_counts
 from synthstudio.review.reviewed import export_reviewed, reviewed_dataset
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.team.second_review import blinded_among

@@ -12,7 +12,7 @@ from synthstudio.core.errors import FormatError, Refused
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.review import history
 from synthstudio.review.datasets import content_key
-from synthstudio.review.import_predictions import import_predictions
+from synthstudio.review.imports import import_predictions
 from synthstudio.review.reviewed import export_reviewed, reviewed
 from synthstudio.review.risk.predictions import is_predicted, iter_predictions
 from synthstudio.review.values import PREDICTED, JointLabel
@@ -50,7 +50,7 @@ def take_in(store, photos, tmp_path, value, *, who=LEAD, **more):
 def shown_in(store, photos, frame):
     key = content_key(photos)
     told = [p for p in iter_predictions(store, key, "net") if p.frame == frame]
-    states = history.states_in(store, key, [frame])
+    states = history.states(store, key, frames=[frame])
     return frame_predictions(told, Frames(photos, SKELETON).get(frame), states, SKELETON)
 
 

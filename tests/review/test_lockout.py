@@ -5,21 +5,22 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from review_ops import ADMIN
+from review_ops import ADMIN, at_time, clock_at
 from sqlalchemy import select
 
 from synthstudio.review.models import TriesRow, utc_now
 from synthstudio.review.team.accounts import accounts, choose_password, invite, reset_password
-from synthstudio.review.team.lockout import (
+from synthstudio.review.team.sessions import (
     FREE,
     FREE_OF_ADDRESS,
     WINDOW,
+    Waits,
     account_key,
     address_key,
     count_attempt,
+    sign_in,
     unknown_key,
 )
-from synthstudio.review.team.sessions import Waits, sign_in
 
 SECRET = b"of the server"
 GOOD, WRONG = "seven brown otters", "eleven quiet herons"
@@ -35,7 +36,7 @@ def mia(empty_store):
 
 
 def enter(store, now, name="mia", password=GOOD, address="192.0.2.7"):
-    return sign_in(store, name, password, address=address, secret=SECRET, now=now)
+    return at_time(now, sign_in, store, name, password, address=address, secret=SECRET)
 
 
 def guess(store, now, name="mia", address="192.0.2.7", times=1):
@@ -98,7 +99,7 @@ def test_a_reset_lets_its_person_in(mia):
     now = utc_now()
     for number in range(FREE):
         guess(mia, now, address=f"192.0.2.{number}")
-    assert accounts(mia, now=now)[0].blocked_until == now + timedelta(seconds=30)
+    assert at_time(now, accounts, mia)[0].blocked_until == now + timedelta(seconds=30)
     _, shown = reset_password(mia, "mia", by=ADMIN)
     choose_password(mia, shown, WRONG)
     assert enter(mia, now, "mia", WRONG, "198.51.100.1") is not None
@@ -106,10 +107,12 @@ def test_a_reset_lets_its_person_in(mia):
 
 @pytest.mark.nightly("threads race for an account")
 def test_many_at_once_are_no_way_round(mia):
-    now = utc_now()
+    def wrong_try(number):
+        address = f"192.0.2.{number}"
+        assert sign_in(mia, "mia", WRONG, address=address, secret=SECRET) is None
 
-    with ThreadPoolExecutor(8) as pool:
-        tries = [pool.submit(guess, mia, now, address=f"192.0.2.{k}") for k in range(40)]
+    with clock_at(utc_now()), ThreadPoolExecutor(8) as pool:
+        tries = [pool.submit(wrong_try, k) for k in range(40)]
     found = [type(one.exception()) for one in tries]
     assert found.count(type(None)) == FREE and found.count(Waits) == 30
 

@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from review_ops import ADMIN, ANNA, GUEST, LEAD
+from review_ops import ADMIN, ANNA, GUEST, LEAD, at_time
 from sqlalchemy import text
 from typer.testing import CliRunner
 
@@ -19,7 +19,7 @@ from synthstudio.review.tokens import make_token, read_token, revoke_token, toke
 def test_made_shown_and_ended(store):
     made, shown = make_token(store, "anna", role="reviewer", by=ANNA, label="script", days=3)
     assert read_token(store, shown) == made and (made.who, made.role) == ("anna", "reviewer")
-    assert read_token(store, shown, now=utc_now() + timedelta(days=4)) is None
+    assert at_time(utc_now() + timedelta(days=4), read_token, store, shown) is None
     assert read_token(store, shown[:-1]) is None and read_token(store, "") is None
     assert revoke_token(store, made.id, by=ANNA).revoked is not None
     assert read_token(store, shown) is None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from people_rows import persons
-from review_ops import ANNA, BEN, GUEST, Desk, refused
+from review_ops import ANNA, BEN, GUEST, Desk, at_time, refused
 
 from synthstudio.core.rng import stream
 from synthstudio.review.leases import claim, release
@@ -69,7 +69,7 @@ def test_next_people_skips_what_is_done_or_taken(desk, store, table):
     release(store, first[4:5], who=BEN)
     assert next_people(store, order, who=ANNA, count=4) == [first[k] for k in (0, 2, 5, 4)]
     later = NOW.replace(year=2100)
-    assert next_people(store, order, who=BEN, count=1, now=later) == [first[0]]
+    assert at_time(later, next_people, store, order, who=BEN) == [first[0]]
     with refused("role"):
         next_people(store, order, who=GUEST)
     # Nobody gets twice whom they saw in another layer.
@@ -77,7 +77,7 @@ def test_next_people_skips_what_is_done_or_taken(desk, store, table):
     claim(store, [second], who=ANNA)  # nobody says anything there without a lease
     desk.log(second, "status", status="approved")
     assert first[6] not in next_people(store, order, who=ANNA, count=5)
-    assert next_people(store, order, who=BEN, count=2, now=later)[-1:] != [first[6]]
+    assert at_time(later, next_people, store, order, who=BEN, count=2)[-1:] != [first[6]]
 
 
 def test_the_estimate_takes_control_people_in_turn(desk, store, table):

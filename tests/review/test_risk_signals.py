@@ -147,7 +147,7 @@ def test_planted_errors_come_first_and_what_is_sound_is_not_accused(planted, pho
             spoil(rows.people[row])
             spoilt[row] = spoil
     table = people_table(write_rows(rows, tmp_path / "set"))
-    made, chosen = risk(table), list(spoilt)
+    made, chosen = risk(table, table_signals(table)), list(spoilt)
     assert np.isnan(table.arrays["off_px"]).all() == photos
     assert _front(made, chosen) <= (3 if photos else 1) * len(chosen) / table.people
     for spoil, name, word in planted:
@@ -173,7 +173,7 @@ def test_doubts_come_in_their_order(tmp_path):
     slightly_moved(rows.people[11])
     state(rows.people[11])
     table = people_table(write_rows(rows, tmp_path / "set"))
-    made = risk(table)
+    made = risk(table, table_signals(table))
     assert made.score[11] > made.score[7] > 0.5 > made.score[3] > 0
     assert "half hidden" in made.reasons(3)[0]
     assert "nose" in made.reasons(3)[0]
@@ -190,7 +190,8 @@ def test_a_reviewers_edit_on_disk_is_no_contradiction(tmp_path):
         state(rows.people[5])
         for row in (4, 5):
             rows.people[row]["origin"] = [origin] * 17
-        made = risk(people_table(write_rows(rows, tmp_path / origin)))
+        table = people_table(write_rows(rows, tmp_path / origin))
+        made = risk(table, table_signals(table))
         assert (made.score[[4, 5]] > 0.5).tolist() == [accused, accused], made.reasons(4)
 
 
@@ -217,7 +218,7 @@ def test_models_that_see_a_joint_elsewhere(empty_store, tmp_path):
     found = gather_predictions(table, iter_predictions(store, key, "net-1"))
     assert found.rows.tolist() == list(range(table.people))
     doubt = model_signal(table, found)
-    made = risk(table, more=[doubt])
+    made = risk(table, [*table_signals(table), doubt])
     assert _front(made, chosen) <= 0.05
     assert all("left wrist: a model sees it elsewhere" in doubt.words(table, r)[0] for r in chosen)
     apart = disagreement(table, found)
@@ -278,11 +279,11 @@ def test_an_audit_says_which_joints_differ_and_how_surely(tmp_path):
 def test_findings_are_kept_by_kind(empty_store, tmp_path):
     dataset, store = write_rows(make_rows(3), tmp_path / "set"), empty_store
     table = people_table(dataset)
-    key = register(store, dataset, "a set")
+    register(store, dataset, "a set")
     found = [PersonFinding(frame=0, instance=2, score=s, text=f"{s}" * 99) for s in (0.3, 0.9)]
     for kind in ("validation", "audit"):
-        store_findings(store, key, kind, found)
-    store_findings(store, key, "validation", [])  # mended: only the audit's are left
+        store_findings(store, dataset, kind, found)
+    store_findings(store, dataset, "validation", [])  # mended: only the audit's are left
     validation, audit = stored_signals(store, table)
     assert not validation.score.any() and np.flatnonzero(audit.score).tolist() == [1]
     assert audit.score[1] == pytest.approx(0.9)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from people_rows import persons
-from review_ops import ADMIN, ANNA, BEN, GUEST, LEAD, Desk, refused
+from review_ops import ADMIN, ANNA, BEN, GUEST, LEAD, Desk, at_time, refused
 
 from synthstudio.review.history import events
 from synthstudio.review.leases import claim, release, renew
@@ -54,8 +54,8 @@ def team(empty_store, people_set):
     return Team(empty_store, people_set)
 
 
-def begin(team, table, who, count=1, **more):
-    return begin_second_reviews(team.store, table, who=who, count=count, share=SHARE, **more)
+def begin(team, table, who, count=1):
+    return begin_second_reviews(team.store, table, who=who, count=count, share=SHARE)
 
 
 def _at(table, row, name, dx=0.0, **more):
@@ -153,7 +153,7 @@ def test_who_knows_the_first_look_edits_no_second(team, table, caplog):
     person = persons(table, second_review_rows(table, share=SHARE)[:1])[0]
     team.approve(ANNA, person)
     ended = utc_now() - timedelta(hours=1)
-    (second,) = begin(team, table, BEN, now=ended)
+    (second,) = at_time(ended, begin, team, table, BEN)
     team.log(person, "comment", who=BEN, text="his lease is over, so he may")
     assert renew(team.store, [second], who=BEN) == [second]
     with refused("lease"):
@@ -251,9 +251,9 @@ def test_a_lead_decides(choice, team, table):
     assert ("right_wrist" in after.joints) == (choice == "own")
     # It is off the list, and agreement is still that of the two blind looks.
     assert disagreements(team.store, table) == []
-    (kept,) = disagreements(team.store, table, open_only=False)
-    assert kept.pair.adjudicated and kept.pair.first.joints == before.joints
-    assert kept.pair.first.who == "anna" and kept.pair.second.who == "ben"
+    (kept,) = (pair for pair in pairs(team.store, table) if pair.adjudicated)
+    assert kept.first.joints == before.joints
+    assert kept.first.who == "anna" and kept.second.who == "ben"
     assert agreement(team.store, table).joints[9].cause.agreed == 0
     with refused("revision"):  # the second of two clicks
         team.decide(person, revision=before.revision, **chosen)

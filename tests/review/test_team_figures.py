@@ -12,9 +12,9 @@ from review_ops import ADMIN, ANNA, BEN, LEAD, ON_DISK, op, refused
 from synthstudio.core.errors import Refused
 from synthstudio.review.datasets import register
 from synthstudio.review.edits import apply
+from synthstudio.review.history import due_days, is_overdue
 from synthstudio.review.leases import leases
 from synthstudio.review.models import AssignmentRow, EventRow, MemberRow, utc_now
-from synthstudio.review.progress import due_days, is_overdue
 from synthstudio.review.risk.review_fields import review_columns
 from synthstudio.review.team.members import (
     assign,
@@ -36,7 +36,6 @@ from synthstudio.review.team.statistics import (
 from synthstudio.review.values import ItemState, JointLabel, Person
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-YES_NO = ("yes", "no")
 
 
 @pytest.fixture
@@ -47,19 +46,19 @@ def store(empty_store, people_set):
 
 def test_kappa_by_hand():
     # 35 of 50 agree, chance gives 25: (0.7 - 0.5) / (1 - 0.5).
-    assert kappa(np.array([[20, 5], [10, 15]]), YES_NO).value == pytest.approx(0.4)
+    assert kappa(np.array([[20, 5], [10, 15]])).value == pytest.approx(0.4)
     # Same agreement, uneven margins (Feinstein and Cicchetti): 0.6 agree, chance 0.54 and 0.46.
-    assert kappa(np.array([[45, 15], [25, 15]]), YES_NO).value == pytest.approx(0.06 / 0.46)
-    assert kappa(np.array([[25, 35], [5, 35]]), YES_NO).value == pytest.approx(0.14 / 0.54)
+    assert kappa(np.array([[45, 15], [25, 15]])).value == pytest.approx(0.06 / 0.46)
+    assert kappa(np.array([[25, 35], [5, 35]])).value == pytest.approx(0.14 / 0.54)
     # Three names: 14 of 20 agree; chance (8*7 + 7*8 + 5*5) / 400 = 0.3425.
     three = np.array([[6, 2, 0], [1, 5, 1], [0, 1, 4]])
     wanted = (0.75 - 0.3425) / (1 - 0.3425)
-    assert kappa(three, ("a", "b", "c")).value == pytest.approx(wanted)
-    assert kappa(np.array([[5, 0], [0, 5]]), YES_NO).value == 1.0
-    assert kappa(np.array([[0, 5], [5, 0]]), YES_NO).value == -1.0
+    assert kappa(three).value == pytest.approx(wanted)
+    assert kappa(np.array([[5, 0], [0, 5]])).value == 1.0
+    assert kappa(np.array([[0, 5], [5, 0]])).value == -1.0
     for nothing in (np.zeros((2, 2), int), np.array([[9, 0], [0, 0]])):
-        assert math.isnan(kappa(nothing, YES_NO).value)
-    found = kappa(np.array([[20, 5], [10, 15]]), YES_NO)
+        assert math.isnan(kappa(nothing).value)
+    found = kappa(np.array([[20, 5], [10, 15]]))
     assert (found.n, found.agreed) == (50, 35)
 
 

@@ -8,7 +8,7 @@ from review_ops import ANNA, BEN, GUEST, KEY, LEAD, ON_DISK, PERSON, op, refused
 from sqlalchemy import update
 
 from synthstudio.core.errors import Refused
-from synthstudio.review import comments, edits, history
+from synthstudio.review import edits, history, threads
 from synthstudio.review.models import MemberRow, ThreadRow, utc_now
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.settings import set_share
@@ -31,26 +31,26 @@ def log(store):
     return log
 
 
-def threads(store):
-    return comments.threads_in(store, KEY, [PAIR]).get(PAIR, [])
+def own_threads(store):
+    return threads.threads_in(store, KEY, [PAIR]).get(PAIR, [])
 
 
 def test_a_thread_is_answered_resolved_and_reopened(store, log):
     first = log("comment", text="left? @ben li", joint="nose")
     log("comment", text="yes, @ANNA", event=first.id, who=BEN)
-    (thread,) = threads(store)
+    (thread,) = own_threads(store)
     assert [e.after["comment"] for e in thread.comments] == ["left? @ben li", "yes, @ANNA"]
     assert (thread.joint, thread.mentions, thread.is_open) == ("nose", ("Ben Li", "anna"), True)
     done = log("resolve", event=first.id)
-    (listed,) = comments.thread_list(store, KEY, is_open=False, mentions="anna")
+    (listed,) = threads.thread_list(store, KEY, is_open=False, mentions="anna")
     assert (listed.id, listed.comments, listed.is_open) == (first.id, 2, False)
-    assert comments.thread_count(store, KEY, is_open=True) == 0
+    assert threads.thread_count(store, KEY, is_open=True) == 0
     with pytest.raises(Refused, match="resolved already"):
         log("resolve", event=first.id)
     log("reopen", event=first.id)
     with pytest.raises(Refused, match="changed again later"):
         log("revert", event=done.id)
-    assert comments.thread_count(store, KEY, is_open=True) == 1
+    assert threads.thread_count(store, KEY, is_open=True) == 1
     assert history.state(store, PERSON).comments == 2
     assert history.check_replay(store, KEY) == []
 
@@ -62,10 +62,10 @@ def test_all_of_it_can_be_taken_back_in_order(store, log):
     with pytest.raises(Refused, match="changed again later"):
         log("revert", event=first.id)
     undone = log("revert", event=done.id)
-    assert threads(store)[0].is_open
+    assert own_threads(store)[0].is_open
     taken = log("revert", event=answer.id)
     log("revert", event=first.id)
-    assert [thread.id for thread in threads(store)] == [other.id]
+    assert [thread.id for thread in own_threads(store)] == [other.id]
     for event in (taken, undone):
         with pytest.raises(Refused, match="was undone"):
             log("revert", event=event.id)
@@ -136,13 +136,13 @@ def page(desk, small_set):
 
 def test_lists_find_whom_a_thread_mentions(store, key, write):
     ids = [write(1, text=f"{k} @{'José' if k % 2 else 'anna'}").id for k in range(6)]
-    assert [one.id for one in comments.thread_list(store, key, limit=2)] == ids[:2]
-    mine = comments.thread_list(store, key, mentions="José", after_id=ids[1], limit=1)
+    assert [one.id for one in threads.thread_list(store, key, limit=2)] == ids[:2]
+    mine = threads.thread_list(store, key, mentions="José", after_id=ids[1], limit=1)
     assert [one.id for one in mine] == [ids[3]]
     for other in ("Anna", "Ann", "", '", "', "%"):
-        assert comments.thread_list(store, key, mentions=other) == []
-    assert comments.thread_count(store, key, is_open=True, mentions="José") == 3
-    assert comments.threads_of_people(store, key, is_open=True) == {(0, 1): 6}
+        assert threads.thread_list(store, key, mentions=other) == []
+    assert threads.thread_count(store, key, is_open=True, mentions="José") == 3
+    assert threads.threads_of_people(store, key, is_open=True) == {(0, 1): 6}
 
 
 def test_pages_count_and_list_what_one_may_see(page, write):

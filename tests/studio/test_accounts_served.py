@@ -18,8 +18,7 @@ from synthstudio.core.errors import Refused, StudioError
 from synthstudio.review.models import SessionRow
 from synthstudio.review.team import passwords
 from synthstudio.review.team.accounts import choose_password, invite, reset_password
-from synthstudio.review.team.lockout import FREE_OF_ADDRESS
-from synthstudio.review.team.sessions import end_session, sign_in
+from synthstudio.review.team.sessions import FREE_OF_ADDRESS, end_session, sign_in
 from synthstudio.review.values import User
 from synthstudio.studio import context as pages
 from synthstudio.studio.access import check_one_way_in

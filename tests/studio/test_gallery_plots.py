@@ -46,7 +46,7 @@ def _counts(plot, table, columns):
 
 
 def test_each_cell_bin_and_bar_finds_the_people_it_counts(table, columns):
-    names, by_joint = joint_facet(table, "cause")
+    names, by_joint = joint_facet(table)
     cells = plots.heat_map(by_joint, table.joints)
     assert names == CAUSES and len(cells.figure.data[1].x) == len(cells.filters)
     bars = plots.bars(facet(table, "pose family"), field="pose family")

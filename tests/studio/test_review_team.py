@@ -4,11 +4,13 @@ from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 
+from review_ops import at_time
+
 from synthstudio.core.errors import Refused
 from synthstudio.review import history
+from synthstudio.review.history import progress_counts
 from synthstudio.review.leases import SECOND, claim, leases
 from synthstudio.review.models import utc_now
-from synthstudio.review.progress import progress_counts
 from synthstudio.review.risk.predictions import Prediction, put_predictions
 from synthstudio.review.settings import set_share
 from synthstudio.review.team.second_review import begin_second_reviews, blinded, blinded_among
@@ -31,7 +33,7 @@ NOSE = {"kind": "edit", "joints": {"nose": [7.5, 8.5, 1, "person"]}}
 def taken_long_ago(review, who, *rows):
     people = [review.person(row) for row in rows]
     past = utc_now() - timedelta(minutes=40)
-    claim(review.store, people, who=who, count=len(people), now=past)
+    at_time(past, claim, review.store, people, who=who, count=len(people))
     return people
 
 

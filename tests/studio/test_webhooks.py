@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 from attackers import answering, run_apart
-from review_ops import ADMIN, ANNA, KEY, ON_DISK, keyed_store, op
+from review_ops import ADMIN, ANNA, KEY, ON_DISK, at_time, keyed_store, op
 
 from synthstudio.core.errors import Refused
 from synthstudio.review import edits
@@ -25,7 +25,6 @@ from synthstudio.review.webhooks import (
     STOPPED,
     TRIES,
     WebhookTransport,
-    checked_target,
     deliver_due,
     is_public,
     make_webhook,
@@ -130,7 +129,7 @@ def test_tries_are_bounded(store, listener, status):
     for _ in range(TRIES + 5):
         before = len(listener.told)
         for count in (None, 0):  # not at once again
-            found = deliver_due(store, transport=transport(), clock=lambda now=now: now)
+            found = at_time(now, deliver_due, store, transport=transport())
             assert count in (None, found)
         waits.append(len(listener.told) - before)
         now += timedelta(hours=2)
@@ -153,14 +152,14 @@ def test_another_server_that_looks_in_between(store, status, ended):
         sent.append(json.loads(body)["revision"])
         now += timedelta(seconds=61 if ended else 40)
         other = transport(post=lambda _, body, __: sent.append(json.loads(body)["revision"]) or 200)
-        assert deliver_due(store, transport=other, clock=lambda: now) == 3 * ended
+        assert deliver_due(store, transport=other) == 3 * ended
         return status
 
-    deliver_due(store, transport=transport(post=slow), clock=lambda: now)
+    at_time(lambda: now, deliver_due, store, transport=transport(post=slow))
     assert sent == [1] * ended + [1, 2, 3]  # at least once, and in order
     (found,) = webhooks(store, KEY, by=ADMIN)
     assert (found.last, found.tries, found.state) == (3, 0, "on")
-    assert deliver_due(store, transport=transport(post=slow), clock=lambda: now) == 0
+    assert at_time(now, deliver_due, store, transport=transport(post=slow)) == 0
 
 
 def test_nothing_goes_to_a_machine_at_home(store):
@@ -172,13 +171,14 @@ def test_nothing_goes_to_a_machine_at_home(store):
     assert webhooks(store, KEY, by=ADMIN) == []
     for host in ("2130706433", "0x7f000001", "017700000001", "localhost", "[::1]"):
         with pytest.raises(Refused):  # this machine, written otherwise
-            checked_target(f"https://{host}/")
+            WebhookTransport(secret_of=str).target(f"https://{host}/")
 
 
 def test_addresses_of_the_web_are_taken():
     public = ["93.184.215.14", "8.8.8.8", "2606:4700::1111"]
     assert all(map(is_public, public))
-    found = checked_target("https://a.example/x?y", resolve=lambda host, port: public)
+    asked = transport(allowed=(), resolve=lambda host, port: public)
+    found = asked.target("https://a.example/x?y")
     assert (found.host, found.port, found.path) == ("a.example", 443, "/x?y")
 
 
@@ -191,7 +191,7 @@ BAD_URLS += ["https://\u0430.example/", "https://a.example/" + "x" * 500]
 @pytest.mark.parametrize("url", BAD_URLS)
 def test_addresses_that_are_none(url):
     with pytest.raises(Refused):
-        checked_target(url, resolve=lambda host, port: ["93.184.215.14"])
+        transport(allowed=(), resolve=lambda host, port: ["93.184.215.14"]).target(url)
 
 
 def test_a_name_that_changes_reaches_nothing(store, listener):
@@ -219,4 +219,4 @@ def test_an_answer_a_letter_at_a_time_ends():
         url = f"http://hook.example:{server.getsockname()[1]}/"
         here = {"allowed": ["hook.example"], "resolve": lambda host, port: ["127.0.0.1"]}
         with pytest.raises(TimeoutError):
-            post(checked_target(url, **here), b"{}", {}, timeout_s=0.5)
+            post(transport(**here).target(url), b"{}", {}, timeout_s=0.5)

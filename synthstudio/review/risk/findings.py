@@ -1,9 +1,4 @@
-"""Findings of slow checks (validation and audit), stored for the risk queue.
-
-validation_findings(dataset) ─┐
-audit_findings(json)         ─┴─► store_findings ─► stored_signals(store, table) -> Signals
-                                                 └► last_runs(store, key) -> CheckRuns
-"""
+"""Findings of slow checks (validation and audit), stored for the risk queue."""
 
 from __future__ import annotations
 
@@ -70,23 +65,6 @@ class CheckRun:
     frames: int | None
 
 
-def validation_findings(
-    dataset: Dataset,
-    *,
-    frames: int | None = None,
-    on_step: Callable[[int], None] = lambda done: None,
-) -> Iterator[PersonFinding]:
-    """Findings of `validate` for each person of the first `frames` frames."""
-    for done, (frame, subjects, found) in enumerate(islice(checked_frames(dataset), frames), 1):
-        for finding in found:
-            score = 1.0 if finding.severity == "error" else _WARNING
-            text = ": ".join(filter(None, (KINDS[finding.kind].title, readable(finding.what))))
-            own = subjects if finding.person is None else [finding.person]
-            for instance in own:
-                yield PersonFinding(frame=frame, instance=instance, score=score, text=text)
-        on_step(done)
-
-
 def parse_audit(findings: object, where: str) -> list[PersonFinding]:
     """The joints with differing oracles in `synthstudio audit --json`; ReviewError."""
     if not isinstance(findings, list):
@@ -141,13 +119,14 @@ def _of_audit(findings: Iterable[audit.Finding]) -> Iterator[PersonFinding]:
 
 def store_findings(
     store: Store,
-    key: str,
+    dataset: Dataset,
     kind: Kind,
     findings: Iterable[PersonFinding],
-    *,
     frames: int | None = None,
 ) -> CheckRun:
-    """Store a check's findings, replacing the previous ones."""
+    """Store a check's findings, replacing the previous ones; `frames`: of the first ones only."""
+    key = content_key(dataset)
+    frames = None if frames is None or frames >= dataset.frames else frames
     gathered: dict[tuple[int, int], list[PersonFinding]] = {}
     for finding in sorted(findings, key=lambda one: -one.score):
         gathered.setdefault((finding.frame, finding.instance), []).append(finding)
@@ -201,23 +180,29 @@ Begin = Callable[[str], OnProgress]
 """Starts a step of that title; returns a function of (frames done, all frames, frames/s)."""
 
 
-def validate_rows(
-    store: Store, dataset: Dataset, *, frames: int | None = None, begin: Begin
-) -> CheckRun:
+def validate_rows(store: Store, dataset: Dataset, *, frames: int | None, begin: Begin) -> CheckRun:
     """Validate the rows of the first `frames` frames (None: all) and store the findings."""
     step = counter(begin("validating"), min(frames or dataset.frames, dataset.frames))
-    found = validation_findings(dataset, frames=frames, on_step=step)
-    return _store(store, dataset, "validation", list(found), frames)
+    stored = []
+    for done, (frame, subjects, found) in enumerate(islice(checked_frames(dataset), frames), 1):
+        for finding in found:
+            score = 1.0 if finding.severity == "error" else _WARNING
+            text = ": ".join(filter(None, (KINDS[finding.kind].title, readable(finding.what))))
+            for instance in subjects if finding.person is None else [finding.person]:
+                one = PersonFinding(frame=frame, instance=instance, score=score, text=text)
+                stored.append(one)
+        step(done)
+    return store_findings(store, dataset, "validation", stored, frames)
 
 
 def audit_by_rays(
     store: Store,
     dataset: Dataset,
     *,
-    frames: int | None = None,
-    assets: Path | None = None,
-    workers: int = 1,
-    device: str = "auto",
+    frames: int | None,
+    assets: Path | None,
+    workers: int,
+    device: str,
     begin: Begin,
 ) -> CheckRun:
     """Audit the first `frames` frames (None: all) and store the differing joints."""
@@ -233,7 +218,7 @@ def audit_by_rays(
             dataset.place, settings, frames=frames, workers=workers, on_progress=report
         )
         found = list(_of_audit(tally.findings))
-    return _store(store, dataset, "audit", found, frames)
+    return store_findings(store, dataset, "audit", found, frames)
 
 
 def import_audit(store: Store, dataset: Dataset, path: Path) -> CheckRun:
@@ -252,14 +237,8 @@ def import_audit(store: Store, dataset: Dataset, path: Path) -> CheckRun:
             expected=f"people of {dataset.place.name}",
         )
     checked = audit.get("frames")
-    return _store(store, dataset, "audit", found, checked if type(checked) is int else None)
-
-
-def _store(
-    store: Store, dataset: Dataset, kind: Kind, found: list[PersonFinding], frames: int | None
-) -> CheckRun:
-    part = None if frames is None or frames >= dataset.frames else frames
-    return store_findings(store, content_key(dataset), kind, found, frames=part)
+    frames = checked if type(checked) is int else None
+    return store_findings(store, dataset, "audit", found, frames)
 
 
 def _photos(

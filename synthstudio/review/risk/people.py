@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,9 +29,8 @@ from synthstudio.core.arrays import F64, I64
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.matching import LIST_MARK, Column, evaluate
-from synthstudio.dataset.query import FIELDS, Field, Query
-from synthstudio.dataset.rows import NO_STATE
+from synthstudio.dataset.matching import LIST_MARK, Column
+from synthstudio.dataset.query import FIELDS, Field
 
 Array = NDArray[Any]
 
@@ -166,7 +165,11 @@ class PeopleTable:
         return values, names
 
     def _read(self, name: str, *kinds: str) -> tuple[Array, pa.Array | None]:
-        column = self.field(_field(name, kinds))
+        field = FIELDS.get(name)
+        if field is None or field.kind not in kinds:
+            known = ", ".join(n for n, f in FIELDS.items() if f.kind in kinds)
+            raise DatasetError("no such field", where="field", expected=known, got=repr(name))
+        column = self.field(field)
         rows = column.rows
         return column.values if rows is None else column.values[rows], column.names
 
@@ -213,14 +216,6 @@ def format_list(text: str) -> str:
     return ", ".join(text.strip(LIST_MARK).split(LIST_MARK))
 
 
-def _field(name: str, kinds: tuple[str, ...]) -> Field:
-    field = FIELDS.get(name)
-    if field is None or field.kind not in kinds:
-        known = ", ".join(n for n, f in FIELDS.items() if f.kind in kinds)
-        raise DatasetError("no such field", where="field", expected=known, got=repr(name))
-    return field
-
-
 def layout(skeleton: Skeleton, people: int, frames: int) -> dict[str, tuple[tuple[int, ...], str]]:
     """Name -> (shape, dtype) of every array of a table."""
     joints = len(skeleton.joints)
@@ -245,9 +240,6 @@ def layout(skeleton: Skeleton, people: int, frames: int) -> dict[str, tuple[tupl
     return found
 
 
-_STATES = ("outside", "hidden", "visible", "unlabelled")
-
-
 def facet(table: PeopleTable, field: str, *, rows: I64 | None = None) -> dict[str, int]:
     """Value of a text field -> people, of all or of some rows, most people first; DatasetError.
 
@@ -265,16 +257,8 @@ def facet(table: PeopleTable, field: str, *, rows: I64 | None = None) -> dict[st
     return {value: count for value, count in ordered if count}
 
 
-def joint_facet(
-    table: PeopleTable, what: Literal["state", "cause"], *, rows: I64 | None = None
-) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return names of states or causes (N), and people by joint and name, (J, N)."""
-    planes = table.arrays[what] if rows is None else table.arrays[what][:, rows]
-    names: tuple[str, ...] = _STATES if what == "state" else CAUSES
-    codes = (*range(3), NO_STATE) if what == "state" else tuple(range(len(CAUSES)))
-    counts = [np.count_nonzero(planes == code, axis=1) for code in codes]
-    return names, np.stack(counts, axis=1).astype(np.int64)
-
-
-def find(table: PeopleTable, query: Query) -> I64:
-    return np.flatnonzero(evaluate(query.tree, table)[0]).astype(np.int64)
+def joint_facet(table: PeopleTable, *, rows: I64 | None = None) -> tuple[tuple[str, ...], I64]:
+    """Names of causes (N), and people by joint and cause, (J, N), of all or of some rows."""
+    planes = table.arrays["cause"] if rows is None else table.arrays["cause"][:, rows]
+    counts = [np.count_nonzero(planes == code, axis=1) for code in range(len(CAUSES))]
+    return CAUSES, np.stack(counts, axis=1).astype(np.int64)

@@ -36,9 +36,8 @@ Point = tuple[float, float, float]
 class Prediction:
     """A model's joints of one person: name -> x and y in continuous pixels, confidence 0 to 1.
 
-    Missing joints are left out. `score`: of the person. `causes`:
-    "visible" or the cause of a joint, if predicted. `instance`: the matched person; from
-    1,000 on people not in the data set.
+    Missing joints are left out. `score`: of the person. `causes`: "visible" or the cause of a
+    joint, if predicted. `instance`: the matched person; from 1,000 on people not in the data set.
     """
 
     frame: int
@@ -53,8 +52,8 @@ def put_predictions(
 ) -> int:
     """Store predictions of a model under `layer`; return the number.
 
-    Those of the same people are replaced, and with `replace` the whole layer. Stored atomically
-    . `rows` may be lazy. ReviewError for a data set that is not in the store, Refused
+    Those of the same people are replaced, and with `replace` the whole layer. Stored atomically.
+    `rows` may be lazy. ReviewError for a data set that is not in the store, Refused
     ("invalid") for joints missing in the skeleton and invalid numbers.
     """
     check_name(layer, "layer")
@@ -67,11 +66,8 @@ def put_predictions(
             )
         joints = frozenset(get_skeleton(known.skeleton).joints)
         if replace:
-            session.execute(
-                delete(PredictionRow).where(
-                    PredictionRow.dataset == key, PredictionRow.layer == layer
-                )
-            )
+            mine = PredictionRow.dataset == key, PredictionRow.layer == layer
+            session.execute(delete(PredictionRow).where(*mine))
         while some := list(islice(waiting, _AT_ONCE)):
             values = {(p.frame, p.instance): _values(p, key, layer, joints) for p in some}
             upsert(session, PredictionRow, list(values.values()))
@@ -141,14 +137,11 @@ def _lies_at(point: list[Any] | None, label: JointLabel) -> bool:
 
 
 def prediction_layers(store: Store, key: str) -> dict[str, int]:
-    query = (
-        select(PredictionRow.layer, func.count().label("people"))
-        .where(PredictionRow.dataset == key)
-        .group_by(PredictionRow.layer)
-        .order_by(PredictionRow.layer)
-    )
+    layer = PredictionRow.layer
+    query = select(layer, func.count().label("people")).where(PredictionRow.dataset == key)
     with store.reading() as session:
-        return {row.layer: row.people for row in session.execute(query)}
+        rows = session.execute(query.group_by(layer).order_by(layer))
+        return {row.layer: row.people for row in rows}
 
 
 def _values(p: Prediction, key: str, layer: str, joints: frozenset[str]) -> dict[str, Any]:
@@ -162,9 +155,8 @@ def _values(p: Prediction, key: str, layer: str, joints: frozenset[str]) -> dict
             invalid(f"the cause of {name}", where, expected=", ".join(CAUSES_PREDICTED), got=cause)
     for name, point in p.joints.items():
         if name not in joints:
-            invalid(
-                "the skeleton has no such joint", where, expected="joints of the data set", got=name
-            )
+            expected = "joints of the data set"
+            invalid("the skeleton has no such joint", where, expected=expected, got=name)
         if not _is_point(point):
             invalid(f"the place of {name}", where, expected="x, y and confidence 0 to 1", got=point)
     return {

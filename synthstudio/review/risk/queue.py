@@ -1,10 +1,9 @@
 """The review queue, and the estimated rate of wrong labels.
 
-The queue is ordered by risk, with random control people inserted: a uniform sample by
-the data set's key and the share; a larger share contains those of a smaller one. They are at
-fixed positions of the queue, in random order, and only there: so the reviewed ones
-are a random sample of the set, independent of risk, and the fraction of wrong ones is an
-unbiased estimate.
+The queue is ordered by risk, with random control people inserted: a uniform sample by the data
+set's key and the share; a larger share contains those of a smaller one. They are at fixed positions
+of the queue, in random order, and only there: so the reviewed ones are a random sample of the set,
+independent of risk, and the fraction of wrong ones is an unbiased estimate.
 
 People of high risk are wrong far more often than average, so the estimate uses control
 people only, up to the first pending one; people reviewed out of turn (found in the
@@ -19,7 +18,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -32,7 +30,7 @@ from synthstudio.core.rng import stream
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.review.history import states
 from synthstudio.review.leases import SECOND, claim, leases, release
-from synthstudio.review.models import EventRow, ItemRow
+from synthstudio.review.models import EventRow, ItemRow, in_layer
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.scores import Risk
 from synthstudio.review.store import Store
@@ -64,8 +62,7 @@ def control_rows(table: PeopleTable, *, share: float = CONTROL_SHARE) -> I64:
 def risk_order(risk: Risk, *, share: float = CONTROL_SHARE, rows: I64 | None = None) -> Order:
     """The queue: by falling risk, every 1/share-th position a control person.
 
-    `rows`: only these people (a filter, an assignment); other control people
-    are then omitted.
+    `rows`: only these people (a filter, an assignment); other control people are then omitted.
     """
     table = risk.table
     chosen = control_rows(table, share=share)
@@ -86,43 +83,21 @@ def risk_order(risk: Risk, *, share: float = CONTROL_SHARE, rows: I64 | None = N
     return Order(risk=risk, rows=ordered, control=control)
 
 
-def next_people(
-    store: Store,
-    order: Order,
-    *,
-    who: User,
-    count: int = 1,
-    layer: str = MAIN,
-    now: datetime | None = None,
-) -> list[Person]:
+def next_people(store: Store, order: Order, *, who: User, count: int = 1) -> list[Person]:
     """Lease to `who` the next undecided people of a queue, not seen in another layer."""
     table = order.risk.table
-    done = decided_mask(store, table, layer=layer) | other_layer_mask(
-        store, table, who=who.name, layer=layer
-    )
-    held = leases(store, table.key, layer=layer, now=now)
+    done = decided_mask(store, table) | other_layer_mask(store, table, who=who.name, layer=MAIN)
+    held = leases(store, table.key)
     held_by_user = mask_of(table, (p for p, lease in held.items() if lease.who == who.name))
     waiting = ~done & (~mask_of(table, held) | held_by_user)
-    people = assigned_first(table, order.rows, waiting, held_by_user, layer)
-    found = claim(store, people, who=who, count=count, now=now)
-    return _still_open(store, table, found, who=who, layer=layer)
-
-
-def _still_open(
-    store: Store, table: PeopleTable, found: Sequence[Person], *, who: User, layer: str
-) -> list[Person]:
-    """Release leases of people decided concurrently."""
+    people = assigned_first(table, order.rows, waiting, held_by_user, MAIN)
+    found = claim(store, people, who=who, count=count)
     pairs = [(person.frame, person.instance) for person in found]
-    now = states(store, table.key, layer=layer, people=pairs, masks=False)
-    late = [
-        person
-        for person in found
-        if (item := now.get((person.frame, person.instance))) is not None
-        and (item.status != "pending" or item.deleted)
-    ]
-    if late:
-        release(store, late, who=who)
-    return [person for person in found if person not in set(late)]
+    now = states(store, table.key, people=pairs, masks=False)
+    late = {now[pair].person for pair in now if now[pair].status != "pending" or now[pair].deleted}
+    if late:  # decided concurrently
+        release(store, [*late], who=who)
+    return [person for person in found if person not in late]
 
 
 def decided_mask(
@@ -131,8 +106,7 @@ def decided_mask(
     """(P,) whether a person is deleted or not pending (without `skipped`: nor skipped)."""
     open_ = ("pending",) if skipped else ("pending", "skipped")
     query = select(ItemRow.frame, ItemRow.instance).where(
-        ItemRow.dataset == table.key,
-        ItemRow.layer == layer,
+        in_layer(ItemRow, table.key, layer),
         or_(ItemRow.status.not_in(open_), ItemRow.deleted),
     )
     return _mask(store, table, query)

@@ -18,9 +18,8 @@ from sqlalchemy import select
 from synthstudio.core.arrays import I64
 from synthstudio.dataset.matching import LIST_MARK, Column, evaluate
 from synthstudio.dataset.query import FIELDS, Field, Query, parse
-from synthstudio.review.history import DECIDED
-from synthstudio.review.models import AssignmentRow, EventRow, ItemRow, ThreadRow
-from synthstudio.review.progress import is_overdue
+from synthstudio.review.history import DECIDED, is_overdue
+from synthstudio.review.models import AssignmentRow, EventRow, ItemRow, ThreadRow, in_layer
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.scores import models_of, risk_of
 from synthstudio.review.store import Store
@@ -59,7 +58,7 @@ def review_columns(
     given = select(a.frame, a.instance, a.who, a.due)
     with store.reading() as session:
         items, assigned = (
-            session.execute(query.where(row.dataset == table.key, row.layer == layer)).all()
+            session.execute(query.where(in_layer(row, table.key, layer))).all()
             for query, row in ((touched, i), (given, a))
         )
     for row, (_, _, status, who, when, comments, joints, deleted) in _placed(table, items):
@@ -80,9 +79,8 @@ def _add_threads(
 ) -> None:
     """Fill in threads and the names mentioned in open ones."""
     row = ThreadRow
-    query = select(row.frame, row.instance, row.is_open, row.mentions).where(
-        row.dataset == table.key, row.layer == layer
-    )
+    query = select(row.frame, row.instance, row.is_open, row.mentions)
+    query = query.where(in_layer(row, table.key, layer))
     with store.reading() as session:
         found = session.execute(query.order_by(row.id)).all()
     names: dict[int, dict[str, None]] = {}

@@ -1,20 +1,9 @@
 """Risk of each person: probability of wrong labels from all checks.
 
-Each check is a plain function table -> Signal.
-
-name          weight  finding
-contradiction  0.95   state or cause contradicted by shares or position of a drawn joint
-projection     0.95   a drawn joint away from its 3D joint's projection
-sides          0.9    left and right swapped: by 3D, or by face, trunk and limbs in 2D
-place          0.9    a visible joint outside the frame, joints far from the box or all at one point
-bones          0.8    a bone far longer than the same bone of others, by the rest of its body
-validation     0.95   findings of `synthstudio validate` that were stored (findings.py)
-audit          0.9    joints on which the second oracle disagreed, stored (findings.py)
-model          0.7    a predicted joint far from the labelled one (predictions.py)
-rejected       0.7    pending people with a prediction marked as wrong, after which that model
-                      is ignored for them
-threshold      0.25   joints about half visible
-hidden         0.2    people mostly hidden
+Each check is a plain function table -> Signal; `signals.CHECKS` has their weights. Findings of
+`synthstudio validate` and of audits are stored (findings.py), as are models' predictions
+(predictions.py). A prediction marked as wrong is ignored for that person, who is "rejected" while
+pending: hard for models, perhaps for people.
 
     risk = 1 - product over checks of (1 - weight x score)
 
@@ -27,7 +16,7 @@ predictions by a version of the store.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -37,8 +26,7 @@ from sqlalchemy import Select, func, select
 from synthstudio.core.arrays import F64
 from synthstudio.core.last_used import LastUsed
 from synthstudio.review.history import DECIDED
-from synthstudio.review.models import ItemRow, PredictionRow, RiskRow
-from synthstudio.review.risk.anatomy import bones, sides
+from synthstudio.review.models import ItemRow, PredictionRow, RiskRow, in_layer
 from synthstudio.review.risk.findings import last_runs, stored_signals
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.predictions import (
@@ -51,15 +39,16 @@ from synthstudio.review.risk.predictions import (
 )
 from synthstudio.review.risk.signals import (
     Signal,
+    bones,
     contradiction,
     hidden,
     position,
     projection,
+    sides,
     signal,
     threshold,
 )
 from synthstudio.review.store import Store
-from synthstudio.review.values import MAIN
 
 T = TypeVar("T")
 Rows = tuple[tuple[Any, ...], ...]
@@ -86,23 +75,17 @@ class Risk:
         return [words for weight, words in reasons if weight >= _MIN_WEIGHT][:maximum]
 
 
-def risk(table: PeopleTable, *, more: Iterable[Signal] = ()) -> Risk:
-    """The risk of all people by all checks of the table, and `more` (stored findings, models)."""
-    signals = (*table_signals(table), *more)
-    return Risk(table=table, score=combine(signals, table.people), signals=signals)
+def risk(table: PeopleTable, signals: Sequence[Signal]) -> Risk:
+    """The risk of all people by the formula at the top of this file."""
+    correct = np.ones(table.people)
+    for one in signals:
+        correct *= 1.0 - one.weight * one.score
+    return Risk(table=table, score=1.0 - correct, signals=tuple(signals))
 
 
 def table_signals(table: PeopleTable) -> tuple[Signal, ...]:
     checks = (contradiction, projection, sides, position, bones, threshold, hidden)
     return tuple(check(table) for check in checks)
-
-
-def combine(signals: Sequence[Signal], people: int) -> F64:
-    """(P,) the risk by the formula at the top of this file."""
-    correct = np.ones(people)
-    for one in signals:
-        correct *= 1.0 - one.weight * one.score
-    return 1.0 - correct
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,14 +98,14 @@ class Models:
 
 def risk_of(store: Store, table: PeopleTable) -> Risk:
     """The risk of every person of a table; cached until the store changes."""
-    found = _mark(store, table.key)
-    return _cache.get_or(("risk", store.url, *_name(table), found), lambda: _risk(store, table))
+    key = "risk", store.url, table.key, table.content, _mark(store, table.key)
+    return _cache.get_or(key, lambda: _risk(store, table))
 
 
 def models_of(store: Store, table: PeopleTable) -> Models:
     """Where models and labels disagree, over all models with predictions."""
-    found = _mark(store, table.key)[1:]
-    return _cache.get_or(("models", store.url, *_name(table), found), lambda: _models(store, table))
+    key = "models", store.url, table.key, table.content, _mark(store, table.key)[1:]
+    return _cache.get_or(key, lambda: _models(store, table))
 
 
 def least_confident(store: Store, key: str, layer: str) -> dict[tuple[int, int], Confidence]:
@@ -143,15 +126,12 @@ def rejected_predictions(store: Store, key: str, layer: str) -> set[tuple[int, i
 
 def _rejected_models(key: str) -> Select[int, int, list[str] | None]:
     query = select(ItemRow.frame, ItemRow.instance, ItemRow.rejected_models)
-    return query.where(
-        ItemRow.dataset == key, ItemRow.layer == MAIN, ItemRow.rejected_models.is_not(None)
-    )
+    return query.where(in_layer(ItemRow, key), ItemRow.rejected_models.is_not(None))
 
 
 def _risk(store: Store, table: PeopleTable) -> Risk:
-    own = _cache.get_or(("own", *_name(table)), lambda: table_signals(table))
-    signals = (*own, *stored_signals(store, table), *models_of(store, table).signals)
-    return Risk(table=table, score=combine(signals, table.people), signals=signals)
+    own = _cache.get_or(("own", table.key, table.content), lambda: table_signals(table))
+    return risk(table, (*own, *stored_signals(store, table), *models_of(store, table).signals))
 
 
 def _models(store: Store, table: PeopleTable) -> Models:
@@ -169,7 +149,6 @@ def _models(store: Store, table: PeopleTable) -> Models:
 
 
 def _rejected(table: PeopleTable, wrong: Rows) -> Signal:
-    """People with predictions marked as wrong: hard for models, perhaps for people."""
     texts = {
         int(row): (f"a reviewer called the prediction of {', '.join(layers)} wrong",)
         for row, (_, _, layers) in zip(table.rows_at(wrong), wrong, strict=True)
@@ -178,10 +157,6 @@ def _rejected(table: PeopleTable, wrong: Rows) -> Signal:
     score = np.zeros(table.people)
     score[list(texts)] = 1.0
     return signal("rejected", score, texts=texts)
-
-
-def _name(table: PeopleTable) -> tuple[str, str]:
-    return table.key, table.content
 
 
 def _mark(store: Store, key: str) -> tuple[tuple[Any, ...], Rows, Rows]:

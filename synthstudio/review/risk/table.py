@@ -1,8 +1,5 @@
 """Build a people table from a data set, a batch of rows at a time, and cache it on disk.
 
-people_table(dataset, cache=…) ─► PeopleTable ─► find(table, query): rows that match
-                                             └─► facet, joint_facet: counts for plots
-
 Values go from Arrow's buffers to NumPy; no row becomes a Python object. Memory beyond the
 arrays is one batch, 200 bytes per frame for its camera, and the texts.
 
@@ -14,10 +11,9 @@ written atomically. A damaged one, or one of another release, is deleted and reb
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +59,8 @@ _HEAD = "table.json"
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 Layout = Mapping[str, tuple[tuple[int, ...], str]]
 Names = Mapping[str, pa.Array]
-Fill = Callable[[Mapping[str, Array]], Names]
+Arrays = Mapping[str, Array]
+Texts = dict[str, list[pa.Array]]
 _LISTS = ("px", "shares", "state", "cause", "ambiguous", "origin")
 _PLANES = {"px": "joints_px"}
 _CAMERAS = ("K", "spec", "world_to_camera")
@@ -75,12 +72,14 @@ def people_table(dataset: Dataset, *, cache: Path | None = None) -> PeopleTable:
     """The table of all people, or mapped from files below `cache`; DatasetError, DiskError."""
     skeleton = get_skeleton(dataset.identity.skeleton)
     shapes = layout(skeleton, dataset.people, dataset.frames)
-    filled = functools.partial(fill, dataset, skeleton)
     content = rows_key(dataset)
     if cache is None:
-        arrays, names = in_memory(shapes, filled)
+        arrays = {name: np.empty(shape, kind) for name, (shape, kind) in shapes.items()}
+        names = fill(dataset, arrays)
+        for array in arrays.values():
+            array.flags.writeable = False
     else:
-        arrays, names = cached(cache, content, shapes, filled)
+        arrays, names = cached(dataset, cache, content, shapes)
     return PeopleTable(
         key=content_key(dataset),
         content=content,
@@ -97,15 +96,9 @@ def rows_key(dataset: Dataset) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def in_memory(layout: Layout, fill: Fill) -> tuple[dict[str, Array], Names]:
-    arrays = {name: np.empty(shape, kind) for name, (shape, kind) in layout.items()}
-    names = fill(arrays)
-    for array in arrays.values():
-        array.flags.writeable = False
-    return arrays, names
-
-
-def cached(folder: Path, key: str, layout: Layout, fill: Fill) -> tuple[dict[str, Array], Names]:
+def cached(
+    dataset: Dataset, folder: Path, key: str, layout: Layout
+) -> tuple[dict[str, Array], Names]:
     """A table's arrays, mapped from below `folder`, written there first if need be; DiskError."""
     place = folder / f"people-{key[:24]}"
     found = _read(place, key, layout)
@@ -116,7 +109,7 @@ def cached(folder: Path, key: str, layout: Layout, fill: Fill) -> tuple[dict[str
         if place.exists():
             remove(place)
     with contextlib.suppress(DiskError), whole_folder(place) as unfinished:
-        _write(unfinished, key, layout, fill)
+        _write(dataset, unfinished, key, layout)
     # Of two concurrent builders the second finds the same bytes.
     found = _read(place, key, layout)
     if found is None:
@@ -124,7 +117,7 @@ def cached(folder: Path, key: str, layout: Layout, fill: Fill) -> tuple[dict[str
     return found
 
 
-def _write(folder: Path, key: str, layout: Layout, fill: Fill) -> None:
+def _write(dataset: Dataset, folder: Path, key: str, layout: Layout) -> None:
     with disk_errors(folder):
         arrays: dict[str, Array] = {
             name: npy.open_memmap(
@@ -134,7 +127,7 @@ def _write(folder: Path, key: str, layout: Layout, fill: Fill) -> None:
             else np.empty(shape, kind)
             for name, (shape, kind) in layout.items()
         }
-        names = fill(arrays)
+        names = fill(dataset, arrays)
         for name, array in arrays.items():
             if isinstance(array, np.memmap):
                 array.flush()
@@ -195,12 +188,12 @@ def _check_equal(got: object, expected: object) -> None:
         raise ValueError(f"expected {str(expected)[:80]}, got {str(got)[:80]}")
 
 
-def fill(dataset: Dataset, skeleton: Skeleton, arrays: Mapping[str, Array]) -> Names:
+def fill(dataset: Dataset, arrays: Arrays) -> Names:
     """Fill arrays of `people.layout`; return the names of the text columns. DatasetError."""
     fields = (*stored_fields("frame"), *stored_fields("person"))
-    texts: dict[str, list[pa.Array]] = {column_name(f): [] for f in fields if f.kind != "number"}
+    texts: Texts = {column_name(f): [] for f in fields if f.kind != "number"}
     _fill_frames(dataset, arrays, texts)
-    _fill_people(dataset, skeleton, arrays, texts)
+    _fill_people(dataset, arrays, texts)
     return {name: _numbered(parts, arrays[name]) for name, parts in texts.items()}
 
 
@@ -211,13 +204,7 @@ def _numbered(parts: list[pa.Array], places: Array) -> pa.Array:
     return column.dictionary
 
 
-def _put(
-    fields: list[Field],
-    batch: Batch,
-    here: slice,
-    arrays: Mapping[str, Array],
-    texts: dict[str, list[pa.Array]],
-) -> None:
+def _put(fields: list[Field], batch: Batch, here: slice, arrays: Arrays, texts: Texts) -> None:
     for field in fields:
         name, column = column_name(field), batch.field(field)
         if column.names is None:
@@ -228,9 +215,7 @@ def _put(
             texts[name].append(coded)
 
 
-def _fill_frames(
-    dataset: Dataset, arrays: Mapping[str, Array], texts: dict[str, list[pa.Array]]
-) -> None:
+def _fill_frames(dataset: Dataset, arrays: Arrays, texts: Texts) -> None:
     index, done, fields = arrays["frame.index"], 0, stored_fields("frame")
     columns = sorted({field.column for field in fields})
     for batch in dataset.iter_batches("frames", columns):
@@ -244,13 +229,8 @@ def _fill_frames(
         raise table_mismatch("frames", "frame indices that rise", "others")
 
 
-def _fill_people(
-    dataset: Dataset,
-    skeleton: Skeleton,
-    arrays: Mapping[str, Array],
-    texts: dict[str, list[pa.Array]],
-) -> None:
-    fields = stored_fields("person")
+def _fill_people(dataset: Dataset, arrays: Arrays, texts: Texts) -> None:
+    skeleton, fields = get_skeleton(dataset.identity.skeleton), stored_fields("person")
     columns = {field.column for field in fields if field.table == "person"}
     columns |= {*_LISTS, "joints_px", "joints_camera_m", "joints_world_m"} - {"px"}
     total, done, last = len(arrays["frame"]), 0, -1
@@ -273,7 +253,7 @@ def _fill_people(
         raise table_mismatch("instances", f"{total} rows, as index.json says", str(done))
 
 
-def _fill_space(batch: Batch, skeleton: Skeleton, arrays: Mapping[str, Array], here: slice) -> None:
+def _fill_space(batch: Batch, skeleton: Skeleton, arrays: Arrays, here: slice) -> None:
     """Fill the columns from 3D: bones, and projections of joints."""
     joints = len(skeleton.joints)
     at = batch.optional("joints_camera_m", 3 * joints).reshape(-1, joints, 3)

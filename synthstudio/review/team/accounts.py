@@ -25,9 +25,8 @@ from synthstudio.review.models import (
 from synthstudio.review.names import check_free, checked_name
 from synthstudio.review.secret_texts import CODE, digest, is_secret, make_secret
 from synthstudio.review.store import Store, advisory_lock
-from synthstudio.review.team import lockout, passwords
+from synthstudio.review.team import passwords, sessions
 from synthstudio.review.team.members import TURN, members, revoke_where
-from synthstudio.review.team.sessions import valid_sessions
 from synthstudio.review.values import (
     ROLES,
     Role,
@@ -81,13 +80,11 @@ def code_link(origin: str, text: str) -> str:
 
 
 def grantable_roles(by: User) -> tuple[Role, ...]:
-    """Return the roles that an inviting user can grant."""
+    """The roles that an inviting user can grant."""
     return ROLES if by.role == "admin" else ROLES[: ROLES.index(by.role)]
 
 
-def invite(
-    store: Store, name: str, *, role: Role = "reviewer", by: User, now: datetime | None = None
-) -> tuple[Code, str]:
+def invite(store: Store, name: str, *, role: Role = "reviewer", by: User) -> tuple[Code, str]:
     """Invite a person; return the code and its text, which is not stored.
 
     `name`: sign-in name, not confusable with another. Leads invite new people up to
@@ -105,9 +102,8 @@ def invite(
         check_free(name, {one for column in columns for one in session.scalars(select(column))})
         member = session.get(MemberRow, name)
         if member is not None:
-            _require_admin(
-                by, "invites a member"
-            )  # or a lead could become an admin without account
+            # Else a lead could become an admin without account.
+            _require_admin(by, "invites a member")
             role = to_role(member.role)
         row = session.get(AccountRow, name)
         if row is not None and row.revoked is None:
@@ -115,12 +111,10 @@ def invite(
         roles = session.scalars(select(CodeRow.role).where(CodeRow.name == name))
         if row is not None or any(to_role(one) not in given for one in roles):
             _require_admin(by, "invites a revoked account, or one with a higher role")
-        return _new_code(session, name, kind="invitation", role=role, by=by, now=now or utc_now())
+        return _new_code(session, name, kind="invitation", role=role, by=by)
 
 
-def reset_password(
-    store: Store, name: str, *, by: User, now: datetime | None = None
-) -> tuple[Code, str]:
+def reset_password(store: Store, name: str, *, by: User) -> tuple[Code, str]:
     """Reset a password and end all sessions; return a new code, and its text."""
     require(by, "accounts")
     with store.session() as session:
@@ -132,50 +126,48 @@ def reset_password(
         role = to_role("" if member is None else member.role)
         row.password = None
         session.execute(delete(SessionRow).where(SessionRow.name == name))
-        lockout.forget(session, lockout.account_key(name))
-        moment = now or utc_now()
-        return _new_code(session, name, kind="reset", role=role, by=by, now=moment)
+        sessions.forget(session, sessions.account_key(name))
+        return _new_code(session, name, kind="reset", role=role, by=by)
 
 
-def revoke_account(store: Store, name: str, *, by: User, now: datetime | None = None) -> None:
+def revoke_account(store: Store, name: str, *, by: User) -> None:
     """Revoke password, sessions, tokens and codes of and by a person. Refused: "role", "gone"."""
     require(by, "accounts")
-    moment = now or utc_now()
+    now = utc_now()
     with store.session() as session:
         advisory_lock(session, TURN)
         row = session.get(AccountRow, name, with_for_update=True)
-        codes = delete(CodeRow).where(or_(CodeRow.name == name, CodeRow.by == name))
         invited = session.scalar(select(CodeRow.digest).where(CodeRow.name == name).limit(1))
-        session.execute(codes)
+        session.execute(delete(CodeRow).where(or_(CodeRow.name == name, CodeRow.by == name)))
         if row is None:
             if invited is None:
                 raise _no_account(name)
             return
-        row.password, row.revoked = None, row.revoked or moment
+        row.password, row.revoked = None, row.revoked or now
         session.execute(delete(SessionRow).where(SessionRow.name == name))
-        revoke_where(session, or_(TokenRow.who == name, TokenRow.by == name), when=moment)
+        revoke_where(session, or_(TokenRow.who == name, TokenRow.by == name), when=now)
 
 
-def read_code(store: Store, text: str, *, now: datetime | None = None) -> Code | None:
-    """Return the code of a text, None if invalid or expired."""
+def read_code(store: Store, text: str) -> Code | None:
+    """The code of a text, None if invalid or expired."""
     if not is_secret(CODE, text):
         return None
     with store.reading() as session:
         row = session.get(CodeRow, digest(text))
-        return None if row is None or row.until <= (now or utc_now()) else read_row(Code, row)
+        return None if row is None or row.until <= utc_now() else read_row(Code, row)
 
 
-def choose_password(store: Store, text: str, password: str, *, now: datetime | None = None) -> str:
+def choose_password(store: Store, text: str, password: str) -> str:
     """Set password and role of a code's account; return the name. Refused: "gone", "invalid"."""
-    found = read_code(store, text, now=now)
+    found = read_code(store, text)
     if found is None:
         raise _no_code()
-    stored = passwords.hashed(passwords.checked_password(password, found.name))
-    moment = now or utc_now()
+    stored = passwords.HASHER.hash(passwords.checked_password(password, found.name))
+    now = utc_now()
     with store.session() as session:
         advisory_lock(session, TURN)
         row = session.get(CodeRow, digest(text), with_for_update=True)
-        if row is None or row.until <= moment:
+        if row is None or row.until <= now:
             raise _no_code()
         member = session.get(MemberRow, row.name)
         invited = row.kind == "invitation"
@@ -183,31 +175,31 @@ def choose_password(store: Store, text: str, password: str, *, now: datetime | N
         if invited and own is not None and ROLES.index(own) > ROLES.index(to_role(row.role)):
             raise _no_code()  # it would grant more than its maker may
         if invited and own is None:
-            session.add(MemberRow(name=row.name, role=row.role, by=row.by, when=moment))
+            session.add(MemberRow(name=row.name, role=row.role, by=row.by, when=now))
         account = session.get(AccountRow, row.name, with_for_update=True)
         if invited and account is not None and account.password is not None:
             raise _no_code()  # an invitation must not open an existing account
         if account is None:
-            account = AccountRow(name=row.name, by=row.by, made=moment)
+            account = AccountRow(name=row.name, by=row.by, made=now)
             session.add(account)
-        account.password, account.changed, account.revoked = stored, moment, None
+        account.password, account.changed, account.revoked = stored, now, None
         session.execute(delete(SessionRow).where(SessionRow.name == row.name))
         session.execute(delete(CodeRow).where(CodeRow.name == row.name))
-        lockout.forget(session, lockout.account_key(found.name))
+        sessions.forget(session, sessions.account_key(found.name))
     return found.name
 
 
-def accounts(store: Store, *, now: datetime | None = None) -> list[Account]:
+def accounts(store: Store) -> list[Account]:
     """Members and invited people, by name."""
-    moment = now or utc_now()
+    now = utc_now()
     roles = members(store)
     with store.reading() as session:
         rows = {row.name: row for row in session.scalars(select(AccountRow))}
-        held = select(CodeRow).where(CodeRow.until > moment)
+        held = select(CodeRow).where(CodeRow.until > now)
         codes = {row.name: row for row in session.scalars(held)}
-        counts = select(SessionRow.name, func.count().label("open")).where(valid_sessions(moment))
-        found = session.execute(counts.group_by(SessionRow.name))
-        open_now = {row.name: row.open for row in found}
+        held_open = sessions.valid_sessions(now)
+        counts = select(SessionRow.name, func.count().label("open")).where(held_open)
+        open_now = {row.name: row.open for row in session.execute(counts.group_by(SessionRow.name))}
         return [
             Account(
                 name=name,
@@ -217,7 +209,7 @@ def accounts(store: Store, *, now: datetime | None = None) -> list[Account]:
                 made=(rows.get(name) or codes[name]).made,
                 until=codes[name].until if name in codes else None,
                 sessions=open_now.get(name, 0),
-                blocked_until=lockout.blocked_until(session, lockout.account_key(name), now=moment),
+                blocked_until=sessions.blocked_until(session, sessions.account_key(name), now=now),
             )
             for name in sorted({*rows, *codes})
         ]
@@ -242,9 +234,8 @@ def _state(row: AccountRow | None) -> State:
     return "active" if row.password is not None else "reset"
 
 
-def _new_code(
-    session: Session, name: str, *, kind: str, role: Role, by: User, now: datetime
-) -> tuple[Code, str]:
+def _new_code(session: Session, name: str, *, kind: str, role: Role, by: User) -> tuple[Code, str]:
+    now = utc_now()
     session.execute(delete(CodeRow).where(or_(CodeRow.name == name, CodeRow.until <= now)))
     text = make_secret(CODE)
     row = CodeRow(

@@ -17,10 +17,11 @@ from synthstudio.review.models import (
     CodeRow,
     MemberRow,
     TokenRow,
+    in_layer,
     utc_now,
 )
 from synthstudio.review.store import Store, advisory_lock, upsert
-from synthstudio.review.values import MAIN, ROLES, Person, Role, User, invalid, require, to_role
+from synthstudio.review.values import ROLES, Person, Role, User, invalid, require, to_role
 
 TURN = "team"
 """The lock that serialises changes of roles, accounts and codes."""
@@ -42,8 +43,7 @@ def role_of(store: Store, name: str) -> Role | None:
 def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
     """Set or remove (None) a member's role. Admins only.
 
-    A lowered role revokes earlier grants: codes by that person
-    expire, and tokens made for others.
+    A lowered role revokes earlier grants: codes by that person expire, and tokens made for others.
     Refused: "role" for others, "invalid" for an invalid name or role and for the last admin.
     """
     require(by, "members")
@@ -79,11 +79,6 @@ def revoke_where(session: Session, which: ColumnElement[bool], *, when: datetime
     session.execute(ending.values(revoked=when))
 
 
-def count(store: Store) -> int:
-    with store.reading() as session:
-        return session.scalar(select(func.count()).select_from(MemberRow)) or 0
-
-
 _AT_ONCE = 200
 MAX_DAYS = 3_660
 """Maximum days until a due date."""
@@ -95,8 +90,13 @@ def assign(
     """Assign people to a member until the end of day `due` (UTC). Refused: "role", "invalid"."""
     require(by, "assign")
     check_name(to, "assigned to")
-    _check_due(due)
-    given = {"who": to, "by": by.name, "when": utc_now(), "due": due}
+    now = utc_now()
+    today = now.date()
+    # Yesterday in UTC may be today elsewhere.
+    if due is not None and (type(due) is not date or not -1 <= (due - today).days <= MAX_DAYS):
+        expected = f"{today} to {today + timedelta(days=MAX_DAYS)}"
+        invalid("invalid due date", "due", expected=expected, got=due)
+    given = {"who": to, "by": by.name, "when": now, "due": due}
     # A fixed order of writes, against deadlocks.
     unique = sorted(set(people), key=astuple)
     with store.session() as session:
@@ -106,28 +106,15 @@ def assign(
     return len(unique)
 
 
-def _check_due(due: object) -> None:
-    today = utc_now().date()
-    if due is None:
-        return
-    # Yesterday in UTC may be today elsewhere.
-    if type(due) is not date or not -1 <= (due - today).days <= MAX_DAYS:
-        expected = f"{today} to {today + timedelta(days=MAX_DAYS)}"
-        invalid("invalid due date", "due", expected=expected, got=due)
-
-
-def assigned(
-    store: Store, dataset: str, *, layer: str = MAIN, who: str | None = None
-) -> dict[tuple[int, int], str]:
+def assigned(store: Store, dataset: str, *, who: str | None = None) -> dict[tuple[int, int], str]:
     """(frame, instance) -> assigned reviewer; `who`: only that reviewer's."""
-    query = select(AssignmentRow.frame, AssignmentRow.instance, AssignmentRow.who).where(
-        AssignmentRow.dataset == dataset, AssignmentRow.layer == layer
-    )
+    row = AssignmentRow
+    query = select(row.frame, row.instance, row.who).where(in_layer(row, dataset))
     if who is not None:
-        query = query.where(AssignmentRow.who == who)
+        query = query.where(row.who == who)
     with store.reading() as session:
         return {(frame, instance): name for frame, instance, name in session.execute(query)}
 
 
-def assignment_counts(store: Store, dataset: str, *, layer: str = MAIN) -> dict[str, int]:
-    return dict(sorted(Counter(assigned(store, dataset, layer=layer).values()).items()))
+def assignment_counts(store: Store, dataset: str) -> dict[str, int]:
+    return dict(sorted(Counter(assigned(store, dataset).values()).items()))

@@ -23,7 +23,7 @@ _TAIL = "0123456789!?.,;:-_+*#$@&%/() "
 
 
 def checked_password(text: str, name: str) -> str:
-    """Return a password in hashed form (NFKC); Refused("invalid") if the policy rejects it."""
+    """A password as it is hashed (NFKC); Refused("invalid") if the policy rejects it."""
     password = unicodedata.normalize("NFKC", text)
     if not MIN_CHARS <= len(password) <= MAX_CHARS:
         raise _invalid(
@@ -44,10 +44,6 @@ def checked_password(text: str, name: str) -> str:
     return password
 
 
-def hashed(password: str) -> str:
-    return HASHER.hash(password)
-
-
 def is_right(stored: str | None, text: str) -> bool:
     """Whether a text is the password; None (no such account) takes as long."""
     password = unicodedata.normalize("NFKC", text)
@@ -56,11 +52,6 @@ def is_right(stored: str | None, text: str) -> bool:
     except (VerificationError, InvalidHashError):
         return False
     return right and stored is not None
-
-
-def is_outdated(stored: str) -> bool:
-    """Whether a hash was made with other parameters than today's."""
-    return HASHER.check_needs_rehash(stored)
 
 
 def _is_common(folded: str) -> bool:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import lru_cache
 from typing import Literal
 
@@ -108,29 +107,27 @@ def _random_order(key: str, people: int) -> I64:
 
 
 def begin_second_reviews(
-    store: Store,
-    table: PeopleTable,
-    *,
-    who: User,
-    count: int = 1,
-    share: float = SECOND_SHARE,
-    now: datetime | None = None,
+    store: Store, table: PeopleTable, *, who: User, count: int = 1, share: float = SECOND_SHARE
 ) -> list[Person]:
     """Lease to `who` the next people for a second review, decided on by others."""
     rows = second_review_rows(table, share=share)
     open_to = _open_to(store, table, who)
-    own = mask_of(table, leases(store, table.key, layer=SECOND, who=who.name, now=now))
+    own = mask_of(table, leases(store, table.key, layer=SECOND, who=who.name))
     people = assigned_first(table, rows, open_to, own, SECOND)
-    return claim(store, people, who=who, count=count, now=now)
+    return claim(store, people, who=who, count=count)
 
 
 def blinded(store: Store, table: PeopleTable, *, who: User, share: float = SECOND_SHARE) -> Mask:
     """(P,) whether the layer main is withheld from `who`: the second review is open."""
-    found = np.zeros(table.people, bool)
     if may(who.role, "adjudicate"):
-        return found
+        return np.zeros(table.people, bool)
+    return _chosen(table, share) & _open_to(store, table, who)
+
+
+def _chosen(table: PeopleTable, share: float) -> Mask:
+    found = np.zeros(table.people, bool)
     found[second_review_rows(table, share=share)] = True
-    return found & _open_to(store, table, who)
+    return found
 
 
 def _open_to(store: Store, table: PeopleTable, who: User) -> Mask:
@@ -150,13 +147,10 @@ def blinded_among(
     """Those of a few (frame, instance) who are `blinded`; a frame is if any person in it is."""
     if may(who.role, "adjudicate") or not people:
         return set()
-    chosen = np.zeros(table.people, bool)
-    chosen[second_review_rows(table, share=share)] = True
+    chosen = _chosen(table, share)
     whole = {pair for pair in people if pair[1] == FRAME}
-    pairs = list(people)
-    if whole:
-        beside = np.isin(table.frame, [frame for frame, _ in whole])
-        pairs = [*{*pairs, *table.ids(np.flatnonzero(beside & chosen))}]
+    beside = np.isin(table.frame, [frame for frame, _ in whole])
+    pairs = [*{*people, *table.ids(np.flatnonzero(beside & chosen))}]
     rows = zip(pairs, table.rows_at(pairs).tolist(), strict=True)
     found = {pair for pair, row in rows if row >= 0 and chosen[row]}
     for layer, decided_there in ((MAIN, True), (SECOND, False)):
@@ -173,8 +167,7 @@ def blinded_among(
 def progress(store: Store, table: PeopleTable, *, share: float = SECOND_SHARE) -> Progress:
     rows = second_review_rows(table, share=share)
     once, twice = (
-        decided_mask(store, table, skipped=False)[rows],
-        decided_mask(store, table, layer=SECOND, skipped=False)[rows],
+        decided_mask(store, table, layer=layer, skipped=False)[rows] for layer in (MAIN, SECOND)
     )
     done = decided_mask(store, table, layer=ADJUDICATED)[rows]
     return Progress(
@@ -204,10 +197,9 @@ def adjudicate(
 ) -> list[Event]:
     """Adjudicate two reviews; the layer main then has the lead's choice.
 
-    `person`: of the layer main, at `revision` as read by the lead. A joint returned to the value
-    on disk is written with origin human. Atomic; Refused: "role" (also for authors of
-    one of the two reviews), "revision" (also for the second of two clicks), "invalid" if there
-    are no two reviews.
+    `person`: of the layer main, at `revision` as read by the lead. A joint returned to the value on
+    disk is written with origin human. Atomic; Refused: "role" (also for authors of one of the two
+    reviews), "revision" (also for the second of two clicks), "invalid" if there are no two reviews.
     """
     require(who, "adjudicate")
     one = (person.frame, person.instance)
@@ -229,24 +221,22 @@ def adjudicate(
     first = main if marked is None else _first_review(store, main)
     ops = _adjudication(main, first, second, decision, base)
     client = f"{_CLIENT}{secrets.token_hex(12)}"
+    if not ops and revision != main.revision:
+        raise revision_conflict(main)
     all_ops = [
         Op(client=client, seq=k, person=person, revision=revision + k, **values)  # type: ignore[arg-type]
         for k, values in enumerate(ops)
     ]
-    all_ops.append(
-        Op(
-            client=client,
-            seq=len(ops),
-            person=replace(person, layer=ADJUDICATED),
-            kind="status",
-            revision=0 if marked is None else marked.revision,
-            status="approved",
-            text=decision.choice,
-        )
+    mark = Op(
+        client=client,
+        seq=len(ops),
+        person=replace(person, layer=ADJUDICATED),
+        kind="status",
+        revision=0 if marked is None else marked.revision,
+        status="approved",
+        text=decision.choice,
     )
-    if not ops and revision != main.revision:
-        raise revision_conflict(main)
-    return apply_together(store, all_ops, who=who, base=base)
+    return apply_together(store, [*all_ops, mark], who=who, base=base)
 
 
 def reviewed_by(store: Store, dataset: str, who: str) -> set[tuple[int, int]]:
@@ -272,15 +262,16 @@ def _adjudication(
     chosen = {"first": first, "second": second, "own": kept}[decision.choice]
     joints = {**chosen.joints, **decision.joints} if own else chosen.joints
     outcome = decision if own else chosen
+    ops: list[dict[str, object]] = []
     if outcome.deleted:  # a deletion has no reason field: use a comment
-        why: list[dict[str, object]] = (
-            [{"kind": "comment", "text": decision.text}] if decision.text.strip() else []
-        )
-        return why if main.deleted else [*why, {"kind": "delete"}]
-    labels = _changes(main, joints, base)
-    restore: list[dict[str, object]] = [{"kind": "restore"}] if main.deleted else []
-    edit: list[dict[str, object]] = [{"kind": "edit", "joints": labels}] if labels else []
-    return [*restore, *edit, {"kind": "status", "status": outcome.status, "text": decision.text}]
+        if decision.text.strip():
+            ops.append({"kind": "comment", "text": decision.text})
+        return ops if main.deleted else [*ops, {"kind": "delete"}]
+    if main.deleted:
+        ops.append({"kind": "restore"})
+    if labels := _changes(main, joints, base):
+        ops.append({"kind": "edit", "joints": labels})
+    return [*ops, {"kind": "status", "status": outcome.status, "text": decision.text}]
 
 
 def _changes(
@@ -291,13 +282,9 @@ def _changes(
     found: dict[str, JointLabel] = {}
     for name in dict.fromkeys([*main.joints, *joints]):
         new, old = joints.get(name, on_disk.get(name)), main.joints.get(name)
-        if new is not None and (old is None or _plain(new) != _plain(old)):
+        if new is not None and (old is None or replace(new, origin=old.origin) != old):
             found[name] = new
     return found
-
-
-def _plain(label: JointLabel) -> tuple[object, ...]:
-    return label.x_px, label.y_px, label.state, label.cause
 
 
 def _first_review(store: Store, main: ItemState) -> ItemState:

@@ -12,10 +12,9 @@ Deleting a person counts for the verdict (right or wrong) like rejecting it, for
 before. Joints of people deleted by either review are ignored.
 
 Throughput is decided people per hour of work. Events of a reviewer at most MAX_PAUSE apart form one
-session, from its first to its last event. The time before the
-first event is unknown, so a decision that opens a session counts as done, but not for throughput.
-A person counts once a day for throughput, and once in total among those decided: on the day of the
-reviewer's last decision.
+session, from its first to its last event. The time before the first event is unknown, so a decision
+that opens a session counts as done, but not for throughput. A person counts once a day for
+throughput, and once in total among those decided: on the day of the reviewer's last decision.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import select
 
+from synthstudio.core.arrays import F64, I64
 from synthstudio.core.labels import CAUSES
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.review.history import DECIDED, DECIDING
-from synthstudio.review.models import EventRow
+from synthstudio.review.models import EventRow, in_layer
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import TOLERANCE
 from synthstudio.review.store import Store
 from synthstudio.review.team.second_review import Pair, pairs, reviewed_by
-from synthstudio.review.values import FRAME, MAIN, ItemState
+from synthstudio.review.values import FRAME, ItemState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +51,10 @@ class Kappa:
     value: float
     n: int
     agreed: int
-    counts: NDArray[np.int64]
-    names: tuple[str, ...]
+    counts: I64
 
 
-def kappa(counts: NDArray[np.int64], names: tuple[str, ...]) -> Kappa:
+def kappa(counts: I64) -> Kappa:
     """Cohen's kappa of a square table of counts; its rows are the first rater's answers."""
     n, agreed = int(counts.sum()), int(np.trace(counts))
     value = math.nan
@@ -64,7 +62,7 @@ def kappa(counts: NDArray[np.int64], names: tuple[str, ...]) -> Kappa:
         observed = agreed / n
         by_chance = float((counts.sum(axis=1) * counts.sum(axis=0)).sum()) / n**2
         value = (observed - by_chance) / (1 - by_chance) if by_chance < 1 else math.nan
-    return Kappa(value=value, n=n, agreed=agreed, counts=counts, names=names)
+    return Kappa(value=value, n=n, agreed=agreed, counts=counts)
 
 
 STATES = ("outside", "hidden", "visible", "unlabelled")
@@ -113,9 +111,9 @@ class Disagreement:
 class Annotations:
     """The labels of J joints in N reviews, those left as on disk included."""
 
-    px: NDArray[np.float64]  # (N, J, 2) NaN where unknown
-    state: NDArray[np.int64]  # (N, J) indices into STATES
-    cause: NDArray[np.int64]  # (N, J) indices into CAUSES
+    px: F64  # (N, J, 2) NaN where unknown
+    state: I64  # (N, J) indices into STATES
+    cause: I64  # (N, J) indices into CAUSES
 
 
 def gather_annotations(table: PeopleTable, found: Iterable[tuple[int, ItemState]]) -> Annotations:
@@ -153,27 +151,20 @@ def agreement_of(table: PeopleTable, both: list[Pair]) -> Agreement:
         for j, name in enumerate(table.joints)
     )
     overall = _joint("", off, a, b, slice(None))
-    names = ("right", "wrong")
     counts = np.zeros((2, 2), np.int64)
     for pair in both:
         if not (_is_flagged(pair.first) or _is_flagged(pair.second)):
             counts[_verdict(pair.first), _verdict(pair.second)] += 1
-    return Agreement(people=len(both), joints=joints, overall=overall, verdict=kappa(counts, names))
+    return Agreement(people=len(both), joints=joints, overall=overall, verdict=kappa(counts))
 
 
-def disagreements(
-    store: Store,
-    table: PeopleTable,
-    *,
-    open_only: bool = True,
-    by: str | None = None,
-) -> list[Disagreement]:
-    """Pairs that differ by more than TOLERANCE and (`open_only`) await a lead, worst first.
+def disagreements(store: Store, table: PeopleTable, *, by: str | None = None) -> list[Disagreement]:
+    """Pairs that differ by more than TOLERANCE and await a lead, worst first.
 
     `by`: only those that this lead may adjudicate.
     """
     own = set() if by is None else reviewed_by(store, table.key, by)
-    both = [p for p in pairs(store, table) if not (open_only and p.adjudicated)]
+    both = [p for p in pairs(store, table) if not p.adjudicated]
     both = [p for p in both if (p.first.person.frame, p.first.person.instance) not in own]
     a = gather_annotations(table, [(p.row, p.first) for p in both])
     b = gather_annotations(table, [(p.row, p.second) for p in both])
@@ -184,12 +175,7 @@ def disagreements(
 
 
 def _differs(
-    table: PeopleTable,
-    pair: Pair,
-    k: int,
-    a: Annotations,
-    b: Annotations,
-    off: NDArray[np.float64],
+    table: PeopleTable, pair: Pair, k: int, a: Annotations, b: Annotations, off: F64
 ) -> Disagreement | None:
     parts: list[float] = []
     what: list[str] = []
@@ -205,11 +191,10 @@ def _differs(
             joints.append(name)
     if not parts:
         return None
-    frame, instance = table.ids(np.array([pair.row]))[0]
     return Disagreement(
         pair=pair,
-        frame=frame,
-        instance=instance,
+        frame=pair.first.person.frame,
+        instance=pair.first.person.instance,
         score=1.0 - math.prod(1 - p for p in parts),
         joints=tuple(joints),
         what=tuple(what),
@@ -232,9 +217,7 @@ def _joint_difference(
     return None
 
 
-def _errors(
-    table: PeopleTable, both: list[Pair], a: Annotations, b: Annotations
-) -> NDArray[np.float64]:
+def _errors(table: PeopleTable, both: list[Pair], a: Annotations, b: Annotations) -> F64:
     """(N, J) distances between two reviews over sigma sqrt(area); NaN if one is missing."""
     rows = np.array([p.row for p in both], np.int64)
     apart = np.hypot(*np.moveaxis(a.px - b.px, 2, 0))
@@ -243,9 +226,7 @@ def _errors(
     return np.where(placed, apart / scale, np.nan)
 
 
-def _joint(
-    name: str, off: NDArray[np.float64], a: Annotations, b: Annotations, some: slice
-) -> JointAgreement:
+def _joint(name: str, off: F64, a: Annotations, b: Annotations, some: slice) -> JointAgreement:
     known = off[np.isfinite(off)]
     spread = math.sqrt(float((known**2).mean()) / 2) if len(known) else math.nan
     oks = float(np.exp(-0.5 * (known / 2) ** 2).mean()) if len(known) else math.nan
@@ -254,12 +235,12 @@ def _joint(
         n=len(known),
         spread=spread,
         oks=oks,
-        state=kappa(_counts(a.state[:, some], b.state[:, some], len(STATES)), STATES),
-        cause=kappa(_counts(a.cause[:, some], b.cause[:, some], len(CAUSES)), CAUSES),
+        state=kappa(_counts(a.state[:, some], b.state[:, some], len(STATES))),
+        cause=kappa(_counts(a.cause[:, some], b.cause[:, some], len(CAUSES))),
     )
 
 
-def _counts(a: NDArray[np.int64], b: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+def _counts(a: I64, b: I64, size: int) -> I64:
     flat = np.bincount((a * size + b).ravel(), minlength=size * size)
     return flat.reshape(size, size).astype(np.int64)
 
@@ -317,6 +298,20 @@ class _Day:
     events: int = 0
     active: timedelta = timedelta()
 
+    def throughput(self, who: str, day: date, people: int) -> Throughput:
+        hours, paced = self.active / timedelta(hours=1), sum(self.people.values())
+        return Throughput(
+            who=who,
+            day=day,
+            people=people,
+            events=self.events,
+            active_h=hours,
+            per_hour=paced / hours if self.active >= MIN_ACTIVE else math.nan,
+            paced=paced,
+            first=self.first,
+            last=self.last,
+        )
+
 
 def throughput(store: Store, key: str) -> list[Throughput]:
     """Reviewers' throughputs by day (UTC) and name."""
@@ -324,8 +319,7 @@ def throughput(store: Store, key: str) -> list[Throughput]:
     query = select(row.who, row.when, row.kind, row.frame, row.instance, row.layer)
     query = query.where(row.dataset == key).order_by(row.id)
     with store.reading() as session:
-        rows = session.execute(query.execution_options(yield_per=5000))
-        return throughputs(rows)
+        return throughputs(session.execute(query.execution_options(yield_per=5000)))
 
 
 def throughputs(events: Iterable[tuple[str, datetime, str, int, int, str]]) -> list[Throughput]:
@@ -348,9 +342,7 @@ def throughputs(events: Iterable[tuple[str, datetime, str, int, int, str]]) -> l
             decided[who] = when
             counted[who, (frame, instance, layer)] = local
     people = Counter((day, who) for (who, _), day in counted.items())
-    return [
-        _throughput(who, day, found, people[day, who]) for (day, who), found in sorted(days.items())
-    ]
+    return [day.throughput(who, at, people[at, who]) for (at, who), day in sorted(days.items())]
 
 
 def decided_by_day(store: Store, key: str) -> Counter[tuple[date, str]]:
@@ -359,7 +351,7 @@ def decided_by_day(store: Store, key: str) -> Counter[tuple[date, str]]:
     states: dict[tuple[int, int], tuple[str, bool]] = {}
     row = EventRow
     query = select(row.frame, row.instance, row.who, row.when, row.after)
-    query = query.where(row.dataset == key, row.layer == MAIN, row.kind.in_(DECIDING))
+    query = query.where(in_layer(row, key), row.kind.in_(DECIDING))
     with store.reading() as session:
         for frame, instance, who, when, after in session.execute(query.order_by(row.id)):
             if instance == FRAME or not {"status", "deleted"} & set(after):
@@ -372,22 +364,6 @@ def decided_by_day(store: Store, key: str) -> Counter[tuple[date, str]]:
             else:
                 last.pop((frame, instance), None)
     return Counter(last.values())
-
-
-def _throughput(who: str, day: date, found: _Day, people: int) -> Throughput:
-    hours, paced = found.active / timedelta(hours=1), sum(found.people.values())
-    enough = found.active >= MIN_ACTIVE
-    return Throughput(
-        who=who,
-        day=day,
-        people=people,
-        events=found.events,
-        active_h=hours,
-        per_hour=paced / hours if enough else math.nan,
-        paced=paced,
-        first=found.first,
-        last=found.last,
-    )
 
 
 def total_per_hour(found: Iterable[Throughput]) -> float:

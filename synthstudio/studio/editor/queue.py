@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.review.check import FIRST_OBJECT
-from synthstudio.review.history import added_people
+from synthstudio.review.history import added_people, empty_frames
 from synthstudio.review.leases import SECOND, leases
-from synthstudio.review.progress import empty_frames
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.predictions import Confidence
 from synthstudio.review.risk.queue import risk_order

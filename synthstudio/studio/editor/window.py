@@ -13,13 +13,13 @@ from typing import Any
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.rows import Row, hidden_by
 from synthstudio.review.check import FIRST_OBJECT, finite_or_none, labels_of
-from synthstudio.review.comments import threads_in
-from synthstudio.review.history import events, states_in
-from synthstudio.review.leases import SECOND, Lease, leases
+from synthstudio.review.history import events, states
+from synthstudio.review.leases import SECOND, leases
 from synthstudio.review.masks import WHICH, sound_counts
+from synthstudio.review.models import LeaseRow
 from synthstudio.review.risk.predictions import predictions_in
 from synthstudio.review.store import Store
-from synthstudio.review.threads import Thread, mentions_of
+from synthstudio.review.threads import Thread, mentions_of, threads_in
 from synthstudio.review.values import (
     FRAME,
     MAIN,
@@ -94,7 +94,7 @@ def items(
     unreadable frames are left out, as are damaged masks.
     """
     listed = [(frame, instance) for frame, instance in window.people]
-    state_of = states_in(store, key, {frame for frame, _ in listed}, layer=layer)
+    state_of = states(store, key, frames={frame for frame, _ in listed}, layer=layer)
     apart = {*listed, *window.elsewhere}
     added = [
         p
@@ -308,7 +308,7 @@ def _people(
 def _closed(
     person: tuple[int, int],
     window: QueueWindow,
-    held: Mapping[tuple[int, int], Lease],
+    held: Mapping[tuple[int, int], LeaseRow],
     who: User,
     layer: str,
 ) -> str | None:

@@ -177,7 +177,7 @@ def statistics(state: GalleryState, chosen: OpenSet, found: SearchResult) -> Non
     joints = chosen.skeleton.joints
     if not len(rows):
         return
-    names, counts = joint_facet(table, "cause", rows=rows)
+    names, counts = joint_facet(table, rows=rows)
     families = facet(table, "pose family", rows=rows)
     statuses = Counter(found.columns["status"][rows].tolist())
     by_joint = plots.heat_map(counts, joints, dark=st.context.theme.type == "dark")

@@ -13,7 +13,6 @@ from starlette.responses import FileResponse, Response
 from synthstudio.core.errors import FormatError, Refused
 from synthstudio.core.safe_files import file_inside
 from synthstudio.review.check import labels_of
-from synthstudio.review.comments import Listed, thread_list, threads_in
 from synthstudio.review.history import (
     DECIDING,
     added_people,
@@ -21,12 +20,12 @@ from synthstudio.review.history import (
     events,
     is_decision,
     states,
-    states_in,
 )
 from synthstudio.review.masks import WHICH, Size, as_rle, box_of, masks_on_disk
+from synthstudio.review.models import ThreadRow
 from synthstudio.review.risk.predictions import Prediction, prediction_layers, predictions_in
 from synthstudio.review.risk.review_fields import ME
-from synthstudio.review.threads import mentions_of
+from synthstudio.review.threads import mentions_of, thread_list, threads_in
 from synthstudio.review.values import (
     FRAME,
     NO_PEOPLE,
@@ -133,7 +132,8 @@ def one_frame(call: OnSet, frame: Number) -> Json:
     """A frame with the current state of its people."""
     chosen, index = call.chosen, call.frame(frame)
     found = chosen.frames.get(index)
-    added = [n for f, n in states_in(call.ctx.store, chosen.key, [index]) if n not in found.people]
+    touched = states(call.ctx.store, chosen.key, frames=[index])
+    added = [n for _, n in touched if n not in found.people]
     pairs = [(index, n) for n in [*found.people, *added] if n != FRAME]
     return _frames(call, [index])[0] | {"people": _people(call, pairs)}
 
@@ -379,7 +379,7 @@ def threads(call: OnSet, page: Annotated[ThreadPage, Query()]) -> Json:
     return {"threads": shown, "next": found[-1].id if len(found) == page.limit else None}
 
 
-def _thread(one: Listed) -> Json:
+def _thread(one: ThreadRow) -> Json:
     return {
         "thread": one.id,
         "frame": one.frame,

@@ -11,9 +11,10 @@ from starlette.responses import JSONResponse
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.review import history
 from synthstudio.review.leases import SECOND
+from synthstudio.review.models import WebhookRow
 from synthstudio.review.risk.predictions import Prediction, put_predictions
 from synthstudio.review.values import MAIN
-from synthstudio.review.webhooks import Webhook, make_webhook, remove_webhook, webhooks
+from synthstudio.review.webhooks import make_webhook, remove_webhook, webhooks
 from synthstudio.studio import guard
 from synthstudio.studio.editor.ops import (
     BLIND,
@@ -198,7 +199,7 @@ def drop_webhook(call: OnSet, webhook: Number) -> Json:
     return {"removed": webhook}
 
 
-def _webhook(one: Webhook) -> Json:
+def _webhook(one: WebhookRow) -> Json:
     return {
         "webhook": one.id,
         "url": one.url,
