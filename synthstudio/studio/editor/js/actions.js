@@ -316,7 +316,7 @@ function addPerson(S) {
   const [x, y] = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
   const high = Math.min(item.h * 0.7, (S.ui.stage.clientHeight * 0.6) / S.zoom);
   const joints = standing(S, [x - high * 0.19, y - high / 2, high * 0.38, high]);
-  addNew(S, joints.map((joint, j) => [j, joint]), { prediction: null, without: null });
+  addNew(S, joints.map((joint, j) => [j, joint]), { prediction: null });
   choose(S, HANDLE);
   return flash(S, "A person was added. Move it by its handle or the arrows, then its joints.");
 }
@@ -329,21 +329,21 @@ export function addNew(S, changed, more) {
   [S.zoom, S.tx, S.ty] = look;
 }
 
-// Somebody new in the frame of an item. `without`: the prediction that this person was.
-export function insertNew(S, item, changed, { prediction, without, box, track }) {
+// Somebody new in the frame of an item. `prediction`: what this person was until now, or null.
+export function insertNew(S, item, changed, { prediction, box, track }) {
   const frame = emptied(S, item);
   if (frame) setEmpty(S, frame, "pending");
   const taken = new Set(S.list.filter((other) => other.frame === item.frame).map((other) => other.instance));
   let instance = item.next_instance;
   while (taken.has(instance)) instance += 1;
   const nothing = [null, null, null, "unlabelled", "human"];
-  const state = { revision: 0, status: "pending", reason: "", joints: {}, deleted: false, added: false, who: null, comments: 0 };
+  const state = { revision: 0, status: "pending", reason: "", joints: {}, deleted: false, added: false, who: null };
   const added = {
     ...item, id: `${item.frame}:${instance}`, instance, exists: false, local: true, state, base: S.skeleton.joints.map(() => nothing), prediction,
     shares: null, occluder: [], xyz: null, modal: null, amodal: null, facts: ["added by hand"], threads: [], risk: [], lease: null, closed: null, next_instance: instance + 1,
   };
   S.list.splice(S.list.indexOf(item) + 1, 0, added);
-  for (const other of S.list) if (other.frame === item.frame) other.found = other.found.filter((one) => one.n !== without);
+  for (const other of S.list) if (other.frame === item.frame) other.found = other.found.filter((one) => one.n !== prediction?.n);
   const patch = { ...jointsPatch(S, changed), ...(box ? { box } : {}), ...(track === undefined ? {} : { track }), exists: true };
   return { added, op: record(S, added, commit(S, added, { kind: "add", joints: patch.joints, box, track }, patch)) };
 }

@@ -66,7 +66,7 @@ export function keepBox(S) {
     const prediction = predictionIn(S, box);
     const guide = (joint, j) => [j, { ...joint, state: null, cause: "unlabelled" }];
     const joints = prediction ? asNew(S, S.item, prediction) : fitted(S, box).map(guide);
-    addNew(S, joints, { prediction, without: prediction?.n ?? null, box });
+    addNew(S, joints, { prediction, box });
     if (!prediction) return startPlacing(S);
     choose(S, HANDLE);
     return flash(S, "A person was added in the box, as predicted. Check each joint.");

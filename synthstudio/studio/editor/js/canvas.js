@@ -224,8 +224,9 @@ function drawBoxes(S) {
 function drawOthers(S) {
   S.marks.others.replaceChildren();
   if (!S.layers.others || S.hide) return;
-  for (const other of neighbours(S)) {
-    drawThin(S, S.marks.others, other.xy.map((p) => p && toScreen(S, ...p)), "other", `person ${other.instance}`);
+  for (const { item, now } of neighbours(S)) {
+    const places = now.joints.map((joint) => (known(joint) && joint.state ? toScreen(S, joint.x, joint.y) : null));
+    drawThin(S, S.marks.others, places, "other", `person ${item.instance}`);
   }
 }
 

@@ -225,7 +225,7 @@ function copyFrom(S, by) {
     return flash(S, S.sync.seq > before ? `Copied from frame ${from.frame}.` : `The labels already equal those of frame ${from.frame}.`);
   }
   if (S.clip.track === null) return flash(S, "First give that person a track: Split here in that frame.");
-  addNew(S, [...joints.entries()], { prediction: null, without: null, track: S.clip.track });
+  addNew(S, [...joints.entries()], { prediction: null, track: S.clip.track });
   return flash(S, `Copied from frame ${from.frame}: this person is in this frame now.`);
 }
 

@@ -49,14 +49,13 @@ export function derive(S, item) {
   for (const [name, row] of Object.entries(state.joints)) joints[at[name]] = fromRow(row);
   const out = {
     joints, status: state.status, reason: state.reason, deleted: state.deleted,
-    exists: item.exists || state.added, comments: state.comments, revision: state.revision,
-    waiting: 0, box: state.box ?? null, masks: state.masks ?? null, rejected_models: state.rejected_models ?? [], track: state.track ?? null, keyframe: state.keyframe ?? null,
+    exists: item.exists || state.added, revision: state.revision,
+    box: state.box ?? null, masks: state.masks ?? null, rejected_models: state.rejected_models ?? [], track: state.track ?? null, keyframe: state.keyframe ?? null,
     edited: new Set(Object.keys(state.joints)), resolved: Object.fromEntries((item.threads ?? []).map(({ id, open }) => [id, !open])),
   };
   for (const op of opsOver(S, item)) {
     applyPatch(out, op.patch, at);
     out.revision = op.saved ?? op.revision + 1;
-    if (!op.saved) out.waiting += 1;
   }
   return out;
 }
@@ -68,7 +67,6 @@ function applyPatch(out, patch, at) {
     out.edited.add(name);
   }
   for (const field of PLAIN) if (field in patch) out[field] = patch[field];
-  if (patch.comments) out.comments += patch.comments;
   Object.assign(out.resolved, patch.resolved);
 }
 
@@ -145,21 +143,20 @@ export function peopleOf(S, frame) {
   const first = S.list.find((item) => item.frame === frame && item.people);
   for (const { instance, joints, revision, status, closed, masks, drawn: painted } of first?.people ?? []) {
     if (numbers.has(instance)) continue;
-    const state = { revision, status, reason: "", joints: {}, masks: painted ?? null, deleted: false, added: false, who: null, comments: 0 };
+    const state = { revision, status, reason: "", joints: {}, masks: painted ?? null, deleted: false, added: false, who: null };
     const own = Object.fromEntries(Object.entries(masks ?? {}).map(([which, counts]) => [which, { counts }]));
     held.push({ id: `${frame}:${instance}`, frame, instance, w: first.w, h: first.h, base: joints, state, exists: true, closed, ...own });
   }
   return held;
 }
 
-// The people of the picture beside the shown one, as their reviewers see them now.
-export function neighbours(S) {
-  return peopleOf(S, S.item.frame).filter((other) => other.id !== S.item.id).flatMap((other) => {
-    const now = derive(S, other);
-    if (now.deleted || !now.exists) return [];
-    return [{ instance: other.instance, xy: now.joints.map((joint) => (known(joint) && joint.state ? [joint.x, joint.y] : null)) }];
-  });
+// Who is in the shown frame, as their reviewers see them now: {item, now}.
+export function present(S) {
+  const people = peopleOf(S, S.item.frame).map((item) => ({ item, now: derive(S, item) }));
+  return people.filter(({ now }) => now.exists && !now.deleted);
 }
+
+export const neighbours = (S) => present(S).filter(({ item }) => item.id !== S.item.id);
 
 export const known = (joint) => joint.x !== null && joint.y !== null;
 

@@ -1,7 +1,6 @@
 // Masks pixel by pixel. No DOM here. A mask is a Uint8Array column by column, as COCO counts: the
 // pixel (x, y) of a picture of height h is at x * h + y. A pixel belongs to a shape that holds its centre.
 
-
 export const WHICH = ["modal", "amodal"];
 
 export function bitsOf(counts, { w, h }) {
@@ -63,17 +62,20 @@ function fillColumn(bits, h, x, from, to, value) {
 
 const columnsOf = (low, high, w) => [Math.max(Math.ceil(low - 0.5), 0), Math.min(Math.ceil(high - 0.5), w)];
 
+// Where a closed line crosses the column at x.
+export function crossings(line, x) {
+  return line.flatMap(([bx, by], k) => {
+    const [ax, ay] = line.at(k - 1);
+    return ax > x !== bx > x ? [ay + ((x - ax) / (bx - ax)) * (by - ay)] : [];
+  });
+}
+
 // What lies inside a closed line, by the even-odd rule.
 export function fillOutline(bits, { w, h }, line, value) {
   const xs = line.map(([x]) => x);
   const [first, end] = columnsOf(Math.min(...xs), Math.max(...xs), w);
   for (let x = first; x < end; x += 1) {
-    const cut = [];
-    line.forEach(([bx, by], k) => {
-      const [ax, ay] = line.at(k - 1);
-      if (ax > x + 0.5 !== bx > x + 0.5) cut.push(ay + ((x + 0.5 - ax) / (bx - ax)) * (by - ay));
-    });
-    cut.sort((a, b) => a - b);
+    const cut = crossings(line, x + 0.5).sort((a, b) => a - b);
     for (let k = 0; k + 1 < cut.length; k += 2) fillColumn(bits, h, x, cut[k], cut[k + 1], value);
   }
 }

@@ -5,10 +5,10 @@ import { differs, el, make, set, shapeOf } from "./canvas.js";
 import { buildClips, clipOff, clipOn, fillClips } from "./clips.js";
 import { buildHelp, startTour } from "./help.js";
 import { actionsOf, keyOf, loadKeys, rowOf } from "./keys.js";
-import { CAUSE_WORD, STATE_WORD, STATUS_WORD, derive, nice, occluderOf, describeJoint } from "./labels.js";
+import { CAUSE_WORD, STATE_WORD, STATUS_WORD, nice, occluderOf, present, describeJoint } from "./labels.js";
 import { NEXT_TOOL, fillMasks, slideBrush } from "./mask_tool.js";
 import { buildPredictions, fillPredictions } from "./predictions.js";
-import { isChosen, maskToCut, present, targets, toggleJoint } from "./strokes.js";
+import { isChosen, maskToCut, targets, toggleJoint } from "./strokes.js";
 import { refusedOf, stackOf, syncStatus } from "./sync_queue.js";
 import { fillThreads } from "./threads.js";
 
@@ -413,10 +413,10 @@ function buildOptions(S, side) {
 function fillHides(S) {
   const { hides } = S.ui;
   const people = present(S);
-  const names = people.map((item) => `Person ${item.instance}${derive(S, item).status === "approved" ? " (approved)" : ""}`);
-  if (differs(hides, people.map(({ id }) => id), names)) {
+  const names = people.map(({ item, now }) => `Person ${item.instance}${now.status === "approved" ? " (approved)" : ""}`);
+  if (differs(hides, people.map(({ item }) => item.id), names)) {
     hides.replaceChildren(el("span", "", "It hides"));
-    people.forEach(({ id }, k) => {
+    people.forEach(({ item: { id } }, k) => {
       button(S, hides, names[k], `It hides ${names[k].replace("P", "p")}`, () => press(S, `hides ${id}`)).dataset.person = id;
     });
   }
@@ -456,7 +456,7 @@ function isOff(S, action) {
   if (verb === "clip" || verb === "copy") return clipOff(S, action);
   if (!S.can.edit || item.blinded) return true;
   if (action === "mask close") return !(S.masking?.points.length > 2);
-  if (action === "cut") return !S.can.masks || !(S.stroke && present(S).some((one) => maskToCut(S, one)));
+  if (action === "cut") return !S.can.masks || !(S.stroke && present(S).some(maskToCut));
   if (verb === "mask" && !S.can.masks) return true;
   if (action === "delete" && !item.instance) return S.now.status !== "no_people";
   return !item.instance && !FRAME_WIDE.test(action);

@@ -77,7 +77,7 @@ function acceptFound(S) {
   const [prediction] = S.item.found ?? [];
   if (!prediction) return flash(S, S.model ? "All predicted people here are labelled." : NO_MODEL);
   if (fetching(S) || !S.can.edit || S.item.blinded) return open(S);
-  addNew(S, asNew(S, S.item, prediction), { prediction, without: prediction.n });
+  addNew(S, asNew(S, S.item, prediction), { prediction });
   flash(S, "A predicted person was added. Check each joint.");
 }
 
@@ -171,7 +171,7 @@ function takeWhole(S, item, prediction) {
 }
 
 function takeNew(S, item, prediction) {
-  const { added, op } = insertNew(S, item, asNew(S, item, prediction), { prediction, without: prediction.n });
+  const { added, op } = insertNew(S, item, asNew(S, item, prediction), { prediction });
   return { item: added, op };
 }
 

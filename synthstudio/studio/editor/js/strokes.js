@@ -6,8 +6,8 @@ import { beginDrawing, choose, endDrawing, isShown, open, passOn } from "./actio
 import { cornerAction, drawCorners, insideFrame } from "./box_tool.js";
 import { draw, make, toScreen } from "./canvas.js";
 import { LOOKING } from "./keys.js";
-import { derive, peopleOf, extent, jointsPatch, known, withCause } from "./labels.js";
-import { bitsOf, countsOf, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
+import { extent, jointsPatch, known, present, withCause } from "./labels.js";
+import { bitsOf, countsOf, crossings, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
 import { NO_MASKS } from "./mask_tool.js";
 import { fillPanel, fillTools, flash } from "./panel.js";
 import { asGroup, limbOf } from "./predictions.js";
@@ -77,15 +77,7 @@ export function keepStroke(S, line) {
   flash(S, `${inside.length} joint${inside.length === 1 ? " is" : "s are"} selected.`);
 }
 
-// Whether a point lies inside a closed line, by counting the sides to its right.
-function isInside(line, { x, y }) {
-  let inside = false;
-  line.forEach(([ax, ay], k) => {
-    const [bx, by] = line.at(k - 1);
-    if (ay > y !== by > y && x < ax + ((y - ay) / (by - ay)) * (bx - ax)) inside = !inside;
-  });
-  return inside;
-}
+const isInside = (line, { x, y }) => crossings(line, x).filter((cut) => cut > y).length % 2 === 1;
 
 export function drawStroke(S) {
   if (!S.stroke) return;
@@ -101,14 +93,6 @@ export function drawStroke(S) {
 
 const PAINT_HELP = "Outline the occluder (o object, p person).";
 
-// Who is in the shown frame.
-export function present(S) {
-  return peopleOf(S, S.item.frame).filter((item) => {
-    const now = derive(S, item);
-    return now.exists && !now.deleted;
-  });
-}
-
 function mayPaint(S) {
   if (!open(S, true, true) || !isShown(S)) return false;
   const any = present(S).length > 0;
@@ -119,8 +103,8 @@ function mayPaint(S) {
 // A person does not hide itself: whose body is drawn is the shown person's, unless it is said otherwise.
 function setOccluder(S, tool) {
   const people = present(S);
-  const shown = people.find((item) => item.id === S.item.id);
-  Object.assign(S.stroke, { tool, front: new Set(tool === "person" && shown ? [shown.id] : []), mark: (shown ?? people[0]).id });
+  const { id } = (people.find(({ item }) => item.id === S.item.id) ?? people[0]).item;
+  Object.assign(S.stroke, { tool, front: new Set(tool === "person" && id === S.item.id ? [id] : []), mark: id });
 }
 
 // What keys mean while an occluder is drawn, beside those of every line.
@@ -133,13 +117,13 @@ function paintAction(S, verb, rest) {
     else setOccluder(S, tool);
   } else if (verb === "cut") {
     if (!S.can.masks) flash(S, NO_MASKS);
-    else if (!present(S).some((item) => maskToCut(S, item))) flash(S, "No person in this frame has a mask.");
+    else if (!present(S).some(maskToCut)) flash(S, "No person in this frame has a mask.");
     else {
       S.cut = !S.cut;
       flash(S, S.cut ? "It is also cut out of the masks." : "The masks are unchanged.");
     }
   } else if (verb === "extend") {
-    const ids = present(S).map((item) => item.id);
+    const ids = present(S).map(({ item }) => item.id);
     stroke.mark = ids[(ids.indexOf(stroke.mark) + Number(rest[0]) + ids.length) % ids.length];
     flash(S, hidesWord(S, stroke.mark));
   } else if (verb === "hides") {
@@ -166,14 +150,11 @@ function hiddenInFront(S, item, now, j, front) {
 }
 
 // The mask of which an occluder leaves what can be seen: where only the whole one is known, of that.
-export function maskToCut(S, item) {
-  const now = derive(S, item);
-  return maskCounts(item, now, "modal") ?? maskCounts(item, now, "amodal");
-}
+export const maskToCut = ({ item, now }) => maskCounts(item, now, "modal") ?? maskCounts(item, now, "amodal");
 
 // What is left of somebody's visible mask beside the occluder; its edit is null where nothing changes.
 function cutMask(S, item, now, line) {
-  const counts = maskToCut(S, item);
+  const counts = maskToCut({ item, now });
   if (!S.cut || !S.can.masks || counts === null) return { edit: null };
   const bits = bitsOf(counts, item);
   fillOutline(bits, item, line, 0);
@@ -191,8 +172,7 @@ function keepOccluder(S, line) {
   let spared = 0;
   let masks = 0;
   atOnce(S, () => {
-    for (const item of present(S).filter(({ id }) => !front.has(id))) {
-      const now = derive(S, item);
+    for (const { item, now } of present(S).filter((one) => !front.has(one.item.id))) {
       const under = (joint) => joint.state > 0 && joint.cause !== tool && known(joint) && isInside(line, joint);
       const met = [...now.joints.keys()].filter((j) => under(now.joints[j]));
       const kept = met.filter((j) => !hiddenInFront(S, item, now, j, front));
