@@ -8,10 +8,10 @@ import { helpKey, showHelp } from "./help.js";
 import { actionOf, keyName, keyOf, rowOf } from "./keys.js";
 import { asCalled, asPlaced, derive, inFrame, jointsPatch, known, mirrored, moveJoints, neighbours, nice, round3, describeJoint, standing, swapped, toRow, turnJoints, withCause, withState } from "./labels.js";
 import { maskAction, startMask } from "./mask_tool.js";
-import { BLINDED, closeForm, fillPanel, fillTable, fillTools, flash, inWords, openForm, textField } from "./panel.js";
-import { drawMask, setLight, startPeek, togglePeek } from "./pictures.js";
-import { HANDLE, drawLoupe } from "./pointer.js";
-import { accept, fillPredictions, groupBack, rejectPrediction } from "./predictions.js";
+import { BLINDED, closeForm, flash, inWords, openForm, textField } from "./panel.js";
+import { setLight, startPeek, togglePeek } from "./pictures.js";
+import { HANDLE } from "./pointer.js";
+import { accept, groupBack, rejectPrediction } from "./predictions.js";
 import { chooseMany, extend, startStroke, strokeAction, targets } from "./strokes.js";
 import { commit, keepStored, record, refusedOf, stackOf, takeBack, tryAgain } from "./sync_queue.js";
 import { answerNewest, settleNewest, writeComment } from "./threads.js";
@@ -104,8 +104,7 @@ export function isShown(S) {
 // Something is drawn over the picture from now on, by what was set of it already.
 export function beginDrawing(S, help) {
   S.ui.stage.focus({ preventScroll: true });
-  fillPanel(S);
-  draw(S);
+  S.changed();
   flash(S, help, 8000);
 }
 
@@ -114,8 +113,7 @@ export function endDrawing(S) {
   Object.assign(S, { boxing: null, stroke: null, masking: null, drag: null });
   S.ui.flash.classList.remove("on");
   S.ui.stage.focus({ preventScroll: true });
-  fillPanel(S);
-  draw(S);
+  S.changed();
 }
 
 // A key that a tool does not know ends the tool, unless it only looks, and does what it does.
@@ -350,22 +348,18 @@ export function insertNew(S, item, changed, { prediction, box, track }) {
 
 function toggle(S, name) {
   S[name] = !S[name];
-  drawLoupe(S);
-  fillTools(S);
+  S.changed();
 }
 
 function toggleLayer(S, name) {
   S.layers[name] = !S.layers[name];
-  drawMask(S);
-  fillPanel(S);
-  draw(S);
+  S.changed();
 }
 
 export function refit(S, how) {
   S.fitting = how;
   fit(S, how);
   draw(S);
-  drawLoupe(S);
 }
 
 function leave(S) {
@@ -384,11 +378,7 @@ export function choose(S, j, picked = []) {
   S.left = false;
   S.ui.stage.focus({ preventScroll: true });
   if (!S.item) return;
-  fillTable(S);
-  fillTools(S);
-  fillPredictions(S);
-  draw(S);
-  drawLoupe(S);
+  S.changed();
   announce(S);
 }
 
@@ -412,7 +402,6 @@ function pan(S, dx, dy) {
   S.tx -= dx;
   S.ty -= dy;
   draw(S);
-  drawLoupe(S);
 }
 
 // Keys and buttons that wait for the image or for a person being fetched.

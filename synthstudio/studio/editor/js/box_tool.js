@@ -6,7 +6,7 @@ import { boxNode, draw, make, toFrame, toScreen } from "./canvas.js";
 import { LOOKING } from "./keys.js";
 import { extent, fitted, grownBox, isGuide, nice, round3, describeJoint } from "./labels.js";
 import { maskCounts } from "./mask_codes.js";
-import { fillPanel, flash } from "./panel.js";
+import { flash } from "./panel.js";
 import { HANDLE } from "./pointer.js";
 import { NO_MODEL, accept, asNew, predictionIn, validPrediction } from "./predictions.js";
 import { commit, record, stackOf } from "./sync_queue.js";
@@ -72,10 +72,8 @@ export function keepBox(S) {
     return flash(S, "A person was added in the box, as predicted. Check each joint.");
   }
   if (!open(S) || box.join() === S.now.box?.join()) return;
-  record(S, S.item, commit(S, S.item, { kind: "edit", box }, { box }));
   S.layers.boxes = true;
-  fillPanel(S);
-  draw(S);
+  record(S, S.item, commit(S, S.item, { kind: "edit", box }, { box }));
   flash(S, "Box saved.");
 }
 

@@ -143,6 +143,7 @@ export function draw(S) {
   for (const layer of [S.ui.picture, S.ui.mask, S.ui.peek]) layer.classList.toggle("crisp", S.zoom >= 3);
   S.ui.zoom.textContent = `${Math.round(S.zoom * 100)}%`;
   Object.assign(S.root.dataset, { zoom: S.zoom, tx: S.tx, ty: S.ty });
+  drawLoupe(S);
 }
 
 // `guide`: faint, for one of its joints has no label yet.
@@ -254,5 +255,4 @@ export function zoomBy(S, factor, x = S.ui.stage.clientWidth / 2, y = S.ui.stage
   S.ty = y - ((y - S.ty) * next) / S.zoom;
   S.zoom = next;
   draw(S);
-  drawLoupe(S);
 }

@@ -8,7 +8,7 @@ import { keyOf } from "./keys.js";
 import { derive } from "./labels.js";
 import { buildPage, buildTable, closeForm, fillPanel, fillStatus, flash } from "./panel.js";
 import { drawMask, endPeek, paint, pictureOf, prefetch, whenLoaded } from "./pictures.js";
-import { drawLoupe, listenPointer } from "./pointer.js";
+import { listenPointer } from "./pointer.js";
 import { isUnread, openSyncQueue, pendingOf, refusedOf, request, send, sendSoon } from "./sync_queue.js";
 
 const LOW = 5; // fewer than this many people ahead: ask for more
@@ -78,7 +78,6 @@ function showPicture(S) {
     S.ready = true;
     drawMask(S);
     draw(S);
-    drawLoupe(S);
     requestAnimationFrame(() => setTimeout(() => {
       S.root.dataset.shown = item.id;
       S.root.dataset.paintMs = (performance.now() - pressed).toFixed(2);

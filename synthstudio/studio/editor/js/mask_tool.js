@@ -8,7 +8,6 @@ import { LOOKING } from "./keys.js";
 import { grownBox, inFrame, round3 } from "./labels.js";
 import { bitsOf, countsOf, fillBrush, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
 import { fillTools, flash } from "./panel.js";
-import { drawMask } from "./pictures.js";
 import { commit, record, request } from "./sync_queue.js";
 
 const MASK_WORD = { modal: "the visible part", amodal: "the whole person" };
@@ -50,7 +49,6 @@ export function startMask(S, which) {
   Object.assign(S, { placing: false, another: false });
   S.masking = { which, tool: S.brush.tool, erase: false, at: withinPicture(S, middle), hover: null, points: [] };
   S.layers[which] = true;
-  drawMask(S);
   beginDrawing(S, MASK_HELP[S.masking.tool]);
 }
 

@@ -206,7 +206,7 @@ export function buildTable(S) {
   });
 }
 
-export function fillTable(S) {
+function fillTable(S) {
   S.rows.forEach((row, j) => {
     const joint = S.now.joints[j];
     const share = S.item.shares?.[j]?.[0] ?? null;

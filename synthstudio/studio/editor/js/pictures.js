@@ -38,15 +38,13 @@ export function prefetch(S) {
   if (!S.item) return;
   const here = S.list.indexOf(S.item);
   const order = S.list.map((item, k) => [k >= here ? k - here : (here - k) * 3, item.image]).sort((a, b) => a[0] - b[0]);
-  const wanted = new Set(order.map(([, url]) => url));
-  for (const url of [S.peeking?.url, S.item.clean, S.item.depth]) if (url) wanted.add(url);
+  const wanted = new Set([...order.map(([, url]) => url), S.peeking?.url, S.item.clean, S.item.depth]);
   for (const [url, picture] of S.pictures) {
     if (wanted.has(url) || picture.waiters.length || (picture.started && !picture.bitmap && !picture.failed)) continue;
     picture.bitmap?.close();
     S.pictures.delete(url);
   }
-  const left = [...new Set(order.map(([, url]) => url))].filter((url) => !pictureOf(S, url).bitmap);
-  for (const url of left) {
+  for (const [, url] of order) {
     if (S.loading >= AT_ONCE) return;
     const picture = pictureOf(S, url);
     if (!picture.started) load(S, picture);
@@ -101,6 +99,7 @@ export function drawMask(S) {
 
 // What is said while it is shown, and where a frame or person does not have it.
 const PEEKS = {
+  hide: [""],
   clean: ["Without occluders", "No variant without occluders is stored for this frame."],
   depth: ["Depth: near is bright", "No depth is stored for this frame."],
   amodal: ["The whole person: green is visible, striped pink is hidden", "No whole mask is stored for this person."],
@@ -109,19 +108,15 @@ const PEEKS = {
 
 export function startPeek(S, kind) {
   if (S.peeking || !S.item) return;
-  if (kind === "hide") {
-    S.peeking = { kind };
-    S.hide = true;
-    draw(S);
-    return;
-  }
-  const has = { clean: S.item.clean, depth: S.item.depth, amodal: maskCounts(S.item, S.now, "amodal"), "3d": S.item.xyz }[kind];
+  const has = { hide: true, clean: S.item.clean, depth: S.item.depth, amodal: maskCounts(S.item, S.now, "amodal"), "3d": S.item.xyz }[kind];
   S.peeking = { kind, url: kind === "clean" || kind === "depth" ? has : null };
+  S.hide = kind === "hide";
   const [word, missing] = PEEKS[kind];
   if (!has) return flash(S, missing);
   if (word) flash(S, word, 60000);
   if (kind === "amodal") drawMask(S);
   else if (kind === "3d") turn(S);
+  else if (S.hide) draw(S);
   else peekPicture(S, has);
 }
 
@@ -147,17 +142,16 @@ function peekPicture(S, url) {
 
 export function endPeek(S) {
   if (!S.peeking) return;
-  if (PEEKS[S.peeking.kind]?.[0] === S.ui.flash.textContent) S.ui.flash.classList.remove("on");
+  if (PEEKS[S.peeking.kind][0] === S.ui.flash.textContent) S.ui.flash.classList.remove("on");
   S.peeking = null;
   S.hide = false;
-  if (S.item) fillTools(S);
   S.ui.peek.hidden = true;
   S.ui.turn.style.display = "none";
   cancelAnimationFrame(S.turning);
-  if (S.item) {
-    drawMask(S);
-    draw(S);
-  }
+  if (!S.item) return;
+  fillTools(S);
+  drawMask(S);
+  draw(S);
 }
 
 // The 3D skeleton turning about the vertical through its middle; from the side, still, for those

@@ -171,7 +171,6 @@ function moved(S, event) {
     drag.handleAt = [drag.from[0] + sx - drag.sx, drag.from[1] + sy - drag.sy];
   }
   draw(S);
-  drawLoupe(S);
 }
 
 function released(S, event) {
