@@ -13,7 +13,7 @@ import { setLight, startPeek, togglePeek } from "./pictures.js";
 import { HANDLE } from "./pointer.js";
 import { accept, groupBack, rejectPrediction } from "./predictions.js";
 import { chooseMany, extend, startStroke, strokeAction, targets } from "./strokes.js";
-import { commit, keepStored, record, refusedOf, stackOf, takeBack, tryAgain } from "./sync_queue.js";
+import { commit, dropRefused, record, refusedOf, stackOf, takeBack, tryAgain } from "./sync_queue.js";
 import { answerNewest, settleNewest, writeComment } from "./threads.js";
 
 const TURN_RAD = Math.PI / 180; // by a key
@@ -204,7 +204,7 @@ export const DO = {
   help: (S) => showHelp(S),
   history: (S) => togglePast(S),
   leave: (S) => leave(S),
-  "keep stored": (S) => keepStored(S, S.item.id),
+  "keep stored": (S) => dropRefused(S, refusedOf(S, S.item.id)),
   "try again": (S) => tryAgain(S, S.item),
 };
 

@@ -8,12 +8,11 @@ import { drawLoupe } from "./pointer.js";
 const AT_ONCE = 3;
 
 export function pictureOf(S, url) {
-  if (!S.pictures.has(url)) S.pictures.set(url, { url, bitmap: null, failed: false, waiters: [], started: false });
+  if (!S.pictures.has(url)) S.pictures.set(url, { url, bitmap: null, failed: false, loaded: null });
   return S.pictures.get(url);
 }
 
 async function load(S, picture) {
-  picture.started = true;
   S.loading += 1;
   try {
     const answer = await fetch(picture.url, { credentials: "same-origin" });
@@ -23,14 +22,13 @@ async function load(S, picture) {
     picture.failed = String(error.message ?? error);
   }
   S.loading -= 1;
-  for (const callback of picture.waiters.splice(0)) callback();
   prefetch(S);
 }
 
 export function whenLoaded(S, picture, callback) {
   if (picture.bitmap || picture.failed) return callback();
-  picture.waiters.push(callback);
-  if (!picture.started) load(S, picture);
+  picture.loaded ??= load(S, picture);
+  picture.loaded.then(callback);
 }
 
 // Nearest first: the next ones before those behind. What left the window is let go.
@@ -40,14 +38,14 @@ export function prefetch(S) {
   const order = S.list.map((item, k) => [k >= here ? k - here : (here - k) * 3, item.image]).sort((a, b) => a[0] - b[0]);
   const wanted = new Set([...order.map(([, url]) => url), S.peeking?.url, S.item.clean, S.item.depth]);
   for (const [url, picture] of S.pictures) {
-    if (wanted.has(url) || picture.waiters.length || (picture.started && !picture.bitmap && !picture.failed)) continue;
+    if (wanted.has(url) || (picture.loaded && !picture.bitmap && !picture.failed)) continue;
     picture.bitmap?.close();
     S.pictures.delete(url);
   }
   for (const [, url] of order) {
     if (S.loading >= AT_ONCE) return;
     const picture = pictureOf(S, url);
-    if (!picture.started) load(S, picture);
+    picture.loaded ??= load(S, picture);
   }
 }
 

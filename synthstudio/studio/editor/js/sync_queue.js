@@ -21,7 +21,7 @@ export const newClient = () => crypto.randomUUID().replaceAll("-", "").slice(8);
 export function openSyncQueue(set, layer, user) {
   const prefix = `synthstudio.sync.${set}.${layer}.${user}.`;
   const sync = QUEUES.get(prefix) ?? {
-    prefix, client: newClient(), seq: 0, pending: [], unread: [], refused: [], events: new Map(), sending: false, note: "", full: false, ackMs: [], patience: SEND_PATIENCE_MS[0],
+    prefix, client: newClient(), seq: 0, pending: [], unread: [], refused: [], sending: false, note: "", full: false, ackMs: [], patience: SEND_PATIENCE_MS[0],
     before: 0, // edits that this tab found and that were saved since
   };
   QUEUES.set(prefix, sync);
@@ -82,8 +82,7 @@ export function atOnce(S, act) {
 export function commit(S, item, fields, patch, merge) {
   const { sync } = S;
   const now = derive(S, item);
-  const mine = pendingOf(S, item.id);
-  const last = mine[mine.length - 1];
+  const last = pendingOf(S, item.id).at(-1);
   if (merge && last && !last.sent && last.merge === merge && performance.now() - last.at < MERGE_MS) {
     Object.assign(last, fields, { patch, at: performance.now() });
     keep(sync, last);
@@ -163,8 +162,7 @@ function receive(S, { done, refused, wait, items, progress }) {
   for (const op of answered) {
     const key = `${op.client}.${op.seq}`;
     if (yes.has(key)) {
-      sync.events.set(key, yes.get(key).event);
-      op.saved = yes.get(key).revision;
+      Object.assign(op, { saved: yes.get(key).revision, savedEvent: yes.get(key).event });
       if (!items.some(({ id }) => id === op.id)) sync.unread.push(op);
       if (op.sentAt) sync.ackMs.push(performance.now() - op.sentAt);
       forget(sync, op);
@@ -219,15 +217,10 @@ export async function request(S, method, path, body = null, patience = PATIENCE_
   }
 }
 
-// A refused item: drop mine, or say it again over what is there now.
-export function keepStored(S, id) {
-  dropRefused(S, refusedOf(S, id));
-  S.changed();
-}
-
-function dropRefused(S, ops) {
+export function dropRefused(S, ops) {
   for (const op of ops) forget(S.sync, op);
   S.sync.refused = S.sync.refused.filter((op) => !ops.includes(op));
+  S.changed();
 }
 
 // What cannot be said again from here stays refused, with the reason.
@@ -304,24 +297,22 @@ export function stackOf(S, id) {
 export function record(S, item, op) {
   if (op.kind === "comment") return op;
   const stack = stackOf(S, item.id);
-  if (stack.undo[stack.undo.length - 1] !== op) stack.undo.push(op);
+  if (stack.undo.at(-1) !== op) stack.undo.push(op);
   stack.redo = [];
   return op;
 }
 
+// A group of edits of which no undo is left leaves no mark where it was made.
 function dropUndo(S, op) {
-  const stack = stackOf(S, op.id);
-  stack.undo = stack.undo.filter((o) => o !== op);
-  stack.redo = stack.redo.filter((o) => o !== op);
-  if (op.group) dropEmptyGroup(S, op.group);
+  dropFromStacks(S, (one) => one === op);
+  const left = [...S.stacks.values()].flatMap(({ undo, redo }) => [...undo, ...redo]);
+  if (left.some(({ group, mark }) => group === op.group && !mark) || !S.groups.delete(op.group)) return;
+  dropFromStacks(S, ({ group }) => group === op.group);
 }
 
-// A group of edits of which no undo is left leaves no mark where it was made.
-function dropEmptyGroup(S, group) {
-  const all = [...S.stacks.values()].flatMap(({ undo, redo }) => [...undo, ...redo]);
-  if (all.some((op) => op.group === group && !op.mark) || !S.groups.delete(group)) return;
+function dropFromStacks(S, isDropped) {
   for (const stack of S.stacks.values()) {
-    for (const way of ["undo", "redo"]) stack[way] = stack[way].filter((op) => op.group !== group);
+    for (const way of ["undo", "redo"]) stack[way] = stack[way].filter((op) => !isDropped(op));
   }
 }
 
@@ -329,8 +320,7 @@ function dropEmptyGroup(S, group) {
 export function takeBack(S, item, from, to, more = {}) {
   const stack = stackOf(S, item.id);
   const [op] = stack[from].splice(stack[from].findLastIndex((one) => !one.mark), 1);
-  const event = S.sync.events.get(`${op.client}.${op.seq}`);
-  const what = event === undefined ? { undoes: [op.client, op.seq] } : { event };
+  const what = op.savedEvent === undefined ? { undoes: [op.client, op.seq] } : { event: op.savedEvent };
   stack[to].push(commit(S, item, { kind: "revert", ...what, ...more }, op.was));
   return op;
 }

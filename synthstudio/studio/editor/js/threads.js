@@ -63,15 +63,9 @@ function commentNode(S, li, thread, comment, may) {
 
 // A text in which the names of whom it mentions stand out.
 function textWithNames(parent, text, names) {
-  let rest = text;
-  while (rest) {
-    const low = rest.toLowerCase();
-    const found = names.map((name) => [low.indexOf(`@${name.toLowerCase()}`), name.length + 1]).filter(([at]) => at >= 0);
-    const [at, long] = found.sort((a, b) => a[0] - b[0] || b[1] - a[1])[0] ?? [rest.length, 0];
-    if (at) el("span", "", rest.slice(0, at), parent);
-    if (long) el("b", "name", rest.slice(at, at + long), parent);
-    rest = rest.slice(at + long);
-  }
+  const longest = names.toSorted((a, b) => b.length - a.length).map((name) => name.replace(/\W/g, "\\$&"));
+  const parts = names.length ? text.split(new RegExp(`(@(?:${longest.join("|")}))`, "i")) : [text];
+  parts.forEach((part, k) => part && el(k % 2 ? "b" : "span", k % 2 ? "name" : "", part, parent));
 }
 
 // Write a comment, or an answer in a thread. A new one points at the selected joint unless its button is taken off.
