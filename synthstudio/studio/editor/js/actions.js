@@ -1,6 +1,6 @@
 // What keys and buttons do.
 
-import { PLACE_HELP, boxAction, placeAction, startBox, startPlacing } from "./box_tool.js";
+import { PLACE_HELP, placeAction, startBox, startPlacing } from "./box_tool.js";
 import { draw, fit, toFrame, zoomBy } from "./canvas.js";
 import { CLIP_DO, goFrame, undoBatch } from "./clips.js";
 import { setItem, step, togglePast } from "./editor.js";
@@ -26,7 +26,7 @@ export function keyAction(S, event) {
   if (key in ARROWS && !event.ctrlKey && !event.metaKey) {
     const by = event.shiftKey ? 10 : event.altKey ? 0.1 : 1;
     const onPicture = S.root.getRootNode().activeElement === S.ui.stage;
-    if (S.joint === -1 && !S.boxing && !S.stroke && !S.masking) return onPicture ? `pan ${ARROWS[key].map((v) => v * PAN_PX * Math.max(by, 1)).join(" ")}` : null;
+    if (S.joint === -1 && !S.stroke && !S.masking) return onPicture ? `pan ${ARROWS[key].map((v) => v * PAN_PX * Math.max(by, 1)).join(" ")}` : null;
     return `nudge ${ARROWS[key][0] * by} ${ARROWS[key][1] * by}`;
   }
   return key === "Escape" ? "leave" : actionOf(S, keyName(event));
@@ -110,7 +110,7 @@ export function beginDrawing(S, help) {
 
 // No box, line or mask is drawn any more.
 export function endDrawing(S) {
-  Object.assign(S, { boxing: null, stroke: null, masking: null, drag: null });
+  Object.assign(S, { stroke: null, masking: null, drag: null });
   S.ui.flash.classList.remove("on");
   S.ui.stage.focus({ preventScroll: true });
   S.changed();
@@ -143,7 +143,6 @@ export function jointAt(S, j, x, y) {
 
 function act(S, action) {
   const [verb, ...rest] = action.split(" ");
-  if (S.boxing && boxAction(S, verb, rest)) return;
   if (S.stroke && strokeAction(S, verb, rest)) return;
   if (S.masking && maskAction(S, verb, rest)) return;
   if (verb === "mask") return startMask(S, rest[0]);

@@ -1,5 +1,6 @@
 // The box of a person, drawn by a drag or by the keys: arrows move a corner, Tab takes the other.
-// S.boxing: {box: [x, y, width, height], corner, fresh}; corner 0 is the upper left one, 1 the lower right.
+// S.stroke: {tool, box: [x, y, width, height], corner}; tool "box", or "someone" for a new person; corner 0 is the
+// upper left one, 1 the lower right.
 
 import { DO, addNew, beginDrawing, choose, endDrawing, isShown, open, passOn, placeJoint, setJoints } from "./actions.js";
 import { boxNode, draw, make, toFrame, toScreen } from "./canvas.js";
@@ -13,17 +14,17 @@ import { commit, record, stackOf } from "./sync_queue.js";
 
 // `fresh`: somebody new is in it, whoever is shown.
 export function startBox(S, fresh) {
-  if (S.boxing) return endDrawing(S);
   if (S.item.instance && !fresh ? !open(S) : !S.can.edit || S.item.blinded) return;
   if (!isShown(S)) return;
   const own = S.item.instance && !fresh;
   if (own && maskCounts(S.item, S.now, "modal")) return flash(S, "This box follows the mask and cannot be drawn.");
   const [x, y] = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
   const now = own ? grownBox(S, S.item.modal?.box) ?? extent(S.now) : null;
-  S.boxing = { fresh: !own, corner: 0, box: insideFrame(S, now ?? [x - S.item.w / 8, y - S.item.h / 6, S.item.w / 4, S.item.h / 3]) };
+  S.stroke = { tool: own ? "box" : "someone", corner: 0, box: insideFrame(S, now ?? [x - S.item.w / 8, y - S.item.h / 6, S.item.w / 4, S.item.h / 3]) };
   beginDrawing(S, own ? BOX_HELP : `${BOX_HELP} A person is added inside it.`);
 }
 
+export const BOXES = ["box", "someone"];
 const BOX_HELP = "Drag the box. Or arrows move a corner, Tab switches corners, Enter saves, Esc cancels.";
 
 export function insideFrame(S, [x, y, w, h]) {
@@ -34,11 +35,12 @@ export function insideFrame(S, [x, y, w, h]) {
 }
 
 export function boxCorners(S, [ax, ay], [bx, by]) {
-  S.boxing.box = insideFrame(S, [Math.min(ax, bx), Math.min(ay, by), Math.abs(ax - bx), Math.abs(ay - by)]);
+  S.stroke.box = insideFrame(S, [Math.min(ax, bx), Math.min(ay, by), Math.abs(ax - bx), Math.abs(ay - by)]);
 }
 
-// Arrows and Tab on the corners of a shape with a box.
-export function cornerAction(S, shape, verb, rest) {
+// Arrows and Tab on the corners.
+export function cornerAction(S, verb, rest) {
+  const shape = S.stroke;
   if (verb === "nudge") {
     const [x, y, w, h] = shape.box;
     const [dx, dy] = rest.map(Number);
@@ -49,20 +51,11 @@ export function cornerAction(S, shape, verb, rest) {
   return true;
 }
 
-// What keys mean while a box is drawn; others leave it and do what they do.
-export function boxAction(S, verb, rest) {
-  if (cornerAction(S, S.boxing, verb, rest)) return true;
-  if (verb === "accept" && rest[0] === "joint") keepBox(S);
-  else if (verb === "leave" || verb === "box" || verb === "someone") endDrawing(S);
-  else return passOn(S, verb, LOOKING);
-  return true;
-}
-
 export function keepBox(S) {
-  const { box, fresh } = S.boxing;
+  const { box, tool } = S.stroke;
   endDrawing(S);
   if (!isShown(S)) return;
-  if (fresh) {
+  if (tool === "someone") {
     const prediction = predictionIn(S, box);
     const guide = (joint, j) => [j, { ...joint, state: null, cause: "unlabelled" }];
     const joints = prediction ? asNew(S, S.item, prediction) : fitted(S, box).map(guide);
@@ -77,7 +70,8 @@ export function keepBox(S) {
   flash(S, "Box saved.");
 }
 
-export function drawCorners(S, { box, corner }) {
+export function drawCorners(S) {
+  const { box, corner } = S.stroke;
   boxNode(S, S.marks.boxes, box, "box drawing");
   const [x, y] = toScreen(S, box[0] + corner * box[2], box[1] + corner * box[3]);
   make("rect", { class: "corner", x: (x - 5).toFixed(1), y: (y - 5).toFixed(1), width: 10, height: 10 }, S.marks.boxes);
@@ -90,9 +84,7 @@ const KEEP_PLACING = [...LOOKING, "loupe", "light", "darker", "brighter", "flatt
 export const PLACE_HELP = "Click the named joint's position; the next joint follows. Enter accepts the faint or predicted position, r no label, Tab keeps it, z back, Esc ends.";
 
 export function startPlacing(S) {
-  if (S.placing) return endPlacing(S);
   if (!open(S) || !isShown(S)) return;
-  if (S.masking) endDrawing(S);
   S.placing = true;
   S.another = false;
   choose(S, Math.max(S.joint, 0));

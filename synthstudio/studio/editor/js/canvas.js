@@ -2,7 +2,7 @@
 // A joint's marker tells its cause by shape (dot visible, ring self, triangle person, square object,
 // cross outside, diamond unknown). Left is orange and single; right is blue and drawn double.
 
-import { drawCorners, placingText } from "./box_tool.js";
+import { placingText } from "./box_tool.js";
 import { around, extent, grownBox, isGuide, known, neighbours, nice, occluderOf, describeJoint } from "./labels.js";
 import { boxOfCounts } from "./mask_codes.js";
 import { drawMasking } from "./mask_tool.js";
@@ -212,7 +212,6 @@ export function boxNode(S, parent, box, cls) {
 function drawBoxes(S) {
   S.marks.boxes.replaceChildren();
   boxNode(S, S.marks.boxes, [0, 0, S.item.w, S.item.h], "edge");
-  if (S.boxing) drawCorners(S, S.boxing);
   drawStroke(S);
   drawMasking(S);
   if (!S.layers.boxes) return;

@@ -381,9 +381,8 @@ function buildRail(S, rail) {
 
 // Which button of the rail is that of what is being done.
 function toolOf(S) {
-  if (S.boxing) return S.boxing.fresh ? "someone" : "box";
   if (S.masking) return "mask modal";
-  if (S.stroke) return S.stroke.tool === "lasso" ? "lasso" : "paint";
+  if (S.stroke) return S.stroke.front ? "paint" : S.stroke.tool;
   return S.placing ? "place" : "select";
 }
 
@@ -472,6 +471,6 @@ export function fillTools(S) {
   for (const { which, node } of ui.which) set(node, { "aria-pressed": masking?.which === which });
   ui.maskOptions.hidden = !masking;
   fillMasks(S);
-  ui.occluderOptions.hidden = !stroke || stroke.tool === "lasso";
+  ui.occluderOptions.hidden = !stroke?.front;
   if (!ui.occluderOptions.hidden) fillHides(S);
 }

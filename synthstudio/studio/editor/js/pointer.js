@@ -1,7 +1,7 @@
 // Mouse, pen and touch on the stage.
 
 import { choose, edit, endDrawing, jointAt, placeJoint, turn } from "./actions.js";
-import { boxCorners, endPlacing, keepBox, placeNext } from "./box_tool.js";
+import { BOXES, boxCorners, endPlacing, keepBox, placeNext } from "./box_tool.js";
 import { CLICK_PX, REACH_PX, draw, drawn, toFrame, toScreen, zoomBy } from "./canvas.js";
 import { known, middleOf, moveJoints, turnJoints } from "./labels.js";
 import { clickMask, cornerAt, doubleClickMask, dragMask, moveCorner, sizeBrush } from "./mask_tool.js";
@@ -95,17 +95,17 @@ function pressed(S, event) {
   if (free && event.altKey && S.joint >= 0 && !S.masking) return placeJoint(S, S.joint, ...toFrame(S, sx, sy));
   S.ui.stage.setPointerCapture(event.pointerId);
   S.drag = { kind: "pan", sx, sy, tx: S.tx, ty: S.ty, changed: [], moved: false };
-  const drawing = (S.boxing || S.stroke || S.masking) && S.can.edit && S.ready;
+  const drawing = (S.stroke || S.masking) && S.can.edit && S.ready;
   if ((!free && !drawing) || S.hide || event.button !== 0 || S.space) return;
-  if (S.boxing) return Object.assign(S.drag, { kind: "box" });
+  if (S.stroke) return Object.assign(S.drag, { kind: BOXES.includes(S.stroke.tool) ? "box" : "stroke", line: [toFrame(S, sx, sy)] });
   if (S.masking) {
     const corner = cornerAt(S, toFrame(S, sx, sy), reachOf(event) / 2);
     Object.assign(S.drag, { kind: corner < 0 ? "mask" : "corner", corner, line: [toFrame(S, sx, sy)] });
     S.masking.hover = event.pointerType === "touch" ? null : toFrame(S, sx, sy);
     return;
   }
-  const j = S.stroke ? null : pick(S, sx, sy, reachOf(event));
-  if ((event.shiftKey || S.another) && !S.stroke) {
+  const j = pick(S, sx, sy, reachOf(event));
+  if (event.shiftKey || S.another) {
     if (S.placing) endPlacing(S);
     if (j !== null) {
       S.drag = null;

@@ -1,9 +1,9 @@
 // Several joints at once: those inside a line drawn over the picture, a limb, a side, a range.
 // S.picked: the chosen joints where there are several, S.joint one of them; empty: S.joint alone.
-// S.stroke: {tool, box, corner}: a line is being drawn by a drag, or a box by the keys.
+// S.stroke: {tool, box, corner}: a line is being drawn by a drag, or a box by the keys (box_tool.js).
 
 import { beginDrawing, choose, endDrawing, isShown, open, passOn } from "./actions.js";
-import { cornerAction, drawCorners, insideFrame } from "./box_tool.js";
+import { BOXES, cornerAction, drawCorners, insideFrame, keepBox } from "./box_tool.js";
 import { draw, make, toScreen } from "./canvas.js";
 import { LOOKING } from "./keys.js";
 import { extent, jointsPatch, known, present, withCause } from "./labels.js";
@@ -49,7 +49,6 @@ export function extend(S, by) {
 const STROKE_HELP = "Or arrows move a corner, Tab switches corners, Enter saves, Esc cancels.";
 
 export function startStroke(S, tool) {
-  if (S.stroke) return endDrawing(S);
   if (tool === "lasso" ? !open(S) || !isShown(S) : !mayPaint(S)) return;
   const [x, y, w, h] = extent(S.now) ?? [0, 0, S.item.w, S.item.h];
   S.stroke = { tool, corner: 0, box: insideFrame(S, [x - 3, y - 3, w + 6, h + 6]) };
@@ -57,19 +56,20 @@ export function startStroke(S, tool) {
   beginDrawing(S, `${tool === "lasso" ? "Draw round the joints." : PAINT_HELP} ${STROKE_HELP}`);
 }
 
-// What keys mean while a line is drawn; others leave it and do what they do.
+// What keys mean while a line or box is drawn; others leave it and do what they do.
 export function strokeAction(S, verb, rest) {
-  if (cornerAction(S, S.stroke, verb, rest) || paintAction(S, verb, rest)) return true;
-  if (verb === "accept" && rest[0] === "joint") {
-    const [x, y, w, h] = S.stroke.box;
-    keepStroke(S, [[x, y], [x + w, y], [x + w, y + h], [x, y + h]]);
-  } else if (verb === "leave" || verb === S.stroke.tool) endDrawing(S);
+  const { tool, box: [x, y, w, h] } = S.stroke;
+  if (cornerAction(S, verb, rest) || paintAction(S, verb, rest)) return true;
+  if (verb === "accept" && rest[0] === "joint") keepStroke(S, [[x, y], [x + w, y], [x + w, y + h], [x, y + h]]);
+  else if (verb === "leave" || (BOXES.includes(tool) ? BOXES.includes(verb) : verb === tool)) endDrawing(S);
   else return passOn(S, verb, LOOKING);
   return true;
 }
 
 export function keepStroke(S, line) {
-  if (S.stroke.tool !== "lasso") return keepOccluder(S, line);
+  const { tool, front } = S.stroke;
+  if (front) return keepOccluder(S, line);
+  if (tool !== "lasso") return keepBox(S);
   endDrawing(S);
   const inside = S.now.joints.flatMap((joint, j) => (known(joint) && joint.state !== null && isInside(line, joint) ? [j] : []));
   if (!inside.length) return flash(S, "No joint of this person is inside the line.");
@@ -81,7 +81,7 @@ const isInside = (line, { x, y }) => crossings(line, x).filter((cut) => cut > y)
 
 export function drawStroke(S) {
   if (!S.stroke) return;
-  if (S.drag?.kind !== "stroke") return drawCorners(S, S.stroke);
+  if (S.drag?.kind !== "stroke") return drawCorners(S);
   const at = S.drag.line.map((p) => toScreen(S, ...p).map((v) => v.toFixed(1)).join(" "));
   make("path", { class: `stroke ${S.stroke.tool}`, d: `M${at.join("L")}Z` }, S.marks.boxes);
 }
@@ -110,7 +110,7 @@ function setOccluder(S, tool) {
 // What keys mean while an occluder is drawn, beside those of every line.
 function paintAction(S, verb, rest) {
   const { stroke } = S;
-  if (stroke.tool === "lasso") return false;
+  if (!stroke.front) return false;
   const tool = verb === "paint" ? "object" : verb === "cause" || verb === "by" ? rest[0] : null;
   if (tool === "object" || tool === "person") {
     if (verb === "paint") endDrawing(S);
