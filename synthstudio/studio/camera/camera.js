@@ -118,7 +118,6 @@ function draw(state, said) {
   over.dataset.joints = said.people.reduce((sum, person) => sum + person.joints.length, 0);
 }
 
-// Writes a person's number above the topmost joint, as the list names it.
 function name(pen, person, at, unit) {
   const top = person.joints.reduce((best, joint) => (joint[1] < best[1] ? joint : best));
   const [x, y] = at(top);

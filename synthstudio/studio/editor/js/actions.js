@@ -101,14 +101,12 @@ export function isShown(S) {
   return S.ready;
 }
 
-// Something is drawn over the picture from now on, by what was set of it already.
 export function beginDrawing(S, help) {
   S.ui.stage.focus({ preventScroll: true });
   S.changed();
   flash(S, help, 8000);
 }
 
-// No box, line or mask is drawn any more.
 export function endDrawing(S) {
   Object.assign(S, { stroke: null, masking: null, drag: null });
   S.ui.flash.classList.remove("on");
@@ -134,7 +132,6 @@ export function placeJoint(S, j, x, y) {
   edit(S, [[j, jointAt(S, j, x, y)]]);
 }
 
-// A joint at another place; one without a label is visible there.
 export function jointAt(S, j, x, y) {
   const joint = S.now.joints[j];
   const seen = joint.state === null ? { state: 2, cause: "visible" } : {};
@@ -207,7 +204,6 @@ export const DO = {
   "try again": (S) => tryAgain(S, S.item),
 };
 
-// State or cause of all chosen joints, as one edit.
 export function setJoints(S, verb, value) {
   const joints = targets(S);
   if (!joints.length) return flash(S, "Select a joint first: click it, or press Tab.");
@@ -242,7 +238,6 @@ function nudge(S, dx, dy) {
   edit(S, moveJoints(S.item, S.now, dx, dy, joints), `${joints ?? "all"} ${S.item.id}`);
 }
 
-// Turn and scale the whole person.
 export function turn(S, angle, factor) {
   if (S.now.joints.some(known)) edit(S, turnJoints(S.item, S.now, angle, factor), `turn ${S.item.id}`);
 }
@@ -269,7 +264,6 @@ function decide(S, status, text) {
   step(S, 1);
 }
 
-// Of a frame without people: that it is empty, which is a decision like others.
 function decideEmpty(S) {
   if (!open(S, true, true)) return;
   const others = neighbours(S).length;
@@ -318,7 +312,6 @@ function addPerson(S) {
   return flash(S, "A person was added. Move it by its handle or the arrows, then its joints.");
 }
 
-// Somebody new in the shown frame, who is shown from now on.
 export function addNew(S, changed, more) {
   const { added } = insertNew(S, S.item, changed, more);
   const look = [S.zoom, S.tx, S.ty];
@@ -395,15 +388,12 @@ export function announce(S) {
 
 const keysOf = (S, actions) => actions.map((action) => `${keyOf(S, action)} ${rowOf(action).label.toLowerCase()}`).join(" · ");
 
-// Arrows move the picture where no joint is selected.
 function pan(S, dx, dy) {
   S.left = false;
   S.tx -= dx;
   S.ty -= dy;
   draw(S);
 }
-
-// Keys and buttons that wait for the image or for a person being fetched.
 
 // All others wait for the picture: nobody edits what is not seen, and no key press is lost.
 const FREE = new Set(["help", "light", "darker", "brighter", "flatter", "sharper", "closer", "farther", "leave"]);

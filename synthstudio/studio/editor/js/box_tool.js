@@ -38,7 +38,6 @@ export function boxCorners(S, [ax, ay], [bx, by]) {
   S.stroke.box = insideFrame(S, [Math.min(ax, bx), Math.min(ay, by), Math.abs(ax - bx), Math.abs(ay - by)]);
 }
 
-// Arrows and Tab on the corners.
 export function cornerAction(S, verb, rest) {
   const shape = S.stroke;
   if (verb === "nudge") {
@@ -97,7 +96,6 @@ export function endPlacing(S) {
   choose(S, -1);
 }
 
-// The next joint's turn; after the last one it is over.
 function goOn(S, by) {
   const next = Math.max(S.joint + by, 0);
   if (next < S.skeleton.joints.length) return choose(S, next);
@@ -112,7 +110,6 @@ export function placeNext(S, sx, sy) {
   goOn(S, 1);
 }
 
-// Undo leads back to the joint that it gives back.
 function placeBack(S) {
   const op = stackOf(S, S.item.id).undo.at(-1);
   const [name, more] = Object.keys(op?.patch?.joints ?? {});
@@ -121,7 +118,6 @@ function placeBack(S) {
   if (name && !more) choose(S, S.skeleton.joints.indexOf(name));
 }
 
-// What keys mean while joints are placed; others end it and do what they do.
 export function placeAction(S, verb, rest) {
   const [value] = rest;
   if (verb === "place" || verb === "leave") endPlacing(S);
@@ -139,7 +135,6 @@ export function placeAction(S, verb, rest) {
   return true;
 }
 
-// What the pointer carries: which joint comes.
 export function placingText(S) {
   const text = `${nice(S.skeleton.joints[S.joint])} · ${S.joint + 1} of ${S.skeleton.joints.length}`;
   const { state } = S.now.joints[S.joint];

@@ -230,7 +230,6 @@ function drawOthers(S) {
   }
 }
 
-// Zoom so that a box with some room round it fills the stage.
 function fitBox(S, box, room) {
   const { clientWidth: w, clientHeight: h } = S.ui.stage;
   const wide = Math.max(box[2] * (1 + room), 24);

@@ -48,7 +48,6 @@ export function fillClips(S) {
   pumpClip(S);
 }
 
-// Whether a button of the clip is pressed, or can do nothing.
 export function clipOn(S, action) {
   const entry = S.clip && entryOf(S);
   return { "clip key": Boolean(entry && isKey(S, entry)), "clip log": S.clipLog }[action];
@@ -174,7 +173,6 @@ export function goFrame(S, frame) {
   if (checkedEntry(S)) goTo(S, S.clip.frames.find((one) => one.frame === frame));
 }
 
-// The strip's entry of the shown frame; where there is none, why not is said.
 function checkedEntry(S) {
   const entry = S.item.clip && entryOf(S);
   if (!entry) flash(S, S.item.clip ? "Loading the clip…" : "This frame is not part of a clip.");
@@ -207,7 +205,6 @@ export function arrive(S) {
   return true;
 }
 
-// The same person's labels of the frame before or after; in a frame without that person, somebody new.
 function copyFrom(S, by) {
   if (!open(S, false, !S.item.instance)) return;
   const entry = checkedEntry(S);
@@ -284,7 +281,6 @@ function batchDone(S, answer, pending) {
   flash(S, `${words[answer.action]}.${left}${answer.action === "undo" ? "" : " Undo with z."}`, left ? 12000 : 4000);
 }
 
-// Undo or redo of an edit of many frames, at the person where it was made.
 export function undoBatch(S, from, to) {
   const stack = stackOf(S, S.item.id);
   const entry = stack[from].pop();

@@ -50,7 +50,6 @@ export function setItem(S, item, trip = null) {
   lookSoon(S);
 }
 
-// Where this is, for the address and for whoever comes back to the page.
 function rememberPlace(S, item) {
   const url = new URL(location.href);
   sessionStorage.setItem(placeKey(S), JSON.stringify([S.given, item.frame, item.instance]));
@@ -265,7 +264,6 @@ export function togglePast(S) {
   S.changed();
 }
 
-// Whether the server is there again: then everything is sent at once.
 async function pingServer(S) {
   if (S.pinging) return;
   S.pinging = true;

@@ -24,7 +24,6 @@ export function showHelp(S) {
   S.ui.help.showModal();
 }
 
-// `wrong`: what is said of a key or a file that cannot be used; null: the list of all keys stays open.
 function fillHelp(S, wrong) {
   const { help } = S.ui;
   const open = help.querySelector("details")?.open ?? false;
@@ -67,7 +66,6 @@ function entry(S, list, action, key, what, own) {
   return node;
 }
 
-// A key that is pressed while the list is open; whether it was meant for the list.
 export function helpKey(S, event) {
   if (!S.rebinding) return event.key === "?" && S.ui.help.close();
   if (["Shift", "Control", "Alt", "Meta", "Tab"].includes(event.key)) return true;
@@ -94,7 +92,6 @@ function saveFile(S) {
   URL.revokeObjectURL(href);
 }
 
-// Five steps beside the picture, once a browser and user; what they speak of is outlined.
 export function startTour(S, again) {
   const name = `synthstudio.tour.${S.user}`;
   if (S.touring || (!again && localStorage.getItem(name))) return;

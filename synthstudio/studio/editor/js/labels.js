@@ -160,7 +160,6 @@ export const neighbours = (S) => present(S).filter(({ item }) => item.id !== S.i
 
 export const known = (joint) => joint.x !== null && joint.y !== null;
 
-// `joints`: which of them; all if none are named.
 export function moveJoints(item, now, dx, dy, joints = [...now.joints.keys()]) {
   return joints.flatMap((j) => {
     const joint = now.joints[j];

@@ -21,7 +21,6 @@ export const NO_MASKS = "A second review compares joints: masks are drawn in the
 const BRUSH_PX = [0.5, 200]; // radius in the picture
 const PASS_BY = [...LOOKING, "undo", "redo", "loupe", "light", "brighter", "darker", "sharper", "flatter", "history"]; // end no drawing
 
-// What the side panel says of the mask that is drawn.
 export function fillMasks(S) {
   const { ui, masking } = S;
   S.root.dataset.masking = masking ? `${masking.which} ${masking.tool}${masking.erase ? " erase" : ""}` : "";
@@ -33,7 +32,6 @@ export function fillMasks(S) {
   ui.maskClose.hidden = masking.tool !== "outline";
 }
 
-// The slider of the brush, from its smallest to its largest radius.
 export function slideBrush(S) {
   sizeBrush(S, BRUSH_PX[0] * (BRUSH_PX[1] / BRUSH_PX[0]) ** (S.ui.brush.value / 100));
 }
@@ -60,7 +58,6 @@ export function sizeBrush(S, r) {
   draw(S);
 }
 
-// What keys and buttons mean while a mask is drawn; others end it and do what they do.
 export function maskAction(S, verb, rest) {
   const { masking } = S;
   const word = verb === "mask" ? rest[0] : verb === "leave" ? "leave" : null;
@@ -99,7 +96,6 @@ function enterMask(S) {
   else points.push(at);
 }
 
-// A click: a dab of the brush, what belongs together, or a corner; on the first corner it closes the outline.
 export function clickMask(S, at, reach) {
   const { tool, points } = S.masking;
   S.masking.at = withinPicture(S, at);
@@ -126,7 +122,6 @@ export function moveCorner(S, k, at) {
   if (k < S.masking?.points.length) S.masking.points[k] = withinPicture(S, at);
 }
 
-// A finished drag: a stroke of the brush, or an outline; after corners were clicked it goes on from them.
 export function dragMask(S, line) {
   const { tool, points } = S.masking;
   if (tool === "segment") return segment(S, withinPicture(S, line.at(-1)));
@@ -165,7 +160,6 @@ function keepMask(S, line) {
   keepBits(S, (bits, value) => (outline ? fillOutline(bits, item, line, value) : fillBrush(bits, item, line, brush.r, value)));
 }
 
-// A stroke over the shown person's mask, as one edit.
 function keepBits(S, paint) {
   const { which, erase } = S.masking;
   if (!open(S) || !isShown(S)) return;

@@ -26,7 +26,6 @@ export function button(S, parent, text, title, act, cls) {
   return node;
 }
 
-// A button that does what a key does.
 export function actionButton(S, parent, action, cls) {
   const { label, what } = rowOf(action);
   const node = button(S, parent, label, what, () => press(S, action), cls);
@@ -44,7 +43,6 @@ export function showKey(S, node) {
   if (key) set(node, { "aria-keyshortcuts": key });
 }
 
-// A button that opens a box with further ones.
 function menu(S, parent, text, title) {
   const node = button(S, parent, `${text} ▾`, title, () => {}, "opens");
   const box = el("div", "pop", null, parent);
@@ -279,7 +277,6 @@ function fillProgress(S) {
   S.ui.progress.textContent = `${share}${empty}${rate}`;
 }
 
-// Where the refused edits are, so that one finds them again.
 function refusedWhere(S) {
   const { refused } = S.sync;
   const many = `${refused.length} edit${refused.length === 1 ? "" : "s"} refused`;
@@ -355,8 +352,6 @@ export function flash(S, text, ms = 2200) {
   S.flashTimer = setTimeout(() => S.ui.flash.classList.remove("on"), ms);
 }
 
-// The rail of tools, what the running tool can be told, and which buttons are pressed or off.
-
 const ICONS = {
   select: "M5 3L15 9.500L10.500 10.800L13 15.500L11 16.500L8.600 11.800L5 15Z",
   place: "M10 2V7M10 13V18M2 10H7M13 10H18M10 9V11M9 10H11",
@@ -379,14 +374,12 @@ function buildRail(S, rail) {
   }
 }
 
-// Which button of the rail is that of what is being done.
 function toolOf(S) {
   if (S.masking) return "mask modal";
   if (S.stroke) return S.stroke.front ? "paint" : S.stroke.tool;
   return S.placing ? "place" : "select";
 }
 
-// What masks and occluders can be told while they are drawn.
 function buildOptions(S, side) {
   const { ui } = S;
   ui.maskOptions = el("div", "options", null, side);
@@ -408,7 +401,6 @@ function buildOptions(S, side) {
   ui.hides = part(ui.occluderOptions, "div", "row hides", "People behind the occluder");
 }
 
-// The people that an occluder may hide, each with a button.
 function fillHides(S) {
   const { hides } = S.ui;
   const people = present(S);

@@ -196,7 +196,6 @@ function setHover(S, j) {
   draw(S);
 }
 
-// The magnifier: what is under the pointer, or round the chosen joint, three times larger.
 export function drawLoupe(S) {
   const loupe = S.ui.loupe;
   const at = S.drag?.kind === "joint" || !S.pointer ? loupeJoint(S) : S.pointer;

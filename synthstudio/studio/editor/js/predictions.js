@@ -45,7 +45,6 @@ function howFar(prediction) {
 
 export const limbOf = (S) => S.skeleton.limbs.find((limb) => limb.includes(S.joint)) ?? [];
 
-// What a joint becomes by its prediction: its place, and its cause where the network predicts one.
 function asPredicted(item, old, point) {
   const [x, y, , cause] = point;
   const kept = old.state ? { state: old.state, cause: old.cause } : { state: 2, cause: "visible" };
@@ -72,7 +71,6 @@ export function accept(S, which) {
 const ALIKE = 0.4; // of a drawn box and one round the joints, which is smaller
 export const NO_MODEL = "No predictions are stored for this data set (synthstudio review predictions).";
 
-// Add the first of those whom nobody labelled, at the joints that were found.
 function acceptFound(S) {
   const [prediction] = S.item.found ?? [];
   if (!prediction) return flash(S, S.model ? "All predicted people here are labelled." : NO_MODEL);
@@ -90,7 +88,6 @@ export function predictionIn(S, box) {
   return share >= ALIKE ? best : null;
 }
 
-// The box round predicted places.
 const boxRound = (joints) => extent({ joints: joints.filter(Boolean).map(([x, y]) => ({ x, y, state: 2 })) });
 
 // Intersection over union of two boxes.
@@ -101,7 +98,6 @@ function overlap(a, b) {
   return both / (a[2] * a[3] + b[2] * b[3] - both);
 }
 
-// Somebody of whom nothing but the prediction is known.
 export function asNew(S, item, prediction) {
   const blank = S.skeleton.joints.map(() => ({ state: null, cause: "unlabelled" }));
   return takenFrom(item, prediction, [...blank.keys()], blank);

@@ -13,7 +13,6 @@ import { fillPanel, fillTools, flash } from "./panel.js";
 import { asGroup, limbOf } from "./predictions.js";
 import { atOnce, commit, record, refusedOf } from "./sync_queue.js";
 
-// The chosen joints.
 export const targets = (S) => (S.picked.length ? S.picked : S.joint >= 0 ? [S.joint] : []);
 
 export const isChosen = (S, j) => S.joint === j || S.picked.includes(j);
@@ -56,7 +55,6 @@ export function startStroke(S, tool) {
   beginDrawing(S, `${tool === "lasso" ? "Draw round the joints." : PAINT_HELP} ${STROKE_HELP}`);
 }
 
-// What keys mean while a line or box is drawn; others leave it and do what they do.
 export function strokeAction(S, verb, rest) {
   const { tool, box: [x, y, w, h] } = S.stroke;
   if (cornerAction(S, verb, rest) || paintAction(S, verb, rest)) return true;
@@ -107,7 +105,6 @@ function setOccluder(S, tool) {
   Object.assign(S.stroke, { tool, front: new Set(tool === "person" && id === S.item.id ? [id] : []), mark: id });
 }
 
-// What keys mean while an occluder is drawn, beside those of every line.
 function paintAction(S, verb, rest) {
   const { stroke } = S;
   if (!stroke.front) return false;

@@ -151,7 +151,6 @@ export async function send(S) {
   S.changed();
 }
 
-// What the server says of ops: done, refused, or not now.
 function receive(S, { done, refused, wait, items, progress }) {
   const { sync } = S;
   const byName = (rows) => new Map(rows.map((row) => [`${row.client}.${row.seq}`, row]));
@@ -183,7 +182,6 @@ function receive(S, { done, refused, wait, items, progress }) {
   if (sync.pending.length) sendSoon(S, sync.note ? RETRY_MS : 0);
 }
 
-// Whether edits are saved, being saved or kept here, with what stands in the way.
 export function syncStatus(S) {
   const { sync } = S;
   const n = sync.pending.length;
@@ -288,7 +286,6 @@ function rebased(S, item, op) {
   return joints;
 }
 
-// Undo and redo: each item has its own stack of what was done to it in this tab.
 export function stackOf(S, id) {
   if (!S.stacks.has(id)) S.stacks.set(id, { undo: [], redo: [] });
   return S.stacks.get(id);
@@ -316,7 +313,6 @@ function dropFromStacks(S, isDropped) {
   }
 }
 
-// `more`: what the op says besides.
 export function takeBack(S, item, from, to, more = {}) {
   const stack = stackOf(S, item.id);
   const [op] = stack[from].splice(stack[from].findLastIndex((one) => !one.mark), 1);

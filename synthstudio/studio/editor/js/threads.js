@@ -61,7 +61,6 @@ function commentNode(S, li, thread, comment, may) {
   });
 }
 
-// A text in which the names of whom it mentions stand out.
 function textWithNames(parent, text, names) {
   const longest = names.toSorted((a, b) => b.length - a.length).map((name) => name.replace(/\W/g, "\\$&"));
   const parts = names.length ? text.split(new RegExp(`(@(?:${longest.join("|")}))`, "i")) : [text];
