@@ -17,16 +17,14 @@ function put(node, attributes) {
 }
 
 function make(parent, tag, className, text, attributes = {}) {
-  const node = put(document.createElement(tag), attributes);
+  const node = drawn(parent, tag, attributes, document.createElement(tag));
   if (className) node.className = className;
   if (text) node.textContent = text;
-  parent.append(node);
   return node;
 }
 
-function drawn(parent, tag, attributes) {
-  const node = put(document.createElementNS(SVG, tag), attributes);
-  parent.append(node);
+function drawn(parent, tag, attributes, node = document.createElementNS(SVG, tag)) {
+  parent.append(put(node, attributes));
   return node;
 }
 
@@ -87,6 +85,7 @@ function setMode(S, mode) {
 // What was drawn, to go back to; `more`: whose file it was, where another is begun with.
 function keep(S, more = {}) {
   S.undo = [...S.undo, {now: structuredClone(S.now), ...more}].slice(-100);
+  S.back.disabled = false;
 }
 
 function undo(S) {
@@ -105,7 +104,6 @@ function change(S, act) {
 function set(S, act) {
   keep(S);
   act(S.now);
-  S.back.disabled = false;
 }
 
 function at(S, event) {
@@ -147,7 +145,7 @@ function up(S, event) {
     return show(S);
   }
   const other = jointAt(S, at(S, event));
-  if (S.mode === "limb" && other && other !== drag.joint) return join(S, drag.joint, other);
+  if (S.mode === "limb" && other && other !== drag.joint) return join(S, "limbs", drag.joint, other);
   choose(S, drag.joint);
 }
 
@@ -159,16 +157,15 @@ function cancel(S) {
 
 function choose(S, joint) {
   const first = S.chosen;
-  if (first && first !== joint && (S.mode === "limb" || S.mode === "pair")) return join(S, first, joint);
+  if (first && first !== joint && (S.mode === "limb" || S.mode === "pair")) return join(S, `${S.mode}s`, first, joint);
   S.chosen = first === joint ? "" : joint;
   show(S);
 }
 
 // A limb or a pair between two joints; none where there was one.
-function join(S, a, b) {
+function join(S, field, a, b) {
   S.chosen = "";
   change(S, (now) => {
-    const field = S.mode === "pair" ? "pairs" : "limbs";
     const same = (one) => one.includes(a) && one.includes(b);
     const had = now[field].some(same);
     const others = now[field].filter((one) =>
@@ -216,8 +213,8 @@ function removeJoint(S, name) {
 function rename(S, old, name) {
   if (name === old) return;
   if (!name || S.now.joints.includes(name)) {
-    say(S, {good: false, text: name ? `There is a joint ${name} already.` : "A joint needs a name."});
-    return show(S, true);
+    show(S);
+    return say(S, {good: false, text: name ? `There is a joint ${name} already.` : "A joint needs a name."});
   }
   S.chosen = "";
   change(S, (now) => {
@@ -236,8 +233,8 @@ function say(S, message) {
   S.note.textContent = message?.text ?? "";
 }
 
-function show(S, keepNote) {
-  if (!keepNote) say(S, null);
+function show(S) {
+  say(S, null);
   for (const one of S.modes.querySelectorAll("[data-mode]")) put(one, {"aria-pressed": one.dataset.mode === S.mode});
   S.back.disabled = !S.undo.length;
   S.hint.textContent = HINTS[S.mode];
@@ -280,8 +277,8 @@ function drawForm(S) {
   const row = make(S.form, "div", "row");
   button(row, "Add a joint", () => addJoint(S, [0.5, 0.5])).dataset.field = "add";
   if (S.now.joints.length > 1) {
-    drawTwo(S, "limb", "limbs", "Limb from", "to");
-    drawTwo(S, "pair", "pairs", "Left joint", "right joint");
+    drawTwo(S, "limb", "Limb from", "to");
+    drawTwo(S, "pair", "Left joint", "right joint");
   }
   if (focus) S.form.querySelector(`[data-field="${CSS.escape(focus)}"]`)?.focus();
 }
@@ -324,7 +321,8 @@ function drawJoints(S) {
     + `person's size. Empty: COCO's where the joint is one of COCO's, else ${S.usual}, the median of COCO's 17.`);
 }
 
-function drawTwo(S, mode, field, from, to) {
+function drawTwo(S, mode, from, to) {
+  const field = `${mode}s`;
   const row = make(S.form, "div", "row");
   const ends = [from, to].map((text, k) => {
     const choice = make(row, "select");
@@ -332,12 +330,10 @@ function drawTwo(S, mode, field, from, to) {
     return labelled(row, text, field_(choice, `${field} ${k}`, S.now.joints[k]));
   });
   button(row, `Add ${mode}`, () => {
-    if (ends[0].value === ends[1].value) return say(S, {good: false, text: "Choose two different joints."});
-    const before = S.mode;
-    S.mode = mode;
-    if (!S.now[field].some((one) => ends.every((end) => one.includes(end.value)))) join(S, ends[0].value, ends[1].value);
-    S.mode = before;
-    show(S);
+    const [a, b] = ends.map((end) => end.value);
+    if (a === b) return say(S, {good: false, text: "Choose two different joints."});
+    if (S.now[field].some((one) => one.includes(a) && one.includes(b))) return show(S);
+    return join(S, field, a, b);
   }).dataset.field = `add ${field}`;
   const list = make(S.form, "ul");
   for (const [a, b] of S.now[field]) {
