@@ -151,7 +151,7 @@ function act(S, action) {
   if (verb === "choose") return chooseMany(S, rest[0]);
   if (verb === "extend") return extend(S, Number(rest[0]));
   if (verb === "accept") return accept(S, rest[0]);
-  if (verb === "layer") return toggleLayer(S, rest[0]);
+  if (verb === "layer") return toggle(S, S.layers, rest[0]);
   if (verb === "to") return goFrame(S, Number(rest[0]));
   if (verb === "pan") return pan(S, Number(rest[0]), Number(rest[1]));
   if (verb === "peek") return togglePeek(S, rest[0]);
@@ -190,8 +190,8 @@ export const DO = {
   "fit frame": (S) => refit(S, "frame"),
   closer: (S) => zoomBy(S, 1.25),
   farther: (S) => zoomBy(S, 0.8),
-  loupe: (S) => toggle(S, "loupe"),
-  another: (S) => toggle(S, "another"),
+  loupe: (S) => toggle(S, S, "loupe"),
+  another: (S) => toggle(S, S, "another"),
   brighter: (S) => setLight(S, S.light.b * 1.2, S.light.c),
   darker: (S) => setLight(S, S.light.b / 1.2, S.light.c),
   sharper: (S) => setLight(S, S.light.b, S.light.c * 1.15),
@@ -313,9 +313,9 @@ function addPerson(S) {
 }
 
 export function addNew(S, changed, more) {
-  const { added } = insertNew(S, S.item, changed, more);
+  const { item } = insertNew(S, S.item, changed, more);
   const look = [S.zoom, S.tx, S.ty];
-  setItem(S, added, S.trip);
+  setItem(S, item, S.trip);
   [S.zoom, S.tx, S.ty] = look;
 }
 
@@ -335,16 +335,11 @@ export function insertNew(S, item, changed, { prediction, box, track }) {
   S.list.splice(S.list.indexOf(item) + 1, 0, added);
   for (const other of S.list) if (other.frame === item.frame) other.found = other.found.filter((one) => one.n !== prediction?.n);
   const patch = { ...jointsPatch(S, changed), ...(box ? { box } : {}), ...(track === undefined ? {} : { track }), exists: true };
-  return { added, op: record(S, added, commit(S, added, { kind: "add", joints: patch.joints, box, track }, patch)) };
+  return { item: added, op: record(S, added, commit(S, added, { kind: "add", joints: patch.joints, box, track }, patch)) };
 }
 
-function toggle(S, name) {
-  S[name] = !S[name];
-  S.changed();
-}
-
-function toggleLayer(S, name) {
-  S.layers[name] = !S.layers[name];
+function toggle(S, flags, name) {
+  flags[name] = !flags[name];
   S.changed();
 }
 

@@ -68,10 +68,9 @@ function entry(S, list, action, key, what, own) {
 
 export function helpKey(S, event) {
   if (!S.rebinding) return event.key === "?" && S.ui.help.close();
-  if (["Shift", "Control", "Alt", "Meta", "Tab"].includes(event.key)) return true;
+  if (["Shift", "Control", "Alt", "Meta", "Tab"].includes(event.key)) return;
   event.preventDefault();
-  const wrong = event.key === "Escape" ? "" : setKey(S, S.rebinding, keyName(event));
-  return showKeys(S, wrong);
+  showKeys(S, event.key === "Escape" ? "" : setKey(S, S.rebinding, keyName(event)));
 }
 
 function showKeys(S, wrong) {

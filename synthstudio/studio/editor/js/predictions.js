@@ -153,7 +153,7 @@ function untouched(S, item) {
 function acceptPage(S) {
   const page = pageOf(S);
   if (!page.length) return flash(S, S.model ? "No predictions of unreviewed people from here on." : NO_MODEL);
-  const made = atOnce(S, () => page.map(({ item, prediction, fresh }) => (fresh ? takeNew(S, item, prediction) : takeWhole(S, item, prediction))));
+  const made = atOnce(S, () => page.map(({ item, prediction, fresh }) => (fresh ? insertNew(S, item, asNew(S, item, prediction), { prediction }) : takeWhole(S, item, prediction))));
   asGroup(S, made, "predictions of");
   if (!made.some(({ item }) => item.id === S.item.id)) setItem(S, made[0].item);
   const added = page.filter(({ fresh }) => fresh).length;
@@ -164,11 +164,6 @@ function acceptPage(S) {
 function takeWhole(S, item, prediction) {
   const patch = jointsPatch(S, takenFrom(item, prediction, [...S.skeleton.joints.keys()], derive(S, item).joints));
   return { item, op: record(S, item, commit(S, item, { kind: "edit", joints: patch.joints }, patch)) };
-}
-
-function takeNew(S, item, prediction) {
-  const { added, op } = insertNew(S, item, asNew(S, item, prediction), { prediction });
-  return { item: added, op };
 }
 
 // Edits of several people that one undo takes back. `made`: {item, op} of each; `what` they were.

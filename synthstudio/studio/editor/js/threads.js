@@ -95,16 +95,12 @@ function settle(S, thread) {
 }
 
 // What keys do: of the open threads the newest, else the newest of all.
-function newestThread(S) {
+function withNewest(S, act) {
+  if (!open(S, true)) return;
   const stored = threadsOf(S).filter((thread) => thread.id !== null);
   const some = stored.some((thread) => thread.open) ? stored.filter((thread) => thread.open) : stored;
-  if (!some.length) flash(S, "There is no thread yet. Press e to comment.");
-  return some.sort((a, b) => a.id - b.id).at(-1) ?? null;
-}
-
-function withNewest(S, act) {
-  const thread = open(S, true) ? newestThread(S) : null;
-  if (thread) act(thread);
+  if (some.length) act(some.sort((a, b) => a.id - b.id).at(-1));
+  else flash(S, "There is no thread yet. Press e to comment.");
 }
 
 export const answerNewest = (S) => withNewest(S, ({ id }) => writeComment(S, id));
