@@ -34,25 +34,21 @@ export const nice = (name) => name.replaceAll("_", " ");
 
 export const toRow = (joint) => [joint.x, joint.y, joint.state, joint.cause];
 
-function fromRow(row, origin) {
-  return { x: row[0], y: row[1], state: row[2], cause: row[3], origin: row[4] ?? origin ?? "human" };
-}
+const fromRow = ([x, y, state, cause, origin]) => ({ x, y, state, cause, origin: origin ?? "human" });
 
 export const round3 = (value) => (value === null ? null : Math.round(value * 1000) / 1000);
 
 // The item as its reviewer sees it: the data set's labels, the store's state as it was read, then every
 // op that was saved since or waits in this browser.
 export function derive(S, item) {
-  const joints = item.base.map((row) => fromRow(row));
   const at = Object.fromEntries(S.skeleton.joints.map((name, j) => [name, j]));
-  const state = item.state;
-  for (const [name, row] of Object.entries(state.joints)) joints[at[name]] = fromRow(row);
+  const { state } = item;
   const out = {
-    joints, status: state.status, reason: state.reason, deleted: state.deleted,
-    exists: item.exists || state.added, revision: state.revision,
-    box: state.box ?? null, masks: state.masks ?? null, rejected_models: state.rejected_models ?? [], track: state.track ?? null, keyframe: state.keyframe ?? null,
-    edited: new Set(Object.keys(state.joints)), resolved: Object.fromEntries((item.threads ?? []).map(({ id, open }) => [id, !open])),
+    joints: item.base.map(fromRow), edited: new Set(), exists: item.exists || state.added, revision: state.revision,
+    box: null, masks: null, rejected_models: [], track: null, keyframe: null,
+    resolved: Object.fromEntries((item.threads ?? []).map(({ id, open }) => [id, !open])),
   };
+  applyPatch(out, state, at);
   for (const op of opsOver(S, item)) {
     applyPatch(out, op.patch, at);
     out.revision = op.saved ?? op.revision + 1;
@@ -63,7 +59,7 @@ export function derive(S, item) {
 function applyPatch(out, patch, at) {
   for (const [name, row] of Object.entries(patch.joints ?? {})) {
     if (!(name in at)) continue;
-    out.joints[at[name]] = fromRow(row, "human");
+    out.joints[at[name]] = fromRow(row);
     out.edited.add(name);
   }
   for (const field of PLAIN) if (field in patch) out[field] = patch[field];
