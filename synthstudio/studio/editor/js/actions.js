@@ -1,6 +1,5 @@
 // What keys and buttons do.
 
-import { PLACE_HELP, placeAction, startBox, startPlacing } from "./box_tool.js";
 import { draw, fit, toFrame, zoomBy } from "./canvas.js";
 import { CLIP_DO, goFrame, undoBatch } from "./clips.js";
 import { setItem, step, togglePast } from "./editor.js";
@@ -12,7 +11,7 @@ import { BLINDED, closeForm, flash, inWords, openForm, textField } from "./panel
 import { setLight, startPeek, togglePeek } from "./pictures.js";
 import { HANDLE } from "./pointer.js";
 import { accept, groupBack, rejectPrediction } from "./predictions.js";
-import { chooseMany, extend, startStroke, strokeAction, targets } from "./strokes.js";
+import { PLACE_HELP, chooseMany, extend, placeAction, startBox, startPlacing, startStroke, strokeAction, targets } from "./strokes.js";
 import { commit, dropRefused, record, refusedOf, stackOf, takeBack, tryAgain } from "./sync_queue.js";
 import { answerNewest, settleNewest, writeComment } from "./threads.js";
 

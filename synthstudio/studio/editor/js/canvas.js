@@ -2,13 +2,12 @@
 // A joint's marker tells its cause by shape (dot visible, ring self, triangle person, square object,
 // cross outside, diamond unknown). Left is orange and single; right is blue and drawn double.
 
-import { placingText } from "./box_tool.js";
 import { around, extent, grownBox, isGuide, known, neighbours, nice, occluderOf, describeJoint } from "./labels.js";
 import { boxOfCounts } from "./mask_codes.js";
 import { drawMasking } from "./mask_tool.js";
 import { HANDLE, drawLoupe } from "./pointer.js";
 import { drawPredictionOverlay } from "./predictions.js";
-import { drawStroke, isChosen } from "./strokes.js";
+import { drawStroke, isChosen, placingText } from "./strokes.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const INK = "#12141a";

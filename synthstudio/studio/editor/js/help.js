@@ -59,11 +59,10 @@ function entry(S, list, action, key, what, own) {
   const dt = el("dt", "", null, list);
   el("dd", "", what, list);
   if (!own || !action || /Enter/.test(key)) return dt.append(...key.split(" · ").flatMap((one, n) => [n ? " " : "", el("kbd", "", one)]));
-  const node = button(S, dt, key, `${what}: change the key ${key}`, () => {
+  return button(S, dt, key, `${what}: change the key ${key}`, ({ currentTarget }) => {
     S.rebinding = action;
-    node.firstChild.textContent = "press…";
+    currentTarget.firstChild.textContent = "press…";
   }, "key");
-  return node;
 }
 
 export function helpKey(S, event) {

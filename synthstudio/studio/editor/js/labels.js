@@ -78,9 +78,8 @@ export function inverse(S, now, patch) {
 }
 
 export function jointsPatch(S, changed) {
-  const joints = {};
-  for (const [j, joint] of changed) joints[S.skeleton.joints[j]] = joint.taken ? [...toRow(joint), "predicted"] : toRow(joint);
-  return { joints };
+  const row = (joint) => (joint.taken ? [...toRow(joint), "predicted"] : toRow(joint));
+  return { joints: Object.fromEntries(changed.map(([j, joint]) => [S.skeleton.joints[j], row(joint)])) };
 }
 
 // Hidden: by what the labels say hides most of it, else unknown.

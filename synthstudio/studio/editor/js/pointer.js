@@ -1,12 +1,11 @@
 // Mouse, pen and touch on the stage.
 
 import { choose, edit, endDrawing, jointAt, placeJoint, turn } from "./actions.js";
-import { BOXES, boxCorners, endPlacing, keepBox, placeNext } from "./box_tool.js";
 import { CLICK_PX, REACH_PX, draw, drawn, toFrame, toScreen, zoomBy } from "./canvas.js";
 import { known, middleOf, moveJoints, turnJoints } from "./labels.js";
 import { clickMask, cornerAt, doubleClickMask, dragMask, moveCorner, sizeBrush } from "./mask_tool.js";
 import { lightOf } from "./pictures.js";
-import { isChosen, keepStroke, startStroke, targets, toggleJoint } from "./strokes.js";
+import { BOXES, boxCorners, endPlacing, isChosen, keepStroke, placeNext, startStroke, targets, toggleJoint } from "./strokes.js";
 
 const TOUCH_PX = 24; // a fingertip's reach
 export const HANDLE = -2; // S.joint when the whole skeleton is chosen; -1: nothing
@@ -179,8 +178,7 @@ function released(S, event) {
   const drag = S.drag;
   if (drag?.kind === "pinch" && S.fingers.size) return; // the last finger ends it
   S.drag = null;
-  if (drag?.moved && drag.kind === "box") keepBox(S);
-  else if (drag?.kind === "stroke") drag.moved ? keepStroke(S, drag.line) : drag.once && endDrawing(S);
+  if (drag?.kind === "box" || drag?.kind === "stroke") drag.moved ? keepStroke(S, drag.line) : drag.once && endDrawing(S);
   else if (drag?.kind === "corner" && S.masking && !drag.moved) clickMask(S, drag.line[0], reachOf(event) / 2);
   else if (drag?.kind === "mask" && S.masking) drag.moved ? dragMask(S, drag.line) : clickMask(S, drag.line[0], reachOf(event) / 2);
   else if (drag?.moved && drag.changed.length) edit(S, drag.changed);
