@@ -12,7 +12,7 @@ import { setLight, startPeek, togglePeek } from "./pictures.js";
 import { HANDLE } from "./pointer.js";
 import { accept, groupBack, rejectPrediction } from "./predictions.js";
 import { PLACE_HELP, chooseMany, extend, placeAction, startBox, startPlacing, startStroke, strokeAction, targets } from "./strokes.js";
-import { commit, dropRefused, record, refusedOf, stackOf, takeBack, tryAgain } from "./sync_queue.js";
+import { commit, dropRefused, refusedOf, stackOf, takeBack, tryAgain } from "./sync_queue.js";
 import { answerNewest, settleNewest, writeComment } from "./threads.js";
 
 const TURN_RAD = Math.PI / 180; // by a key
@@ -124,7 +124,7 @@ export function edit(S, changed, merge) {
   const real = changed.filter(differs);
   if (!real.length || !open(S)) return;
   const patch = jointsPatch(S, real);
-  record(S, S.item, commit(S, S.item, { kind: "edit", joints: patch.joints }, patch, merge));
+  commit(S, S.item, { kind: "edit", joints: patch.joints }, patch, merge);
 }
 
 export function placeJoint(S, j, x, y) {
@@ -258,7 +258,7 @@ function chooseReason(S, status, question, reasons) {
 
 function decide(S, status, text) {
   if (!open(S, true)) return;
-  record(S, S.item, commit(S, S.item, { kind: "status", status, text }, { status, reason: text }));
+  commit(S, S.item, { kind: "status", status, text }, { status, reason: text });
   S.decided += 1;
   step(S, 1);
 }
@@ -266,10 +266,7 @@ function decide(S, status, text) {
 function decideEmpty(S) {
   if (!open(S, true, true)) return;
   const others = neighbours(S).length;
-  if (others) {
-    flash(S, `${others === 1 ? "A person is" : `${others} people are`} in this frame: first delete those who are not there.`);
-    return;
-  }
+  if (others) return flash(S, `${others === 1 ? "A person is" : `${others} people are`} in this frame: first delete those who are not there.`);
   if (S.now.status !== "no_people") {
     setEmpty(S, S.item, "no_people");
     S.decided += 1;
@@ -278,7 +275,7 @@ function decideEmpty(S) {
 }
 
 function setEmpty(S, item, status) {
-  record(S, item, commit(S, item, { kind: "status", status, text: "" }, { status, reason: "" }));
+  commit(S, item, { kind: "status", status, text: "" }, { status, reason: "" });
 }
 
 // The frame of an item, where it was marked as empty.
@@ -291,12 +288,11 @@ function remove(S) {
   if (!S.item.instance && emptied(S, S.item)) {
     if (!open(S, true, true)) return;
     setEmpty(S, S.item, "pending");
-    flash(S, "This frame is marked for another review.");
-    return;
+    return flash(S, "This frame is marked for another review.");
   }
   if (!open(S, true)) return;
   const deleted = !S.now.deleted;
-  record(S, S.item, commit(S, S.item, { kind: deleted ? "delete" : "restore" }, { deleted }));
+  commit(S, S.item, { kind: deleted ? "delete" : "restore" }, { deleted });
   flash(S, deleted ? "Deleted. Delete again, or z, restores this person." : "Restored.");
 }
 
@@ -334,7 +330,7 @@ export function insertNew(S, item, changed, { prediction, box, track }) {
   S.list.splice(S.list.indexOf(item) + 1, 0, added);
   for (const other of S.list) if (other.frame === item.frame) other.found = other.found.filter((one) => one.n !== prediction?.n);
   const patch = { ...jointsPatch(S, changed), ...(box ? { box } : {}), ...(track === undefined ? {} : { track }), exists: true };
-  return { item: added, op: record(S, added, commit(S, added, { kind: "add", joints: patch.joints, box, track }, patch)) };
+  return { item: added, op: commit(S, added, { kind: "add", joints: patch.joints, box, track }, patch) };
 }
 
 function toggle(S, flags, name) {

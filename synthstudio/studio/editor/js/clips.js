@@ -7,7 +7,7 @@ import { fetchWindow, loadingOverlay, newest, setItem, setList } from "./editor.
 import { actionsOf } from "./keys.js";
 import { STATUS_WORD, asPlaced, derive } from "./labels.js";
 import { BLINDED, actionButton, fillEvents, fillPanel, flash, openForm, part } from "./panel.js";
-import { commit, newClient, opsOver, record, request, stackOf } from "./sync_queue.js";
+import { commit, newClient, opsOver, request, stackOf } from "./sync_queue.js";
 
 const MARKS = { approved: "✓", rejected: "✗", flagged: "⚑", deleted: "⊘" };
 const MARK_WORD = { key: "key frame", filled: "filled in" };
@@ -231,17 +231,14 @@ function toggleKey(S) {
   if (!open(S) || !entry) return;
   const keyframe = !isKey(S, entry);
   if (!keyframe && S.now.status === "approved") return flash(S, "An approved person is a key frame.");
-  record(S, S.item, commit(S, S.item, { kind: "edit", keyframe }, { keyframe }));
+  commit(S, S.item, { kind: "edit", keyframe }, { keyframe });
   flash(S, keyframe ? "Key frame set." : "Key frame removed.");
 }
 
 // Ask the server for an edit over the whole clip; what is edited here is saved before.
 function requestClip(S, action, more = {}) {
   if (!open(S, action === "undo")) return false;
-  if (S.clipRequest) {
-    flash(S, "The last edit is still being applied.");
-    return false;
-  }
+  if (S.clipRequest) return flash(S, "The last edit is still being applied.");
   const { frame, instance } = S.item;
   S.clipRequest = { ...more, body: { action, frame, instance, client: `clip${newClient()}`, ...more.fields }, sent: false, item: S.item };
   pumpClip(S);

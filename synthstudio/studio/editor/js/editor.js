@@ -21,10 +21,8 @@ export function step(S, by) {
   const pos = home === undefined ? S.item.pos + by : home + Math.max(by, 0);
   const next = home === undefined ? line[line.indexOf(S.item) + by] : line.find((item) => item.pos === pos);
   if (next) return setItem(S, next);
-  if (pos < 0 || pos >= S.queue.total) {
-    flash(S, by > 0 ? "That was the last one in this queue." : "This is the first one in this queue.");
-    return;
-  }
+  const end = by > 0 ? "That was the last one in this queue." : "This is the first one in this queue.";
+  if (pos < 0 || pos >= S.queue.total) return flash(S, end);
   leaveKeys(S);
   Object.assign(S, { wanted: pos, going: null, ready: false });
   loadingOverlay(S, "Loading the next person…");

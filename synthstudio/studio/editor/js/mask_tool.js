@@ -8,7 +8,7 @@ import { LOOKING } from "./keys.js";
 import { grownBox, inFrame, round3 } from "./labels.js";
 import { bitsOf, countsOf, fillBrush, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
 import { fillTools, flash } from "./panel.js";
-import { commit, record, request } from "./sync_queue.js";
+import { commit, request } from "./sync_queue.js";
 
 const MASK_WORD = { modal: "the visible part", amodal: "the whole person" };
 const MASK_HELP = {
@@ -168,7 +168,7 @@ function keepBits(S, paint) {
   paint(bits, erase ? 0 : 1);
   const { edit: made, empty } = masksEdit(item, now, { [which]: countsOf(bits) });
   if (!made) return flash(S, empty ? "The mask would become empty: undo its strokes instead." : unchangedWhy(S, which, erase));
-  record(S, item, commit(S, item, { kind: "edit", masks: made.masks }, made.patch));
+  commit(S, item, { kind: "edit", masks: made.masks }, made.patch);
   const grown = which === "modal" && made.masks.amodal ? " The whole mask grew with it." : "";
   flash(S, `${erase ? "Erased from" : "Added to"} the mask of ${MASK_WORD[which]}.${grown}`);
 }

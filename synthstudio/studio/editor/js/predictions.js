@@ -9,7 +9,7 @@ import { actionsOf } from "./keys.js";
 import { asPlaced, derive, peopleOf, extent, isGuide, jointsPatch, known } from "./labels.js";
 import { actionButton, fillPanel, flash, part } from "./panel.js";
 import { targets } from "./strokes.js";
-import { atOnce, commit, record, refusedOf, stackOf, takeBack } from "./sync_queue.js";
+import { atOnce, commit, refusedOf, stackOf, takeBack } from "./sync_queue.js";
 
 export function buildPredictions(S, side) {
   const box = (S.ui.predictions = part(side, "div", "predicted", "Prediction"));
@@ -35,7 +35,7 @@ export function rejectPrediction(S) {
   if (!S.item.prediction || !S.model) return flash(S, S.model ? "No prediction of this person." : NO_MODEL);
   if (!open(S) || !validPrediction(S)) return;
   const rejected_models = [...S.now.rejected_models, S.model].sort();
-  record(S, S.item, commit(S, S.item, { kind: "reject_prediction", text: S.model }, { rejected_models }));
+  commit(S, S.item, { kind: "reject_prediction", text: S.model }, { rejected_models });
   flash(S, "Prediction rejected: it is no longer offered, and the person comes earlier in the risk queue until decided.");
 }
 
@@ -163,7 +163,7 @@ function acceptPage(S) {
 
 function takeWhole(S, item, prediction) {
   const patch = jointsPatch(S, takenFrom(item, prediction, [...S.skeleton.joints.keys()], derive(S, item).joints));
-  return { item, op: record(S, item, commit(S, item, { kind: "edit", joints: patch.joints }, patch)) };
+  return { item, op: commit(S, item, { kind: "edit", joints: patch.joints }, patch) };
 }
 
 // Edits of several people that one undo takes back. `made`: {item, op} of each; `what` they were.

@@ -13,7 +13,7 @@ import { NO_MASKS } from "./mask_tool.js";
 import { fillPanel, fillTools, flash } from "./panel.js";
 import { HANDLE } from "./pointer.js";
 import { NO_MODEL, accept, asGroup, asNew, limbOf, predictionIn, validPrediction } from "./predictions.js";
-import { atOnce, commit, record, refusedOf, stackOf } from "./sync_queue.js";
+import { atOnce, commit, refusedOf, stackOf } from "./sync_queue.js";
 
 export const targets = (S) => (S.picked.length ? S.picked : S.joint >= 0 ? [S.joint] : []);
 
@@ -139,7 +139,7 @@ function keepBox(S) {
   }
   if (!open(S) || box.join() === S.now.box?.join()) return;
   S.layers.boxes = true;
-  record(S, S.item, commit(S, S.item, { kind: "edit", box }, { box }));
+  commit(S, S.item, { kind: "edit", box }, { box });
   flash(S, "Box saved.");
 }
 
@@ -315,7 +315,7 @@ function keepOccluder(S, line) {
         continue;
       }
       const patch = { ...(changed.length ? jointsPatch(S, changed) : {}), ...cut?.patch };
-      made.push({ item, op: record(S, item, commit(S, item, { kind: "edit", joints: patch.joints, masks: cut?.masks, from: S.item.id }, patch)) });
+      made.push({ item, op: commit(S, item, { kind: "edit", joints: patch.joints, masks: cut?.masks, from: S.item.id }, patch) });
       count += changed.length;
       masks += cut ? 1 : 0;
     }

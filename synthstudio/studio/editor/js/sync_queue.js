@@ -78,7 +78,7 @@ export function atOnce(S, act) {
   }
 }
 
-// Add an edit. `fields`: {kind, joints?, box?, masks?, status?, text?, event?, undoes?}. Returns the op.
+// Add an edit, which undo takes back. `fields`: {kind, joints?, box?, masks?, status?, text?, event?, undoes?}. Returns the op.
 export function commit(S, item, fields, patch, merge) {
   const { sync } = S;
   const now = derive(S, item);
@@ -99,6 +99,7 @@ export function commit(S, item, fields, patch, merge) {
   };
   sync.pending.push(op);
   keep(sync, op);
+  if (op.kind !== "comment" && op.kind !== "revert") record(S, op);
   S.changed();
   sendSoon(S, merge ? 150 : 0, merge);
   return op;
@@ -238,7 +239,7 @@ export function tryAgain(S, shown) {
       if (stays) flash(S, "The mask cannot be undone: later edits would leave it empty. Draw over it instead.", 8000);
       else if (!again) flash(S, "Nothing left to apply: those joints are now outside the picture, or have no label.", 8000);
       if (!again) continue;
-      record(S, item, again);
+      if (again.kind === "revert") record(S, again);
       if (op.kind === "revert") continue;
       if (S.groups.has(op.group)) again.group = op.group;
       else if (op.from) apart.push({ item, op: again });
@@ -291,12 +292,10 @@ export function stackOf(S, id) {
   return S.stacks.get(id);
 }
 
-export function record(S, item, op) {
-  if (op.kind === "comment") return op;
-  const stack = stackOf(S, item.id);
-  if (stack.undo.at(-1) !== op) stack.undo.push(op);
+function record(S, op) {
+  const stack = stackOf(S, op.id);
+  stack.undo.push(op);
   stack.redo = [];
-  return op;
 }
 
 // A group of edits of which no undo is left leaves no mark where it was made.

@@ -4,7 +4,7 @@ import { choose, open } from "./actions.js";
 import { differs, el, set } from "./canvas.js";
 import { nice } from "./labels.js";
 import { button, flash, openForm, textField } from "./panel.js";
-import { commit, opsOver, record } from "./sync_queue.js";
+import { commit, opsOver } from "./sync_queue.js";
 
 const MOST_NAMES = 6;
 
@@ -90,7 +90,7 @@ export function writeComment(S, thread = null) {
 function settle(S, thread) {
   if (!open(S, true)) return;
   const kind = thread.open ? "resolve" : "reopen";
-  record(S, S.item, commit(S, S.item, { kind, event: thread.id }, { resolved: { [thread.id]: thread.open } }));
+  commit(S, S.item, { kind, event: thread.id }, { resolved: { [thread.id]: thread.open } });
   flash(S, thread.open ? "Resolved. z undoes that." : "Reopened.");
 }
 
