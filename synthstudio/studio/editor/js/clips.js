@@ -3,7 +3,7 @@
 
 import { addNew, dropKeys, edit, leaveKeys, open, press, runKey } from "./actions.js";
 import { differs, el, set } from "./canvas.js";
-import { fetchWindow, loadingOverlay, newest, setItem, setList } from "./editor.js";
+import { fetchWindow, newest, setItem, setList } from "./editor.js";
 import { actionsOf } from "./keys.js";
 import { STATUS_WORD, asPlaced, derive } from "./labels.js";
 import { BLINDED, actionButton, fillEvents, fillPanel, flash, openForm, part } from "./panel.js";
@@ -187,7 +187,7 @@ function goTo(S, entry) {
   leaveKeys(S);
   S.going = { id, trip, look: entry.instance || S.clip.track === null ? id : `${id}:${S.clip.track}` };
   Object.assign(S, { wanted: null, ready: false }); // what was asked for last is meant
-  loadingOverlay(S, "Loading that frame…");
+  S.ui.overlay.textContent = "Loading that frame…";
   return fetchStrip(S);
 }
 

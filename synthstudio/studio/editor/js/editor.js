@@ -25,7 +25,7 @@ export function step(S, by) {
   if (pos < 0 || pos >= S.queue.total) return flash(S, end);
   leaveKeys(S);
   Object.assign(S, { wanted: pos, going: null, ready: false });
-  loadingOverlay(S, "Loading the next person…");
+  S.ui.overlay.textContent = "Loading the next person…";
   fetchWindow(S);
 }
 
@@ -66,11 +66,11 @@ function showPicture(S) {
   const pressed = S.pressedAt ?? performance.now();
   const picture = pictureOf(S, item.image);
   S.broken = false;
-  if (!picture.bitmap) loadingOverlay(S, "Loading the picture…");
+  if (!picture.bitmap) S.ui.overlay.textContent = "Loading the picture…";
   whenLoaded(S, picture, () => {
     if (S.item?.id !== item.id || S.ready || fetching(S)) return;
     if (!picture.bitmap) return brokenPicture(S, picture);
-    loadingOverlay(S, "");
+    S.ui.overlay.textContent = "";
     paint(S.ui.picture, picture.bitmap, item.w, item.h);
     S.ready = true;
     drawMask(S);
@@ -88,14 +88,9 @@ function brokenPicture(S, picture) {
   S.broken = true;
   dropKeys(S, "The picture could not be loaded");
   S.ui.picture.width = 1;
-  loadingOverlay(S, `The picture could not be loaded (${picture.failed}).`);
+  S.ui.overlay.textContent = `The picture could not be loaded (${picture.failed}).`;
   draw(S);
   S.pictures.delete(picture.url); // tried again when somebody comes back to it
-}
-
-export function loadingOverlay(S, text) {
-  S.ui.overlay.textContent = text;
-  S.ui.overlay.classList.toggle("on", Boolean(text));
 }
 
 // More people before the window runs out, so that going on never waits.
@@ -123,7 +118,7 @@ export async function fetchWindow(S) {
   if (S.stopped || S.opening || S.queue.key !== key) return;
   if (status === 404) openQueue(S, placeOf(S)); // a new server does not know the queue
   else if (status === 200) takeWindow(S, data, pos);
-  else if (fetching(S)) loadingOverlay(S, `${why} Trying again…`);
+  else if (fetching(S)) S.ui.overlay.textContent = `${why} Trying again…`;
   fillStatus(S);
   if (S.fetchAgain) fetchWindow(S);
 }
@@ -140,7 +135,7 @@ async function openQueue(S, place = {}) {
   if (S.given !== given) return openQueue(S);
   S.closed = status !== 200;
   if (!S.closed) return takeQueue(S, data);
-  loadingOverlay(S, why);
+  S.ui.overlay.textContent = why;
   return fillStatus(S);
 }
 
@@ -242,7 +237,7 @@ function sameItem(S, item) {
 function showEmpty(S, text) {
   dropKeys(S, "The queue is empty");
   Object.assign(S, { item: null, wanted: null, going: null, ready: false });
-  loadingOverlay(S, text);
+  S.ui.overlay.textContent = text;
   S.ui.place.textContent = "0 of 0";
   S.root.dataset.item = "";
   fillStatus(S);
@@ -336,7 +331,7 @@ function start(parent, { api, set, user, queue }) {
     for (const picture of S.pictures.values()) picture.bitmap?.close();
     S.root.remove();
   };
-  loadingOverlay(S, "Loading…");
+  S.ui.overlay.textContent = "Loading…";
   fillStatus(S);
   return S;
 }

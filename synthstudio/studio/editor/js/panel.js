@@ -245,7 +245,6 @@ export function fillPanel(S) {
   ui.chip.className = `chip ${item.blinded ? "flagged" : status}`;
   ui.chip.title = item.blinded ? BLINDED : now.reason || (item.state.who ? `last change by ${item.state.who}` : "not reviewed yet");
   ui.closed.textContent = fetching(S) ? "" : whyClosed(S);
-  ui.closed.hidden = !ui.closed.textContent;
   const extra = now.reason ? [`“${now.reason}”`] : [];
   if (item.lease) extra.push(`held by ${item.lease}`);
   ui.facts.textContent = [...item.facts, ...extra].join(" · ");
@@ -289,7 +288,6 @@ function fillRefused(S) {
   const mine = refusedOf(S, S.item.id);
   if (!differs(S.ui.refused, mine.map((op) => op.seq))) return;
   S.ui.refused.replaceChildren();
-  S.ui.refused.hidden = !mine.length;
   if (!mine.length) return;
   const changed = mine.every((op) => op.refused.reason === "revision") && S.item.state.who;
   const edits = mine.length === 1 ? "An edit was refused" : `${mine.length} edits were refused`;
@@ -313,7 +311,6 @@ export function inWords(op) {
 
 // Rows of a history; `events`: null for none to show. It comes into view.
 export function fillEvents(list, events, none) {
-  list.hidden = events === null;
   if (!differs(list, events)) return;
   list.replaceChildren(...(events ?? []).map(({ when, who, what }) => {
     const row = el("li");

@@ -26,7 +26,6 @@ export function fillThreads(S) {
   const threads = threadsOf(S);
   const may = S.can.edit && !S.item.blinded;
   if (!differs(S.ui.threads, S.item.id, may, threads)) return;
-  S.ui.threads.hidden = !threads.length;
   S.ui.threads.replaceChildren(...threads.map((thread) => threadNode(S, thread, may)));
 }
 
