@@ -200,15 +200,23 @@ function addJoint(S, place) {
   });
 }
 
-function removeJoint(S, name) {
+// `other`: another name of a joint, null to remove it.
+function renameAll(S, other) {
   S.chosen = "";
   change(S, (now) => {
-    now.joints = now.joints.filter((one) => one !== name);
+    now.joints = now.joints.map(other).filter(Boolean);
     now.sigma_source = "";
-    for (const field of ["limbs", "pairs"]) now[field] = now[field].filter((one) => !one.includes(name));
-    for (const field of ["sigmas", "same_as", "places", "figure"]) delete now[field][name];
+    for (const field of ["limbs", "pairs"]) {
+      now[field] = now[field].map((one) => one.map(other)).filter((one) => one.every(Boolean));
+    }
+    for (const field of ["sigmas", "same_as", "places", "figure"]) {
+      const named = Object.entries(now[field]).map(([one, v]) => [other(one), v]);
+      now[field] = Object.fromEntries(named.filter(([one]) => one));
+    }
   });
 }
+
+const removeJoint = (S, name) => renameAll(S, (one) => (one === name ? null : one));
 
 function rename(S, old, name) {
   if (name === old) return;
@@ -216,16 +224,7 @@ function rename(S, old, name) {
     show(S);
     return say(S, {good: false, text: name ? `There is a joint ${name} already.` : "A joint needs a name."});
   }
-  S.chosen = "";
-  change(S, (now) => {
-    const other = (one) => (one === old ? name : one);
-    now.joints = now.joints.map(other);
-    now.sigma_source = "";
-    for (const field of ["limbs", "pairs"]) now[field] = now[field].map((one) => one.map(other));
-    for (const field of ["sigmas", "same_as", "places", "figure"]) {
-      now[field] = Object.fromEntries(Object.entries(now[field]).map(([one, v]) => [other(one), v]));
-    }
-  });
+  return renameAll(S, (one) => (one === old ? name : one));
 }
 
 function say(S, message) {

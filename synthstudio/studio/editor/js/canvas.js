@@ -229,21 +229,16 @@ function drawOthers(S) {
   }
 }
 
-function fitBox(S, box, room) {
-  const { clientWidth: w, clientHeight: h } = S.ui.stage;
-  const wide = Math.max(box[2] * (1 + room), 24);
-  const high = Math.max(box[3] * (1 + room), 24);
-  S.zoom = Math.min(Math.max(Math.min(w / wide, h / high), 0.05), 12);
-  S.tx = w / 2 - (box[0] + box[2] / 2) * S.zoom;
-  S.ty = h / 2 - (box[1] + box[3] / 2) * S.zoom;
-}
-
 export function fit(S, how) {
   const joints = extent(S.now);
   const own = joints && S.now.box ? around(joints, S.now.box) : joints ?? S.now.box;
-  const box = how === "person" ? own ?? S.item.amodal?.box ?? S.item.modal?.box : null;
-  if (box && (box[2] > 0 || box[3] > 0)) fitBox(S, box, 0.5);
-  else fitBox(S, [0, 0, S.item.w, S.item.h], 0.04);
+  const near = how === "person" ? own ?? S.item.amodal?.box ?? S.item.modal?.box : null;
+  const [[x, y, wide, high], room] = near && (near[2] > 0 || near[3] > 0) ? [near, 1.5] : [[0, 0, S.item.w, S.item.h], 1.04];
+  const { clientWidth: w, clientHeight: h } = S.ui.stage;
+  const zoom = Math.min(w / Math.max(wide * room, 24), h / Math.max(high * room, 24));
+  S.zoom = Math.min(Math.max(zoom, 0.05), 12);
+  S.tx = w / 2 - (x + wide / 2) * S.zoom;
+  S.ty = h / 2 - (y + high / 2) * S.zoom;
 }
 
 export function zoomBy(S, factor, x = S.ui.stage.clientWidth / 2, y = S.ui.stage.clientHeight / 2) {

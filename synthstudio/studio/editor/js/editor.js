@@ -35,8 +35,7 @@ export function setItem(S, item, trip = null) {
   S.ui.flash.classList.remove("on"); // it spoke of the person before
   if (fetching(S) === (item.id === S.item?.id)) leaveKeys(S); // another comes, or the one who was left
   const sameFrame = S.item && S.item.frame === item.frame && S.fitting === "frame";
-  Object.assign(S, { item, joint: -1, picked: [], hover: null, drag: null, stroke: null, masking: null, placing: false, wanted: null, going: null, trip, now: derive(S, item) });
-  S.ready = false;
+  Object.assign(S, { item, joint: -1, picked: [], hover: null, drag: null, stroke: null, masking: null, placing: false, wanted: null, going: null, trip, ready: false, now: derive(S, item) });
   S.root.dataset.item = item.id;
   if (!sameFrame) fit(S, S.fitting);
   rememberPlace(S, item);
