@@ -26,7 +26,6 @@ export function showHelp(S) {
 
 function fillHelp(S, wrong) {
   const { help } = S.ui;
-  const open = help.querySelector("details")?.open ?? false;
   S.rebinding = null;
   help.replaceChildren();
   el("h2", "", "Ten keys to begin with", help);
@@ -34,7 +33,7 @@ function fillHelp(S, wrong) {
   for (const action of FIRST) entry(S, first, action, keyOf(S, action), rowOf(action).what);
   el("p", "legend", LEGEND, help);
   const all = el("details", "", null, help);
-  all.open = open && help.open;
+  all.open = help.open;
   el("summary", "", "All keys, and custom keys", all);
   el("p", "legend", "Click a key and press another one to change it. Your keys stay in this browser; a file moves them to others.", all);
   el("p", "wrong", wrong, all, { role: "alert" });
@@ -75,7 +74,6 @@ export function helpKey(S, event) {
 function showKeys(S, wrong) {
   for (const node of S.root.querySelectorAll("[data-action]")) showKey(S, node);
   fillHelp(S, wrong);
-  S.ui.help.querySelector("details").open = true;
 }
 
 function useFile(S, text) {

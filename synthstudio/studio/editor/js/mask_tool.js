@@ -7,7 +7,7 @@ import { CLICK_PX, draw, make, set, toFrame, toScreen } from "./canvas.js";
 import { LOOKING } from "./keys.js";
 import { grownBox, inFrame, round3 } from "./labels.js";
 import { bitsOf, countsOf, fillBrush, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
-import { fillTools, flash } from "./panel.js";
+import { flash } from "./panel.js";
 import { commit, request } from "./sync_queue.js";
 
 const MASK_WORD = { modal: "the visible part", amodal: "the whole person" };
@@ -54,8 +54,7 @@ const withinPicture = (S, [x, y]) => [Math.min(Math.max(x, 0), S.item.w), Math.m
 
 export function sizeBrush(S, r) {
   S.brush.r = Math.min(Math.max(r, BRUSH_PX[0]), BRUSH_PX[1]);
-  fillTools(S);
-  draw(S);
+  S.changed();
 }
 
 export function maskAction(S, verb, rest) {
@@ -73,10 +72,7 @@ export function maskAction(S, verb, rest) {
   else if (word === "done" || word === "leave" || word === masking.which) endDrawing(S);
   else if (verb === "mask") startMask(S, word);
   else return passOn(S, verb, PASS_BY);
-  if (S.masking) {
-    fillTools(S);
-    draw(S);
-  }
+  S.changed();
   return true;
 }
 

@@ -143,8 +143,7 @@ function moved(S, event) {
     if (S.item && S.ready) setHover(S, S.masking || S.placing ? null : pick(S, sx, sy));
     if (S.placing) draw(S); // the name of the joint goes with the pointer
     S.ui.stage.style.cursor = S.masking || S.placing ? "crosshair" : S.hover !== null ? "grab" : isAt(S.turnAt, sx, sy) ? "alias" : isAt(S.handleAt, sx, sy) ? "move" : "";
-    drawLoupe(S);
-    return;
+    return drawLoupe(S);
   }
   if (!drag.moved && Math.hypot(sx - drag.sx, sy - drag.sy) < CLICK_PX) return;
   drag.moved = true;

@@ -10,7 +10,7 @@ import { LOOKING } from "./keys.js";
 import { describeJoint, extent, fitted, grownBox, isGuide, jointsPatch, known, nice, present, round3, withCause } from "./labels.js";
 import { bitsOf, countsOf, crossings, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
 import { NO_MASKS } from "./mask_tool.js";
-import { fillPanel, fillTools, flash } from "./panel.js";
+import { fillPanel, flash } from "./panel.js";
 import { HANDLE } from "./pointer.js";
 import { NO_MODEL, accept, asGroup, asNew, limbOf, predictionIn, validPrediction } from "./predictions.js";
 import { atOnce, commit, refusedOf, stackOf } from "./sync_queue.js";
@@ -259,8 +259,7 @@ function paintAction(S, verb, rest) {
     if (!stroke.front.delete(stroke.mark)) stroke.front.add(stroke.mark);
     flash(S, hidesWord(S, stroke.mark));
   } else return false;
-  fillTools(S);
-  draw(S);
+  S.changed();
   return true;
 }
 
@@ -296,9 +295,7 @@ function keepOccluder(S, line) {
   if (!mayPaint(S)) return;
   const made = [];
   const left = [];
-  let count = 0;
   let spared = 0;
-  let masks = 0;
   atOnce(S, () => {
     for (const { item, now } of present(S).filter((one) => !front.has(one.item.id))) {
       const under = (joint) => joint.state > 0 && joint.cause !== tool && known(joint) && isInside(line, joint);
@@ -316,13 +313,13 @@ function keepOccluder(S, line) {
       }
       const patch = { ...(changed.length ? jointsPatch(S, changed) : {}), ...cut?.patch };
       made.push({ item, op: commit(S, item, { kind: "edit", joints: patch.joints, masks: cut?.masks, from: S.item.id }, patch) });
-      count += changed.length;
-      masks += cut ? 1 : 0;
     }
   });
   const what = tool === "object" ? "an object" : "a person";
   if (made.length) asGroup(S, made, `${what} over`);
   fillPanel(S);
+  const count = made.reduce((sum, { op }) => sum + Object.keys(op.joints ?? {}).length, 0);
+  const masks = made.filter(({ op }) => op.masks).length;
   const people = `${made.length} ${made.length === 1 ? "person" : "people"}`;
   const done = made.length ? `${count} joint${count === 1 ? "" : "s"} of ${people} hidden by ${what}${masks ? `, cut out of ${masks} mask${masks === 1 ? "" : "s"}` : ""}. Undo with z.`
     : "It covers no joint that it would hide.";
