@@ -1,6 +1,6 @@
 // What keys and buttons do.
 
-import { draw, fit, toFrame, zoomBy } from "./canvas.js";
+import { HANDLE, draw, fit, toFrame, zoomBy } from "./canvas.js";
 import { CLIP_DO, goFrame, undoBatch } from "./clips.js";
 import { setItem, step, togglePast } from "./editor.js";
 import { helpKey, showHelp } from "./help.js";
@@ -9,10 +9,9 @@ import { asCalled, asPlaced, derive, inFrame, jointsPatch, known, mirrored, move
 import { maskAction, startMask } from "./mask_tool.js";
 import { BLINDED, closeForm, flash, inWords, openForm, textField } from "./panel.js";
 import { setLight, startPeek, togglePeek } from "./pictures.js";
-import { HANDLE } from "./pointer.js";
-import { accept, groupBack, rejectPrediction } from "./predictions.js";
+import { accept, rejectPrediction } from "./predictions.js";
 import { PLACE_HELP, chooseMany, extend, placeAction, startBox, startPlacing, startStroke, strokeAction, targets } from "./strokes.js";
-import { commit, dropRefused, refusedOf, stackOf, takeBack, tryAgain } from "./sync_queue.js";
+import { commit, dropRefused, groupBack, refusedOf, stackOf, takeBack, tryAgain } from "./sync_queue.js";
 import { answerNewest, settleNewest, writeComment } from "./threads.js";
 
 const TURN_RAD = Math.PI / 180; // by a key
@@ -92,6 +91,7 @@ export function open(S, deleted, whole) {
   return !no;
 }
 
+export const NO_MASKS = "A second review compares joints: masks are drawn in the layer main.";
 const BROKEN = "The picture could not be loaded, so nothing can be changed.";
 
 // Whether something may be drawn over the picture: buttons do not wait for it as keys do.

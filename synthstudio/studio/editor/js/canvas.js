@@ -2,10 +2,9 @@
 // A joint's marker tells its cause by shape (dot visible, ring self, triangle person, square object,
 // cross outside, diamond unknown). Left is orange and single; right is blue and drawn double.
 
-import { around, extent, grownBox, isGuide, known, neighbours, nice, occluderOf, describeJoint } from "./labels.js";
+import { around, drawn, extent, grownBox, isGuide, known, neighbours, nice, occluderOf, describeJoint } from "./labels.js";
 import { boxOfCounts } from "./mask_codes.js";
 import { drawMasking } from "./mask_tool.js";
-import { HANDLE, drawLoupe } from "./pointer.js";
 import { drawPredictionOverlay } from "./predictions.js";
 import { drawStroke, isChosen, placingText } from "./strokes.js";
 
@@ -13,6 +12,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const INK = "#12141a";
 export const SIDE = { left: "#ff9a3d", right: "#4da3ff", middle: "#f2f2f2" };
 export const REACH_PX = 13; // pick radius on the screen
+export const HANDLE = -2; // S.joint when the whole skeleton is chosen; -1: nothing
 export const CLICK_PX = 3; // a press that moves less is a click
 
 export function set(node, attributes) {
@@ -115,13 +115,6 @@ export function drawThin(S, group, places, cls, name) {
   for (const [a, b] of S.skeleton.bones) if (places[a] && places[b]) line(make("line", { class: cls }, group), places[a], places[b]);
   const first = name && places.find((p) => p);
   if (first) make("text", { class: "who", x: first[0].toFixed(1), y: (first[1] - 12).toFixed(1) }, group).textContent = name;
-}
-
-// The joints as they are drawn: an unfinished drag lies over what the item says.
-export function drawn(S) {
-  const joints = S.now.joints.slice();
-  for (const [j, joint] of S.drag?.changed ?? []) joints[j] = joint;
-  return joints;
 }
 
 export function draw(S) {
@@ -247,4 +240,33 @@ export function zoomBy(S, factor, x = S.ui.stage.clientWidth / 2, y = S.ui.stage
   S.ty = y - ((y - S.ty) * next) / S.zoom;
   S.zoom = next;
   draw(S);
+}
+
+export const lightOf = (S) => `brightness(${S.light.b}) contrast(${S.light.c})`;
+
+export function drawLoupe(S) {
+  const loupe = S.ui.loupe;
+  const at = S.drag?.kind === "joint" || !S.pointer ? loupeJoint(S) : S.pointer;
+  loupe.hidden = !(S.loupe && S.ready && at);
+  if (loupe.hidden) return;
+  const size = 168;
+  const scale = Math.max(S.zoom * 3, 4);
+  const [x, y] = toFrame(S, ...at);
+  const context = loupe.getContext("2d");
+  const ratio = loupe.width / size;
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.fillStyle = "#000";
+  context.fillRect(0, 0, size, size);
+  context.imageSmoothingEnabled = scale < 6;
+  context.filter = lightOf(S);
+  context.drawImage(S.ui.picture, size / 2 - x * scale, size / 2 - y * scale, S.item.w * scale, S.item.h * scale);
+  context.filter = "none";
+  context.fillStyle = "#ffe066"; // where the pointer is, or the joint
+  for (const [w, h] of [[15, 1.5], [1.5, 15]]) context.fillRect((size - w) / 2, (size - h) / 2, w, h);
+  loupe.classList.toggle("far", at[0] < 230 && at[1] < 230);
+}
+
+function loupeJoint(S) {
+  const joint = S.joint >= 0 ? drawn(S)[S.joint] : null;
+  return joint && known(joint) ? toScreen(S, joint.x, joint.y) : null;
 }

@@ -3,7 +3,6 @@
 // Patch: what an op changes: {joints: {name: [x, y, state, cause]}, status, reason, deleted,
 // exists, box, masks}, of the masks all that are drawn: {modal: counts, amodal: counts} or null.
 
-import { drawn } from "./canvas.js";
 import { opsOver } from "./sync_queue.js";
 
 export const CAUSE_WORD = {
@@ -113,6 +112,13 @@ export function asPlaced(item, joint) {
 }
 
 export const asCalled = (item, joint) => (joint.state === 0 && inFrame(item, joint) ? { ...joint, x: null, y: null } : joint);
+
+// The joints as they are drawn: an unfinished drag lies over what the item says.
+export function drawn(S) {
+  const joints = S.now.joints.slice();
+  for (const [j, joint] of S.drag?.changed ?? []) joints[j] = joint;
+  return joints;
+}
 
 // A box that no mask gave is the one that somebody drew, else grows with the joints that lie in it.
 export function grownBox(S, box) {

@@ -2,7 +2,7 @@
 // move a cursor, Enter paints there, or places a corner and, where the last one was placed, closes.
 // S.masking: {which, tool, erase, at, hover, points}; S.brush: {tool, r}, kept for the next mask.
 
-import { beginDrawing, endDrawing, isShown, open, passOn } from "./actions.js";
+import { NO_MASKS, beginDrawing, endDrawing, isShown, open, passOn } from "./actions.js";
 import { CLICK_PX, draw, make, set, toFrame, toScreen } from "./canvas.js";
 import { LOOKING } from "./keys.js";
 import { grownBox, inFrame, round3 } from "./labels.js";
@@ -17,7 +17,6 @@ const MASK_HELP = {
   segment: "Click the person, or arrows and Enter: the connected region is added. Shift+T brush, Shift+E erase, Esc ends.",
 };
 export const NEXT_TOOL = { brush: "outline", outline: "segment", segment: "brush" };
-export const NO_MASKS = "A second review compares joints: masks are drawn in the layer main.";
 const BRUSH_PX = [0.5, 200]; // radius in the picture
 const PASS_BY = [...LOOKING, "undo", "redo", "loupe", "light", "brighter", "darker", "sharper", "flatter", "history"]; // end no drawing
 

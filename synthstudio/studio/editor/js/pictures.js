@@ -1,9 +1,8 @@
 // Pictures fetched and decoded ahead, masks, and what a held key shows.
 
-import { SIDE, boneSide, draw, line, make } from "./canvas.js";
+import { SIDE, boneSide, draw, drawLoupe, lightOf, line, make } from "./canvas.js";
 import { bitsOf, maskCounts } from "./mask_codes.js";
 import { fillTools, flash } from "./panel.js";
-import { drawLoupe } from "./pointer.js";
 
 const AT_ONCE = 3;
 
@@ -53,8 +52,6 @@ export function paint(canvas, bitmap, w, h) {
   if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
   canvas.getContext("2d").drawImage(bitmap, 0, 0, w, h);
 }
-
-export const lightOf = (S) => `brightness(${S.light.b}) contrast(${S.light.c})`;
 
 export function setLight(S, b, c) {
   S.light = { b: Math.min(Math.max(b, 0.4), 6), c: Math.min(Math.max(c, 0.4), 4) };

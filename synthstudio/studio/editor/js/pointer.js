@@ -1,14 +1,12 @@
 // Mouse, pen and touch on the stage.
 
 import { choose, edit, endDrawing, jointAt, placeJoint, turn } from "./actions.js";
-import { CLICK_PX, REACH_PX, draw, drawn, toFrame, toScreen, zoomBy } from "./canvas.js";
+import { CLICK_PX, HANDLE, REACH_PX, draw, drawLoupe, toFrame, toScreen, zoomBy } from "./canvas.js";
 import { known, middleOf, moveJoints, turnJoints } from "./labels.js";
 import { clickMask, cornerAt, doubleClickMask, dragMask, moveCorner, sizeBrush } from "./mask_tool.js";
-import { lightOf } from "./pictures.js";
 import { BOXES, boxCorners, endPlacing, isChosen, keepStroke, placeNext, startStroke, targets, toggleJoint } from "./strokes.js";
 
 const TOUCH_PX = 24; // a fingertip's reach
-export const HANDLE = -2; // S.joint when the whole skeleton is chosen; -1: nothing
 
 function stagePoint(S, event) {
   const box = S.ui.stage.getBoundingClientRect();
@@ -191,31 +189,4 @@ function setHover(S, j) {
   if (S.hover === j) return;
   S.hover = j;
   draw(S);
-}
-
-export function drawLoupe(S) {
-  const loupe = S.ui.loupe;
-  const at = S.drag?.kind === "joint" || !S.pointer ? loupeJoint(S) : S.pointer;
-  loupe.hidden = !(S.loupe && S.ready && at);
-  if (loupe.hidden) return;
-  const size = 168;
-  const scale = Math.max(S.zoom * 3, 4);
-  const [x, y] = toFrame(S, ...at);
-  const context = loupe.getContext("2d");
-  const ratio = loupe.width / size;
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.fillStyle = "#000";
-  context.fillRect(0, 0, size, size);
-  context.imageSmoothingEnabled = scale < 6;
-  context.filter = lightOf(S);
-  context.drawImage(S.ui.picture, size / 2 - x * scale, size / 2 - y * scale, S.item.w * scale, S.item.h * scale);
-  context.filter = "none";
-  context.fillStyle = "#ffe066"; // where the pointer is, or the joint
-  for (const [w, h] of [[15, 1.5], [1.5, 15]]) context.fillRect((size - w) / 2, (size - h) / 2, w, h);
-  loupe.classList.toggle("far", at[0] < 230 && at[1] < 230);
-}
-
-function loupeJoint(S) {
-  const joint = S.joint >= 0 ? drawn(S)[S.joint] : null;
-  return joint && known(joint) ? toScreen(S, joint.x, joint.y) : null;
 }

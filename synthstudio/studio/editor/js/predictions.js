@@ -3,13 +3,13 @@
 // shown person, S.item.found those of people whom nobody labelled.
 
 import { addNew, edit, emptied, fetching, insertNew, open } from "./actions.js";
-import { drawThin, drawn, el, line, make, toScreen } from "./canvas.js";
+import { drawThin, el, line, make, toScreen } from "./canvas.js";
 import { setItem } from "./editor.js";
 import { actionsOf } from "./keys.js";
-import { asPlaced, derive, peopleOf, extent, isGuide, jointsPatch, known } from "./labels.js";
-import { actionButton, fillPanel, flash, part } from "./panel.js";
+import { asPlaced, derive, drawn, extent, isGuide, jointsPatch, known } from "./labels.js";
+import { actionButton, flash, part } from "./panel.js";
 import { targets } from "./strokes.js";
-import { atOnce, commit, refusedOf, stackOf, takeBack } from "./sync_queue.js";
+import { asGroup, atOnce, commit, refusedOf } from "./sync_queue.js";
 
 export function buildPredictions(S, side) {
   const box = (S.ui.predictions = part(side, "div", "predicted", "Prediction"));
@@ -164,45 +164,4 @@ function acceptPage(S) {
 function takeWhole(S, item, prediction) {
   const patch = jointsPatch(S, takenFrom(item, prediction, [...S.skeleton.joints.keys()], derive(S, item).joints));
   return { item, op: commit(S, item, { kind: "edit", joints: patch.joints }, patch) };
-}
-
-// Edits of several people that one undo takes back. `made`: {item, op} of each; `what` they were.
-// Where the shown person is none of them, its own undo knows of them too.
-export function asGroup(S, made, what) {
-  const group = `${made[0].op.client}.${made[0].op.seq}`;
-  for (const { op } of made) op.group = group;
-  S.groups.set(group, { members: made.map(({ item }) => item), what, at: S.item.id });
-  if (made.some(({ item }) => item.id === S.item.id)) return;
-  const stack = stackOf(S, S.item.id);
-  stack.undo.push({ group, mark: true });
-  stack.redo = [];
-}
-
-// Undo or redo a group: all of it that nothing was done to since, wherever those people are now.
-export function groupBack(S, group, from, to, word) {
-  const { members, what, at } = S.groups.get(group);
-  let count = 0;
-  atOnce(S, () => {
-    for (const old of members) {
-      const op = stackOf(S, old.id)[from].findLast((one) => !one.mark);
-      if (op?.group !== group || refusedOf(S, old.id).length) continue;
-      takeBack(S, S.list.find((item) => item.id === old.id) ?? peopleOf(S, old.frame).find((item) => item.id === old.id) ?? afterOp(old, op), from, to, { from: S.item.id });
-      stackOf(S, old.id)[to].at(-1).group = group;
-      count += 1;
-    }
-  });
-  const stack = stackOf(S, at);
-  const marks = stack[from].filter((op) => op.mark && op.group === group);
-  stack[from] = stack[from].filter((op) => !marks.includes(op));
-  if (count) stack[to].push(...marks);
-  fillPanel(S);
-  const left = members.length - count;
-  flash(S, `${word}: ${what} ${count} ${count === 1 ? "person" : "people"}${left ? `; ${left} changed since and stay` : ""}`);
-}
-
-// An item that this browser holds no more, as an op of its own left it.
-function afterOp(item, op) {
-  const state = { ...item.state, revision: op.revision + 1, joints: { ...item.state.joints, ...op.patch.joints } };
-  if ("masks" in op.patch) state.masks = op.patch.masks;
-  return { ...item, state };
 }

@@ -4,16 +4,14 @@
 // S.stroke: {tool, box: [x, y, width, height], corner}: a line is drawn by a drag, or a box by a drag or the keys; tool
 // "lasso", "object", "person", "box", or "someone" for a new person; corner 0 is the upper left one, 1 the lower right.
 
-import { DO, addNew, beginDrawing, choose, endDrawing, isShown, open, passOn, placeJoint, setJoints } from "./actions.js";
-import { boxNode, draw, make, toFrame, toScreen } from "./canvas.js";
+import { DO, NO_MASKS, addNew, beginDrawing, choose, endDrawing, isShown, open, passOn, placeJoint, setJoints } from "./actions.js";
+import { HANDLE, boxNode, draw, make, toFrame, toScreen } from "./canvas.js";
 import { LOOKING } from "./keys.js";
 import { describeJoint, extent, fitted, grownBox, isGuide, jointsPatch, known, nice, present, round3, withCause } from "./labels.js";
 import { bitsOf, countsOf, crossings, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
-import { NO_MASKS } from "./mask_tool.js";
 import { fillPanel, flash } from "./panel.js";
-import { HANDLE } from "./pointer.js";
-import { NO_MODEL, accept, asGroup, asNew, limbOf, predictionIn, validPrediction } from "./predictions.js";
-import { atOnce, commit, refusedOf, stackOf } from "./sync_queue.js";
+import { NO_MODEL, accept, asNew, limbOf, predictionIn, validPrediction } from "./predictions.js";
+import { asGroup, atOnce, commit, refusedOf, stackOf } from "./sync_queue.js";
 
 export const targets = (S) => (S.picked.length ? S.picked : S.joint >= 0 ? [S.joint] : []);
 

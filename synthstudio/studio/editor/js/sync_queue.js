@@ -5,8 +5,7 @@
 import { takeChanged } from "./editor.js";
 import { asPlaced, derive, peopleOf, inverse, toRow } from "./labels.js";
 import { WHICH, rebasedMasks } from "./mask_codes.js";
-import { fillStatus, flash } from "./panel.js";
-import { asGroup } from "./predictions.js";
+import { fillPanel, fillStatus, flash } from "./panel.js";
 
 const SENT_AT_ONCE = 100;
 const SENT_CODE = 1_000_000; // characters of masks
@@ -318,4 +317,45 @@ export function takeBack(S, item, from, to, more = {}) {
   const what = op.savedEvent === undefined ? { undoes: [op.client, op.seq] } : { event: op.savedEvent };
   stack[to].push(commit(S, item, { kind: "revert", ...what, ...more }, op.was));
   return op;
+}
+
+// Edits of several people that one undo takes back. `made`: {item, op} of each; `what` they were.
+// Where the shown person is none of them, its own undo knows of them too.
+export function asGroup(S, made, what) {
+  const group = `${made[0].op.client}.${made[0].op.seq}`;
+  for (const { op } of made) op.group = group;
+  S.groups.set(group, { members: made.map(({ item }) => item), what, at: S.item.id });
+  if (made.some(({ item }) => item.id === S.item.id)) return;
+  const stack = stackOf(S, S.item.id);
+  stack.undo.push({ group, mark: true });
+  stack.redo = [];
+}
+
+// Undo or redo a group: all of it that nothing was done to since, wherever those people are now.
+export function groupBack(S, group, from, to, word) {
+  const { members, what, at } = S.groups.get(group);
+  let count = 0;
+  atOnce(S, () => {
+    for (const old of members) {
+      const op = stackOf(S, old.id)[from].findLast((one) => !one.mark);
+      if (op?.group !== group || refusedOf(S, old.id).length) continue;
+      takeBack(S, S.list.find((item) => item.id === old.id) ?? peopleOf(S, old.frame).find((item) => item.id === old.id) ?? afterOp(old, op), from, to, { from: S.item.id });
+      stackOf(S, old.id)[to].at(-1).group = group;
+      count += 1;
+    }
+  });
+  const stack = stackOf(S, at);
+  const marks = stack[from].filter((op) => op.mark && op.group === group);
+  stack[from] = stack[from].filter((op) => !marks.includes(op));
+  if (count) stack[to].push(...marks);
+  fillPanel(S);
+  const left = members.length - count;
+  flash(S, `${word}: ${what} ${count} ${count === 1 ? "person" : "people"}${left ? `; ${left} changed since and stay` : ""}`);
+}
+
+// An item that this browser holds no more, as an op of its own left it.
+function afterOp(item, op) {
+  const state = { ...item.state, revision: op.revision + 1, joints: { ...item.state.joints, ...op.patch.joints } };
+  if ("masks" in op.patch) state.masks = op.patch.masks;
+  return { ...item, state };
 }
