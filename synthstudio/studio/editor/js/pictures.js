@@ -35,7 +35,7 @@ export function prefetch(S) {
   if (!S.item) return;
   const here = S.list.indexOf(S.item);
   const order = S.list.map((item, k) => [k >= here ? k - here : (here - k) * 3, item.image]).sort((a, b) => a[0] - b[0]);
-  const wanted = new Set([...order.map(([, url]) => url), S.peeking?.url, S.item.clean, S.item.depth]);
+  const wanted = new Set([...order.map(([, url]) => url), S.item.image, S.peeking?.url, S.item.clean, S.item.depth]);
   for (const [url, picture] of S.pictures) {
     if (wanted.has(url) || (picture.loaded && !picture.bitmap && !picture.failed)) continue;
     picture.bitmap?.close();
