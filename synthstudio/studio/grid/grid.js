@@ -2,7 +2,6 @@
 // HTML. Called again on every run of the page with the same root; listeners are attached once.
 const states = new WeakMap();
 
-// An element; `content`: nodes, and texts as such.
 function make(tag, className, ...content) {
   const node = document.createElement(tag);
   if (className) node.className = className;

@@ -353,7 +353,6 @@ function leave(S) {
   }
 }
 
-// `picked`: all that are chosen with it, where there are several.
 export function choose(S, j, picked = []) {
   S.joint = j;
   S.picked = picked;
@@ -421,7 +420,6 @@ export function leaveKeys(S) {
   if (!S.draining) dropKeys(S, "The picture was not loaded yet");
 }
 
-// Whether any waited.
 export function dropKeys(S, why) {
   const any = S.keys.length > 0;
   if (any) flash(S, `${why}, so earlier key presses were ignored.`, 8000);

@@ -80,7 +80,6 @@ export function fillOutline(bits, { w, h }, line, value) {
   }
 }
 
-// What lies within r of a line.
 export function fillBrush(bits, size, line, r, value) {
   line.forEach(([x, y], k) => {
     const [first, end] = pixelsIn(x - r, x + r, size.w);

@@ -28,7 +28,6 @@ export function fillPredictions(S) {
   predictionText.textContent = [`Predicted by ${S.model}`, prediction ? howFar(prediction) : S.item.prediction ? "rejected" : "no prediction", ...(found?.length ? [`${found.length} not labelled`] : [])].join(" · ");
 }
 
-// The prediction of the shown person, unless somebody called it wrong.
 export const validPrediction = (S) => (S.now.rejected_models.includes(S.model) ? null : S.item.prediction);
 
 export function rejectPrediction(S) {

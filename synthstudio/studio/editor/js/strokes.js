@@ -286,7 +286,6 @@ function cutMask(S, item, now, line) {
   return masksEdit(item, now, { modal: countsOf(bits) });
 }
 
-// Hide what lies under a closed line: an edit of each person behind it, all of them with one undo.
 function keepOccluder(S, line) {
   const { tool, front } = S.stroke;
   endDrawing(S);
