@@ -34,12 +34,6 @@ function button(parent, text, act, className) {
   return node;
 }
 
-function labelled(parent, text, node) {
-  const label = make(parent, "label", "", text);
-  label.append(node);
-  return node;
-}
-
 // Every field is there, every joint has a place: those without one stand on a ring.
 function whole(found) {
   const joints = found.joints ?? [];
@@ -63,7 +57,8 @@ function build(parent) {
   S.hint = make(left, "p", "hint");
   S.svg = drawn(left, "svg", {viewBox: "0 0 1 1", class: "figure", role: "group", "aria-label": "The figure; the table beside it has the same data"});
   const row = make(left, "div", "row");
-  const photo = labelled(row, "A photo behind it (it stays in this browser)", make(row, "input", "", "", {type: "file", accept: "image/*"}));
+  const label = make(row, "label", "", "A photo behind it (it stays in this browser)");
+  const photo = make(label, "input", "", "", {type: "file", accept: "image/*"});
   photo.addEventListener("change", () => {
     if (S.photo) URL.revokeObjectURL(S.photo);
     S.photo = photo.files[0] ? URL.createObjectURL(photo.files[0]) : null;
@@ -89,7 +84,6 @@ function keep(S, more = {}) {
 }
 
 function undo(S) {
-  if (!S.undo.length) return;
   Object.assign(S, S.undo.pop(), {chosen: ""});
   show(S);
 }
@@ -268,7 +262,8 @@ function drawForm(S) {
   S.form.replaceChildren();
   const head = make(S.form, "div", "row");
   for (const [field, text, longest] of [["name", "Name", 40], ["category", "Category in COCO files", 80]]) {
-    const input = labelled(head, text, field_(make(head, "input", "", "", {maxlength: longest}), field, S.now[field]));
+    const label = make(head, "label", "", text);
+    const input = field_(make(label, "input", "", "", {maxlength: longest}), field, S.now[field]);
     input.addEventListener("change", () => set(S, (now) => (now[field] = input.value.trim())));
   }
   button(head, "Save", () => save(S), "save");
@@ -324,9 +319,9 @@ function drawTwo(S, mode, from, to) {
   const field = `${mode}s`;
   const row = make(S.form, "div", "row");
   const ends = [from, to].map((text, k) => {
-    const choice = make(row, "select");
+    const choice = make(make(row, "label", "", text), "select");
     for (const joint of S.now.joints) make(choice, "option", "", joint).value = joint;
-    return labelled(row, text, field_(choice, `${field} ${k}`, S.now.joints[k]));
+    return field_(choice, `${field} ${k}`, S.now.joints[k]);
   });
   button(row, `Add ${mode}`, () => {
     const [a, b] = ends.map((end) => end.value);
