@@ -28,7 +28,7 @@ SQUARE = ((30, 40), (125, 40), (125, 75), (30, 75))
 _EDITOR = Path(studio.__file__).with_name("editor")
 _SHOWN = """(overlaid) => {
   const editor = document.getElementById("host").shadowRoot.querySelector(".ed");
-  const over = overlaid && editor?.querySelector(".overlay.on");
+  const over = overlaid && editor?.querySelector(".overlay:not(:empty)");
   return editor && (editor.dataset.shown === editor.dataset.item || over);
 }"""
 _BODY = """<!doctype html><html lang=en><title>editor</title>

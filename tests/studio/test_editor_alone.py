@@ -226,7 +226,7 @@ def test_a_picture_that_cannot_be_loaded_blocks_edits(waiting, watch, how):
     begin(waiting, items=[item(0, image="/broken.jpg"), item(1), item(2)])
     waiting.press("Tab", "s", "a")
     page.evaluate("window.letGo()")
-    page.locator(".overlay.on").filter(has_text="could not be loaded").wait_for()
+    page.locator(".overlay:not(:empty)").filter(has_text="could not be loaded").wait_for()
     expect(page.locator(".flash")).to_contain_text("earlier key presses were ignored")
     waiting.press("Tab", "s", "n")
     shown(waiting, "1:1")

@@ -37,7 +37,7 @@ async function start(state) {
     return;
   }
   state.allowed = performance.now();
-  state.first = null;
+  delete state.stage.dataset.firstMs;
   state.video.srcObject = state.stream;
   state.stream.getVideoTracks()[0].addEventListener("ended", () => {
     stop(state);
@@ -75,10 +75,7 @@ function answer(state, said) {
   state.waiting = false;
   if (!state.stream) return;
   draw(state, said);
-  if (said.people.length && state.first === null) {
-    state.first = performance.now() - state.allowed;
-    state.stage.dataset.firstMs = Math.round(state.first);
-  }
+  if (said.people.length) state.stage.dataset.firstMs ??= Math.round(performance.now() - state.allowed);
   state.list.replaceChildren(...said.hidden.slice(0, 40).map((textContent) => Object.assign(make("li", ""), {textContent})));
   requestAnimationFrame(() => send(state));
 }
@@ -118,7 +115,6 @@ function draw(state, said) {
   over.dataset.joints = said.people.reduce((sum, person) => sum + person.joints.length, 0);
 }
 
-// Writes a person's number above the topmost joint, as the list names it.
 function name(pen, person, at, unit) {
   const top = person.joints.reduce((best, joint) => (joint[1] < best[1] ? joint : best));
   const [x, y] = at(top);

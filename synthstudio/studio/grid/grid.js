@@ -2,7 +2,6 @@
 // HTML. Called again on every run of the page with the same root; listeners are attached once.
 const states = new WeakMap();
 
-// An element; `content`: nodes, and texts as such.
 function make(tag, className, ...content) {
   const node = document.createElement(tag);
   if (className) node.className = className;
@@ -66,7 +65,9 @@ function change(box, state) {
   state.setStateValue("picked", [...state.picked]);
 }
 
-function attach(state) {
+function build(parent) {
+  const state = {grid: make("ul", "grid"), picked: new Set(), page: null, turn: 0};
+  parent.append(state.grid);
   state.grid.addEventListener("keydown", (event) => onKey(event, state));
   state.grid.addEventListener("change", (event) => change(event.target, state));
   state.grid.addEventListener("click", (event) => {
@@ -75,16 +76,12 @@ function attach(state) {
     event.preventDefault();
     state.setTriggerValue("open", link.dataset.id);
   });
+  return state;
 }
 
 export default function ({data, parentElement, setStateValue, setTriggerValue}) {
-  let state = states.get(parentElement);
-  if (!state) {
-    state = {grid: make("ul", "grid"), picked: new Set(), page: null, turn: 0};
-    states.set(parentElement, state);
-    parentElement.append(state.grid);
-    attach(state);
-  }
+  const state = states.get(parentElement) ?? build(parentElement);
+  states.set(parentElement, state);
   // While this module loads Streamlit calls for several runs at once, in no certain order.
   if (data.turn < state.turn) return;
   Object.assign(state, {turn: data.turn, data, setStateValue, setTriggerValue});

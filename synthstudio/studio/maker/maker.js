@@ -17,28 +17,20 @@ function put(node, attributes) {
 }
 
 function make(parent, tag, className, text, attributes = {}) {
-  const node = put(document.createElement(tag), attributes);
+  const node = drawn(parent, tag, attributes, document.createElement(tag));
   if (className) node.className = className;
   if (text) node.textContent = text;
-  parent.append(node);
   return node;
 }
 
-function drawn(parent, tag, attributes) {
-  const node = put(document.createElementNS(SVG, tag), attributes);
-  parent.append(node);
+function drawn(parent, tag, attributes, node = document.createElementNS(SVG, tag)) {
+  parent.append(put(node, attributes));
   return node;
 }
 
 function button(parent, text, act, className) {
   const node = make(parent, "button", className, text, {type: "button"});
   node.addEventListener("click", act);
-  return node;
-}
-
-function labelled(parent, text, node) {
-  const label = make(parent, "label", "", text);
-  label.append(node);
   return node;
 }
 
@@ -65,7 +57,8 @@ function build(parent) {
   S.hint = make(left, "p", "hint");
   S.svg = drawn(left, "svg", {viewBox: "0 0 1 1", class: "figure", role: "group", "aria-label": "The figure; the table beside it has the same data"});
   const row = make(left, "div", "row");
-  const photo = labelled(row, "A photo behind it (it stays in this browser)", make(row, "input", "", "", {type: "file", accept: "image/*"}));
+  const label = make(row, "label", "", "A photo behind it (it stays in this browser)");
+  const photo = make(label, "input", "", "", {type: "file", accept: "image/*"});
   photo.addEventListener("change", () => {
     if (S.photo) URL.revokeObjectURL(S.photo);
     S.photo = photo.files[0] ? URL.createObjectURL(photo.files[0]) : null;
@@ -87,10 +80,10 @@ function setMode(S, mode) {
 // What was drawn, to go back to; `more`: whose file it was, where another is begun with.
 function keep(S, more = {}) {
   S.undo = [...S.undo, {now: structuredClone(S.now), ...more}].slice(-100);
+  S.back.disabled = false;
 }
 
 function undo(S) {
-  if (!S.undo.length) return;
   Object.assign(S, S.undo.pop(), {chosen: ""});
   show(S);
 }
@@ -105,7 +98,6 @@ function change(S, act) {
 function set(S, act) {
   keep(S);
   act(S.now);
-  S.back.disabled = false;
 }
 
 function at(S, event) {
@@ -147,7 +139,7 @@ function up(S, event) {
     return show(S);
   }
   const other = jointAt(S, at(S, event));
-  if (S.mode === "limb" && other && other !== drag.joint) return join(S, drag.joint, other);
+  if (S.mode === "limb" && other && other !== drag.joint) return join(S, "limbs", drag.joint, other);
   choose(S, drag.joint);
 }
 
@@ -159,16 +151,15 @@ function cancel(S) {
 
 function choose(S, joint) {
   const first = S.chosen;
-  if (first && first !== joint && (S.mode === "limb" || S.mode === "pair")) return join(S, first, joint);
+  if (first && first !== joint && (S.mode === "limb" || S.mode === "pair")) return join(S, `${S.mode}s`, first, joint);
   S.chosen = first === joint ? "" : joint;
   show(S);
 }
 
 // A limb or a pair between two joints; none where there was one.
-function join(S, a, b) {
+function join(S, field, a, b) {
   S.chosen = "";
   change(S, (now) => {
-    const field = S.mode === "pair" ? "pairs" : "limbs";
     const same = (one) => one.includes(a) && one.includes(b);
     const had = now[field].some(same);
     const others = now[field].filter((one) =>
@@ -203,32 +194,31 @@ function addJoint(S, place) {
   });
 }
 
-function removeJoint(S, name) {
+// `other`: another name of a joint, null to remove it.
+function renameAll(S, other) {
   S.chosen = "";
   change(S, (now) => {
-    now.joints = now.joints.filter((one) => one !== name);
+    now.joints = now.joints.map(other).filter(Boolean);
     now.sigma_source = "";
-    for (const field of ["limbs", "pairs"]) now[field] = now[field].filter((one) => !one.includes(name));
-    for (const field of ["sigmas", "same_as", "places", "figure"]) delete now[field][name];
+    for (const field of ["limbs", "pairs"]) {
+      now[field] = now[field].map((one) => one.map(other)).filter((one) => one.every(Boolean));
+    }
+    for (const field of ["sigmas", "same_as", "places", "figure"]) {
+      const named = Object.entries(now[field]).map(([one, v]) => [other(one), v]);
+      now[field] = Object.fromEntries(named.filter(([one]) => one));
+    }
   });
 }
+
+const removeJoint = (S, name) => renameAll(S, (one) => (one === name ? null : one));
 
 function rename(S, old, name) {
   if (name === old) return;
   if (!name || S.now.joints.includes(name)) {
-    say(S, {good: false, text: name ? `There is a joint ${name} already.` : "A joint needs a name."});
-    return show(S, true);
+    show(S);
+    return say(S, {good: false, text: name ? `There is a joint ${name} already.` : "A joint needs a name."});
   }
-  S.chosen = "";
-  change(S, (now) => {
-    const other = (one) => (one === old ? name : one);
-    now.joints = now.joints.map(other);
-    now.sigma_source = "";
-    for (const field of ["limbs", "pairs"]) now[field] = now[field].map((one) => one.map(other));
-    for (const field of ["sigmas", "same_as", "places", "figure"]) {
-      now[field] = Object.fromEntries(Object.entries(now[field]).map(([one, v]) => [other(one), v]));
-    }
-  });
+  return renameAll(S, (one) => (one === old ? name : one));
 }
 
 function say(S, message) {
@@ -236,8 +226,8 @@ function say(S, message) {
   S.note.textContent = message?.text ?? "";
 }
 
-function show(S, keepNote) {
-  if (!keepNote) say(S, null);
+function show(S) {
+  say(S, null);
   for (const one of S.modes.querySelectorAll("[data-mode]")) put(one, {"aria-pressed": one.dataset.mode === S.mode});
   S.back.disabled = !S.undo.length;
   S.hint.textContent = HINTS[S.mode];
@@ -272,7 +262,8 @@ function drawForm(S) {
   S.form.replaceChildren();
   const head = make(S.form, "div", "row");
   for (const [field, text, longest] of [["name", "Name", 40], ["category", "Category in COCO files", 80]]) {
-    const input = labelled(head, text, field_(make(head, "input", "", "", {maxlength: longest}), field, S.now[field]));
+    const label = make(head, "label", "", text);
+    const input = field_(make(label, "input", "", "", {maxlength: longest}), field, S.now[field]);
     input.addEventListener("change", () => set(S, (now) => (now[field] = input.value.trim())));
   }
   button(head, "Save", () => save(S), "save");
@@ -280,8 +271,8 @@ function drawForm(S) {
   const row = make(S.form, "div", "row");
   button(row, "Add a joint", () => addJoint(S, [0.5, 0.5])).dataset.field = "add";
   if (S.now.joints.length > 1) {
-    drawTwo(S, "limb", "limbs", "Limb from", "to");
-    drawTwo(S, "pair", "pairs", "Left joint", "right joint");
+    drawTwo(S, "limb", "Limb from", "to");
+    drawTwo(S, "pair", "Left joint", "right joint");
   }
   if (focus) S.form.querySelector(`[data-field="${CSS.escape(focus)}"]`)?.focus();
 }
@@ -324,20 +315,19 @@ function drawJoints(S) {
     + `person's size. Empty: COCO's where the joint is one of COCO's, else ${S.usual}, the median of COCO's 17.`);
 }
 
-function drawTwo(S, mode, field, from, to) {
+function drawTwo(S, mode, from, to) {
+  const field = `${mode}s`;
   const row = make(S.form, "div", "row");
   const ends = [from, to].map((text, k) => {
-    const choice = make(row, "select");
+    const choice = make(make(row, "label", "", text), "select");
     for (const joint of S.now.joints) make(choice, "option", "", joint).value = joint;
-    return labelled(row, text, field_(choice, `${field} ${k}`, S.now.joints[k]));
+    return field_(choice, `${field} ${k}`, S.now.joints[k]);
   });
   button(row, `Add ${mode}`, () => {
-    if (ends[0].value === ends[1].value) return say(S, {good: false, text: "Choose two different joints."});
-    const before = S.mode;
-    S.mode = mode;
-    if (!S.now[field].some((one) => ends.every((end) => one.includes(end.value)))) join(S, ends[0].value, ends[1].value);
-    S.mode = before;
-    show(S);
+    const [a, b] = ends.map((end) => end.value);
+    if (a === b) return say(S, {good: false, text: "Choose two different joints."});
+    if (S.now[field].some((one) => one.includes(a) && one.includes(b))) return show(S);
+    return join(S, field, a, b);
   }).dataset.field = `add ${field}`;
   const list = make(S.form, "ul");
   for (const [a, b] of S.now[field]) {

@@ -1,19 +1,17 @@
 // What keys and buttons do.
 
-import { PLACE_HELP, boxAction, placeAction, startBox, startPlacing } from "./box_tool.js";
-import { draw, fit, toFrame, zoomBy } from "./canvas.js";
+import { HANDLE, draw, fit, toFrame, zoomBy } from "./canvas.js";
 import { CLIP_DO, goFrame, undoBatch } from "./clips.js";
 import { setItem, step, togglePast } from "./editor.js";
 import { helpKey, showHelp } from "./help.js";
 import { actionOf, keyName, keyOf, rowOf } from "./keys.js";
 import { asCalled, asPlaced, derive, inFrame, jointsPatch, known, mirrored, moveJoints, neighbours, nice, round3, describeJoint, standing, swapped, toRow, turnJoints, withCause, withState } from "./labels.js";
 import { maskAction, startMask } from "./mask_tool.js";
-import { BLINDED, closeForm, fillPanel, fillTable, fillTools, flash, inWords, openForm, textField } from "./panel.js";
-import { drawMask, setLight, startPeek, togglePeek } from "./pictures.js";
-import { HANDLE, drawLoupe } from "./pointer.js";
-import { accept, fillPredictions, groupBack, rejectPrediction } from "./predictions.js";
-import { chooseMany, extend, startStroke, strokeAction, targets } from "./strokes.js";
-import { commit, keepStored, record, refusedOf, stackOf, takeBack, tryAgain } from "./sync_queue.js";
+import { BLINDED, closeForm, flash, inWords, openForm, textField } from "./panel.js";
+import { setLight, startPeek, togglePeek } from "./pictures.js";
+import { accept, rejectPrediction } from "./predictions.js";
+import { PLACE_HELP, chooseMany, extend, placeAction, startBox, startPlacing, startStroke, strokeAction, targets } from "./strokes.js";
+import { commit, dropRefused, groupBack, refusedOf, stackOf, takeBack, tryAgain } from "./sync_queue.js";
 import { answerNewest, settleNewest, writeComment } from "./threads.js";
 
 const TURN_RAD = Math.PI / 180; // by a key
@@ -26,7 +24,7 @@ export function keyAction(S, event) {
   if (key in ARROWS && !event.ctrlKey && !event.metaKey) {
     const by = event.shiftKey ? 10 : event.altKey ? 0.1 : 1;
     const onPicture = S.root.getRootNode().activeElement === S.ui.stage;
-    if (S.joint === -1 && !S.boxing && !S.stroke && !S.masking) return onPicture ? `pan ${ARROWS[key].map((v) => v * PAN_PX * Math.max(by, 1)).join(" ")}` : null;
+    if (S.joint === -1 && !S.stroke && !S.masking) return onPicture ? `pan ${ARROWS[key].map((v) => v * PAN_PX * Math.max(by, 1)).join(" ")}` : null;
     return `nudge ${ARROWS[key][0] * by} ${ARROWS[key][1] * by}`;
   }
   return key === "Escape" ? "leave" : actionOf(S, keyName(event));
@@ -93,6 +91,7 @@ export function open(S, deleted, whole) {
   return !no;
 }
 
+export const NO_MASKS = "A second review compares joints: masks are drawn in the layer main.";
 const BROKEN = "The picture could not be loaded, so nothing can be changed.";
 
 // Whether something may be drawn over the picture: buttons do not wait for it as keys do.
@@ -101,21 +100,17 @@ export function isShown(S) {
   return S.ready;
 }
 
-// Something is drawn over the picture from now on, by what was set of it already.
 export function beginDrawing(S, help) {
   S.ui.stage.focus({ preventScroll: true });
-  fillPanel(S);
-  draw(S);
+  S.changed();
   flash(S, help, 8000);
 }
 
-// No box, line or mask is drawn any more.
 export function endDrawing(S) {
-  Object.assign(S, { boxing: null, stroke: null, masking: null, drag: null });
+  Object.assign(S, { stroke: null, masking: null, drag: null });
   S.ui.flash.classList.remove("on");
   S.ui.stage.focus({ preventScroll: true });
-  fillPanel(S);
-  draw(S);
+  S.changed();
 }
 
 // A key that a tool does not know ends the tool, unless it only looks, and does what it does.
@@ -129,14 +124,13 @@ export function edit(S, changed, merge) {
   const real = changed.filter(differs);
   if (!real.length || !open(S)) return;
   const patch = jointsPatch(S, real);
-  record(S, S.item, commit(S, S.item, { kind: "edit", joints: patch.joints }, patch, merge));
+  commit(S, S.item, { kind: "edit", joints: patch.joints }, patch, merge);
 }
 
 export function placeJoint(S, j, x, y) {
   edit(S, [[j, jointAt(S, j, x, y)]]);
 }
 
-// A joint at another place; one without a label is visible there.
 export function jointAt(S, j, x, y) {
   const joint = S.now.joints[j];
   const seen = joint.state === null ? { state: 2, cause: "visible" } : {};
@@ -145,7 +139,6 @@ export function jointAt(S, j, x, y) {
 
 function act(S, action) {
   const [verb, ...rest] = action.split(" ");
-  if (S.boxing && boxAction(S, verb, rest)) return;
   if (S.stroke && strokeAction(S, verb, rest)) return;
   if (S.masking && maskAction(S, verb, rest)) return;
   if (verb === "mask") return startMask(S, rest[0]);
@@ -157,7 +150,7 @@ function act(S, action) {
   if (verb === "choose") return chooseMany(S, rest[0]);
   if (verb === "extend") return extend(S, Number(rest[0]));
   if (verb === "accept") return accept(S, rest[0]);
-  if (verb === "layer") return toggleLayer(S, rest[0]);
+  if (verb === "layer") return toggle(S, S.layers, rest[0]);
   if (verb === "to") return goFrame(S, Number(rest[0]));
   if (verb === "pan") return pan(S, Number(rest[0]), Number(rest[1]));
   if (verb === "peek") return togglePeek(S, rest[0]);
@@ -196,8 +189,8 @@ export const DO = {
   "fit frame": (S) => refit(S, "frame"),
   closer: (S) => zoomBy(S, 1.25),
   farther: (S) => zoomBy(S, 0.8),
-  loupe: (S) => toggle(S, "loupe"),
-  another: (S) => toggle(S, "another"),
+  loupe: (S) => toggle(S, S, "loupe"),
+  another: (S) => toggle(S, S, "another"),
   brighter: (S) => setLight(S, S.light.b * 1.2, S.light.c),
   darker: (S) => setLight(S, S.light.b / 1.2, S.light.c),
   sharper: (S) => setLight(S, S.light.b, S.light.c * 1.15),
@@ -206,11 +199,10 @@ export const DO = {
   help: (S) => showHelp(S),
   history: (S) => togglePast(S),
   leave: (S) => leave(S),
-  "keep stored": (S) => keepStored(S, S.item.id),
+  "keep stored": (S) => dropRefused(S, refusedOf(S, S.item.id)),
   "try again": (S) => tryAgain(S, S.item),
 };
 
-// State or cause of all chosen joints, as one edit.
 export function setJoints(S, verb, value) {
   const joints = targets(S);
   if (!joints.length) return flash(S, "Select a joint first: click it, or press Tab.");
@@ -245,7 +237,6 @@ function nudge(S, dx, dy) {
   edit(S, moveJoints(S.item, S.now, dx, dy, joints), `${joints ?? "all"} ${S.item.id}`);
 }
 
-// Turn and scale the whole person.
 export function turn(S, angle, factor) {
   if (S.now.joints.some(known)) edit(S, turnJoints(S.item, S.now, angle, factor), `turn ${S.item.id}`);
 }
@@ -267,19 +258,15 @@ function chooseReason(S, status, question, reasons) {
 
 function decide(S, status, text) {
   if (!open(S, true)) return;
-  record(S, S.item, commit(S, S.item, { kind: "status", status, text }, { status, reason: text }));
+  commit(S, S.item, { kind: "status", status, text }, { status, reason: text });
   S.decided += 1;
   step(S, 1);
 }
 
-// Of a frame without people: that it is empty, which is a decision like others.
 function decideEmpty(S) {
   if (!open(S, true, true)) return;
   const others = neighbours(S).length;
-  if (others) {
-    flash(S, `${others === 1 ? "A person is" : `${others} people are`} in this frame: first delete those who are not there.`);
-    return;
-  }
+  if (others) return flash(S, `${others === 1 ? "A person is" : `${others} people are`} in this frame: first delete those who are not there.`);
   if (S.now.status !== "no_people") {
     setEmpty(S, S.item, "no_people");
     S.decided += 1;
@@ -288,7 +275,7 @@ function decideEmpty(S) {
 }
 
 function setEmpty(S, item, status) {
-  record(S, item, commit(S, item, { kind: "status", status, text: "" }, { status, reason: "" }));
+  commit(S, item, { kind: "status", status, text: "" }, { status, reason: "" });
 }
 
 // The frame of an item, where it was marked as empty.
@@ -301,12 +288,11 @@ function remove(S) {
   if (!S.item.instance && emptied(S, S.item)) {
     if (!open(S, true, true)) return;
     setEmpty(S, S.item, "pending");
-    flash(S, "This frame is marked for another review.");
-    return;
+    return flash(S, "This frame is marked for another review.");
   }
   if (!open(S, true)) return;
   const deleted = !S.now.deleted;
-  record(S, S.item, commit(S, S.item, { kind: deleted ? "delete" : "restore" }, { deleted }));
+  commit(S, S.item, { kind: deleted ? "delete" : "restore" }, { deleted });
   flash(S, deleted ? "Deleted. Delete again, or z, restores this person." : "Restored.");
 }
 
@@ -316,56 +302,46 @@ function addPerson(S) {
   const [x, y] = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
   const high = Math.min(item.h * 0.7, (S.ui.stage.clientHeight * 0.6) / S.zoom);
   const joints = standing(S, [x - high * 0.19, y - high / 2, high * 0.38, high]);
-  addNew(S, joints.map((joint, j) => [j, joint]), { prediction: null, without: null });
+  addNew(S, joints.map((joint, j) => [j, joint]), { prediction: null });
   choose(S, HANDLE);
   return flash(S, "A person was added. Move it by its handle or the arrows, then its joints.");
 }
 
-// Somebody new in the shown frame, who is shown from now on.
 export function addNew(S, changed, more) {
-  const { added } = insertNew(S, S.item, changed, more);
+  const { item } = insertNew(S, S.item, changed, more);
   const look = [S.zoom, S.tx, S.ty];
-  setItem(S, added, S.trip);
+  setItem(S, item, S.trip);
   [S.zoom, S.tx, S.ty] = look;
 }
 
-// Somebody new in the frame of an item. `without`: the prediction that this person was.
-export function insertNew(S, item, changed, { prediction, without, box, track }) {
+// Somebody new in the frame of an item. `prediction`: what this person was until now, or null.
+export function insertNew(S, item, changed, { prediction, box, track }) {
   const frame = emptied(S, item);
   if (frame) setEmpty(S, frame, "pending");
   const taken = new Set(S.list.filter((other) => other.frame === item.frame).map((other) => other.instance));
   let instance = item.next_instance;
   while (taken.has(instance)) instance += 1;
   const nothing = [null, null, null, "unlabelled", "human"];
-  const state = { revision: 0, status: "pending", reason: "", joints: {}, deleted: false, added: false, who: null, comments: 0 };
+  const state = { revision: 0, status: "pending", reason: "", joints: {}, deleted: false, added: false, who: null };
   const added = {
     ...item, id: `${item.frame}:${instance}`, instance, exists: false, local: true, state, base: S.skeleton.joints.map(() => nothing), prediction,
     shares: null, occluder: [], xyz: null, modal: null, amodal: null, facts: ["added by hand"], threads: [], risk: [], lease: null, closed: null, next_instance: instance + 1,
   };
   S.list.splice(S.list.indexOf(item) + 1, 0, added);
-  for (const other of S.list) if (other.frame === item.frame) other.found = other.found.filter((one) => one.n !== without);
+  for (const other of S.list) if (other.frame === item.frame) other.found = other.found.filter((one) => one.n !== prediction?.n);
   const patch = { ...jointsPatch(S, changed), ...(box ? { box } : {}), ...(track === undefined ? {} : { track }), exists: true };
-  return { added, op: record(S, added, commit(S, added, { kind: "add", joints: patch.joints, box, track }, patch)) };
+  return { item: added, op: commit(S, added, { kind: "add", joints: patch.joints, box, track }, patch) };
 }
 
-function toggle(S, name) {
-  S[name] = !S[name];
-  drawLoupe(S);
-  fillTools(S);
-}
-
-function toggleLayer(S, name) {
-  S.layers[name] = !S.layers[name];
-  drawMask(S);
-  fillPanel(S);
-  draw(S);
+function toggle(S, flags, name) {
+  flags[name] = !flags[name];
+  S.changed();
 }
 
 export function refit(S, how) {
   S.fitting = how;
   fit(S, how);
   draw(S);
-  drawLoupe(S);
 }
 
 function leave(S) {
@@ -377,18 +353,13 @@ function leave(S) {
   }
 }
 
-// `picked`: all that are chosen with it, where there are several.
 export function choose(S, j, picked = []) {
   S.joint = j;
   S.picked = picked;
   S.left = false;
   S.ui.stage.focus({ preventScroll: true });
   if (!S.item) return;
-  fillTable(S);
-  fillTools(S);
-  fillPredictions(S);
-  draw(S);
-  drawLoupe(S);
+  S.changed();
   announce(S);
 }
 
@@ -406,16 +377,12 @@ export function announce(S) {
 
 const keysOf = (S, actions) => actions.map((action) => `${keyOf(S, action)} ${rowOf(action).label.toLowerCase()}`).join(" · ");
 
-// Arrows move the picture where no joint is selected.
 function pan(S, dx, dy) {
   S.left = false;
   S.tx -= dx;
   S.ty -= dy;
   draw(S);
-  drawLoupe(S);
 }
-
-// Keys and buttons that wait for the image or for a person being fetched.
 
 // All others wait for the picture: nobody edits what is not seen, and no key press is lost.
 const FREE = new Set(["help", "light", "darker", "brighter", "flatter", "sharper", "closer", "farther", "leave"]);
@@ -453,7 +420,6 @@ export function leaveKeys(S) {
   if (!S.draining) dropKeys(S, "The picture was not loaded yet");
 }
 
-// Whether any waited.
 export function dropKeys(S, why) {
   const any = S.keys.length > 0;
   if (any) flash(S, `${why}, so earlier key presses were ignored.`, 8000);

@@ -2,18 +2,17 @@
 // A joint's marker tells its cause by shape (dot visible, ring self, triangle person, square object,
 // cross outside, diamond unknown). Left is orange and single; right is blue and drawn double.
 
-import { drawCorners, placingText } from "./box_tool.js";
-import { around, extent, grownBox, isGuide, known, neighbours, nice, occluderOf, describeJoint } from "./labels.js";
+import { around, drawn, extent, grownBox, isGuide, known, neighbours, nice, occluderOf, describeJoint } from "./labels.js";
 import { boxOfCounts } from "./mask_codes.js";
 import { drawMasking } from "./mask_tool.js";
-import { HANDLE, drawLoupe } from "./pointer.js";
 import { drawPredictionOverlay } from "./predictions.js";
-import { drawStroke, isChosen } from "./strokes.js";
+import { drawStroke, isChosen, placingText } from "./strokes.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const INK = "#12141a";
 export const SIDE = { left: "#ff9a3d", right: "#4da3ff", middle: "#f2f2f2" };
 export const REACH_PX = 13; // pick radius on the screen
+export const HANDLE = -2; // S.joint when the whole skeleton is chosen; -1: nothing
 export const CLICK_PX = 3; // a press that moves less is a click
 
 export function set(node, attributes) {
@@ -118,13 +117,6 @@ export function drawThin(S, group, places, cls, name) {
   if (first) make("text", { class: "who", x: first[0].toFixed(1), y: (first[1] - 12).toFixed(1) }, group).textContent = name;
 }
 
-// The joints as they are drawn: an unfinished drag lies over what the item says.
-export function drawn(S) {
-  const joints = S.now.joints.slice();
-  for (const [j, joint] of S.drag?.changed ?? []) joints[j] = joint;
-  return joints;
-}
-
 export function draw(S) {
   if (!S.item) return;
   const joints = drawn(S);
@@ -143,6 +135,7 @@ export function draw(S) {
   for (const layer of [S.ui.picture, S.ui.mask, S.ui.peek]) layer.classList.toggle("crisp", S.zoom >= 3);
   S.ui.zoom.textContent = `${Math.round(S.zoom * 100)}%`;
   Object.assign(S.root.dataset, { zoom: S.zoom, tx: S.tx, ty: S.ty });
+  drawLoupe(S);
 }
 
 // `guide`: faint, for one of its joints has no label yet.
@@ -211,7 +204,6 @@ export function boxNode(S, parent, box, cls) {
 function drawBoxes(S) {
   S.marks.boxes.replaceChildren();
   boxNode(S, S.marks.boxes, [0, 0, S.item.w, S.item.h], "edge");
-  if (S.boxing) drawCorners(S, S.boxing);
   drawStroke(S);
   drawMasking(S);
   if (!S.layers.boxes) return;
@@ -224,27 +216,22 @@ function drawBoxes(S) {
 function drawOthers(S) {
   S.marks.others.replaceChildren();
   if (!S.layers.others || S.hide) return;
-  for (const other of neighbours(S)) {
-    drawThin(S, S.marks.others, other.xy.map((p) => p && toScreen(S, ...p)), "other", `person ${other.instance}`);
+  for (const { item, now } of neighbours(S)) {
+    const places = now.joints.map((joint) => (known(joint) && joint.state ? toScreen(S, joint.x, joint.y) : null));
+    drawThin(S, S.marks.others, places, "other", `person ${item.instance}`);
   }
-}
-
-// Zoom so that a box with some room round it fills the stage.
-function fitBox(S, box, room) {
-  const { clientWidth: w, clientHeight: h } = S.ui.stage;
-  const wide = Math.max(box[2] * (1 + room), 24);
-  const high = Math.max(box[3] * (1 + room), 24);
-  S.zoom = Math.min(Math.max(Math.min(w / wide, h / high), 0.05), 12);
-  S.tx = w / 2 - (box[0] + box[2] / 2) * S.zoom;
-  S.ty = h / 2 - (box[1] + box[3] / 2) * S.zoom;
 }
 
 export function fit(S, how) {
   const joints = extent(S.now);
   const own = joints && S.now.box ? around(joints, S.now.box) : joints ?? S.now.box;
-  const box = how === "person" ? own ?? S.item.amodal?.box ?? S.item.modal?.box : null;
-  if (box && (box[2] > 0 || box[3] > 0)) fitBox(S, box, 0.5);
-  else fitBox(S, [0, 0, S.item.w, S.item.h], 0.04);
+  const near = how === "person" ? own ?? S.item.amodal?.box ?? S.item.modal?.box : null;
+  const [[x, y, wide, high], room] = near && (near[2] > 0 || near[3] > 0) ? [near, 1.5] : [[0, 0, S.item.w, S.item.h], 1.04];
+  const { clientWidth: w, clientHeight: h } = S.ui.stage;
+  const zoom = Math.min(w / Math.max(wide * room, 24), h / Math.max(high * room, 24));
+  S.zoom = Math.min(Math.max(zoom, 0.05), 12);
+  S.tx = w / 2 - (x + wide / 2) * S.zoom;
+  S.ty = h / 2 - (y + high / 2) * S.zoom;
 }
 
 export function zoomBy(S, factor, x = S.ui.stage.clientWidth / 2, y = S.ui.stage.clientHeight / 2) {
@@ -253,5 +240,33 @@ export function zoomBy(S, factor, x = S.ui.stage.clientWidth / 2, y = S.ui.stage
   S.ty = y - ((y - S.ty) * next) / S.zoom;
   S.zoom = next;
   draw(S);
-  drawLoupe(S);
+}
+
+export const lightOf = (S) => `brightness(${S.light.b}) contrast(${S.light.c})`;
+
+export function drawLoupe(S) {
+  const loupe = S.ui.loupe;
+  const at = S.drag?.kind === "joint" || !S.pointer ? loupeJoint(S) : S.pointer;
+  loupe.hidden = !(S.loupe && S.ready && at);
+  if (loupe.hidden) return;
+  const size = 168;
+  const scale = Math.max(S.zoom * 3, 4);
+  const [x, y] = toFrame(S, ...at);
+  const context = loupe.getContext("2d");
+  const ratio = loupe.width / size;
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.fillStyle = "#000";
+  context.fillRect(0, 0, size, size);
+  context.imageSmoothingEnabled = scale < 6;
+  context.filter = lightOf(S);
+  context.drawImage(S.ui.picture, size / 2 - x * scale, size / 2 - y * scale, S.item.w * scale, S.item.h * scale);
+  context.filter = "none";
+  context.fillStyle = "#ffe066"; // where the pointer is, or the joint
+  for (const [w, h] of [[15, 1.5], [1.5, 15]]) context.fillRect((size - w) / 2, (size - h) / 2, w, h);
+  loupe.classList.toggle("far", at[0] < 230 && at[1] < 230);
+}
+
+function loupeJoint(S) {
+  const joint = S.joint >= 0 ? drawn(S)[S.joint] : null;
+  return joint && known(joint) ? toScreen(S, joint.x, joint.y) : null;
 }

@@ -3,11 +3,11 @@
 
 import { addNew, dropKeys, edit, leaveKeys, open, press, runKey } from "./actions.js";
 import { differs, el, set } from "./canvas.js";
-import { fetchWindow, loadingOverlay, newest, setItem, setList } from "./editor.js";
+import { fetchWindow, newest, setItem, setList } from "./editor.js";
 import { actionsOf } from "./keys.js";
 import { STATUS_WORD, asPlaced, derive } from "./labels.js";
 import { BLINDED, actionButton, fillEvents, fillPanel, flash, openForm, part } from "./panel.js";
-import { commit, newClient, opsOver, record, request, stackOf } from "./sync_queue.js";
+import { commit, newClient, opsOver, request, stackOf } from "./sync_queue.js";
 
 const MARKS = { approved: "✓", rejected: "✗", flagged: "⚑", deleted: "⊘" };
 const MARK_WORD = { key: "key frame", filled: "filled in" };
@@ -48,7 +48,6 @@ export function fillClips(S) {
   pumpClip(S);
 }
 
-// Whether a button of the clip is pressed, or can do nothing.
 export function clipOn(S, action) {
   const entry = S.clip && entryOf(S);
   return { "clip key": Boolean(entry && isKey(S, entry)), "clip log": S.clipLog }[action];
@@ -174,7 +173,6 @@ export function goFrame(S, frame) {
   if (checkedEntry(S)) goTo(S, S.clip.frames.find((one) => one.frame === frame));
 }
 
-// The strip's entry of the shown frame; where there is none, why not is said.
 function checkedEntry(S) {
   const entry = S.item.clip && entryOf(S);
   if (!entry) flash(S, S.item.clip ? "Loading the clip…" : "This frame is not part of a clip.");
@@ -189,7 +187,7 @@ function goTo(S, entry) {
   leaveKeys(S);
   S.going = { id, trip, look: entry.instance || S.clip.track === null ? id : `${id}:${S.clip.track}` };
   Object.assign(S, { wanted: null, ready: false }); // what was asked for last is meant
-  loadingOverlay(S, "Loading that frame…");
+  S.ui.overlay.textContent = "Loading that frame…";
   return fetchStrip(S);
 }
 
@@ -207,7 +205,6 @@ export function arrive(S) {
   return true;
 }
 
-// The same person's labels of the frame before or after; in a frame without that person, somebody new.
 function copyFrom(S, by) {
   if (!open(S, false, !S.item.instance)) return;
   const entry = checkedEntry(S);
@@ -225,7 +222,7 @@ function copyFrom(S, by) {
     return flash(S, S.sync.seq > before ? `Copied from frame ${from.frame}.` : `The labels already equal those of frame ${from.frame}.`);
   }
   if (S.clip.track === null) return flash(S, "First give that person a track: Split here in that frame.");
-  addNew(S, [...joints.entries()], { prediction: null, without: null, track: S.clip.track });
+  addNew(S, [...joints.entries()], { prediction: null, track: S.clip.track });
   return flash(S, `Copied from frame ${from.frame}: this person is in this frame now.`);
 }
 
@@ -234,17 +231,14 @@ function toggleKey(S) {
   if (!open(S) || !entry) return;
   const keyframe = !isKey(S, entry);
   if (!keyframe && S.now.status === "approved") return flash(S, "An approved person is a key frame.");
-  record(S, S.item, commit(S, S.item, { kind: "edit", keyframe }, { keyframe }));
+  commit(S, S.item, { kind: "edit", keyframe }, { keyframe });
   flash(S, keyframe ? "Key frame set." : "Key frame removed.");
 }
 
 // Ask the server for an edit over the whole clip; what is edited here is saved before.
 function requestClip(S, action, more = {}) {
   if (!open(S, action === "undo")) return false;
-  if (S.clipRequest) {
-    flash(S, "The last edit is still being applied.");
-    return false;
-  }
+  if (S.clipRequest) return flash(S, "The last edit is still being applied.");
   const { frame, instance } = S.item;
   S.clipRequest = { ...more, body: { action, frame, instance, client: `clip${newClient()}`, ...more.fields }, sent: false, item: S.item };
   pumpClip(S);
@@ -284,7 +278,6 @@ function batchDone(S, answer, pending) {
   flash(S, `${words[answer.action]}.${left}${answer.action === "undo" ? "" : " Undo with z."}`, left ? 12000 : 4000);
 }
 
-// Undo or redo of an edit of many frames, at the person where it was made.
 export function undoBatch(S, from, to) {
   const stack = stackOf(S, S.item.id);
   const entry = stack[from].pop();

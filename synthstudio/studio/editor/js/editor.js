@@ -8,7 +8,7 @@ import { keyOf } from "./keys.js";
 import { derive } from "./labels.js";
 import { buildPage, buildTable, closeForm, fillPanel, fillStatus, flash } from "./panel.js";
 import { drawMask, endPeek, paint, pictureOf, prefetch, whenLoaded } from "./pictures.js";
-import { drawLoupe, listenPointer } from "./pointer.js";
+import { listenPointer } from "./pointer.js";
 import { isUnread, openSyncQueue, pendingOf, refusedOf, request, send, sendSoon } from "./sync_queue.js";
 
 const LOW = 5; // fewer than this many people ahead: ask for more
@@ -21,13 +21,11 @@ export function step(S, by) {
   const pos = home === undefined ? S.item.pos + by : home + Math.max(by, 0);
   const next = home === undefined ? line[line.indexOf(S.item) + by] : line.find((item) => item.pos === pos);
   if (next) return setItem(S, next);
-  if (pos < 0 || pos >= S.queue.total) {
-    flash(S, by > 0 ? "That was the last one in this queue." : "This is the first one in this queue.");
-    return;
-  }
+  const end = by > 0 ? "That was the last one in this queue." : "This is the first one in this queue.";
+  if (pos < 0 || pos >= S.queue.total) return flash(S, end);
   leaveKeys(S);
   Object.assign(S, { wanted: pos, going: null, ready: false });
-  loadingOverlay(S, "Loading the next person…");
+  S.ui.overlay.textContent = "Loading the next person…";
   fetchWindow(S);
 }
 
@@ -37,8 +35,7 @@ export function setItem(S, item, trip = null) {
   S.ui.flash.classList.remove("on"); // it spoke of the person before
   if (fetching(S) === (item.id === S.item?.id)) leaveKeys(S); // another comes, or the one who was left
   const sameFrame = S.item && S.item.frame === item.frame && S.fitting === "frame";
-  Object.assign(S, { item, joint: -1, picked: [], hover: null, drag: null, boxing: null, stroke: null, masking: null, placing: false, wanted: null, going: null, trip, now: derive(S, item) });
-  S.ready = false;
+  Object.assign(S, { item, joint: -1, picked: [], hover: null, drag: null, stroke: null, masking: null, placing: false, wanted: null, going: null, trip, ready: false, now: derive(S, item) });
   S.root.dataset.item = item.id;
   if (!sameFrame) fit(S, S.fitting);
   rememberPlace(S, item);
@@ -50,7 +47,6 @@ export function setItem(S, item, trip = null) {
   lookSoon(S);
 }
 
-// Where this is, for the address and for whoever comes back to the page.
 function rememberPlace(S, item) {
   const url = new URL(location.href);
   sessionStorage.setItem(placeKey(S), JSON.stringify([S.given, item.frame, item.instance]));
@@ -69,16 +65,15 @@ function showPicture(S) {
   const pressed = S.pressedAt ?? performance.now();
   const picture = pictureOf(S, item.image);
   S.broken = false;
-  if (!picture.bitmap) loadingOverlay(S, "Loading the picture…");
+  if (!picture.bitmap) S.ui.overlay.textContent = "Loading the picture…";
   whenLoaded(S, picture, () => {
     if (S.item?.id !== item.id || S.ready || fetching(S)) return;
     if (!picture.bitmap) return brokenPicture(S, picture);
-    loadingOverlay(S, "");
+    S.ui.overlay.textContent = "";
     paint(S.ui.picture, picture.bitmap, item.w, item.h);
     S.ready = true;
     drawMask(S);
     draw(S);
-    drawLoupe(S);
     requestAnimationFrame(() => setTimeout(() => {
       S.root.dataset.shown = item.id;
       S.root.dataset.paintMs = (performance.now() - pressed).toFixed(2);
@@ -92,14 +87,9 @@ function brokenPicture(S, picture) {
   S.broken = true;
   dropKeys(S, "The picture could not be loaded");
   S.ui.picture.width = 1;
-  loadingOverlay(S, `The picture could not be loaded (${picture.failed}).`);
+  S.ui.overlay.textContent = `The picture could not be loaded (${picture.failed}).`;
   draw(S);
   S.pictures.delete(picture.url); // tried again when somebody comes back to it
-}
-
-export function loadingOverlay(S, text) {
-  S.ui.overlay.textContent = text;
-  S.ui.overlay.classList.toggle("on", Boolean(text));
 }
 
 // More people before the window runs out, so that going on never waits.
@@ -127,7 +117,7 @@ export async function fetchWindow(S) {
   if (S.stopped || S.opening || S.queue.key !== key) return;
   if (status === 404) openQueue(S, placeOf(S)); // a new server does not know the queue
   else if (status === 200) takeWindow(S, data, pos);
-  else if (fetching(S)) loadingOverlay(S, `${why} Trying again…`);
+  else if (fetching(S)) S.ui.overlay.textContent = `${why} Trying again…`;
   fillStatus(S);
   if (S.fetchAgain) fetchWindow(S);
 }
@@ -144,7 +134,7 @@ async function openQueue(S, place = {}) {
   if (S.given !== given) return openQueue(S);
   S.closed = status !== 200;
   if (!S.closed) return takeQueue(S, data);
-  loadingOverlay(S, why);
+  S.ui.overlay.textContent = why;
   return fillStatus(S);
 }
 
@@ -246,7 +236,7 @@ function sameItem(S, item) {
 function showEmpty(S, text) {
   dropKeys(S, "The queue is empty");
   Object.assign(S, { item: null, wanted: null, going: null, ready: false });
-  loadingOverlay(S, text);
+  S.ui.overlay.textContent = text;
   S.ui.place.textContent = "0 of 0";
   S.root.dataset.item = "";
   fillStatus(S);
@@ -266,7 +256,6 @@ export function togglePast(S) {
   S.changed();
 }
 
-// Whether the server is there again: then everything is sent at once.
 async function pingServer(S) {
   if (S.pinging) return;
   S.pinging = true;
@@ -341,7 +330,7 @@ function start(parent, { api, set, user, queue }) {
     for (const picture of S.pictures.values()) picture.bitmap?.close();
     S.root.remove();
   };
-  loadingOverlay(S, "Loading…");
+  S.ui.overlay.textContent = "Loading…";
   fillStatus(S);
   return S;
 }

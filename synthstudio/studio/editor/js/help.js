@@ -24,10 +24,8 @@ export function showHelp(S) {
   S.ui.help.showModal();
 }
 
-// `wrong`: what is said of a key or a file that cannot be used; null: the list of all keys stays open.
 function fillHelp(S, wrong) {
   const { help } = S.ui;
-  const open = help.querySelector("details")?.open ?? false;
   S.rebinding = null;
   help.replaceChildren();
   el("h2", "", "Ten keys to begin with", help);
@@ -35,7 +33,7 @@ function fillHelp(S, wrong) {
   for (const action of FIRST) entry(S, first, action, keyOf(S, action), rowOf(action).what);
   el("p", "legend", LEGEND, help);
   const all = el("details", "", null, help);
-  all.open = open && help.open;
+  all.open = help.open;
   el("summary", "", "All keys, and custom keys", all);
   el("p", "legend", "Click a key and press another one to change it. Your keys stay in this browser; a file moves them to others.", all);
   el("p", "wrong", wrong, all, { role: "alert" });
@@ -60,26 +58,22 @@ function entry(S, list, action, key, what, own) {
   const dt = el("dt", "", null, list);
   el("dd", "", what, list);
   if (!own || !action || /Enter/.test(key)) return dt.append(...key.split(" · ").flatMap((one, n) => [n ? " " : "", el("kbd", "", one)]));
-  const node = button(S, dt, key, `${what}: change the key ${key}`, () => {
+  return button(S, dt, key, `${what}: change the key ${key}`, ({ currentTarget }) => {
     S.rebinding = action;
-    node.firstChild.textContent = "press…";
+    currentTarget.firstChild.textContent = "press…";
   }, "key");
-  return node;
 }
 
-// A key that is pressed while the list is open; whether it was meant for the list.
 export function helpKey(S, event) {
   if (!S.rebinding) return event.key === "?" && S.ui.help.close();
-  if (["Shift", "Control", "Alt", "Meta", "Tab"].includes(event.key)) return true;
+  if (["Shift", "Control", "Alt", "Meta", "Tab"].includes(event.key)) return;
   event.preventDefault();
-  const wrong = event.key === "Escape" ? "" : setKey(S, S.rebinding, keyName(event));
-  return showKeys(S, wrong);
+  showKeys(S, event.key === "Escape" ? "" : setKey(S, S.rebinding, keyName(event)));
 }
 
 function showKeys(S, wrong) {
   for (const node of S.root.querySelectorAll("[data-action]")) showKey(S, node);
   fillHelp(S, wrong);
-  S.ui.help.querySelector("details").open = true;
 }
 
 function useFile(S, text) {
@@ -94,7 +88,6 @@ function saveFile(S) {
   URL.revokeObjectURL(href);
 }
 
-// Five steps beside the picture, once a browser and user; what they speak of is outlined.
 export function startTour(S, again) {
   const name = `synthstudio.tour.${S.user}`;
   if (S.touring || (!again && localStorage.getItem(name))) return;

@@ -85,7 +85,6 @@ export function actionOf(S, name) {
   return own ?? ROWS.find(({ action, key }) => action && key === name && !(action in S.ownKeys))?.action ?? ALSO[name] ?? null;
 }
 
-// Own keys are kept in this browser, by user; a file copies them to another one.
 const storageName = (S) => `synthstudio.keys.${S.user}`;
 
 export function loadKeys(S) {
@@ -108,7 +107,6 @@ export function setKey(S, action, key) {
   return wrong ?? "";
 }
 
-// The keys that a person may change, as a file.
 export function keysFile(S) {
   const rows = ROWS.filter(({ action, key }) => action && key && !FIXED.test(key));
   return JSON.stringify(Object.fromEntries(rows.map(({ action }) => [action, keyOf(S, action)])), null, 1);

@@ -3,7 +3,6 @@
 // Patch: what an op changes: {joints: {name: [x, y, state, cause]}, status, reason, deleted,
 // exists, box, masks}, of the masks all that are drawn: {modal: counts, amodal: counts} or null.
 
-import { drawn } from "./canvas.js";
 import { opsOver } from "./sync_queue.js";
 
 export const CAUSE_WORD = {
@@ -34,29 +33,24 @@ export const nice = (name) => name.replaceAll("_", " ");
 
 export const toRow = (joint) => [joint.x, joint.y, joint.state, joint.cause];
 
-function fromRow(row, origin) {
-  return { x: row[0], y: row[1], state: row[2], cause: row[3], origin: row[4] ?? origin ?? "human" };
-}
+const fromRow = ([x, y, state, cause, origin]) => ({ x, y, state, cause, origin: origin ?? "human" });
 
 export const round3 = (value) => (value === null ? null : Math.round(value * 1000) / 1000);
 
 // The item as its reviewer sees it: the data set's labels, the store's state as it was read, then every
 // op that was saved since or waits in this browser.
 export function derive(S, item) {
-  const joints = item.base.map((row) => fromRow(row));
   const at = Object.fromEntries(S.skeleton.joints.map((name, j) => [name, j]));
-  const state = item.state;
-  for (const [name, row] of Object.entries(state.joints)) joints[at[name]] = fromRow(row);
+  const { state } = item;
   const out = {
-    joints, status: state.status, reason: state.reason, deleted: state.deleted,
-    exists: item.exists || state.added, comments: state.comments, revision: state.revision,
-    waiting: 0, box: state.box ?? null, masks: state.masks ?? null, rejected_models: state.rejected_models ?? [], track: state.track ?? null, keyframe: state.keyframe ?? null,
-    edited: new Set(Object.keys(state.joints)), resolved: Object.fromEntries((item.threads ?? []).map(({ id, open }) => [id, !open])),
+    joints: item.base.map(fromRow), edited: new Set(), exists: item.exists || state.added, revision: state.revision,
+    box: null, masks: null, rejected_models: [], track: null, keyframe: null,
+    resolved: Object.fromEntries((item.threads ?? []).map(({ id, open }) => [id, !open])),
   };
+  applyPatch(out, state, at);
   for (const op of opsOver(S, item)) {
     applyPatch(out, op.patch, at);
     out.revision = op.saved ?? op.revision + 1;
-    if (!op.saved) out.waiting += 1;
   }
   return out;
 }
@@ -64,11 +58,10 @@ export function derive(S, item) {
 function applyPatch(out, patch, at) {
   for (const [name, row] of Object.entries(patch.joints ?? {})) {
     if (!(name in at)) continue;
-    out.joints[at[name]] = fromRow(row, "human");
+    out.joints[at[name]] = fromRow(row);
     out.edited.add(name);
   }
   for (const field of PLAIN) if (field in patch) out[field] = patch[field];
-  if (patch.comments) out.comments += patch.comments;
   Object.assign(out.resolved, patch.resolved);
 }
 
@@ -84,9 +77,8 @@ export function inverse(S, now, patch) {
 }
 
 export function jointsPatch(S, changed) {
-  const joints = {};
-  for (const [j, joint] of changed) joints[S.skeleton.joints[j]] = joint.taken ? [...toRow(joint), "predicted"] : toRow(joint);
-  return { joints };
+  const row = (joint) => (joint.taken ? [...toRow(joint), "predicted"] : toRow(joint));
+  return { joints: Object.fromEntries(changed.map(([j, joint]) => [S.skeleton.joints[j], row(joint)])) };
 }
 
 // Hidden: by what the labels say hides most of it, else unknown.
@@ -121,6 +113,13 @@ export function asPlaced(item, joint) {
 
 export const asCalled = (item, joint) => (joint.state === 0 && inFrame(item, joint) ? { ...joint, x: null, y: null } : joint);
 
+// The joints as they are drawn: an unfinished drag lies over what the item says.
+export function drawn(S) {
+  const joints = S.now.joints.slice();
+  for (const [j, joint] of S.drag?.changed ?? []) joints[j] = joint;
+  return joints;
+}
+
 // A box that no mask gave is the one that somebody drew, else grows with the joints that lie in it.
 export function grownBox(S, box) {
   if (S.now.box) return S.now.box;
@@ -145,25 +144,23 @@ export function peopleOf(S, frame) {
   const first = S.list.find((item) => item.frame === frame && item.people);
   for (const { instance, joints, revision, status, closed, masks, drawn: painted } of first?.people ?? []) {
     if (numbers.has(instance)) continue;
-    const state = { revision, status, reason: "", joints: {}, masks: painted ?? null, deleted: false, added: false, who: null, comments: 0 };
+    const state = { revision, status, reason: "", joints: {}, masks: painted ?? null, deleted: false, added: false, who: null };
     const own = Object.fromEntries(Object.entries(masks ?? {}).map(([which, counts]) => [which, { counts }]));
     held.push({ id: `${frame}:${instance}`, frame, instance, w: first.w, h: first.h, base: joints, state, exists: true, closed, ...own });
   }
   return held;
 }
 
-// The people of the picture beside the shown one, as their reviewers see them now.
-export function neighbours(S) {
-  return peopleOf(S, S.item.frame).filter((other) => other.id !== S.item.id).flatMap((other) => {
-    const now = derive(S, other);
-    if (now.deleted || !now.exists) return [];
-    return [{ instance: other.instance, xy: now.joints.map((joint) => (known(joint) && joint.state ? [joint.x, joint.y] : null)) }];
-  });
+// Who is in the shown frame, as their reviewers see them now: {item, now}.
+export function present(S) {
+  const people = peopleOf(S, S.item.frame).map((item) => ({ item, now: derive(S, item) }));
+  return people.filter(({ now }) => now.exists && !now.deleted);
 }
+
+export const neighbours = (S) => present(S).filter(({ item }) => item.id !== S.item.id);
 
 export const known = (joint) => joint.x !== null && joint.y !== null;
 
-// `joints`: which of them; all if none are named.
 export function moveJoints(item, now, dx, dy, joints = [...now.joints.keys()]) {
   return joints.flatMap((j) => {
     const joint = now.joints[j];

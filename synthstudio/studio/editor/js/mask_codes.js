@@ -1,7 +1,6 @@
 // Masks pixel by pixel. No DOM here. A mask is a Uint8Array column by column, as COCO counts: the
 // pixel (x, y) of a picture of height h is at x * h + y. A pixel belongs to a shape that holds its centre.
 
-
 export const WHICH = ["modal", "amodal"];
 
 export function bitsOf(counts, { w, h }) {
@@ -55,33 +54,35 @@ export function boxOfCounts(counts, { h }) {
   return right ? [left, top, right - left, low - top] : null;
 }
 
-// Set the pixels of one column whose centres lie between two heights.
+// The pixels of one side whose centres lie between two places.
+const pixelsIn = (low, high, size) => [Math.max(Math.ceil(low - 0.5), 0), Math.min(Math.ceil(high - 0.5), size)];
+
 function fillColumn(bits, h, x, from, to, value) {
-  const [a, b] = [Math.max(Math.ceil(from - 0.5), 0), Math.min(Math.ceil(to - 0.5), h)];
+  const [a, b] = pixelsIn(from, to, h);
   if (a < b) bits.fill(value, x * h + a, x * h + b);
 }
 
-const columnsOf = (low, high, w) => [Math.max(Math.ceil(low - 0.5), 0), Math.min(Math.ceil(high - 0.5), w)];
+// Where a closed line crosses the column at x.
+export function crossings(line, x) {
+  return line.flatMap(([bx, by], k) => {
+    const [ax, ay] = line.at(k - 1);
+    return ax > x !== bx > x ? [ay + ((x - ax) / (bx - ax)) * (by - ay)] : [];
+  });
+}
 
 // What lies inside a closed line, by the even-odd rule.
 export function fillOutline(bits, { w, h }, line, value) {
   const xs = line.map(([x]) => x);
-  const [first, end] = columnsOf(Math.min(...xs), Math.max(...xs), w);
+  const [first, end] = pixelsIn(Math.min(...xs), Math.max(...xs), w);
   for (let x = first; x < end; x += 1) {
-    const cut = [];
-    line.forEach(([bx, by], k) => {
-      const [ax, ay] = line.at(k - 1);
-      if (ax > x + 0.5 !== bx > x + 0.5) cut.push(ay + ((x + 0.5 - ax) / (bx - ax)) * (by - ay));
-    });
-    cut.sort((a, b) => a - b);
+    const cut = crossings(line, x + 0.5).sort((a, b) => a - b);
     for (let k = 0; k + 1 < cut.length; k += 2) fillColumn(bits, h, x, cut[k], cut[k + 1], value);
   }
 }
 
-// What lies within r of a line.
 export function fillBrush(bits, size, line, r, value) {
   line.forEach(([x, y], k) => {
-    const [first, end] = columnsOf(x - r, x + r, size.w);
+    const [first, end] = pixelsIn(x - r, x + r, size.w);
     for (let c = first; c < end; c += 1) {
       const half = Math.sqrt(Math.max(r * r - (c + 0.5 - x) ** 2, 0));
       fillColumn(bits, size.h, c, y - half, y + half, value);

@@ -2,14 +2,13 @@
 // move a cursor, Enter paints there, or places a corner and, where the last one was placed, closes.
 // S.masking: {which, tool, erase, at, hover, points}; S.brush: {tool, r}, kept for the next mask.
 
-import { beginDrawing, endDrawing, isShown, open, passOn } from "./actions.js";
+import { NO_MASKS, beginDrawing, endDrawing, isShown, open, passOn } from "./actions.js";
 import { CLICK_PX, draw, make, set, toFrame, toScreen } from "./canvas.js";
 import { LOOKING } from "./keys.js";
 import { grownBox, inFrame, round3 } from "./labels.js";
 import { bitsOf, countsOf, fillBrush, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
-import { fillTools, flash } from "./panel.js";
-import { drawMask } from "./pictures.js";
-import { commit, record, request } from "./sync_queue.js";
+import { flash } from "./panel.js";
+import { commit, request } from "./sync_queue.js";
 
 const MASK_WORD = { modal: "the visible part", amodal: "the whole person" };
 const MASK_HELP = {
@@ -18,11 +17,9 @@ const MASK_HELP = {
   segment: "Click the person, or arrows and Enter: the connected region is added. Shift+T brush, Shift+E erase, Esc ends.",
 };
 export const NEXT_TOOL = { brush: "outline", outline: "segment", segment: "brush" };
-export const NO_MASKS = "A second review compares joints: masks are drawn in the layer main.";
 const BRUSH_PX = [0.5, 200]; // radius in the picture
 const PASS_BY = [...LOOKING, "undo", "redo", "loupe", "light", "brighter", "darker", "sharper", "flatter", "history"]; // end no drawing
 
-// What the side panel says of the mask that is drawn.
 export function fillMasks(S) {
   const { ui, masking } = S;
   S.root.dataset.masking = masking ? `${masking.which} ${masking.tool}${masking.erase ? " erase" : ""}` : "";
@@ -34,7 +31,6 @@ export function fillMasks(S) {
   ui.maskClose.hidden = masking.tool !== "outline";
 }
 
-// The slider of the brush, from its smallest to its largest radius.
 export function slideBrush(S) {
   sizeBrush(S, BRUSH_PX[0] * (BRUSH_PX[1] / BRUSH_PX[0]) ** (S.ui.brush.value / 100));
 }
@@ -50,7 +46,6 @@ export function startMask(S, which) {
   Object.assign(S, { placing: false, another: false });
   S.masking = { which, tool: S.brush.tool, erase: false, at: withinPicture(S, middle), hover: null, points: [] };
   S.layers[which] = true;
-  drawMask(S);
   beginDrawing(S, MASK_HELP[S.masking.tool]);
 }
 
@@ -58,11 +53,9 @@ const withinPicture = (S, [x, y]) => [Math.min(Math.max(x, 0), S.item.w), Math.m
 
 export function sizeBrush(S, r) {
   S.brush.r = Math.min(Math.max(r, BRUSH_PX[0]), BRUSH_PX[1]);
-  fillTools(S);
-  draw(S);
+  S.changed();
 }
 
-// What keys and buttons mean while a mask is drawn; others end it and do what they do.
 export function maskAction(S, verb, rest) {
   const { masking } = S;
   const word = verb === "mask" ? rest[0] : verb === "leave" ? "leave" : null;
@@ -78,10 +71,7 @@ export function maskAction(S, verb, rest) {
   else if (word === "done" || word === "leave" || word === masking.which) endDrawing(S);
   else if (verb === "mask") startMask(S, word);
   else return passOn(S, verb, PASS_BY);
-  if (S.masking) {
-    fillTools(S);
-    draw(S);
-  }
+  S.changed();
   return true;
 }
 
@@ -101,7 +91,6 @@ function enterMask(S) {
   else points.push(at);
 }
 
-// A click: a dab of the brush, what belongs together, or a corner; on the first corner it closes the outline.
 export function clickMask(S, at, reach) {
   const { tool, points } = S.masking;
   S.masking.at = withinPicture(S, at);
@@ -128,7 +117,6 @@ export function moveCorner(S, k, at) {
   if (k < S.masking?.points.length) S.masking.points[k] = withinPicture(S, at);
 }
 
-// A finished drag: a stroke of the brush, or an outline; after corners were clicked it goes on from them.
 export function dragMask(S, line) {
   const { tool, points } = S.masking;
   if (tool === "segment") return segment(S, withinPicture(S, line.at(-1)));
@@ -167,7 +155,6 @@ function keepMask(S, line) {
   keepBits(S, (bits, value) => (outline ? fillOutline(bits, item, line, value) : fillBrush(bits, item, line, brush.r, value)));
 }
 
-// A stroke over the shown person's mask, as one edit.
 function keepBits(S, paint) {
   const { which, erase } = S.masking;
   if (!open(S) || !isShown(S)) return;
@@ -176,7 +163,7 @@ function keepBits(S, paint) {
   paint(bits, erase ? 0 : 1);
   const { edit: made, empty } = masksEdit(item, now, { [which]: countsOf(bits) });
   if (!made) return flash(S, empty ? "The mask would become empty: undo its strokes instead." : unchangedWhy(S, which, erase));
-  record(S, item, commit(S, item, { kind: "edit", masks: made.masks }, made.patch));
+  commit(S, item, { kind: "edit", masks: made.masks }, made.patch);
   const grown = which === "modal" && made.masks.amodal ? " The whole mask grew with it." : "";
   flash(S, `${erase ? "Erased from" : "Added to"} the mask of ${MASK_WORD[which]}.${grown}`);
 }

@@ -5,10 +5,10 @@ import { differs, el, make, set, shapeOf } from "./canvas.js";
 import { buildClips, clipOff, clipOn, fillClips } from "./clips.js";
 import { buildHelp, startTour } from "./help.js";
 import { actionsOf, keyOf, loadKeys, rowOf } from "./keys.js";
-import { CAUSE_WORD, STATE_WORD, STATUS_WORD, derive, nice, occluderOf, describeJoint } from "./labels.js";
+import { CAUSE_WORD, STATE_WORD, STATUS_WORD, nice, occluderOf, present, describeJoint } from "./labels.js";
 import { NEXT_TOOL, fillMasks, slideBrush } from "./mask_tool.js";
 import { buildPredictions, fillPredictions } from "./predictions.js";
-import { isChosen, maskToCut, present, targets, toggleJoint } from "./strokes.js";
+import { isChosen, maskToCut, targets, toggleJoint } from "./strokes.js";
 import { refusedOf, stackOf, syncStatus } from "./sync_queue.js";
 import { fillThreads } from "./threads.js";
 
@@ -26,7 +26,6 @@ export function button(S, parent, text, title, act, cls) {
   return node;
 }
 
-// A button that does what a key does.
 export function actionButton(S, parent, action, cls) {
   const { label, what } = rowOf(action);
   const node = button(S, parent, label, what, () => press(S, action), cls);
@@ -44,7 +43,6 @@ export function showKey(S, node) {
   if (key) set(node, { "aria-keyshortcuts": key });
 }
 
-// A button that opens a box with further ones.
 function menu(S, parent, text, title) {
   const node = button(S, parent, `${text} ▾`, title, () => {}, "opens");
   const box = el("div", "pop", null, parent);
@@ -206,7 +204,7 @@ export function buildTable(S) {
   });
 }
 
-export function fillTable(S) {
+function fillTable(S) {
   S.rows.forEach((row, j) => {
     const joint = S.now.joints[j];
     const share = S.item.shares?.[j]?.[0] ?? null;
@@ -247,7 +245,6 @@ export function fillPanel(S) {
   ui.chip.className = `chip ${item.blinded ? "flagged" : status}`;
   ui.chip.title = item.blinded ? BLINDED : now.reason || (item.state.who ? `last change by ${item.state.who}` : "not reviewed yet");
   ui.closed.textContent = fetching(S) ? "" : whyClosed(S);
-  ui.closed.hidden = !ui.closed.textContent;
   const extra = now.reason ? [`“${now.reason}”`] : [];
   if (item.lease) extra.push(`held by ${item.lease}`);
   ui.facts.textContent = [...item.facts, ...extra].join(" · ");
@@ -279,7 +276,6 @@ function fillProgress(S) {
   S.ui.progress.textContent = `${share}${empty}${rate}`;
 }
 
-// Where the refused edits are, so that one finds them again.
 function refusedWhere(S) {
   const { refused } = S.sync;
   const many = `${refused.length} edit${refused.length === 1 ? "" : "s"} refused`;
@@ -292,7 +288,6 @@ function fillRefused(S) {
   const mine = refusedOf(S, S.item.id);
   if (!differs(S.ui.refused, mine.map((op) => op.seq))) return;
   S.ui.refused.replaceChildren();
-  S.ui.refused.hidden = !mine.length;
   if (!mine.length) return;
   const changed = mine.every((op) => op.refused.reason === "revision") && S.item.state.who;
   const edits = mine.length === 1 ? "An edit was refused" : `${mine.length} edits were refused`;
@@ -316,7 +311,6 @@ export function inWords(op) {
 
 // Rows of a history; `events`: null for none to show. It comes into view.
 export function fillEvents(list, events, none) {
-  list.hidden = events === null;
   if (!differs(list, events)) return;
   list.replaceChildren(...(events ?? []).map(({ when, who, what }) => {
     const row = el("li");
@@ -326,12 +320,6 @@ export function fillEvents(list, events, none) {
   }));
   if (events && !events.length) el("li", "", none, list);
   if (events) list.scrollIntoView({ block: "nearest" });
-}
-
-// The theme may change while the page stays.
-function fillTheme(S) {
-  const rgb = getComputedStyle(S.root).backgroundColor.match(/[\d.]+/g) ?? [255, 255, 255];
-  S.root.classList.toggle("dark", rgb[0] * 0.3 + rgb[1] * 0.59 + rgb[2] * 0.11 < 128);
 }
 
 export function fillStatus(S) {
@@ -344,7 +332,6 @@ export function fillStatus(S) {
   status.className = `status ${word}`;
   Object.assign(S.root.dataset, { pending: S.sync.pending.length, refused: elsewhere, saved: now.word, seq: S.sync.seq, ackMs: S.sync.ackMs.at(-1)?.toFixed(1) ?? "" });
   fillProgress(S);
-  fillTheme(S);
 }
 
 export function flash(S, text, ms = 2200) {
@@ -354,8 +341,6 @@ export function flash(S, text, ms = 2200) {
   clearTimeout(S.flashTimer);
   S.flashTimer = setTimeout(() => S.ui.flash.classList.remove("on"), ms);
 }
-
-// The rail of tools, what the running tool can be told, and which buttons are pressed or off.
 
 const ICONS = {
   select: "M5 3L15 9.500L10.500 10.800L13 15.500L11 16.500L8.600 11.800L5 15Z",
@@ -379,15 +364,12 @@ function buildRail(S, rail) {
   }
 }
 
-// Which button of the rail is that of what is being done.
 function toolOf(S) {
-  if (S.boxing) return S.boxing.fresh ? "someone" : "box";
   if (S.masking) return "mask modal";
-  if (S.stroke) return S.stroke.tool === "lasso" ? "lasso" : "paint";
+  if (S.stroke) return S.stroke.front ? "paint" : S.stroke.tool;
   return S.placing ? "place" : "select";
 }
 
-// What masks and occluders can be told while they are drawn.
 function buildOptions(S, side) {
   const { ui } = S;
   ui.maskOptions = el("div", "options", null, side);
@@ -409,14 +391,13 @@ function buildOptions(S, side) {
   ui.hides = part(ui.occluderOptions, "div", "row hides", "People behind the occluder");
 }
 
-// The people that an occluder may hide, each with a button.
 function fillHides(S) {
   const { hides } = S.ui;
   const people = present(S);
-  const names = people.map((item) => `Person ${item.instance}${derive(S, item).status === "approved" ? " (approved)" : ""}`);
-  if (differs(hides, people.map(({ id }) => id), names)) {
+  const names = people.map(({ item, now }) => `Person ${item.instance}${now.status === "approved" ? " (approved)" : ""}`);
+  if (differs(hides, people.map(({ item }) => item.id), names)) {
     hides.replaceChildren(el("span", "", "It hides"));
-    people.forEach(({ id }, k) => {
+    people.forEach(({ item: { id } }, k) => {
       button(S, hides, names[k], `It hides ${names[k].replace("P", "p")}`, () => press(S, `hides ${id}`)).dataset.person = id;
     });
   }
@@ -456,7 +437,7 @@ function isOff(S, action) {
   if (verb === "clip" || verb === "copy") return clipOff(S, action);
   if (!S.can.edit || item.blinded) return true;
   if (action === "mask close") return !(S.masking?.points.length > 2);
-  if (action === "cut") return !S.can.masks || !(S.stroke && present(S).some((one) => maskToCut(S, one)));
+  if (action === "cut") return !S.can.masks || !(S.stroke && present(S).some(maskToCut));
   if (verb === "mask" && !S.can.masks) return true;
   if (action === "delete" && !item.instance) return S.now.status !== "no_people";
   return !item.instance && !FRAME_WIDE.test(action);
@@ -472,6 +453,6 @@ export function fillTools(S) {
   for (const { which, node } of ui.which) set(node, { "aria-pressed": masking?.which === which });
   ui.maskOptions.hidden = !masking;
   fillMasks(S);
-  ui.occluderOptions.hidden = !stroke || stroke.tool === "lasso";
+  ui.occluderOptions.hidden = !stroke?.front;
   if (!ui.occluderOptions.hidden) fillHides(S);
 }

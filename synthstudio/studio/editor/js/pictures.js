@@ -1,19 +1,17 @@
 // Pictures fetched and decoded ahead, masks, and what a held key shows.
 
-import { SIDE, boneSide, draw, line, make } from "./canvas.js";
+import { SIDE, boneSide, draw, drawLoupe, lightOf, line, make } from "./canvas.js";
 import { bitsOf, maskCounts } from "./mask_codes.js";
 import { fillTools, flash } from "./panel.js";
-import { drawLoupe } from "./pointer.js";
 
 const AT_ONCE = 3;
 
 export function pictureOf(S, url) {
-  if (!S.pictures.has(url)) S.pictures.set(url, { url, bitmap: null, failed: false, waiters: [], started: false });
+  if (!S.pictures.has(url)) S.pictures.set(url, { url, bitmap: null, failed: false, loaded: null });
   return S.pictures.get(url);
 }
 
 async function load(S, picture) {
-  picture.started = true;
   S.loading += 1;
   try {
     const answer = await fetch(picture.url, { credentials: "same-origin" });
@@ -23,14 +21,13 @@ async function load(S, picture) {
     picture.failed = String(error.message ?? error);
   }
   S.loading -= 1;
-  for (const callback of picture.waiters.splice(0)) callback();
   prefetch(S);
 }
 
 export function whenLoaded(S, picture, callback) {
   if (picture.bitmap || picture.failed) return callback();
-  picture.waiters.push(callback);
-  if (!picture.started) load(S, picture);
+  picture.loaded ??= load(S, picture);
+  picture.loaded.then(callback);
 }
 
 // Nearest first: the next ones before those behind. What left the window is let go.
@@ -38,18 +35,16 @@ export function prefetch(S) {
   if (!S.item) return;
   const here = S.list.indexOf(S.item);
   const order = S.list.map((item, k) => [k >= here ? k - here : (here - k) * 3, item.image]).sort((a, b) => a[0] - b[0]);
-  const wanted = new Set(order.map(([, url]) => url));
-  for (const url of [S.peeking?.url, S.item.clean, S.item.depth]) if (url) wanted.add(url);
+  const wanted = new Set([...order.map(([, url]) => url), S.item.image, S.peeking?.url, S.item.clean, S.item.depth]);
   for (const [url, picture] of S.pictures) {
-    if (wanted.has(url) || picture.waiters.length || (picture.started && !picture.bitmap && !picture.failed)) continue;
+    if (wanted.has(url) || (picture.loaded && !picture.bitmap && !picture.failed)) continue;
     picture.bitmap?.close();
     S.pictures.delete(url);
   }
-  const left = [...new Set(order.map(([, url]) => url))].filter((url) => !pictureOf(S, url).bitmap);
-  for (const url of left) {
+  for (const [, url] of order) {
     if (S.loading >= AT_ONCE) return;
     const picture = pictureOf(S, url);
-    if (!picture.started) load(S, picture);
+    picture.loaded ??= load(S, picture);
   }
 }
 
@@ -57,8 +52,6 @@ export function paint(canvas, bitmap, w, h) {
   if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
   canvas.getContext("2d").drawImage(bitmap, 0, 0, w, h);
 }
-
-export const lightOf = (S) => `brightness(${S.light.b}) contrast(${S.light.c})`;
 
 export function setLight(S, b, c) {
   S.light = { b: Math.min(Math.max(b, 0.4), 6), c: Math.min(Math.max(c, 0.4), 4) };
@@ -101,6 +94,7 @@ export function drawMask(S) {
 
 // What is said while it is shown, and where a frame or person does not have it.
 const PEEKS = {
+  hide: [""],
   clean: ["Without occluders", "No variant without occluders is stored for this frame."],
   depth: ["Depth: near is bright", "No depth is stored for this frame."],
   amodal: ["The whole person: green is visible, striped pink is hidden", "No whole mask is stored for this person."],
@@ -109,19 +103,15 @@ const PEEKS = {
 
 export function startPeek(S, kind) {
   if (S.peeking || !S.item) return;
-  if (kind === "hide") {
-    S.peeking = { kind };
-    S.hide = true;
-    draw(S);
-    return;
-  }
-  const has = { clean: S.item.clean, depth: S.item.depth, amodal: maskCounts(S.item, S.now, "amodal"), "3d": S.item.xyz }[kind];
+  const has = { hide: true, clean: S.item.clean, depth: S.item.depth, amodal: maskCounts(S.item, S.now, "amodal"), "3d": S.item.xyz }[kind];
   S.peeking = { kind, url: kind === "clean" || kind === "depth" ? has : null };
+  S.hide = kind === "hide";
   const [word, missing] = PEEKS[kind];
   if (!has) return flash(S, missing);
   if (word) flash(S, word, 60000);
   if (kind === "amodal") drawMask(S);
   else if (kind === "3d") turn(S);
+  else if (S.hide) draw(S);
   else peekPicture(S, has);
 }
 
@@ -147,17 +137,16 @@ function peekPicture(S, url) {
 
 export function endPeek(S) {
   if (!S.peeking) return;
-  if (PEEKS[S.peeking.kind]?.[0] === S.ui.flash.textContent) S.ui.flash.classList.remove("on");
+  if (PEEKS[S.peeking.kind][0] === S.ui.flash.textContent) S.ui.flash.classList.remove("on");
   S.peeking = null;
   S.hide = false;
-  if (S.item) fillTools(S);
   S.ui.peek.hidden = true;
   S.ui.turn.style.display = "none";
   cancelAnimationFrame(S.turning);
-  if (S.item) {
-    drawMask(S);
-    draw(S);
-  }
+  if (!S.item) return;
+  fillTools(S);
+  drawMask(S);
+  draw(S);
 }
 
 // The 3D skeleton turning about the vertical through its middle; from the side, still, for those

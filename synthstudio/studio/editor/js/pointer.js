@@ -1,15 +1,12 @@
 // Mouse, pen and touch on the stage.
 
 import { choose, edit, endDrawing, jointAt, placeJoint, turn } from "./actions.js";
-import { boxCorners, endPlacing, keepBox, placeNext } from "./box_tool.js";
-import { CLICK_PX, REACH_PX, draw, drawn, toFrame, toScreen, zoomBy } from "./canvas.js";
+import { CLICK_PX, HANDLE, REACH_PX, draw, drawLoupe, toFrame, toScreen, zoomBy } from "./canvas.js";
 import { known, middleOf, moveJoints, turnJoints } from "./labels.js";
 import { clickMask, cornerAt, doubleClickMask, dragMask, moveCorner, sizeBrush } from "./mask_tool.js";
-import { lightOf } from "./pictures.js";
-import { isChosen, keepStroke, startStroke, targets, toggleJoint } from "./strokes.js";
+import { BOXES, boxCorners, endPlacing, isChosen, keepStroke, placeNext, startStroke, targets, toggleJoint } from "./strokes.js";
 
 const TOUCH_PX = 24; // a fingertip's reach
-export const HANDLE = -2; // S.joint when the whole skeleton is chosen; -1: nothing
 
 function stagePoint(S, event) {
   const box = S.ui.stage.getBoundingClientRect();
@@ -95,17 +92,17 @@ function pressed(S, event) {
   if (free && event.altKey && S.joint >= 0 && !S.masking) return placeJoint(S, S.joint, ...toFrame(S, sx, sy));
   S.ui.stage.setPointerCapture(event.pointerId);
   S.drag = { kind: "pan", sx, sy, tx: S.tx, ty: S.ty, changed: [], moved: false };
-  const drawing = (S.boxing || S.stroke || S.masking) && S.can.edit && S.ready;
+  const drawing = (S.stroke || S.masking) && S.can.edit && S.ready;
   if ((!free && !drawing) || S.hide || event.button !== 0 || S.space) return;
-  if (S.boxing) return Object.assign(S.drag, { kind: "box" });
+  if (S.stroke) return Object.assign(S.drag, { kind: BOXES.includes(S.stroke.tool) ? "box" : "stroke", line: [toFrame(S, sx, sy)] });
   if (S.masking) {
     const corner = cornerAt(S, toFrame(S, sx, sy), reachOf(event) / 2);
     Object.assign(S.drag, { kind: corner < 0 ? "mask" : "corner", corner, line: [toFrame(S, sx, sy)] });
     S.masking.hover = event.pointerType === "touch" ? null : toFrame(S, sx, sy);
     return;
   }
-  const j = S.stroke ? null : pick(S, sx, sy, reachOf(event));
-  if ((event.shiftKey || S.another) && !S.stroke) {
+  const j = pick(S, sx, sy, reachOf(event));
+  if (event.shiftKey || S.another) {
     if (S.placing) endPlacing(S);
     if (j !== null) {
       S.drag = null;
@@ -144,8 +141,7 @@ function moved(S, event) {
     if (S.item && S.ready) setHover(S, S.masking || S.placing ? null : pick(S, sx, sy));
     if (S.placing) draw(S); // the name of the joint goes with the pointer
     S.ui.stage.style.cursor = S.masking || S.placing ? "crosshair" : S.hover !== null ? "grab" : isAt(S.turnAt, sx, sy) ? "alias" : isAt(S.handleAt, sx, sy) ? "move" : "";
-    drawLoupe(S);
-    return;
+    return drawLoupe(S);
   }
   if (!drag.moved && Math.hypot(sx - drag.sx, sy - drag.sy) < CLICK_PX) return;
   drag.moved = true;
@@ -171,7 +167,6 @@ function moved(S, event) {
     drag.handleAt = [drag.from[0] + sx - drag.sx, drag.from[1] + sy - drag.sy];
   }
   draw(S);
-  drawLoupe(S);
 }
 
 function released(S, event) {
@@ -180,8 +175,7 @@ function released(S, event) {
   const drag = S.drag;
   if (drag?.kind === "pinch" && S.fingers.size) return; // the last finger ends it
   S.drag = null;
-  if (drag?.moved && drag.kind === "box") keepBox(S);
-  else if (drag?.kind === "stroke") drag.moved ? keepStroke(S, drag.line) : drag.once && endDrawing(S);
+  if (drag?.kind === "box" || drag?.kind === "stroke") drag.moved ? keepStroke(S, drag.line) : drag.once && endDrawing(S);
   else if (drag?.kind === "corner" && S.masking && !drag.moved) clickMask(S, drag.line[0], reachOf(event) / 2);
   else if (drag?.kind === "mask" && S.masking) drag.moved ? dragMask(S, drag.line) : clickMask(S, drag.line[0], reachOf(event) / 2);
   else if (drag?.moved && drag.changed.length) edit(S, drag.changed);
@@ -195,32 +189,4 @@ function setHover(S, j) {
   if (S.hover === j) return;
   S.hover = j;
   draw(S);
-}
-
-// The magnifier: what is under the pointer, or round the chosen joint, three times larger.
-export function drawLoupe(S) {
-  const loupe = S.ui.loupe;
-  const at = S.drag?.kind === "joint" || !S.pointer ? loupeJoint(S) : S.pointer;
-  loupe.hidden = !(S.loupe && S.ready && at);
-  if (loupe.hidden) return;
-  const size = 168;
-  const scale = Math.max(S.zoom * 3, 4);
-  const [x, y] = toFrame(S, ...at);
-  const context = loupe.getContext("2d");
-  const ratio = loupe.width / size;
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.fillStyle = "#000";
-  context.fillRect(0, 0, size, size);
-  context.imageSmoothingEnabled = scale < 6;
-  context.filter = lightOf(S);
-  context.drawImage(S.ui.picture, size / 2 - x * scale, size / 2 - y * scale, S.item.w * scale, S.item.h * scale);
-  context.filter = "none";
-  context.fillStyle = "#ffe066"; // where the pointer is, or the joint
-  for (const [w, h] of [[15, 1.5], [1.5, 15]]) context.fillRect((size - w) / 2, (size - h) / 2, w, h);
-  loupe.classList.toggle("far", at[0] < 230 && at[1] < 230);
-}
-
-function loupeJoint(S) {
-  const joint = S.joint >= 0 ? drawn(S)[S.joint] : null;
-  return joint && known(joint) ? toScreen(S, joint.x, joint.y) : null;
 }

@@ -3,13 +3,13 @@
 // shown person, S.item.found those of people whom nobody labelled.
 
 import { addNew, edit, emptied, fetching, insertNew, open } from "./actions.js";
-import { drawThin, drawn, el, line, make, toScreen } from "./canvas.js";
+import { drawThin, el, line, make, toScreen } from "./canvas.js";
 import { setItem } from "./editor.js";
 import { actionsOf } from "./keys.js";
-import { asPlaced, derive, peopleOf, extent, isGuide, jointsPatch, known } from "./labels.js";
-import { actionButton, fillPanel, flash, part } from "./panel.js";
+import { asPlaced, derive, drawn, extent, isGuide, jointsPatch, known } from "./labels.js";
+import { actionButton, flash, part } from "./panel.js";
 import { targets } from "./strokes.js";
-import { atOnce, commit, record, refusedOf, stackOf, takeBack } from "./sync_queue.js";
+import { asGroup, atOnce, commit, refusedOf } from "./sync_queue.js";
 
 export function buildPredictions(S, side) {
   const box = (S.ui.predictions = part(side, "div", "predicted", "Prediction"));
@@ -28,14 +28,13 @@ export function fillPredictions(S) {
   predictionText.textContent = [`Predicted by ${S.model}`, prediction ? howFar(prediction) : S.item.prediction ? "rejected" : "no prediction", ...(found?.length ? [`${found.length} not labelled`] : [])].join(" · ");
 }
 
-// The prediction of the shown person, unless somebody called it wrong.
 export const validPrediction = (S) => (S.now.rejected_models.includes(S.model) ? null : S.item.prediction);
 
 export function rejectPrediction(S) {
   if (!S.item.prediction || !S.model) return flash(S, S.model ? "No prediction of this person." : NO_MODEL);
   if (!open(S) || !validPrediction(S)) return;
   const rejected_models = [...S.now.rejected_models, S.model].sort();
-  record(S, S.item, commit(S, S.item, { kind: "reject_prediction", text: S.model }, { rejected_models }));
+  commit(S, S.item, { kind: "reject_prediction", text: S.model }, { rejected_models });
   flash(S, "Prediction rejected: it is no longer offered, and the person comes earlier in the risk queue until decided.");
 }
 
@@ -45,7 +44,6 @@ function howFar(prediction) {
 
 export const limbOf = (S) => S.skeleton.limbs.find((limb) => limb.includes(S.joint)) ?? [];
 
-// What a joint becomes by its prediction: its place, and its cause where the network predicts one.
 function asPredicted(item, old, point) {
   const [x, y, , cause] = point;
   const kept = old.state ? { state: old.state, cause: old.cause } : { state: 2, cause: "visible" };
@@ -72,12 +70,11 @@ export function accept(S, which) {
 const ALIKE = 0.4; // of a drawn box and one round the joints, which is smaller
 export const NO_MODEL = "No predictions are stored for this data set (synthstudio review predictions).";
 
-// Add the first of those whom nobody labelled, at the joints that were found.
 function acceptFound(S) {
   const [prediction] = S.item.found ?? [];
   if (!prediction) return flash(S, S.model ? "All predicted people here are labelled." : NO_MODEL);
   if (fetching(S) || !S.can.edit || S.item.blinded) return open(S);
-  addNew(S, asNew(S, S.item, prediction), { prediction, without: prediction.n });
+  addNew(S, asNew(S, S.item, prediction), { prediction });
   flash(S, "A predicted person was added. Check each joint.");
 }
 
@@ -90,7 +87,6 @@ export function predictionIn(S, box) {
   return share >= ALIKE ? best : null;
 }
 
-// The box round predicted places.
 const boxRound = (joints) => extent({ joints: joints.filter(Boolean).map(([x, y]) => ({ x, y, state: 2 })) });
 
 // Intersection over union of two boxes.
@@ -101,7 +97,6 @@ function overlap(a, b) {
   return both / (a[2] * a[3] + b[2] * b[3] - both);
 }
 
-// Somebody of whom nothing but the prediction is known.
 export function asNew(S, item, prediction) {
   const blank = S.skeleton.joints.map(() => ({ state: null, cause: "unlabelled" }));
   return takenFrom(item, prediction, [...blank.keys()], blank);
@@ -157,7 +152,7 @@ function untouched(S, item) {
 function acceptPage(S) {
   const page = pageOf(S);
   if (!page.length) return flash(S, S.model ? "No predictions of unreviewed people from here on." : NO_MODEL);
-  const made = atOnce(S, () => page.map(({ item, prediction, fresh }) => (fresh ? takeNew(S, item, prediction) : takeWhole(S, item, prediction))));
+  const made = atOnce(S, () => page.map(({ item, prediction, fresh }) => (fresh ? insertNew(S, item, asNew(S, item, prediction), { prediction }) : takeWhole(S, item, prediction))));
   asGroup(S, made, "predictions of");
   if (!made.some(({ item }) => item.id === S.item.id)) setItem(S, made[0].item);
   const added = page.filter(({ fresh }) => fresh).length;
@@ -167,51 +162,5 @@ function acceptPage(S) {
 
 function takeWhole(S, item, prediction) {
   const patch = jointsPatch(S, takenFrom(item, prediction, [...S.skeleton.joints.keys()], derive(S, item).joints));
-  return { item, op: record(S, item, commit(S, item, { kind: "edit", joints: patch.joints }, patch)) };
-}
-
-function takeNew(S, item, prediction) {
-  const { added, op } = insertNew(S, item, asNew(S, item, prediction), { prediction, without: prediction.n });
-  return { item: added, op };
-}
-
-// Edits of several people that one undo takes back. `made`: {item, op} of each; `what` they were.
-// Where the shown person is none of them, its own undo knows of them too.
-export function asGroup(S, made, what) {
-  const group = `${made[0].op.client}.${made[0].op.seq}`;
-  for (const { op } of made) op.group = group;
-  S.groups.set(group, { members: made.map(({ item }) => item), what, at: S.item.id });
-  if (made.some(({ item }) => item.id === S.item.id)) return;
-  const stack = stackOf(S, S.item.id);
-  stack.undo.push({ group, mark: true });
-  stack.redo = [];
-}
-
-// Undo or redo a group: all of it that nothing was done to since, wherever those people are now.
-export function groupBack(S, group, from, to, word) {
-  const { members, what, at } = S.groups.get(group);
-  let count = 0;
-  atOnce(S, () => {
-    for (const old of members) {
-      const op = stackOf(S, old.id)[from].findLast((one) => !one.mark);
-      if (op?.group !== group || refusedOf(S, old.id).length) continue;
-      takeBack(S, S.list.find((item) => item.id === old.id) ?? peopleOf(S, old.frame).find((item) => item.id === old.id) ?? afterOp(old, op), from, to, { from: S.item.id });
-      stackOf(S, old.id)[to].at(-1).group = group;
-      count += 1;
-    }
-  });
-  const stack = stackOf(S, at);
-  const marks = stack[from].filter((op) => op.mark && op.group === group);
-  stack[from] = stack[from].filter((op) => !marks.includes(op));
-  if (count) stack[to].push(...marks);
-  fillPanel(S);
-  const left = members.length - count;
-  flash(S, `${word}: ${what} ${count} ${count === 1 ? "person" : "people"}${left ? `; ${left} changed since and stay` : ""}`);
-}
-
-// An item that this browser holds no more, as an op of its own left it.
-function afterOp(item, op) {
-  const state = { ...item.state, revision: op.revision + 1, joints: { ...item.state.joints, ...op.patch.joints } };
-  if ("masks" in op.patch) state.masks = op.patch.masks;
-  return { ...item, state };
+  return { item, op: commit(S, item, { kind: "edit", joints: patch.joints }, patch) };
 }

@@ -1,19 +1,18 @@
-// Several joints at once: those inside a line drawn over the picture, a limb, a side, a range.
+// What is drawn over the picture and what it selects: several joints (a line, a limb, a side, a range), boxes, joints
+// placed one after another, occluders.
 // S.picked: the chosen joints where there are several, S.joint one of them; empty: S.joint alone.
-// S.stroke: {tool, box, corner}: a line is being drawn by a drag, or a box by the keys.
+// S.stroke: {tool, box: [x, y, width, height], corner}: a line is drawn by a drag, or a box by a drag or the keys; tool
+// "lasso", "object", "person", "box", or "someone" for a new person; corner 0 is the upper left one, 1 the lower right.
 
-import { beginDrawing, choose, endDrawing, isShown, open, passOn } from "./actions.js";
-import { cornerAction, drawCorners, insideFrame } from "./box_tool.js";
-import { draw, make, toScreen } from "./canvas.js";
+import { DO, NO_MASKS, addNew, beginDrawing, choose, endDrawing, isShown, open, passOn, placeJoint, setJoints } from "./actions.js";
+import { HANDLE, boxNode, draw, make, toFrame, toScreen } from "./canvas.js";
 import { LOOKING } from "./keys.js";
-import { derive, peopleOf, extent, jointsPatch, known, withCause } from "./labels.js";
-import { bitsOf, countsOf, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
-import { NO_MASKS } from "./mask_tool.js";
-import { fillPanel, fillTools, flash } from "./panel.js";
-import { asGroup, limbOf } from "./predictions.js";
-import { atOnce, commit, record, refusedOf } from "./sync_queue.js";
+import { describeJoint, extent, fitted, grownBox, isGuide, jointsPatch, known, nice, present, round3, withCause } from "./labels.js";
+import { bitsOf, countsOf, crossings, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
+import { fillPanel, flash } from "./panel.js";
+import { NO_MODEL, accept, asNew, limbOf, predictionIn, validPrediction } from "./predictions.js";
+import { asGroup, atOnce, commit, refusedOf, stackOf } from "./sync_queue.js";
 
-// The chosen joints.
 export const targets = (S) => (S.picked.length ? S.picked : S.joint >= 0 ? [S.joint] : []);
 
 export const isChosen = (S, j) => S.joint === j || S.picked.includes(j);
@@ -49,7 +48,6 @@ export function extend(S, by) {
 const STROKE_HELP = "Or arrows move a corner, Tab switches corners, Enter saves, Esc cancels.";
 
 export function startStroke(S, tool) {
-  if (S.stroke) return endDrawing(S);
   if (tool === "lasso" ? !open(S) || !isShown(S) : !mayPaint(S)) return;
   const [x, y, w, h] = extent(S.now) ?? [0, 0, S.item.w, S.item.h];
   S.stroke = { tool, corner: 0, box: insideFrame(S, [x - 3, y - 3, w + 6, h + 6]) };
@@ -57,19 +55,19 @@ export function startStroke(S, tool) {
   beginDrawing(S, `${tool === "lasso" ? "Draw round the joints." : PAINT_HELP} ${STROKE_HELP}`);
 }
 
-// What keys mean while a line is drawn; others leave it and do what they do.
 export function strokeAction(S, verb, rest) {
-  if (cornerAction(S, S.stroke, verb, rest) || paintAction(S, verb, rest)) return true;
-  if (verb === "accept" && rest[0] === "joint") {
-    const [x, y, w, h] = S.stroke.box;
-    keepStroke(S, [[x, y], [x + w, y], [x + w, y + h], [x, y + h]]);
-  } else if (verb === "leave" || verb === S.stroke.tool) endDrawing(S);
+  const { tool, box: [x, y, w, h] } = S.stroke;
+  if (cornerAction(S, verb, rest) || paintAction(S, verb, rest)) return true;
+  if (verb === "accept" && rest[0] === "joint") keepStroke(S, [[x, y], [x + w, y], [x + w, y + h], [x, y + h]]);
+  else if (verb === "leave" || (BOXES.includes(tool) ? BOXES.includes(verb) : verb === tool)) endDrawing(S);
   else return passOn(S, verb, LOOKING);
   return true;
 }
 
 export function keepStroke(S, line) {
-  if (S.stroke.tool !== "lasso") return keepOccluder(S, line);
+  const { tool, front } = S.stroke;
+  if (front) return keepOccluder(S, line);
+  if (tool !== "lasso") return keepBox(S);
   endDrawing(S);
   const inside = S.now.joints.flatMap((joint, j) => (known(joint) && joint.state !== null && isInside(line, joint) ? [j] : []));
   if (!inside.length) return flash(S, "No joint of this person is inside the line.");
@@ -77,21 +75,142 @@ export function keepStroke(S, line) {
   flash(S, `${inside.length} joint${inside.length === 1 ? " is" : "s are"} selected.`);
 }
 
-// Whether a point lies inside a closed line, by counting the sides to its right.
-function isInside(line, { x, y }) {
-  let inside = false;
-  line.forEach(([ax, ay], k) => {
-    const [bx, by] = line.at(k - 1);
-    if (ay > y !== by > y && x < ax + ((y - ay) / (by - ay)) * (bx - ax)) inside = !inside;
-  });
-  return inside;
-}
+const isInside = (line, { x, y }) => crossings(line, x).filter((cut) => cut > y).length % 2 === 1;
 
 export function drawStroke(S) {
   if (!S.stroke) return;
-  if (S.drag?.kind !== "stroke") return drawCorners(S, S.stroke);
+  if (S.drag?.kind !== "stroke") return drawCorners(S);
   const at = S.drag.line.map((p) => toScreen(S, ...p).map((v) => v.toFixed(1)).join(" "));
   make("path", { class: `stroke ${S.stroke.tool}`, d: `M${at.join("L")}Z` }, S.marks.boxes);
+}
+
+// `fresh`: somebody new is in it, whoever is shown.
+export function startBox(S, fresh) {
+  if (S.item.instance && !fresh ? !open(S) : !S.can.edit || S.item.blinded) return;
+  if (!isShown(S)) return;
+  const own = S.item.instance && !fresh;
+  if (own && maskCounts(S.item, S.now, "modal")) return flash(S, "This box follows the mask and cannot be drawn.");
+  const [x, y] = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
+  const now = own ? grownBox(S, S.item.modal?.box) ?? extent(S.now) : null;
+  S.stroke = { tool: own ? "box" : "someone", corner: 0, box: insideFrame(S, now ?? [x - S.item.w / 8, y - S.item.h / 6, S.item.w / 4, S.item.h / 3]) };
+  beginDrawing(S, own ? BOX_HELP : `${BOX_HELP} A person is added inside it.`);
+}
+
+export const BOXES = ["box", "someone"];
+const BOX_HELP = "Drag the box. Or arrows move a corner, Tab switches corners, Enter saves, Esc cancels.";
+
+function insideFrame(S, [x, y, w, h]) {
+  const { item } = S;
+  const [left, top] = [Math.min(Math.max(x, 0), item.w - 1), Math.min(Math.max(y, 0), item.h - 1)];
+  const [right, low] = [Math.min(Math.max(x + w, left + 1), item.w), Math.min(Math.max(y + h, top + 1), item.h)];
+  return [left, top, right - left, low - top].map(round3);
+}
+
+export function boxCorners(S, [ax, ay], [bx, by]) {
+  S.stroke.box = insideFrame(S, [Math.min(ax, bx), Math.min(ay, by), Math.abs(ax - bx), Math.abs(ay - by)]);
+}
+
+function cornerAction(S, verb, rest) {
+  const shape = S.stroke;
+  if (verb === "nudge") {
+    const [x, y, w, h] = shape.box;
+    const [dx, dy] = rest.map(Number);
+    shape.box = insideFrame(S, shape.corner ? [x, y, w + dx, h + dy] : [x + Math.min(dx, w - 1), y + Math.min(dy, h - 1), w - dx, h - dy]);
+  } else if (verb === "tab") shape.corner = 1 - shape.corner;
+  else return false;
+  draw(S);
+  return true;
+}
+
+function keepBox(S) {
+  const { box, tool } = S.stroke;
+  endDrawing(S);
+  if (!isShown(S)) return;
+  if (tool === "someone") {
+    const prediction = predictionIn(S, box);
+    const guide = (joint, j) => [j, { ...joint, state: null, cause: "unlabelled" }];
+    const joints = prediction ? asNew(S, S.item, prediction) : fitted(S, box).map(guide);
+    addNew(S, joints, { prediction, box });
+    if (!prediction) return startPlacing(S);
+    choose(S, HANDLE);
+    return flash(S, "A person was added in the box, as predicted. Check each joint.");
+  }
+  if (!open(S) || box.join() === S.now.box?.join()) return;
+  S.layers.boxes = true;
+  commit(S, S.item, { kind: "edit", box }, { box });
+  flash(S, "Box saved.");
+}
+
+function drawCorners(S) {
+  const { box, corner } = S.stroke;
+  boxNode(S, S.marks.boxes, box, "box drawing");
+  const [x, y] = toScreen(S, box[0] + corner * box[2], box[1] + corner * box[3]);
+  make("rect", { class: "corner", x: (x - 5).toFixed(1), y: (y - 5).toFixed(1), width: 10, height: 10 }, S.marks.boxes);
+}
+
+// Joints placed one after another: each click puts the chosen joint there and goes on to the next.
+// S.placing: whether that is so. A press that moves is a drag as always, of a joint or the picture.
+
+const KEEP_PLACING = [...LOOKING, "loupe", "light", "darker", "brighter", "flatter", "sharper", "peek", "nudge", "redo"];
+export const PLACE_HELP = "Click the named joint's position; the next joint follows. Enter accepts the faint or predicted position, r no label, Tab keeps it, z back, Esc ends.";
+
+export function startPlacing(S) {
+  if (!open(S) || !isShown(S)) return;
+  S.placing = true;
+  S.another = false;
+  choose(S, Math.max(S.joint, 0));
+  flash(S, PLACE_HELP, 8000);
+}
+
+export function endPlacing(S) {
+  S.placing = false;
+  S.ui.flash.classList.remove("on");
+  choose(S, -1);
+}
+
+function goOn(S, by) {
+  const next = Math.max(S.joint + by, 0);
+  if (next < S.skeleton.joints.length) return choose(S, next);
+  endPlacing(S);
+  flash(S, "Last joint placed: a approves.");
+}
+
+// At a place in the stage, in its pixels.
+export function placeNext(S, sx, sy) {
+  if (!open(S)) return;
+  placeJoint(S, S.joint, ...toFrame(S, sx, sy));
+  goOn(S, 1);
+}
+
+function placeBack(S) {
+  const op = stackOf(S, S.item.id).undo.at(-1);
+  const [name, more] = Object.keys(op?.patch?.joints ?? {});
+  DO.undo(S);
+  if (!S.now.exists) return endPlacing(S);
+  if (name && !more) choose(S, S.skeleton.joints.indexOf(name));
+}
+
+export function placeAction(S, verb, rest) {
+  const [value] = rest;
+  if (verb === "place" || verb === "leave") endPlacing(S);
+  else if (verb === "tab") goOn(S, Number(value));
+  else if (verb === "undo") placeBack(S);
+  else if (verb === "state" || verb === "cause") {
+    setJoints(S, verb, value);
+    if (["unlabelled", "truncated", "0"].includes(value)) goOn(S, 1); // these need no place
+  } else if (verb === "accept" && value === "joint") {
+    if ((validPrediction(S)?.joints[S.joint] || isGuide(S, S.now.joints[S.joint])) && open(S)) {
+      accept(S, value);
+      goOn(S, 1);
+    } else flash(S, S.model ? "No prediction for this joint." : NO_MODEL);
+  } else return passOn(S, verb, KEEP_PLACING, endPlacing);
+  return true;
+}
+
+export function placingText(S) {
+  const text = `${nice(S.skeleton.joints[S.joint])} · ${S.joint + 1} of ${S.skeleton.joints.length}`;
+  const { state } = S.now.joints[S.joint];
+  return state === 2 || state === null ? text : `${text} · ${describeJoint(S.now.joints[S.joint])}`;
 }
 
 // An occluder drawn over the picture: the joints under it, of everybody behind it, are hidden by it.
@@ -100,14 +219,6 @@ export function drawStroke(S) {
 // not hide, `mark`: the id of the person of whom the keys say whether it does.
 
 const PAINT_HELP = "Outline the occluder (o object, p person).";
-
-// Who is in the shown frame.
-export function present(S) {
-  return peopleOf(S, S.item.frame).filter((item) => {
-    const now = derive(S, item);
-    return now.exists && !now.deleted;
-  });
-}
 
 function mayPaint(S) {
   if (!open(S, true, true) || !isShown(S)) return false;
@@ -119,27 +230,26 @@ function mayPaint(S) {
 // A person does not hide itself: whose body is drawn is the shown person's, unless it is said otherwise.
 function setOccluder(S, tool) {
   const people = present(S);
-  const shown = people.find((item) => item.id === S.item.id);
-  Object.assign(S.stroke, { tool, front: new Set(tool === "person" && shown ? [shown.id] : []), mark: (shown ?? people[0]).id });
+  const { id } = (people.find(({ item }) => item.id === S.item.id) ?? people[0]).item;
+  Object.assign(S.stroke, { tool, front: new Set(tool === "person" && id === S.item.id ? [id] : []), mark: id });
 }
 
-// What keys mean while an occluder is drawn, beside those of every line.
 function paintAction(S, verb, rest) {
   const { stroke } = S;
-  if (stroke.tool === "lasso") return false;
+  if (!stroke.front) return false;
   const tool = verb === "paint" ? "object" : verb === "cause" || verb === "by" ? rest[0] : null;
   if (tool === "object" || tool === "person") {
     if (verb === "paint") endDrawing(S);
     else setOccluder(S, tool);
   } else if (verb === "cut") {
     if (!S.can.masks) flash(S, NO_MASKS);
-    else if (!present(S).some((item) => maskToCut(S, item))) flash(S, "No person in this frame has a mask.");
+    else if (!present(S).some(maskToCut)) flash(S, "No person in this frame has a mask.");
     else {
       S.cut = !S.cut;
       flash(S, S.cut ? "It is also cut out of the masks." : "The masks are unchanged.");
     }
   } else if (verb === "extend") {
-    const ids = present(S).map((item) => item.id);
+    const ids = present(S).map(({ item }) => item.id);
     stroke.mark = ids[(ids.indexOf(stroke.mark) + Number(rest[0]) + ids.length) % ids.length];
     flash(S, hidesWord(S, stroke.mark));
   } else if (verb === "hides") {
@@ -147,8 +257,7 @@ function paintAction(S, verb, rest) {
     if (!stroke.front.delete(stroke.mark)) stroke.front.add(stroke.mark);
     flash(S, hidesWord(S, stroke.mark));
   } else return false;
-  fillTools(S);
-  draw(S);
+  S.changed();
   return true;
 }
 
@@ -166,33 +275,26 @@ function hiddenInFront(S, item, now, j, front) {
 }
 
 // The mask of which an occluder leaves what can be seen: where only the whole one is known, of that.
-export function maskToCut(S, item) {
-  const now = derive(S, item);
-  return maskCounts(item, now, "modal") ?? maskCounts(item, now, "amodal");
-}
+export const maskToCut = ({ item, now }) => maskCounts(item, now, "modal") ?? maskCounts(item, now, "amodal");
 
 // What is left of somebody's visible mask beside the occluder; its edit is null where nothing changes.
 function cutMask(S, item, now, line) {
-  const counts = maskToCut(S, item);
+  const counts = maskToCut({ item, now });
   if (!S.cut || !S.can.masks || counts === null) return { edit: null };
   const bits = bitsOf(counts, item);
   fillOutline(bits, item, line, 0);
   return masksEdit(item, now, { modal: countsOf(bits) });
 }
 
-// Hide what lies under a closed line: an edit of each person behind it, all of them with one undo.
 function keepOccluder(S, line) {
   const { tool, front } = S.stroke;
   endDrawing(S);
   if (!mayPaint(S)) return;
   const made = [];
   const left = [];
-  let count = 0;
   let spared = 0;
-  let masks = 0;
   atOnce(S, () => {
-    for (const item of present(S).filter(({ id }) => !front.has(id))) {
-      const now = derive(S, item);
+    for (const { item, now } of present(S).filter((one) => !front.has(one.item.id))) {
       const under = (joint) => joint.state > 0 && joint.cause !== tool && known(joint) && isInside(line, joint);
       const met = [...now.joints.keys()].filter((j) => under(now.joints[j]));
       const kept = met.filter((j) => !hiddenInFront(S, item, now, j, front));
@@ -207,14 +309,14 @@ function keepOccluder(S, line) {
         continue;
       }
       const patch = { ...(changed.length ? jointsPatch(S, changed) : {}), ...cut?.patch };
-      made.push({ item, op: record(S, item, commit(S, item, { kind: "edit", joints: patch.joints, masks: cut?.masks, from: S.item.id }, patch)) });
-      count += changed.length;
-      masks += cut ? 1 : 0;
+      made.push({ item, op: commit(S, item, { kind: "edit", joints: patch.joints, masks: cut?.masks, from: S.item.id }, patch) });
     }
   });
   const what = tool === "object" ? "an object" : "a person";
   if (made.length) asGroup(S, made, `${what} over`);
   fillPanel(S);
+  const count = made.reduce((sum, { op }) => sum + Object.keys(op.joints ?? {}).length, 0);
+  const masks = made.filter(({ op }) => op.masks).length;
   const people = `${made.length} ${made.length === 1 ? "person" : "people"}`;
   const done = made.length ? `${count} joint${count === 1 ? "" : "s"} of ${people} hidden by ${what}${masks ? `, cut out of ${masks} mask${masks === 1 ? "" : "s"}` : ""}. Undo with z.`
     : "It covers no joint that it would hide.";

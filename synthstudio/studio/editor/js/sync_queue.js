@@ -5,8 +5,7 @@
 import { takeChanged } from "./editor.js";
 import { asPlaced, derive, peopleOf, inverse, toRow } from "./labels.js";
 import { WHICH, rebasedMasks } from "./mask_codes.js";
-import { fillStatus, flash } from "./panel.js";
-import { asGroup } from "./predictions.js";
+import { fillPanel, fillStatus, flash } from "./panel.js";
 
 const SENT_AT_ONCE = 100;
 const SENT_CODE = 1_000_000; // characters of masks
@@ -21,7 +20,7 @@ export const newClient = () => crypto.randomUUID().replaceAll("-", "").slice(8);
 export function openSyncQueue(set, layer, user) {
   const prefix = `synthstudio.sync.${set}.${layer}.${user}.`;
   const sync = QUEUES.get(prefix) ?? {
-    prefix, client: newClient(), seq: 0, pending: [], unread: [], refused: [], events: new Map(), sending: false, note: "", full: false, ackMs: [], patience: SEND_PATIENCE_MS[0],
+    prefix, client: newClient(), seq: 0, pending: [], unread: [], refused: [], sending: false, note: "", full: false, ackMs: [], patience: SEND_PATIENCE_MS[0],
     before: 0, // edits that this tab found and that were saved since
   };
   QUEUES.set(prefix, sync);
@@ -78,12 +77,11 @@ export function atOnce(S, act) {
   }
 }
 
-// Add an edit. `fields`: {kind, joints?, box?, masks?, status?, text?, event?, undoes?}. Returns the op.
+// Add an edit, which undo takes back. `fields`: {kind, joints?, box?, masks?, status?, text?, event?, undoes?}. Returns the op.
 export function commit(S, item, fields, patch, merge) {
   const { sync } = S;
   const now = derive(S, item);
-  const mine = pendingOf(S, item.id);
-  const last = mine[mine.length - 1];
+  const last = pendingOf(S, item.id).at(-1);
   if (merge && last && !last.sent && last.merge === merge && performance.now() - last.at < MERGE_MS) {
     Object.assign(last, fields, { patch, at: performance.now() });
     keep(sync, last);
@@ -100,6 +98,7 @@ export function commit(S, item, fields, patch, merge) {
   };
   sync.pending.push(op);
   keep(sync, op);
+  if (op.kind !== "comment" && op.kind !== "revert") record(S, op);
   S.changed();
   sendSoon(S, merge ? 150 : 0, merge);
   return op;
@@ -152,7 +151,6 @@ export async function send(S) {
   S.changed();
 }
 
-// What the server says of ops: done, refused, or not now.
 function receive(S, { done, refused, wait, items, progress }) {
   const { sync } = S;
   const byName = (rows) => new Map(rows.map((row) => [`${row.client}.${row.seq}`, row]));
@@ -163,8 +161,7 @@ function receive(S, { done, refused, wait, items, progress }) {
   for (const op of answered) {
     const key = `${op.client}.${op.seq}`;
     if (yes.has(key)) {
-      sync.events.set(key, yes.get(key).event);
-      op.saved = yes.get(key).revision;
+      Object.assign(op, { saved: yes.get(key).revision, savedEvent: yes.get(key).event });
       if (!items.some(({ id }) => id === op.id)) sync.unread.push(op);
       if (op.sentAt) sync.ackMs.push(performance.now() - op.sentAt);
       forget(sync, op);
@@ -185,7 +182,6 @@ function receive(S, { done, refused, wait, items, progress }) {
   if (sync.pending.length) sendSoon(S, sync.note ? RETRY_MS : 0);
 }
 
-// Whether edits are saved, being saved or kept here, with what stands in the way.
 export function syncStatus(S) {
   const { sync } = S;
   const n = sync.pending.length;
@@ -219,15 +215,10 @@ export async function request(S, method, path, body = null, patience = PATIENCE_
   }
 }
 
-// A refused item: drop mine, or say it again over what is there now.
-export function keepStored(S, id) {
-  dropRefused(S, refusedOf(S, id));
-  S.changed();
-}
-
-function dropRefused(S, ops) {
+export function dropRefused(S, ops) {
   for (const op of ops) forget(S.sync, op);
   S.sync.refused = S.sync.refused.filter((op) => !ops.includes(op));
+  S.changed();
 }
 
 // What cannot be said again from here stays refused, with the reason.
@@ -247,7 +238,7 @@ export function tryAgain(S, shown) {
       if (stays) flash(S, "The mask cannot be undone: later edits would leave it empty. Draw over it instead.", 8000);
       else if (!again) flash(S, "Nothing left to apply: those joints are now outside the picture, or have no label.", 8000);
       if (!again) continue;
-      record(S, item, again);
+      if (again.kind === "revert") record(S, again);
       if (op.kind === "revert") continue;
       if (S.groups.has(op.group)) again.group = op.group;
       else if (op.from) apart.push({ item, op: again });
@@ -295,42 +286,76 @@ function rebased(S, item, op) {
   return joints;
 }
 
-// Undo and redo: each item has its own stack of what was done to it in this tab.
 export function stackOf(S, id) {
   if (!S.stacks.has(id)) S.stacks.set(id, { undo: [], redo: [] });
   return S.stacks.get(id);
 }
 
-export function record(S, item, op) {
-  if (op.kind === "comment") return op;
-  const stack = stackOf(S, item.id);
-  if (stack.undo[stack.undo.length - 1] !== op) stack.undo.push(op);
-  stack.redo = [];
-  return op;
-}
-
-function dropUndo(S, op) {
+function record(S, op) {
   const stack = stackOf(S, op.id);
-  stack.undo = stack.undo.filter((o) => o !== op);
-  stack.redo = stack.redo.filter((o) => o !== op);
-  if (op.group) dropEmptyGroup(S, op.group);
+  stack.undo.push(op);
+  stack.redo = [];
 }
 
 // A group of edits of which no undo is left leaves no mark where it was made.
-function dropEmptyGroup(S, group) {
-  const all = [...S.stacks.values()].flatMap(({ undo, redo }) => [...undo, ...redo]);
-  if (all.some((op) => op.group === group && !op.mark) || !S.groups.delete(group)) return;
+function dropUndo(S, op) {
+  dropFromStacks(S, (one) => one === op);
+  const left = [...S.stacks.values()].flatMap(({ undo, redo }) => [...undo, ...redo]);
+  if (left.some(({ group, mark }) => group === op.group && !mark) || !S.groups.delete(op.group)) return;
+  dropFromStacks(S, ({ group }) => group === op.group);
+}
+
+function dropFromStacks(S, isDropped) {
   for (const stack of S.stacks.values()) {
-    for (const way of ["undo", "redo"]) stack[way] = stack[way].filter((op) => op.group !== group);
+    for (const way of ["undo", "redo"]) stack[way] = stack[way].filter((op) => !isDropped(op));
   }
 }
 
-// `more`: what the op says besides.
 export function takeBack(S, item, from, to, more = {}) {
   const stack = stackOf(S, item.id);
   const [op] = stack[from].splice(stack[from].findLastIndex((one) => !one.mark), 1);
-  const event = S.sync.events.get(`${op.client}.${op.seq}`);
-  const what = event === undefined ? { undoes: [op.client, op.seq] } : { event };
+  const what = op.savedEvent === undefined ? { undoes: [op.client, op.seq] } : { event: op.savedEvent };
   stack[to].push(commit(S, item, { kind: "revert", ...what, ...more }, op.was));
   return op;
+}
+
+// Edits of several people that one undo takes back. `made`: {item, op} of each; `what` they were.
+// Where the shown person is none of them, its own undo knows of them too.
+export function asGroup(S, made, what) {
+  const group = `${made[0].op.client}.${made[0].op.seq}`;
+  for (const { op } of made) op.group = group;
+  S.groups.set(group, { members: made.map(({ item }) => item), what, at: S.item.id });
+  if (made.some(({ item }) => item.id === S.item.id)) return;
+  const stack = stackOf(S, S.item.id);
+  stack.undo.push({ group, mark: true });
+  stack.redo = [];
+}
+
+// Undo or redo a group: all of it that nothing was done to since, wherever those people are now.
+export function groupBack(S, group, from, to, word) {
+  const { members, what, at } = S.groups.get(group);
+  let count = 0;
+  atOnce(S, () => {
+    for (const old of members) {
+      const op = stackOf(S, old.id)[from].findLast((one) => !one.mark);
+      if (op?.group !== group || refusedOf(S, old.id).length) continue;
+      takeBack(S, S.list.find((item) => item.id === old.id) ?? peopleOf(S, old.frame).find((item) => item.id === old.id) ?? afterOp(old, op), from, to, { from: S.item.id });
+      stackOf(S, old.id)[to].at(-1).group = group;
+      count += 1;
+    }
+  });
+  const stack = stackOf(S, at);
+  const marks = stack[from].filter((op) => op.mark && op.group === group);
+  stack[from] = stack[from].filter((op) => !marks.includes(op));
+  if (count) stack[to].push(...marks);
+  fillPanel(S);
+  const left = members.length - count;
+  flash(S, `${word}: ${what} ${count} ${count === 1 ? "person" : "people"}${left ? `; ${left} changed since and stay` : ""}`);
+}
+
+// An item that this browser holds no more, as an op of its own left it.
+function afterOp(item, op) {
+  const state = { ...item.state, revision: op.revision + 1, joints: { ...item.state.joints, ...op.patch.joints } };
+  if ("masks" in op.patch) state.masks = op.patch.masks;
+  return { ...item, state };
 }

@@ -4,7 +4,7 @@ import { choose, open } from "./actions.js";
 import { differs, el, set } from "./canvas.js";
 import { nice } from "./labels.js";
 import { button, flash, openForm, textField } from "./panel.js";
-import { commit, opsOver, record } from "./sync_queue.js";
+import { commit, opsOver } from "./sync_queue.js";
 
 const MOST_NAMES = 6;
 
@@ -26,7 +26,6 @@ export function fillThreads(S) {
   const threads = threadsOf(S);
   const may = S.can.edit && !S.item.blinded;
   if (!differs(S.ui.threads, S.item.id, may, threads)) return;
-  S.ui.threads.hidden = !threads.length;
   S.ui.threads.replaceChildren(...threads.map((thread) => threadNode(S, thread, may)));
 }
 
@@ -61,17 +60,10 @@ function commentNode(S, li, thread, comment, may) {
   });
 }
 
-// A text in which the names of whom it mentions stand out.
 function textWithNames(parent, text, names) {
-  let rest = text;
-  while (rest) {
-    const low = rest.toLowerCase();
-    const found = names.map((name) => [low.indexOf(`@${name.toLowerCase()}`), name.length + 1]).filter(([at]) => at >= 0);
-    const [at, long] = found.sort((a, b) => a[0] - b[0] || b[1] - a[1])[0] ?? [rest.length, 0];
-    if (at) el("span", "", rest.slice(0, at), parent);
-    if (long) el("b", "name", rest.slice(at, at + long), parent);
-    rest = rest.slice(at + long);
-  }
+  const longest = names.toSorted((a, b) => b.length - a.length).map((name) => name.replace(/\W/g, "\\$&"));
+  const parts = names.length ? text.split(new RegExp(`(@(?:${longest.join("|")}))`, "i")) : [text];
+  parts.forEach((part, k) => part && el(k % 2 ? "b" : "span", k % 2 ? "name" : "", part, parent));
 }
 
 // Write a comment, or an answer in a thread. A new one points at the selected joint unless its button is taken off.
@@ -97,21 +89,17 @@ export function writeComment(S, thread = null) {
 function settle(S, thread) {
   if (!open(S, true)) return;
   const kind = thread.open ? "resolve" : "reopen";
-  record(S, S.item, commit(S, S.item, { kind, event: thread.id }, { resolved: { [thread.id]: thread.open } }));
+  commit(S, S.item, { kind, event: thread.id }, { resolved: { [thread.id]: thread.open } });
   flash(S, thread.open ? "Resolved. z undoes that." : "Reopened.");
 }
 
 // What keys do: of the open threads the newest, else the newest of all.
-function newestThread(S) {
+function withNewest(S, act) {
+  if (!open(S, true)) return;
   const stored = threadsOf(S).filter((thread) => thread.id !== null);
   const some = stored.some((thread) => thread.open) ? stored.filter((thread) => thread.open) : stored;
-  if (!some.length) flash(S, "There is no thread yet. Press e to comment.");
-  return some.sort((a, b) => a.id - b.id).at(-1) ?? null;
-}
-
-function withNewest(S, act) {
-  const thread = open(S, true) ? newestThread(S) : null;
-  if (thread) act(thread);
+  if (some.length) act(some.sort((a, b) => a.id - b.id).at(-1));
+  else flash(S, "There is no thread yet. Press e to comment.");
 }
 
 export const answerNewest = (S) => withNewest(S, ({ id }) => writeComment(S, id));
