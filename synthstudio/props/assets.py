@@ -130,11 +130,8 @@ def scan_images(root: Path, folder: str, *, kind: ImageKind) -> tuple[ImageAsset
 
 def scan_meshes(root: Path, folder: str) -> tuple[MeshAsset, ...]:
     """The meshes of `folder` (relative to `root`) by name, each loaded and checked."""
-    found = [
-        MeshAsset(asset=_ref(folder, path), size_m=load_mesh(path).size_m)
-        for path in _files(root, folder, MESH_SUFFIXES)
-    ]
-    return _once(found)
+    paths = _files(root, folder, MESH_SUFFIXES)
+    return _once([MeshAsset(asset=_ref(folder, p), size_m=load_mesh(p).size_m) for p in paths])
 
 
 def scan_places(root: Path, folder: str) -> tuple[PlaceAsset, ...]:

@@ -175,10 +175,7 @@ Peopled = tuple[view.Behind, Layout, list[Placed], tuple[OcclusionTarget, ...], 
 
 
 def _peopled(ctx: SampleContext) -> Peopled:
-    """The backdrop, the camera's layout, its people, and their targets.
-
-    If a photo's or place's floor has no room for all of them, another spot is tried.
-    """
+    """The backdrop, the camera's layout, its people and targets; without room, at another spot."""
     for attempt in range(_SPOTS):
         behind = view.draw_behind(ctx, attempt)
         try:

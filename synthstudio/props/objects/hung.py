@@ -162,14 +162,10 @@ def _hanging(x0: float, x1: float, h: float, deep: float, folds: int) -> Piece:
     run = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y[:, 0])))])
     coords = np.zeros((2, n, 2, 3))
     coords[..., 0], coords[..., 2] = run[:, None], (0.0, h)
-    low, high, left, right = (
-        edge.transpose(1, 0, 2)
-        for edge in (sides[:, ::-1, 0], sides[:, :, 1], sides[:, 0], sides[:, -1, ::-1])
-    )
-    edges = (low, high, left, right)
+    edges = (sides[:, ::-1, 0], sides[:, :, 1], sides[:, 0], sides[:, -1, ::-1])
     ways = [(0, 0, -1), (0, 0, 1), (-1, 0, 0), (1, 0, 0)]
     strips = [(sides[0], facing, coords[0]), (sides[1, ::-1], -facing[::-1], coords[1, ::-1])]
-    for edge, way in zip(edges, ways, strict=True):
+    for edge, way in zip((e.transpose(1, 0, 2) for e in edges), ways, strict=True):
         flat = edge[..., [0, 1, 2] if way[2] == 0 else [0, 2, 1]]
         flat = flat[..., [1, 0, 2]] if way[2] == 0 else flat
         strips.append((edge, np.broadcast_to(np.array(way, np.float64), edge.shape), flat))

@@ -42,10 +42,7 @@ def half(size: Vec3) -> Vec3:
 def fronts(
     low: Vec2, high: Vec2, y: float, *, columns: int = 1, rows: int = 1, slot: int = 1
 ) -> list[Piece]:
-    """Doors or drawers between two points of (x, z); their handles reach to `y`.
-
-    Doors are `slot`, handles the slot after it.
-    """
+    """Doors or drawers (`slot`) between points of (x, z), handles (next slot) that reach to `y`."""
     wide, tall = (high[0] - low[0]) / columns, (high[1] - low[1]) / rows
     face, gap = y + _HANDLE_M, 0.003
     out = []

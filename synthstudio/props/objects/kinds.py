@@ -49,11 +49,9 @@ def kind(
 ) -> Callable[[Builder], Builder]:
     """Register the decorated builder, its sizes from `low_m` to `high_m`.
 
-    Lists of names are parted by blanks.
-
-    `materials` are keys of MATERIALS, one a slot; `shape` names what ObjectSpec.shape may hold.
-    What hangs from a ceiling throws no shadow, as the ceiling does not. `places`: see
-    `belongs`.
+    Lists of names are parted by blanks. `materials` are keys of MATERIALS, one a slot; `shape`
+    names what ObjectSpec.shape may hold; `places`: see `belongs`. What hangs from a ceiling throws
+    no shadow, as the ceiling does not.
     """
 
     def register(build: Builder) -> Builder:

@@ -85,10 +85,7 @@ class _BoxTemplate:
 
 
 def box(low: Vec3, high: Vec3, *, bevel: float = 0.004, along: str = "z", slot: int = 0) -> Piece:
-    """A box between two opposite corners; the grain of its sides runs along the named axis.
-
-    With a bevel its edges are chamfered and shaded round.
-    """
+    """A box between opposite corners, its edges chamfered by `bevel`, its grain along an axis."""
     lo, hi = np.sort(np.array((low, high), np.float64), axis=0)
     b = min(bevel, 0.3 * float((hi - lo).min()))
     form = _CHAMFERED if b > 0 else _PLAIN

@@ -258,21 +258,21 @@ def _numbers(kind: str, size: Vec3, shape: Shape) -> Generator:
 
 @belongs("living_room bedroom kitchen office classroom shop hallway")
 @kind("terracotta earth leaf", (0.5, 0.5, 0.7), (1.0, 1.0, 1.8), shape="variant")
-def potted_plant(size: Vec3, shape: Shape) -> list[Piece]:
+def potted_plant(size: Vec3, shape: Shape) -> Iterator[Piece]:
     """Build a pot (0) with earth (1), stems and broad leaves (2)."""
     rng = _numbers("potted_plant", size, shape)
     r, h = min(size[0], size[1]) / 2, size[2]
     tall = min(0.3 * h, 0.45)
     wide = min(0.62 * r, 0.5 * tall + 0.05)
-    pot = revolved(
+    yield revolved(
         [(0, 0), (wide * 0.7, 0), (wide * 0.94, tall * 0.8), (wide, tall * 0.81), (wide, tall),
          (wide * 0.9, tall), (wide * 0.88, tall * 0.88), (0, tall * 0.88)]
     )  # fmt: skip
-    earth = revolved(
+    yield revolved(
         [(0, tall * 0.8), (wide * 0.885, tall * 0.8), (wide * 0.885, tall * 0.9), (0, tall * 0.92)],
         slot=1,
     )
-    stems, leaf = [], []
+    leaf = []
     for k in range(9):
         around = k * GOLDEN + rng.uniform(-0.3, 0.3)
         lean = rng.uniform(0.25, 0.6) if k else 0.02
@@ -281,13 +281,12 @@ def potted_plant(size: Vec3, shape: Shape) -> list[Piece]:
         foot = out * wide * 0.3 + UP * tall * 0.85
         end = out * lean * r + UP * top
         bend = (foot + end) / 2 - out * 0.15 * lean * r
-        stems.append(
-            tube([_xyz(foot), _xyz(bend), _xyz(end)], [0.009, 0.007, 0.003], segments=6, slot=2)
-        )
+        stem = [_xyz(foot), _xyz(bend), _xyz(end)]
+        yield tube(stem, [0.009, 0.007, 0.003], segments=6, slot=2)
         leaf.append(_fronds(rng, (foot, bend, end), 0.7 * min(r, 0.6 * h)))
     bases, tips, sizes = (np.concatenate([one[k] for one in leaf]) for k in range(3))
     ups = np.tile(UP, (len(sizes), 1))
-    return [pot, earth, *stems, leaves(bases, tips, sizes * 0.36, ups, slot=2)]
+    yield leaves(bases, tips, sizes * 0.36, ups, slot=2)
 
 
 def _fronds(rng: Generator, stem: tuple[F64, F64, F64], length: float) -> tuple[F64, F64, F64]:

@@ -29,8 +29,8 @@ _GIRTH_M = 0.25
 
 def draw_rig(layout: Layout, standing: list[Placed]) -> tuple[Camera, ...]:
     """The cameras 1, 2, ... of the group, each looking at the middle of the people; RecipeError."""
-    options = layout.ctx.recipe.variants
-    return tuple(_placed(layout, standing, number) for number in range(options.view))
+    views = range(layout.ctx.recipe.variants.view)
+    return tuple(_placed(layout, standing, number) for number in views)
 
 
 def _placed(layout: Layout, standing: list[Placed], number: int) -> Camera:

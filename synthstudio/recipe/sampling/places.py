@@ -59,10 +59,7 @@ class Stand:
         )
 
     def holds(self, spots_m: F64, *, below: bool = False) -> Bool:
-        """Return (N,) whether feet may stand at world x, y (N, 2), visible to the camera.
-
-        `below` has no effect.
-        """
+        """(N,) whether feet may stand at world x, y (N, 2), in view; `below` has no effect."""
         own = self._own(spots_m)
         eye = _camera_at(self.spot_m, self.yaw_rad, self.distance_m, self.height_m)
         seen = [_sees(self.plan, eye, spot) for spot in own.tolist()]

@@ -210,13 +210,12 @@ def _spots(
     ]
     targets = layout.ctx.recipe.targets
     together = targets.crowd_index is not None or "person" in targets.causes
-    if others and not together:
-        for _ in range(_ABOUT):
-            spots.append(_beside(layout, others[int(more.random() * len(others))], more))
-    if others and together:
+    if others:
         # Places behind a person and across the edge are rarer.
-        for _ in range(4 * _ABOUT if "truncated" in targets.causes else _ABOUT):
-            spots.append(_behind(layout, others[int(more.random() * len(others))], more))
+        rare = together and "truncated" in targets.causes
+        near = _behind if together else _beside
+        for _ in range(4 * _ABOUT if rare else _ABOUT):
+            spots.append(near(layout, others[int(more.random() * len(others))], more))
     if "truncated" in targets.causes:
         spots += [_across(layout, more) for _ in range(2 * _ABOUT)]
     return spots

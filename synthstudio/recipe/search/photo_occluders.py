@@ -76,11 +76,7 @@ def hide_people(
 
 
 def kinds_of(ctx: SampleContext, nth: int, number: int) -> list[str]:
-    """The kinds to try in turn for paste `number` of a frame's nth person.
-
-    The first is planned over the frames so that the weights hold; the next ones are used if it is
-    impossible.
-    """
+    """The kinds to try in turn for paste `number` of the nth person, the planned one first."""
     options = ctx.recipe.photo_options
     kinds: dict[str, float] = {str(k): weight for k, weight in sorted(options.by.items()) if weight}
     if options.cutouts is None:
