@@ -91,6 +91,16 @@ class Frames:
         bits = [np.unpackbits(self.masks[p], count=high * wide) for p in which]
         return np.array(bits, bool).reshape(-1, high, wide)
 
+    def people_of(self, row: int) -> FramePeople:
+        """The people of a frame as targets of bottom-up systems, not augmented."""
+        which = self.people(row)
+        return FramePeople(
+            size=self.images[row].shape[:2],
+            joints_px=labelled_joints(self.xy[which].astype(np.float64), self.state[which]),
+            boxes_px=self.boxes[which].astype(np.float64),
+            masks=self.masks_of(row),
+        )
+
 
 def frame_kind(
     *, size: tuple[int, int], progress: Report = lambda done, total: None
