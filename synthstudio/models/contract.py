@@ -64,12 +64,9 @@ class FoundJoints:
 
 
 class System(nn.Module):
-    """Interface of our networks for training, evaluation and prediction.
-
-    `sees_frames`: bottom-up, without boxes; else top-down, on one
-    person's picture. `has_joint_maps`: one map per joint, as needed by flip test,
-    pose banks, peaks and patches. `finds_joints`: False for a pure person detector.
-    """
+    """Interface of our networks. `sees_frames`: bottom-up; else top-down, on one person's picture.
+    `has_joint_maps`: one map per joint, as flip test, pose banks, peaks and patches need.
+    `finds_joints`: False for a pure person detector."""
 
     sees_frames: ClassVar[bool] = False
     has_joint_maps: ClassVar[bool] = False

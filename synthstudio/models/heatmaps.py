@@ -28,11 +28,8 @@ def cell_centres(h: int, w: int, like: Tensor) -> Tensor:
 
 
 def gaussian_map(xy: Tensor, h: int, w: int, *, sigma: float = 1.0) -> Tensor:
-    """Gaussians (B, J, h, w) about `xy` (B, J, 2) in cells, each summing to one.
-
-    A joint outside the map gets the inner part of its Gaussian, scaled to one: the
-    loss then pulls towards the nearest border. Mask such joints to avoid that.
-    """
+    """Gaussians (B, J, h, w) about `xy` (B, J, 2) in cells, each summing to one: of a joint outside
+    the inner part, which pulls towards the nearest border. Mask such joints to avoid that."""
     squared = _squared_distance(xy, h, w)
     return torch.softmax(-squared / (2 * sigma**2), -1).view(*xy.shape[:2], h, w)
 
@@ -174,10 +171,8 @@ def hits(maps: Tensor) -> Tensor:
 
 
 def blur(maps: Tensor, sigma: float) -> Tensor:
-    """Blur maps (B, J, h, w) by a Gaussian of `sigma` cells; mass outside the map is lost.
-
-    Two products with banded matrices: single-channel convolutions are 40 times slower on CPUs.
-    """
+    """Blur maps (B, J, h, w) by a Gaussian of `sigma` cells; mass outside is lost. By banded
+    matrices: single-channel convolutions are 40 times slower on CPUs."""
     (h, w), kind = maps.shape[-2:], (maps.dtype, maps.device)
     return _band(h, sigma, *kind) @ maps @ _band(w, sigma, *kind)
 
@@ -203,12 +198,9 @@ def find_peaks(
     reach: int = 1,
     sigma: float | None = None,
 ) -> Decoded:
-    """The `count` highest local peaks of each map, `xy` (B, J, count, 2), best first.
-
-    Non-maximum suppression: a cell stays when no cell within `reach` is higher, or equal and
-    earlier in rows. Missing and too low peaks have score 0 and NaN coordinates. `sigma` as in
-    `decode_peak`.
-    """
+    """The `count` highest local peaks of each map, `xy` (B, J, count, 2), best first: no cell
+    within `reach` is higher, or equal and earlier in rows. Missing and too low peaks have score 0
+    and NaN coordinates. `sigma` as in `decode_peak`."""
     h, w = maps.shape[-2:]
     highest, padded = maps > minimum, F.pad(maps, (reach,) * 4, value=-torch.inf)
     steps = range(-reach, reach + 1)

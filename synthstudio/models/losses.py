@@ -169,11 +169,8 @@ def _cells(labels: Labels, logits: Tensor) -> Tensor:
 
 
 def masked_mean(each: Tensor, known: Tensor) -> Tensor:
-    """Mean over `known`; 0, with zero gradient, if none is known.
-
-    Several processes, each with part of the batch, divide by their mean count: averaging their
-    gradients then gives the whole batch's.
-    """
+    """Mean over `known`; 0, with zero gradient, if none is known. Several processes divide by their
+    mean count, so that averaged gradients are the whole batch's."""
     weight = known.to(each.dtype)
     count, processes = weight.sum().detach(), 1
     if torch.distributed.is_available() and torch.distributed.is_initialized():

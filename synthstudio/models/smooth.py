@@ -34,12 +34,9 @@ def smooth(
     at: NDArray[np.integer] | F64 | None = None,
     window: int = WINDOW,
 ) -> F64:
-    """Smooth the joints (T, J, 2) of one track, each fitted to its neighbours in time.
-
-    `weight` (T, J): confidences from 0 to 1. `at` (T,): rising frame numbers; gaps are not filled,
-    and missing joints stay NaN. `window` (odd): frames from end to end; the nearest count most. A
-    fit with too few frames takes a lower degree.
-    """
+    """Smooth the joints (T, J, 2) of one track. `weight` (T, J): confidences from 0 to 1. `at`
+    (T,): rising frame numbers; gaps are not filled, missing joints stay NaN. `window` (odd): frames
+    from end to end, the nearest count most; a fit with too few takes a lower degree."""
     steps = np.arange(len(xy), dtype=np.float64) if at is None else np.asarray(at, np.float64)
     half = (window - 1) // 2
     if half < 1 or len(xy) < 2:

@@ -193,11 +193,8 @@ class ZoomNet(System):
         )
 
     def targets(self, joints_px: Tensor, size: tuple[int, int]) -> ZoomTargets:
-        """Targets of joints (B, 133, 2) in pixels of images of `size` (H, W).
-
-        NaN: unlabelled. Joints outside the image are ignored; a part with fewer than
-        MIN_JOINTS inside is trained as absent.
-        """
+        """Targets of joints (B, 133, 2) in pixels of images of `size` (H, W), NaN: unlabelled. A
+        part with fewer than MIN_JOINTS in the image is trained as absent."""
         edge = torch.tensor([size[1], size[0]]).to(joints_px)
         known = ((joints_px >= 0) & (joints_px < edge)).all(-1)  # NaN is not
         boxes, present = [], []

@@ -52,10 +52,8 @@ class Progress:
 
 @contextmanager
 def prepared_folder(out: Path, config: Config, *, resume: bool) -> Iterator[None]:
-    """Make the run's folder; ModelError when it holds another run, or one without `resume`.
-
-    An error in the body, before the first step, deletes a new run.
-    """
+    """Make the run's folder, deleted for an error before the first step; ModelError when it holds
+    another run, or one without `resume`."""
     saved = out / "config.yaml"
     if saved.is_file():
         _check_config(saved, config, resume=resume)
@@ -128,11 +126,8 @@ def load_network(path: Path) -> tuple[PoseNet, Config, Skeleton]:
 
 
 def load_any(path: Path) -> tuple[System, Config, Skeleton]:
-    """Load the network of a weights file, in evaluation mode.
-
-    ModelError when the file is damaged, of another kind, or contradicts its config. Nothing
-    but the file is read: one that only refers to a backbone is refused.
-    """
+    """Load the network of a weights file, in evaluation mode. ModelError when it is damaged, of
+    another kind, contradicts its config, or refers to a backbone: nothing but the file is read."""
     tensors, metadata = read(path)
     config = _stored_config(metadata, path)
     skeleton = get_skeleton(metadata["skeleton"])
@@ -413,10 +408,8 @@ def map_joints(
 def merge_banks(
     own: PoseBank | None, state: Mapping[str, Tensor], *, maximum: int
 ) -> PoseBank | None:
-    """The bank `own` filled up to `maximum` poses with those of `state`.
-
-    3D poses stay only if both have them. None without a bank, or without poses to add.
-    """
+    """The bank `own` filled up to `maximum` poses with those of `state`, in 3D only if both are;
+    None without poses to add."""
     if own is None or POSES not in state or len(own.poses) >= maximum:
         return None
     more = state[POSES][: maximum - len(own.poses)]

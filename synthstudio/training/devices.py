@@ -75,11 +75,9 @@ def join_world(device: torch.device) -> World:
 
 
 def _leave() -> None:
-    """Leave the other processes, after gloo's threads have released Python objects.
-
-    A thread that does so after interpreter shutdown aborts the process. There is no signal for
-    their end, and torch keeps them: `group.WORLD` is a default of its functions.
-    """
+    """Leave the other processes, after gloo's threads have released Python objects: later that
+    aborts the process. There is no signal for their end, and torch keeps them in defaults of
+    functions."""
     time.sleep(_LINGER_S)
     if dist.is_initialized():
         dist.destroy_process_group()

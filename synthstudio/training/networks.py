@@ -147,11 +147,8 @@ def describe_backbone(net: nn.Module) -> str:
 
 
 def layers_below_top(net: nn.Module) -> dict[str, int]:
-    """Number of layers above each parameter of the backbone, by name.
-
-    A layer is the first number in a name. Embeddings and stems, before the first layer, count as
-    one below it; parameters after the last layer belong to it.
-    """
+    """Number of layers above each parameter of the backbone, by name. A layer is the first number
+    in a name; stems count as one below the first, parameters after the last as of it."""
     level, found = 0, {}
     for name, _ in net.named_parameters():
         if name.startswith("features.") and not name.startswith(NECK):

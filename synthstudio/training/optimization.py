@@ -95,11 +95,8 @@ def orthogonalized(matrix: Tensor) -> Tensor:
 
 
 def make_optimizer(net: nn.Module, config: Config) -> torch.optim.Optimizer:
-    """AdamW without weight decay for norms and biases, with layer-wise learning rates.
-
-    Convolutions of our own backbones and of blocks learn by Muon, except the first and those that
-    make maps or are 1 x 1.
-    """
+    """AdamW without weight decay for norms and biases, with layer-wise learning rates; Muon for
+    convolutions that are ours, except the first, 1 x 1 and those that make maps."""
     groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
         outside = config.network.is_external and name.startswith("features.")

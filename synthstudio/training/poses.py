@@ -165,11 +165,8 @@ def bank_of_others(
 
 
 def reprojected(poses: F64, limbs: Bool, size: tuple[int, int]) -> F64:
-    """Poses (P, J, 2), relative to the crop, each in a crop that holds its joints of `limbs` (J,).
-
-    A truncated person is cropped by the visible part: such a pose is too large for
-    others. Poses with an unknown limb are unchanged.
-    """
+    """Poses (P, J, 2), relative to the crop, each in a crop that holds its joints of `limbs` (J,):
+    a truncated person, cropped by the visible part, is too large. Others are unchanged."""
     extent = np.array([size[1], size[0]], np.float64)
     out = poses.copy()
     beyond = ((poses[:, limbs] < 0) | (poses[:, limbs] > 1)).any((1, 2))
@@ -242,11 +239,9 @@ def _gaps(known: Bool) -> Bool:
 
 
 def filled(poses: F64) -> F64:
-    """Poses (P, J, 2) with unknown joints (NaN) at their mean given the known ones.
-
-    Of a Gaussian with covariances of all people with both coordinates known, shrunk by 2 %
-    towards none and cut to be positive definite. Joints unknown for all people stay NaN.
-    """
+    """Poses (P, J, 2) with unknown joints (NaN) at their mean given the known ones, of a Gaussian
+    with covariances shrunk by 2 % and cut to be positive definite. Joints unknown for all stay
+    NaN."""
     flat = poses.reshape(len(poses), -1)
     used = np.isfinite(flat).any(0)
     x = flat[:, used]

@@ -308,11 +308,8 @@ class Retrieval:
 
 
 def retrieval(codes: F32, people: PosePeople) -> Retrieval:
-    """Retrieve for each person's code (N, D) people with the same pose in other looks.
-
-    Wrong candidates are in the looks of the query, in other poses; the query's pose in its own
-    looks is no candidate. People without a right or a wrong candidate are no queries.
-    """
+    """Retrieve for each person's code (N, D) people in the same pose and other looks, among those
+    in the same looks and other poses. People without either are no queries."""
     pose = people.pose[:, None] == people.pose[None]
     look = people.look[:, None] == people.look[None]
     right, wrong = pose & ~look, look & ~pose
@@ -330,10 +327,8 @@ def pretrain(
     log: Callable[[str], None] = lambda line: None,
     step: Step = lambda title: lambda done, total, per_second: None,
 ) -> dict[str, Any]:
-    """Pretrain on a config's training people, and write OUT/pretrained.safetensors for `init_from`.
-
-    Steps are the config's, or its epochs over all of them. ModelError for incompatible settings.
-    """
+    """Pretrain on a config's people, over its steps or epochs, and write OUT/pretrained.safetensors
+    for `init_from`; ModelError."""
     report = step("cropping people")
 
     def cropping(done: int, total: int) -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -25,12 +24,7 @@ from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.data import sources
 from synthstudio.training.data.batches import InputSpec, stack_images
-from synthstudio.training.data.frames import (
-    frame_kind,
-    labelled_joints,
-    make_frame_batch,
-    rotated_boxes,
-)
+from synthstudio.training.data.frames import frame_kind, make_frame_batch, rotated_boxes
 from synthstudio.training.data.samples import load_dataset
 from synthstudio.training.data.windows import Letterbox
 
@@ -231,20 +225,13 @@ def test_a_letterbox_holds_the_whole_image_in_the_middle(size):
     assert box.to_image(box.to_frame(places)) == pytest.approx(places)
 
 
-def people_of(frames, row):
-    which = frames.people(row)
-    joints = labelled_joints(frames.xy[which].astype(float), frames.state[which])
-    masks = frames.masks_of(row)
-    return SimpleNamespace(joints_px=joints, boxes_px=frames.boxes[which], masks=masks)
-
-
 def test_labels_lie_on_the_people_who_are_seen(sticks, tmp_path):
     """Joints, boxes and masks against the stored labels, and masks against the pixels."""
     dataset = Dataset(sticks)
     frames = load_dataset(sticks, frame_kind(size=(256, 192)), cache=tmp_path).samples
     assert len(frames.images) == 10
     for row, image in enumerate(stack_images(list(frames.images[:4]))):
-        people, stored = people_of(frames, row), dataset.people_of(row)
+        people, stored = frames.people_of(row), dataset.people_of(row)
         assert image.shape == (3, 256, 192)
         scale = 192 / 320
         above = (256 - 240 * scale) / 2
@@ -268,17 +255,17 @@ def test_labels_lie_on_the_people_who_are_seen(sticks, tmp_path):
 
 def test_nobody_seen_is_nobody_taught(sticks, tmp_path):
     frames = load_dataset(sticks, frame_kind(size=(240, 320)), cache=tmp_path).samples
-    people = people_of(frames, 0)
+    people = frames.people_of(0)
     assert len(people.joints_px) == 2 and np.isfinite(people.joints_px).all()
     state = frames.state.copy()
     state[0] = 1  # all hidden
     state[1, :2] = (255, 0)  # unlabelled, outside the frame
-    made = people_of(dataclasses.replace(frames, state=state), 0)
+    made = dataclasses.replace(frames, state=state).people_of(0)
     assert np.isnan(made.joints_px[0]).all() and np.isnan(made.joints_px[1, 0]).all()
     assert made.joints_px[1, 1:] == pytest.approx(people.joints_px[1, 1:])
     assert made.boxes_px == pytest.approx(people.boxes_px)
     unmasked = dataclasses.replace(frames, masked=np.zeros(10, bool))
-    assert people_of(unmasked, 0).masks is None and people.masks is not None
-    nobody = people_of(dataclasses.replace(frames, first=np.zeros(11, np.int64)), 0)
+    assert unmasked.people_of(0).masks is None and people.masks is not None
+    nobody = dataclasses.replace(frames, first=np.zeros(11, np.int64)).people_of(0)
     assert nobody.joints_px.shape == (0, 17, 2)
     assert nobody.masks.shape == (0, 240, 320)

@@ -221,11 +221,9 @@ def give(module: nn.Module) -> str:
 
 
 def call(name: str, *arguments: Any, stored: bool, **named: Any) -> Any:
-    """The module returned by MODULE:FUNCTION, also of the working directory.
-
-    `stored`: requested by a weights file, which must not run untrusted code: only functions that
-    this process trains with or that the environment variable TRUST lists. ModelError.
-    """
+    """The module returned by MODULE:FUNCTION, also of the working directory. `stored`: for a
+    weights file, which may only run functions that this process trains with or TRUST lists.
+    ModelError."""
     trusted = [one for one in os.environ.get(TRUST, "").split(",") if one]
     if stored and name not in trusted:
         raise ModelError(
@@ -364,11 +362,8 @@ def _transformers(name: str, request: Request) -> Loaded:
 
 
 def load_weights(net: nn.Module, path: Path) -> list[str]:
-    """Load a file (.safetensors, or of torch.save) by tensors' names; report what matched.
-
-    Prefixes of names may differ from the network's; "_" and "." are equal. ModelError when
-    the file is unreadable, or nothing matches.
-    """
+    """Load a file (.safetensors, or of torch.save) by tensors' names, apart from prefixes and "_"
+    for "."; report what matched. ModelError when it is unreadable, or nothing matches."""
     try:
         if path.suffix == ".safetensors":
             held: dict[str, Any] = load_file(path)

@@ -17,11 +17,9 @@ from synthstudio.models.layers import Residual, conv, require_multiple
 
 
 class HRNet(nn.Module):
-    """Images (B, 3, H, W) to the stride-4 branch (B, width, H/4, W/4).
-
-    Stage one has bottlenecks at stride 4; stages two to four begin with one more branch at half
-    the lowest resolution, and consist of modules: residual blocks in each branch, then a fusion.
-    """
+    """Images (B, 3, H, W) to the stride-4 branch (B, width, H/4, W/4). Bottlenecks at stride 4,
+    then stages that begin with one more branch at half the lowest resolution: modules of residual
+    blocks in each branch, then a fusion."""
 
     def __init__(self, size: HRNetSize) -> None:
         super().__init__()

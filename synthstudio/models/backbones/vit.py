@@ -11,11 +11,8 @@ from synthstudio.models.layers import require_multiple
 
 
 class ViT(nn.Module):
-    """Images (B, 3, H, W) to features (B, channels, H/patch, W/patch).
-
-    `picture`: height and width of the position embeddings; for other sizes they are
-    resized. They are initialised as sines (He et al. 2022) and are learnt.
-    """
+    """Images (B, 3, H, W) to features (B, channels, H/patch, W/patch). Learnt position embeddings,
+    sines at first (He et al. 2022), of a `picture` (H, W), resized for others."""
 
     def __init__(self, size: ViTSize, *, picture: tuple[int, int]) -> None:
         super().__init__()
@@ -62,11 +59,8 @@ def _sines(channels: int, rows: int, columns: int) -> Tensor:
 
 
 class _Layer(nn.Module):
-    """Attention, then two linear layers, norms first; each beside a shortcut.
-
-    In training both are skipped for a fraction `rate` of the pictures (stochastic depth, Huang et
-    al. 2016).
-    """
+    """Attention, then two linear layers, norms first; each beside a shortcut, in training skipped
+    for a fraction `rate` of the pictures (stochastic depth, Huang et al. 2016)."""
 
     def __init__(self, channels: int, heads: int, rate: float) -> None:
         super().__init__()

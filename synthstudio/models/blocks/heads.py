@@ -12,11 +12,8 @@ from synthstudio.models.layers import conv, resize
 
 
 class KPE(nn.Module):
-    """Plain keypoint estimation: features (B, channels, h', w') to one map per joint.
-
-    The "simple decoder" of ViTPose (Xu et al. 2022) with a convolution or more: `width`
-    channels, `layers` convolutions, resized to `size` cells if needed.
-    """
+    """Features (B, channels, h', w') to one map per joint: the "simple decoder" of ViTPose (Xu et
+    al. 2022) with `layers` convolutions of `width` channels, resized to `size` cells if needed."""
 
     def __init__(
         self, channels: int, joints: int, *, size: tuple[int, int], width: int = 48, layers: int = 1
@@ -56,10 +53,7 @@ class KeptHead(nn.Module):
 
 
 class ClassicDecoder(nn.Module):
-    """Deconvolutions 4x4 that double the size up to `times`, then 1x1.
-
-    Xu et al. 2022 after Xiao et al. 2018: two of them for patches of 16 pixels.
-    """
+    """Deconvolutions 4x4 that double the size up to `times`, then 1x1 (Xu et al. 2022)."""
 
     def __init__(self, channels: int, joints: int, *, times: int, width: int = 256) -> None:
         super().__init__()

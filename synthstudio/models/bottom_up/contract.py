@@ -57,10 +57,8 @@ class FoundPeople:
 
 
 class FrameNet(nn.Module):
-    """Features of whole frames. `features` maps (B, 3, H, W) to (B, C, H / STRIDE, W / STRIDE).
-
-    `multiple`: required divisor of H and W.
-    """
+    """Features of whole frames: images (B, 3, H, W) to (B, C, H / STRIDE, W / STRIDE). `multiple`:
+    required divisor of H and W."""
 
     mean: Tensor
     std: Tensor
@@ -98,10 +96,8 @@ def is_inside(xy: Tensor, h: int, w: int) -> Tensor:
 
 
 def loss_mask(frame: FramePeople, known: Tensor, stride: int) -> Tensor:
-    """(C, h, w) where channel c is trained: not in boxes of people whose `known` (P, C) is False.
-
-    An unknown box is the whole frame.
-    """
+    """(C, h, w) where channel c is trained: outside boxes of people whose `known` (P, C) is False.
+    An unknown box is the whole frame."""
     h, w = frame.size[0] // stride, frame.size[1] // stride
     x, y = cell_centres(h, w, torch.empty(0)).mul(stride).unbind(-1)
     boxes = torch.from_numpy(np.asarray(frame.boxes_px, np.float32))

@@ -48,11 +48,8 @@ def parameter_count(joints: int) -> int:
 
 
 def person_maps(shared: Tensor, relative: Tensor, filters: Tensor, *, joints: int) -> Tensor:
-    """Logits (M, J, h, w) of M people's joints.
-
-    `shared` (M, BASES, h, w): the channels of each one's frame; `relative` (M, 2, h, w): cells from
-    the person; `filters` (M, parameter_count).
-    """
+    """Logits (M, J, h, w) of M people's joints, of `shared` channels (M, BASES, h, w), cells from
+    the person `relative` (M, 2, h, w), and `filters` (M, parameter_count)."""
     m, _, h, w = shared.shape
     x = torch.cat([shared, relative], 1).flatten(2)
     at, inputs = 0, BASES + 2

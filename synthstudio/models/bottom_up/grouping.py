@@ -64,11 +64,8 @@ def group_people(
 
 
 def find_limbs(xy: F64, score: F64, fields: F64, grouping: Grouping) -> Limbs:
-    """The limbs between peaks `xy` (J, K, 2) of `score` (J, K), 0 where there is none.
-
-    A pair's score is the mean affinity along it; for each limb the best pairs are taken greedily,
-    a peak once.
-    """
+    """The limbs between peaks `xy` (J, K, 2) of `score` (J, K), 0 where there is none: of each the
+    pairs of highest mean affinity, greedily, a peak once."""
     ends = np.array(grouping.limbs)
     pair = (score[ends[:, 0]] > 0)[:, :, None] & (score[ends[:, 1]] > 0)[:, None]
     limb, begin, end = np.nonzero(pair)  # all pairs of all limbs at once
@@ -110,10 +107,8 @@ def _affinity(fields: F64, limb: I64, a: F64, b: F64, at: F64) -> F64:
 
 
 def _people(xy: F64, score: F64, limbs: Limbs, grouping: Grouping, stride: int) -> FoundPeople:
-    """Limbs merged into people at common peaks, best limb first.
-
-    A limb that would give a person two peaks of one joint contradicts better ones and is dropped.
-    """
+    """Limbs merged into people at common peaks, best first; one that would give a person two peaks
+    of a joint is dropped."""
     width = xy.shape[1]  # a peak's number: joint * width + place among the joint's peaks
     sides = np.array(grouping.limbs)[limbs.limb] * width + np.stack([limbs.begin, limbs.end], 1)
     owner = {peak: peak for peak in np.unique(sides).tolist()}  # initially each peak is a person

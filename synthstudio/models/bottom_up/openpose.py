@@ -46,11 +46,8 @@ class OpenPoseOutputs:
 
 
 def confidence_maps(xy: Tensor, h: int, w: int, *, sigma: float) -> Tensor:
-    """Maps (J + 1, h, w) of joints (P, J, 2) in cells, and of the background.
-
-    A joint's map is the maximum of the people's Gaussians, so close peaks stay separate. Joints
-    outside the frame have none.
-    """
+    """Maps (J + 1, h, w) of joints (P, J, 2) in cells, and of the background: the maximum of
+    people's Gaussians, so close peaks stay separate; none of joints outside the frame."""
     apart = xy[:, :, None] - cell_centres(h, w, xy)  # (P, J, h*w, 2)
     hills = torch.exp(-(apart**2).sum(-1) / (2 * sigma**2))
     hills = torch.where(contract.is_inside(xy, h, w)[..., None], hills, 0.0)
@@ -106,10 +103,7 @@ def openpose_targets(
 
 
 class OpenPose(System):
-    """A network of frames. `features` has `channels` channels at stride 4.
-
-    `stages`: numbers of stages of fields and of maps.
-    """
+    """A network of frames. `features`: `channels` at stride 4; `stages`: of fields and of maps."""
 
     sees_frames = True
     limbs: Tensor

@@ -59,11 +59,8 @@ WEIGHTS = {"discs": 4.0, "short": 1.0, "mid": 0.25, "long": 0.125, "body": 2.0}
 
 
 def directed_limbs(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
-    """The limbs of the skeleton in both directions: E pairs (from, to).
-
-    Links across shoulders, hips and eyes connect a person whose head is outside the
-    frame; the paper's tree has none.
-    """
+    """E pairs (from, to): limbs in both directions. Links across shoulders, hips and eyes, which
+    the paper lacks, connect a person whose head is outside the frame."""
     return tuple(skeleton.edges) + tuple((b, a) for a, b in skeleton.edges)
 
 
@@ -120,10 +117,8 @@ def _owners(frame: contract.FramePeople, h: int, w: int) -> tuple[Tensor, Tensor
 
 
 class PersonLab(System):
-    """A network of frames. `features` has `channels` channels at stride 4.
-
-    `radius`: of a disc in cells of `stride` pixels, at least 1; the paper's 32 px are 4 cells.
-    """
+    """A network of frames. `features`: `channels` at stride 4; `radius`: of a disc in cells, at
+    least 1; the paper's 32 px are 4 cells."""
 
     sees_frames = True
     limbs: Tensor

@@ -67,11 +67,8 @@ def vote_people(
 
 
 def hough_votes(maps: Maps, voting: Voting) -> F64:
-    """Votes (J, h + 2, w + 2) for joints, a cell wider on each side.
-
-    Every cell votes with its disc's probability for the target of its short offset,
-    spread bilinearly over four cells. A whole disc's votes sum to about 1.
-    """
+    """Votes (J, h + 2, w + 2) for joints, a cell wider on each side: of every cell, its disc's
+    probability for the target of its short offset, bilinear. A whole disc's sum to about 1."""
     joints, h, w = maps.discs.shape
     at = np.flatnonzero(maps.discs > voting.vote)
     joint, x, y = _led(maps, at)
@@ -104,10 +101,8 @@ def _led(maps: Maps, at: I64) -> tuple[I64, F64, F64]:
 
 
 def find_roots(votes: F64, voting: Voting) -> tuple[I64, F64, F64]:
-    """Joints (C,), positions (C, 2) in cells and votes (C,) of the candidates, most votes first.
-
-    A position is the mean of the votes in 3 x 3 cells about a maximum, exact for votes that agree.
-    """
+    """Joints (C,), positions (C, 2) in cells and votes (C,) of candidates, most votes first:
+    maxima, at the mean of the votes in 3 x 3 cells, exact for votes that agree."""
     padded = np.pad(votes, ((0, 0), (1, 1), (1, 1)))
     _, high, wide = padded.shape
     flat = padded.reshape(-1)

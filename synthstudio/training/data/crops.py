@@ -87,11 +87,8 @@ def crop_kind(
     labelled: bool = True,
     progress: Report = lambda done, total: None,
 ) -> Kind[Crops]:
-    """Crops for a network's input of `size` (H, W).
-
-    `joints_3d`: kind of `xyz_m`. `boxes`: kind of boxes to crop by. `labelled`: people without
-    a labelled joint are dropped; ModelError if none is left.
-    """
+    """Crops for a network's input of `size` (H, W), with 3D joints `joints_3d`, by `boxes`.
+    `labelled`: only people with a labelled joint; ModelError if none is left."""
 
     def notes(dataset: Dataset, crops: Crops) -> tuple[str, ...]:
         return missing_centres(dataset, crops.xyz_m) if joints_3d == "kinematic" else ()

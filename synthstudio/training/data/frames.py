@@ -91,6 +91,16 @@ class Frames:
         bits = [np.unpackbits(self.masks[p], count=high * wide) for p in which]
         return np.array(bits, bool).reshape(-1, high, wide)
 
+    def people_of(self, row: int) -> FramePeople:
+        """The people of a frame as targets of bottom-up systems, not augmented."""
+        which = self.people(row)
+        return FramePeople(
+            size=self.images[row].shape[:2],
+            joints_px=labelled_joints(self.xy[which].astype(np.float64), self.state[which]),
+            boxes_px=self.boxes[which].astype(np.float64),
+            masks=self.masks_of(row),
+        )
+
 
 def frame_kind(
     *, size: tuple[int, int], progress: Report = lambda done, total: None
@@ -267,11 +277,9 @@ def _people(
 
 
 def rotated_boxes(boxes: F64, view: F64, xy: F64, state: U8) -> F64:
-    """Boxes (P, 4) of people transformed by a view; `xy` (P, J, 2) are their joints there.
-
-    A box that is rotated is larger than the person, so the ellipse in it is rotated, and the box
-    extended to the joints in the frame.
-    """
+    """Boxes (P, 4) of people transformed by a view, with joints `xy` (P, J, 2) there: of the
+    rotated ellipse, since a rotated box is larger than the person, extended to joints in the
+    frame."""
     linear = np.linalg.inv(view[:, :2])
     centre = (boxes[:, :2] + boxes[:, 2:] / 2 - view[:, 2]) @ linear.T
     half = np.sqrt((boxes[:, None, 2:] ** 2 / 4 * linear**2).sum(-1))

@@ -20,13 +20,10 @@ _DEPTH = 3
 def prefetch(
     make: Callable[[int], Made], numbers: range, *, depth: int = _DEPTH, processes: int = 0
 ) -> Generator[Made]:
-    """Yield `make(number)` for each number, up to `depth` of them in advance.
-
-    By a thread: OpenCV and NumPy release the interpreter lock, so training on a CPU does not wait.
-    By `processes` of a DataLoader instead, twice as far ahead, if the steps are mostly Python, as
-    on a GPU; they are forked, so `make` may hold anything but device memory. The output is the
-    same. Exceptions of a thread or process are raised here; ModelError if a process ended.
-    """
+    """Yield `make(number)` for each number, up to `depth` of them in advance. By a thread: OpenCV
+    and NumPy release the interpreter lock. By `processes` of a DataLoader, twice as far ahead, if
+    steps are mostly Python, as on a GPU; they are forked, so `make` may hold anything but device
+    memory. Exceptions are raised here; ModelError if a process ended."""
     if processes and len(numbers):
         yield from _by_processes(make, numbers, depth=depth, processes=processes)
         return

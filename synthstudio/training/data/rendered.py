@@ -69,10 +69,8 @@ class CropSettings:
 
 
 class RenderedPeople:
-    """The people of a recipe, epoch by epoch, rendered by an engine in a thread.
-
-    Holds the moments of an epoch and the new ones of the next. `close` ends its processes.
-    """
+    """The people of a recipe, rendered by an engine in a thread: those of an epoch and new ones of
+    the next. `close` ends its processes."""
 
     def __init__(
         self,

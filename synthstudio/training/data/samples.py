@@ -75,11 +75,9 @@ return the number of people. The last argument names the samples in messages."""
 
 @dataclass(frozen=True, kw_only=True)
 class Kind(Generic[Made]):
-    """A kind of cache: crops of people, or whole frames.
-
-    `key`: inputs besides samples and skeleton. `read` opens the folder that `write` filled. `notes`
-    on a data set are for users. `boxes`, `labelled`: of its samples.
-    """
+    """A kind of cache: crops of people, or whole frames. `key`: inputs besides samples and
+    skeleton. `read` opens the folder that `write` filled. `notes`: for users. `boxes`, `labelled`:
+    of its samples."""
 
     key: bytes
     write: Write

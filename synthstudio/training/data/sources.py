@@ -102,10 +102,8 @@ def load_data(
     log: Callable[[str], None],
     progress: Report = lambda done, total: None,
 ) -> TrainingData[Any]:
-    """Load the people or frames that a config names; `close` the result after use.
-
-    ModelError for incompatible sources; FormatError, RecipeError for invalid input.
-    """
+    """The people or frames that a config names; `close` it after use. ModelError for incompatible
+    sources; FormatError, RecipeError for invalid input."""
     stream = open_stream(config, cache=cache, progress=progress) if config.streamed else None
     held = () if stream is not None else config.train
     train = _open(held, config, cache, progress, split="train")

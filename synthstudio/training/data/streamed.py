@@ -184,11 +184,9 @@ def _in_source(row: CropRow, ref: ShardRef) -> CropRow:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamedPeople:
-    """The people of streamed data sets, not cropped yet.
-
-    `refs`: the shards; `counts` (S,) used people of each. `labels`: those of some of them (of all,
-    if there are at most LABELLED), without pictures. `key` is a hash of the data and the sizes.
-    """
+    """The people of streamed data sets, not cropped yet: `refs` of shards, `counts` (S,) of used
+    people. `labels`: of some of them (LABELLED at most), without pictures. `key`: a hash of data
+    and sizes."""
 
     reader: ShardReader
     refs: tuple[ShardRef, ...]
@@ -210,11 +208,8 @@ class StreamedPeople:
 
 
 class StreamReader:
-    """The people of one process's batches, cropped in advance, window by window.
-
-    Batches must be requested in rising order. As a window is consumed, the shards of the next
-    one are read, so at most two are held. `close` ends the processes.
-    """
+    """The people of one process's batches, requested in rising order. As a window is consumed, the
+    shards of the next are read: at most two are held. `close` ends the processes."""
 
     def __init__(
         self, people: StreamedPeople, config: Config, world: World, *, steps_per_epoch: int
