@@ -99,7 +99,7 @@ _FIGURES = {
 
 
 def crop_side(side: Side, *, on_crop: Callable[[int], None] | None = None) -> Crops:
-    """Crop at most MAX_CROPS people, evenly spread, and measure; unreadable ones count."""
+    """Crop at most MAX_CROPS people, evenly spread, and measure; unreadable ones are counted."""
     large = np.flatnonzero(side.box[:, 2:].max(axis=1) >= MIN_PX)
     take = np.unique(np.linspace(0, len(large) - 1, min(MAX_CROPS, len(large))).round())
     rows, bad = [], 0

@@ -85,7 +85,7 @@ def _of_axis(found: Coverage, axis: str, at_least: float | None) -> list[Gap]:
 
 
 def _of_pair(found: Coverage, pair: tuple[str, str], at_least: float | None) -> list[Gap]:
-    here, names = _table(found, pair)
+    here, names = _known(found, pair)
     down, across = here.sum(axis=1), here.sum(axis=0)
     expected = np.outer(down, across) / max(1, here.sum())
     return _listed(pair, names, here, expected, _is_gap(here, expected, 1, at_least))
@@ -119,7 +119,7 @@ def thin_pairs(
     Counts people, or joints if one axis is joint or cause. By default a bin is thin with less than
     half of an even share. Impossible bins (unknown, unlabelled) are excluded.
     """
-    here, names = _table(found, pair)
+    here, names = _known(found, pair)
     minimum = thin_below(here, at_least)
     bins = [
         (a, b, int(here[i, j]))
@@ -129,7 +129,7 @@ def thin_pairs(
     return sorted(bins, key=lambda each: each[2])
 
 
-def _table(found: Coverage, pair: tuple[str, str]) -> tuple[I64, list[list[str]]]:
+def _known(found: Coverage, pair: tuple[str, str]) -> tuple[I64, list[list[str]]]:
     return found.table(pair, lambda axis, sums: known_places(found, axis))
 
 

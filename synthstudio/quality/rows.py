@@ -185,7 +185,10 @@ def _is_rendered(s: Subjects, people: pa.Table) -> Bool:
 def contradicted(
     state: I64, shares: F64, px: F64, size: F64, *, edge: float = _SLACK
 ) -> tuple[U8, Bool]:
-    """(N, J) states implied by shares and places; whether a joint's differs, off borders."""
+    """(N, J) the states implied by shares and positions, and whether a joint's differs.
+
+    Joints within `edge` of the picture's border, or near the threshold, may be either.
+    """
     inside = np.asarray(((px >= 0) & (px < size)).all(axis=2))
     at_edge = np.minimum(np.abs(px), np.abs(px - size)).min(axis=2) < edge
     want = joint_states(shares[..., 0], inside)

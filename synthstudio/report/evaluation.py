@@ -76,7 +76,7 @@ def worst(predictions: Predictions, *, count: int) -> I64:
     order = np.argsort(-error, kind="stable")
     order = order[number[order] > 0]
     first = np.unique(predictions.group[order], return_index=True)[1]
-    return order[np.sort(first)][:count].astype(np.int64)
+    return np.asarray(order[np.sort(first)][:count], np.int64)
 
 
 def cases(dataset: Dataset, predictions: Predictions, rows: I64, skeleton: Skeleton) -> list[Case]:
