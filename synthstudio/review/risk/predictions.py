@@ -108,19 +108,6 @@ class Confidence:
     joint: str
 
 
-def least_confident_joints(
-    predictions: Iterable[Prediction],
-) -> dict[tuple[int, int], Confidence]:
-    """(frame, instance) -> the least confident joint; without empty predictions."""
-    return {
-        (p.frame, p.instance): min(
-            Confidence(confidence=sure, joint=name) for name, (_, _, sure) in p.joints.items()
-        )
-        for p in predictions
-        if p.joints
-    }
-
-
 def is_predicted(store: Store, key: str, frame: int, joints: Mapping[str, JointLabel]) -> bool:
     """Whether one prediction of this frame, of any model, has these joints at these positions."""
     query = select(PredictionRow.joints)

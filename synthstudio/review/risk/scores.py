@@ -34,7 +34,6 @@ from synthstudio.review.risk.predictions import (
     disagreement,
     gather_predictions,
     iter_predictions,
-    least_confident_joints,
     model_signal,
 )
 from synthstudio.review.risk.signals import (
@@ -109,12 +108,19 @@ def models_of(store: Store, table: PeopleTable) -> Models:
 
 
 def least_confident(store: Store, key: str, layer: str) -> dict[tuple[int, int], Confidence]:
-    """(frame, instance) -> the least confident joint of the model `layer`."""
+    """(frame, instance) -> the least confident joint of the model `layer`, if it found any."""
     found = next((row for row in _mark(store, key)[1] if row[0] == layer), None)
-    return _cache.get_or(
-        ("sure", store.url, key, found),
-        lambda: least_confident_joints(iter_predictions(store, key, layer)),
-    )
+
+    def gather() -> dict[tuple[int, int], Confidence]:
+        return {
+            (p.frame, p.instance): min(
+                Confidence(confidence=sure, joint=name) for name, (_, _, sure) in p.joints.items()
+            )
+            for p in iter_predictions(store, key, layer)
+            if p.joints
+        }
+
+    return _cache.get_or(("sure", store.url, key, found), gather)
 
 
 def rejected_predictions(store: Store, key: str, layer: str) -> set[tuple[int, int]]:
