@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +21,8 @@ from synthstudio.core.skeleton import get_skeleton
 if TYPE_CHECKING:
     import torch
 
-    from synthstudio.dataset.reader import Dataset as StoredDataset
+    from synthstudio.generation.audit import Tally
+    from synthstudio.generation.photos.audit import PhotoTally
     from synthstudio.generation.plan import Plan
     from synthstudio.generation.replay import Agreement
     from synthstudio.generation.stage import Settings
@@ -230,7 +230,7 @@ def audit(
         report = step("auditing")
         if photos.is_of_photos(stored):
             settings = photos.settings_of(stored, assets=where, device=device)
-            return _audit_photos(stored, settings, frames, report)
+            return _of_photos(*photos.audit(stored, settings, frames=frames, on_progress=report))
         settings = stage.settings_of(stored, assets=where, device=device)
         tally = rendered.audit(
             stored, settings, frames=frames, workers=processes, engine=chosen, on_progress=report
@@ -251,29 +251,7 @@ def audit(
     )
 
 
-def _audit_photos(
-    stored: StoredDataset, settings: Settings, frames: int | None, report: Any
-) -> Audit:
-    """Check a set of photos: annotated people pixel by pixel, pasted ones by rays."""
-    from synthstudio.generation import audit as rendered
-    from synthstudio.generation.photos import audit as photos
-
-    pasted, started = rendered.Tally(), time.monotonic()
-
-    def on_frame(done: int, total: int) -> None:
-        report(done, total, done / (time.monotonic() - started))
-
-    tally, found = photos.audit(
-        stored,
-        settings,
-        lambda built, rows, fresh, joints, frame: rendered.compare(
-            built, rows, fresh, joints=joints, frame=frame
-        ),
-        frames=frames,
-        on_frame=on_frame,
-    )
-    for one in found:
-        pasted.add(one)
+def _of_photos(tally: PhotoTally, pasted: Tally) -> Audit:
     people = pasted.report()
     figures = {
         **tally.report(),

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from synthstudio.api import arguments as args
-from synthstudio.api.model import Model
 from synthstudio.api.prediction_jobs import Facts, Opened, Request, predict_in_workers
 from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError, ModelError
@@ -107,28 +106,26 @@ def predict_to_folder(
         where=where,
     )
     pool = args.to_worker_pool(workers, engine)
-    model, opened = request.model(), request.pictures()
-    skeleton = model.skeleton
+    opened = Opened(request)
+    model, pictures, skeleton = opened.model, opened.source, opened.model.skeleton
     if into is not None:
         given = boxes is not None or bool(detector) or model.sees_frames
-        _check_into(into, opened, skeleton, given=given)
+        _check_into(into, pictures, skeleton, given=given)
     with progress("predicting") as report:
         if pool is None:
-            people, facts = _predict_here(request, model, opened, report)
+            people, facts = _predict_here(opened, report)
         else:
-            people, facts = predict_in_workers(
-                request, model, opened, engine=pool[0], workers=pool[1], progress=report
-            )
+            people, facts = predict_in_workers(opened, *pool, report)
     if request.boxes is not None:
         box_sources.check_found(len(people), request.boxes)
     people = smoothed(people, frames=smooth)
     with whole_folder(folder) as unfinished:
         write.write_results(unfinished, people, facts, skeleton)
-        _draw(opened, people, skeleton, unfinished, draw)
+        _draw(pictures, people, skeleton, unfinished, draw)
     result: dict[str, Any] = {"out": str(folder), "pictures": len(facts), "people": len(people)}
     if into is not None:
         name = layer or model.name
-        result |= {"layer": name, "stored": _store(into, opened.path, name, people, skeleton)}
+        result |= {"layer": name, "stored": _store(into, pictures.path, name, people, skeleton)}
     return result
 
 
@@ -150,18 +147,14 @@ def of_runtime(weights: Path, runtime: str) -> Path:
     return exported
 
 
-def _predict_here(
-    request: Request, model: Model, source: Source, report: OnProgress
-) -> tuple[list[Person], Facts]:
+def _predict_here(opened: Opened, report: OnProgress) -> tuple[list[Person], Facts]:
     """Predict in this process, with all its threads."""
     began = time.monotonic()
 
     def step(done: int) -> None:
-        report(done, source.total or done, done / max(time.monotonic() - began, 1e-6))
+        report(done, opened.source.total or done, done / max(time.monotonic() - began, 1e-6))
 
-    find = request.finder(source)
-    opened = Opened(request=request, model=model, source=source, find=find)
-    return opened.predict(source.read(), step)
+    return opened.predict(opened.source.read(), step)
 
 
 def _draw(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from synthstudio.models.packaged import DEFAULT
 
 if TYPE_CHECKING:
     from synthstudio.generation.engines.engine import Engine
-    from synthstudio.generation.engines.local import Progress, Report
+    from synthstudio.generation.engines.local import Report
     from synthstudio.inference.predict import Person
     from synthstudio.inference.sources import FindPeople, Source, SourceImage
 
@@ -56,30 +56,29 @@ class Request:
 
         return open_source(self.source, images=self.images, where=self.where)
 
-    def finder(self, source: Source) -> FindPeople | None:
+
+class Opened:
+    """A request's model and pictures, and its source of boxes as soon as that is used."""
+
+    def __init__(self, request: Request) -> None:
+        self.request, self.model, self.source = request, request.model(), request.pictures()
+
+    @cached_property
+    def find(self) -> FindPeople | None:
         """The person detector; None: boxes come from source or model."""
         from synthstudio.inference.sources import boxes_from_file
 
-        if self.boxes is not None:
-            return boxes_from_file(self.boxes, source, min_score=self.min_score)
-        if not self.detector:
+        request = self.request
+        if request.boxes is not None:
+            return boxes_from_file(request.boxes, self.source, min_score=request.min_score)
+        if not request.detector:
             return None
-        return open_detector(self.detector, device=self.device, min_score=self.min_score)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Opened:
-    """Opened model, source and detector of a request."""
-
-    request: Request
-    model: Model
-    source: Source
-    find: FindPeople | None
+        return open_detector(request.detector, device=request.device, min_score=request.min_score)
 
     def predict(
         self, pictures: Iterator[SourceImage], progress: Callable[[int], None]
     ) -> tuple[list[Person], Facts]:
-        """Yield the people of the pictures in order; `progress` as in `Model.persons`."""
+        """The people of the pictures in order; `progress` as in `Model.persons`."""
         facts: Facts = {}
 
         def noted() -> Iterator[SourceImage]:
@@ -99,39 +98,32 @@ class Opened:
         )
         return list(people), facts
 
+    @cached_property
+    def facts(self) -> dict[str, str]:
+        """Fingerprint of a request: the list of pictures, and hashes of files.
 
-def open_request(request: Request) -> Opened:
-    """Open model, source and detector."""
-    source = request.pictures()
-    find = request.finder(source)
-    return Opened(request=request, model=request.model(), source=source, find=find)
+        Of photos names and sizes count, of a COCO file its text, of a data set its shards' hashes.
+        """
+        from synthstudio.dataset.durable import file_sha256
+
+        facts = {"pictures": self.source.key, "weights": file_sha256(self.model.path)}
+        if self.request.boxes is not None:
+            facts["boxes"] = file_sha256(self.request.boxes)
+        detector = Path(self.request.detector).expanduser()
+        if self.request.detector and detector.is_file():
+            facts["detector"] = file_sha256(detector)
+        return facts
 
 
 def open_verified(facts: dict[str, str], request: Request) -> Opened:
-    """Open model, source and detector; AssetError where they differ from the run's.
+    """Open a request in a worker; AssetError where the `facts` of the run differ.
 
-    `facts`: `facts_of` the run. A job is a range of the pictures' places, so all must list alike.
+    A job is a range of the pictures' places, so all must list alike.
     """
-    opened = open_request(request)
-    here = facts_of(request, opened.model, opened.source)
-    if other := sorted(name for name, key in facts.items() if here.get(name) != key):
+    opened = Opened(request)
+    if other := sorted(name for name, key in facts.items() if opened.facts.get(name) != key):
         raise _lacking("this worker's files differ from those of the run", "the same", other)
     return opened
-
-
-def facts_of(request: Request, model: Model, source: Source) -> dict[str, str]:
-    """Fingerprint of a request: the list of pictures, and hashes of files.
-
-    Of photos names and sizes count, of a COCO file its text, of a data set its shards' hashes.
-    """
-    from synthstudio.dataset.durable import file_sha256
-
-    facts = {"pictures": source.key, "weights": file_sha256(model.path)}
-    if request.boxes is not None:
-        facts["boxes"] = file_sha256(request.boxes)
-    if request.detector and Path(request.detector).expanduser().is_file():
-        facts["detector"] = file_sha256(Path(request.detector).expanduser())
-    return facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,38 +145,22 @@ def answer(opened: Opened, job: PictureJob, report: Report) -> tuple[int, list[P
 
 
 def predict_in_workers(
-    request: Request,
-    model: Model,
-    source: Source,
-    *,
-    engine: Engine,
-    workers: int,
-    progress: OnProgress,
+    opened: Opened, engine: Engine, workers: int, progress: OnProgress
 ) -> tuple[list[Person], Facts]:
-    """Predict by the workers of an engine; ArgumentError for a video, WorkerError.
-
-    `model`, `source`: the request's, opened here.
-    """
-    total = source.total
-    if source.part is None or total is None:
+    """Predict by the workers of an engine; ArgumentError for a video, WorkerError."""
+    request, total = opened.request, opened.source.total
+    if opened.source.part is None or total is None:
         raise ArgumentError(
             "a video is decoded by one process",
             where="workers, engine",
             expected="photos, a data set or a COCO file",
-            got=str(source.path),
+            got=str(opened.source.path),
             then="Leave both out: one process takes all cores.",
         )
     answered: list[tuple[int, list[Person], Facts]] = []
-
-    def report(now: Progress) -> None:
-        progress(now.units, total, now.per_second)
-
-    initializer: Callable[..., Opened]
-    facts = facts_of(request, model, source)
+    initializer: Callable[..., Opened] = partial(open_verified, opened.facts)
     if engine.apart:
-        initializer, request = _opening(request, facts)
-    else:
-        initializer = partial(open_verified, facts)
+        initializer, request = _opening(request, opened.facts)
     engine.run(
         answer,
         (PictureJob(pictures=range(total)[at : at + PICTURES]) for at in range(0, total, PICTURES)),
@@ -192,7 +168,8 @@ def predict_in_workers(
         initializer=initializer,
         initargs=(request,),
         on_done=answered.append,
-        on_progress=report,
+        units=range(total),
+        on_progress=progress,
     )
     answered.sort(key=itemgetter(0))
     people = [person for _, some, _ in answered for person in some]
@@ -219,7 +196,7 @@ def _opening(request: Request, facts: dict[str, str]) -> tuple[Callable[..., Ope
 
 
 def open_on_worker(device: str, model: str, facts: dict[str, str], request: Request) -> Opened:
-    """`open_request` on this node; errors name the node and what it lacks."""
+    """`open_verified` on this node; errors name the node and what it lacks."""
     from synthstudio.generation.remote_worker import check_device
 
     check_device(device, model)
