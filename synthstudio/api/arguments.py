@@ -7,6 +7,7 @@ import functools
 import inspect
 import math
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -244,16 +245,11 @@ def to_path(value: Any, name: str) -> Path:
 def _text(value: Any, name: str) -> str:
     if isinstance(value, str | os.PathLike) and not isinstance(value, bytes):
         text = os.fspath(value)
-        if isinstance(text, str) and text and "\0" not in text and _is_utf8(text):
+        if isinstance(text, str) and re.fullmatch("[^\0\ud800-\udfff]+", text):
             return text
     raise ArgumentError(
         "not a path", where=name, expected="a str or pathlib.Path, in UTF-8", got=shown(value)
     )
-
-
-def _is_utf8(text: str) -> bool:
-    """Whether a path is valid UTF-8 (no surrogates), so it can be printed and stored."""
-    return not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def to_folder(value: Any, name: str) -> Path:

@@ -75,12 +75,8 @@ def train_demo(
     The same command continues an interrupted run.
     """
     from synthstudio.api import train_demo
-    from synthstudio.api.progress import progress_steps
 
-    with progress_steps() as step:
-        result = train_demo.train_demo(
-            out, frames=frames, epochs=epochs, workers=workers, step=step, log=log
-        )
+    result = train_demo.train_demo(out, frames=frames, epochs=epochs, workers=workers, log=log)
     return result, train_demo.summary(result), not result["finished"]
 
 
