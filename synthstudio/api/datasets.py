@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from synthstudio.api import arguments as args
 from synthstudio.api.frames import Frame, stored_frame, to_index
+from synthstudio.api.skeletons import to_skeleton
 from synthstudio.core.errors import ArgumentError, DatasetError
 from synthstudio.core.extras import import_extra
 from synthstudio.core.people import People
@@ -20,6 +21,7 @@ from synthstudio.core.places import Place, Url
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset import reader
 from synthstudio.dataset.arrays import as_numpy
+from synthstudio.dataset.filter import part_where
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.rows import INSTANCE_SCHEMA, Row, people_from_table
 
@@ -142,8 +144,6 @@ class Dataset(Sequence[Frame]):
         Raises:
             DatasetError: for a query that cannot be read, pointing at the place.
         """
-        from synthstudio.dataset.filter import part_where
-
         if not isinstance(text, str):
             raise ArgumentError("a query must be text", where="query", got=args.shown(text))
         if not text:
@@ -206,7 +206,6 @@ class Dataset(Sequence[Frame]):
             DatasetError: when the data set is damaged; FormatError: for skeletons that do not
                 fit; DiskError: when `out` is not free, or writing fails.
         """
-        from synthstudio.api.skeletons import to_skeleton
         from synthstudio.formats.export import export
 
         return export(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.skeletons import to_skeleton
 from synthstudio.core.places import Url
-
-if TYPE_CHECKING:
-    from synthstudio.formats.export import Exported
+from synthstudio.formats.export import Exported
+from synthstudio.formats.fetched import fetched
+from synthstudio.formats.imports import import_from, import_opened
+from synthstudio.formats.photos import open_photos
 
 
 def export(
@@ -47,8 +48,6 @@ def import_(
     Raises:
         FormatError: for a file that is damaged, hostile or of another layout, with the place.
     """
-    from synthstudio.formats.imports import import_from
-
     folder = args.to_path(out, "out")
     where = None if images is None else args.to_path(images, "images")
     joints = None if skeleton is None else to_skeleton(skeleton)
@@ -81,10 +80,6 @@ def import_photos(
     Raises:
         FormatError: when nothing can be decoded; ArgumentError: for an invalid rate.
     """
-    from synthstudio.formats.fetched import fetched
-    from synthstudio.formats.imports import import_opened
-    from synthstudio.formats.photos import open_photos
-
     folder, place = args.to_folder(out, "out"), args.to_place(path, "path")
     with ExitStack() as done:
         if isinstance(place, Url):

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from synthstudio.api import arguments as args
 from synthstudio.api.outside import to_networks
 from synthstudio.api.progress import note, progress_steps
+from synthstudio.evaluation import storage
 
 
 @args.checked
@@ -51,7 +52,6 @@ def real_photos(
         FormatError, AssetError: for annotations, photos and cut-outs. ModelError: for a folder
             of an experiment with other settings.
     """
-    from synthstudio.evaluation import storage
     from synthstudio.experiment import results
     from synthstudio.experiment.config import ExperimentConfig
     from synthstudio.experiment.run import run

@@ -17,6 +17,8 @@ from synthstudio.core.errors import ArgumentError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.durable import write_file
+from synthstudio.dataset.shards import no_event
 
 if TYPE_CHECKING:
     import torch
@@ -76,7 +78,6 @@ def generate(
         RecipeError, AssetError, DatasetError, DiskError, DeviceError, WorkerError: complete
             shards are kept, and `resume` continues after them.
     """
-    from synthstudio.dataset.shards import no_event
     from synthstudio.generation import pipeline
 
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
@@ -508,7 +509,6 @@ def remake(
     Raises:
         DatasetError: for photos and imports, which have no spec.
     """
-    from synthstudio.dataset.durable import write_file
     from synthstudio.generation import replay, stage
     from synthstudio.report import pictures
 

@@ -6,7 +6,7 @@ import time
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
 from synthstudio.api.prediction_jobs import Facts, Opened, Request, predict_in_workers
@@ -14,15 +14,22 @@ from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError, ModelError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.dataset.durable import canonical_json, whole_folder, write_file
+from synthstudio.dataset.reader import Dataset
+from synthstudio.evaluation import compare as comparing
+from synthstudio.evaluation import storage
+from synthstudio.evaluation.compare import Arm
+from synthstudio.inference import sources as box_sources
+from synthstudio.inference import suggest as suggesting
+from synthstudio.inference import write
 from synthstudio.inference.onnx_model import SUFFIX
+from synthstudio.inference.predict import Person, smoothed
+from synthstudio.inference.sources import Source
+from synthstudio.inference.write import check_skeleton, draw_into, store_predictions
 from synthstudio.models.packaged import DEFAULT, default_model
-
-if TYPE_CHECKING:
-    from synthstudio.core.skeleton import Skeleton
-    from synthstudio.evaluation.compare import Arm
-    from synthstudio.inference.predict import Person
-    from synthstudio.inference.sources import Source
-
+from synthstudio.recipe.schema.load import load
+from synthstudio.report.comparison import comparison_page
 
 EXPORTED = "model.onnx"
 """The exported network in a run's folder."""
@@ -82,11 +89,6 @@ def predict_to_folder(
     Returns:
         Counts, and where the results are.
     """
-    from synthstudio.dataset.durable import whole_folder
-    from synthstudio.inference import sources as box_sources
-    from synthstudio.inference import write
-    from synthstudio.inference.predict import smoothed
-
     folder = args.to_folder(out, "out")
     if boxes is not None and detector:
         raise ArgumentError("give boxes or a detector, not both", where="boxes")
@@ -160,8 +162,6 @@ def _predict_here(opened: Opened, report: OnProgress) -> tuple[list[Person], Fac
 def _draw(
     source: Source, people: list[Person], skeleton: Skeleton, out: Path, maximum: int
 ) -> None:
-    from synthstudio.inference.write import draw_into
-
     by_picture: dict[int, list[Person]] = {}
     for person in people:
         by_picture.setdefault(person.image, []).append(person)
@@ -171,8 +171,6 @@ def _draw(
 
 def _check_into(into: str, source: Source, skeleton: Skeleton, *, given: bool) -> None:
     """Check before predicting that the predictions can be stored."""
-    from synthstudio.dataset.reader import Dataset
-    from synthstudio.inference.write import check_skeleton
     from synthstudio.review.store import open_store
 
     if source.kind != "dataset":
@@ -184,8 +182,6 @@ def _check_into(into: str, source: Source, skeleton: Skeleton, *, given: bool) -
 
 
 def _store(url: str, source: Place, layer: str, people: list[Person], skeleton: Skeleton) -> int:
-    from synthstudio.dataset.reader import Dataset
-    from synthstudio.inference.write import store_predictions
     from synthstudio.review.store import open_store
 
     with closing(open_store(url)) as store:
@@ -206,11 +202,6 @@ def compare(arms: list[str], *, out: args.PathLike | None = None) -> tuple[dict[
     Raises:
         ModelError: for missing evaluations, or evaluations of different people.
     """
-    from synthstudio.dataset.durable import canonical_json, whole_folder
-    from synthstudio.evaluation import compare as comparing
-    from synthstudio.evaluation import storage
-    from synthstudio.report.comparison import comparison_page
-
     folder = None if out is None else args.to_folder(out, "out")
     read = _arms(arms)
     rows = comparing.compare(read)
@@ -223,9 +214,6 @@ def compare(arms: list[str], *, out: args.PathLike | None = None) -> tuple[dict[
 
 
 def _arms(names: list[str]) -> list[Arm]:
-    from synthstudio.evaluation import storage
-    from synthstudio.evaluation.compare import Arm
-
     arms: list[Arm] = []
     for name in names:
         parts = name.split(",")
@@ -267,10 +255,6 @@ def suggest(
     Raises:
         ModelError: for a missing evaluation. RecipeError: for `like`. DiskError: when `out` exists.
     """
-    from synthstudio.dataset.durable import write_file
-    from synthstudio.inference import suggest as suggesting
-    from synthstudio.recipe.schema.load import load
-
     file = args.to_file(out, "out", new=True)
     base = None if like is None else load(args.to_path(like, "like"))
     found = suggesting.profile(*suggesting.read_evaluation(args.to_path(evaluation, "evaluation")))

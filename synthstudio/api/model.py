@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio import __version__
 from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset
 from synthstudio.core.arrays import F64, U8
@@ -20,14 +21,24 @@ from synthstudio.core.images import read_rgb
 from synthstudio.core.labels import LABELS
 from synthstudio.core.people import People, as_column, stack
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.inference.finder import Detector, Finder, find_people
 from synthstudio.inference.onnx_model import SUFFIX, OnnxModel
+from synthstudio.inference.predict import Person, Predictor, smoothed
+from synthstudio.inference.predict import predict as predict_crops
+from synthstudio.inference.sources import (
+    Boxes,
+    FindPeople,
+    Source,
+    SourceImage,
+    boxes_from_file,
+    open_source,
+)
+from synthstudio.inference.write import labels_of
 from synthstudio.models.packaged import DEFAULT, default_model
+from synthstudio.training.config import Config
 
 if TYPE_CHECKING:
-    from synthstudio.inference.predict import Person, Predictor
-    from synthstudio.inference.sources import FindPeople, Source, SourceImage
     from synthstudio.models.contract import System
-    from synthstudio.training.config import Config
 
 
 _NOT_PREDICTED = (
@@ -155,12 +166,11 @@ class Model:
         `flip` or `peaks`.
         """
         if not self.sees_frames:
-            from synthstudio.inference.finder import find_people
-            from synthstudio.inference.predict import predict
-
             predictor = self.predictor(flip=flip, peaks=peaks)
-            boxes = find_people(self.predictor(), size=self.size) if find is None else find
-            return predict(predictor, images, boxes, size=self.size, batch=batch, progress=progress)
+            boxes = find or find_people(self.predictor(), size=self.size)
+            return predict_crops(
+                predictor, images, boxes, size=self.size, batch=batch, progress=progress
+            )
         from synthstudio.inference.frames import predict_frames
 
         for given, word in ((find is not None, "boxes"), (flip, "flip"), (bool(peaks), "peaks")):
@@ -198,8 +208,6 @@ class Model:
             FormatError: for a source that cannot be read or a box outside its picture.
             ModelError: when a batch does not fit in the device's memory.
         """
-        from synthstudio.inference.predict import smoothed
-
         opened = _open(source)
         find = None if boxes is None else _find(boxes, opened)
         people = list(self.persons(opened.read(), find, batch=batch, flip=flip))
@@ -234,7 +242,6 @@ class Model:
         Raises:
             ModelError: for a network that is exported already, or a file whose outputs differ.
         """
-        from synthstudio import __version__
         from synthstudio.inference import export as exporting
 
         file = args.to_file(out, "out", new=True)
@@ -296,8 +303,6 @@ def predict(model: Model | args.PathLike, source: Any, **options: Any) -> Predic
 
 
 def _open(source: Any) -> Source:
-    from synthstudio.inference.sources import Source, SourceImage, open_source
-
     if isinstance(source, Dataset):
         return open_source(source._stored)
     if _is_path(source):
@@ -341,8 +346,6 @@ def _pixels(picture: Any) -> U8:
 
 
 def _find(boxes: Any, source: Source) -> Callable[[SourceImage], Any]:
-    from synthstudio.inference.sources import Boxes, boxes_from_file
-
     if _is_path(boxes):
         return boxes_from_file(args.to_path(boxes, "boxes"), source)
     if isinstance(boxes, Mapping):
@@ -383,8 +386,6 @@ def _xywh(value: Any) -> F64:
 
 
 def _columns(persons: list[Person], skeleton: Skeleton) -> PredictedPeople:
-    from synthstudio.inference.write import labels_of
-
     joints = len(skeleton.joints)
     places: dict[int, int] = {}
     labels = []
@@ -424,7 +425,6 @@ def _columns(persons: list[Person], skeleton: Skeleton) -> PredictedPeople:
 def open_detector(name: str, *, device: str, min_score: float) -> FindPeople:
     """The detector of an .onnx file (`Model.export` of an fcpose run) or of transformers, by
     its name or folder; ModelError when there is none."""
-    from synthstudio.inference.finder import Detector, Finder
 
     if name.endswith(SUFFIX):
         return Finder.load(args.to_path(name, "detector"), device=device, min_score=min_score)

@@ -16,11 +16,17 @@ from synthstudio.api.outside import check_options, network_file, to_network
 from synthstudio.api.progress import steps_if
 from synthstudio.api.recipes import named_file
 from synthstudio.core.errors import ArgumentError
-from synthstudio.core.outputs import disk_errors
-from synthstudio.models.packaged import DEFAULT
+from synthstudio.core.outputs import disk_errors, free_folder
+from synthstudio.dataset.durable import new_parents
+from synthstudio.evaluation.storage import json_ready
+from synthstudio.models.packaged import DEFAULT, default_tensors
+from synthstudio.training import config as configs
+from synthstudio.training.config import Config, Source, overfitted
+from synthstudio.training.evaluation_folder import EvaluationOptions
+from synthstudio.training.evaluation_folder import headline as text
+from synthstudio.training.outside import evaluate_network, evaluate_results
 
 if TYPE_CHECKING:
-    from synthstudio.training.config import Config
     from synthstudio.training.trainer import Trained
 
 DECODERS = ("hits", "peak")
@@ -75,9 +81,7 @@ def fit(
     Raises:
         ModelError: when config, data and network do not fit each other.
     """
-    from synthstudio.dataset.durable import new_parents
     from synthstudio.training import ray_train
-    from synthstudio.training.config import overfitted
     from synthstudio.training.data import sources
     from synthstudio.training.log import progress_bars
     from synthstudio.training.loop import train as run
@@ -160,7 +164,6 @@ def pretrain(
         validation people `retrieval`: how often the nearest code has the same pose,
         and the same by chance.
     """
-    from synthstudio.core.outputs import free_folder
     from synthstudio.training import pretraining
 
     settings = to_config(config)
@@ -226,8 +229,6 @@ def evaluate(
         ModelError: for predictions of wrong shape, or a function that raises.
         FormatError: for a results file that is unreadable or of other images.
     """
-    from synthstudio.training.evaluation_folder import EvaluationOptions
-    from synthstudio.training.outside import evaluate_network, evaluate_results
 
     if dataset is None or sum(g is not None for g in (model, predictions, predict)) != 1:
         raise ArgumentError(
@@ -323,11 +324,8 @@ def pose_bank(
     Raises:
         ModelError: for a network without a bank, or without any known pose.
     """
-    from synthstudio.dataset.durable import new_parents
-    from synthstudio.models.packaged import default_tensors
     from synthstudio.training import checkpoint
     from synthstudio.training import poses as banks
-    from synthstudio.training.config import Source
     from synthstudio.training.data.sources import load_subset
 
     packaged = str(model) == DEFAULT
@@ -374,8 +372,6 @@ def pose_bank(
 
 def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
     """An evaluation as plain JSON values."""
-    from synthstudio.evaluation.storage import json_ready
-
     plain: dict[str, Any] = json_ready(
         {
             "folder": str(evaluation.folder),
@@ -388,8 +384,6 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
 
 def headline(evaluation: Evaluation) -> str:
     """The main figures in one line."""
-    from synthstudio.training.evaluation_folder import headline as text
-
     return text(evaluation)
 
 
@@ -402,8 +396,6 @@ def to_weights(model: Any) -> Path:
 
 def to_config(value: Any) -> Config:
     """A training configuration from its file, its fields or a parsed one."""
-    from synthstudio.training import config as configs
-
     if isinstance(value, configs.Config):
         return value
     if isinstance(value, dict):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from synthstudio.api.arguments import to_path
 from synthstudio.api.model import Model
 from synthstudio.core.errors import ArgumentError
+from synthstudio.formats.coco.results import order_of
+from synthstudio.inference import adapters
 from synthstudio.inference.onnx_model import SUFFIX, OnnxModel
 from synthstudio.models.packaged import DEFAULT, default_model
-
-if TYPE_CHECKING:
-    from synthstudio.training.outside import Network
+from synthstudio.training.outside import Network
 
 SUFFIXES = (SUFFIX, ".tflite")
 
@@ -23,10 +23,6 @@ def to_network(
 ) -> Network | None:
     """A top-down predictor: of a function, an exported file, "default", or another
     program's file of a `kind`; None: a run. ArgumentError, FormatError, ModelError."""
-    from synthstudio.formats.coco.results import order_of
-    from synthstudio.inference import adapters
-    from synthstudio.training.outside import Network
-
     joints = None if keypoints is None else order_of(keypoints)
     if callable(model) and not isinstance(model, Model):
         check_options({"kind": kind is not None}, "a file")

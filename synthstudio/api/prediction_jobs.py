@@ -12,19 +12,24 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from synthstudio.api.model import Model, open_detector
 from synthstudio.core.errors import ArgumentError, AssetError
 from synthstudio.core.places import Place, resolved
 from synthstudio.core.progress import OnProgress
+from synthstudio.dataset.durable import file_sha256
+from synthstudio.generation.engines.engine import Engine
+from synthstudio.generation.engines.local import Report
+from synthstudio.inference.predict import Person
+from synthstudio.inference.sources import (
+    FindPeople,
+    Source,
+    SourceImage,
+    boxes_from_file,
+    open_source,
+)
 from synthstudio.models.packaged import DEFAULT
-
-if TYPE_CHECKING:
-    from synthstudio.generation.engines.engine import Engine
-    from synthstudio.generation.engines.local import Report
-    from synthstudio.inference.predict import Person
-    from synthstudio.inference.sources import FindPeople, Source, SourceImage
 
 PICTURES = 32
 """Pictures of a job; the last has fewer."""
@@ -52,8 +57,6 @@ class Request:
         return Model.load(self.weights, device=self.device)
 
     def pictures(self) -> Source:
-        from synthstudio.inference.sources import open_source
-
         return open_source(self.source, images=self.images, where=self.where)
 
 
@@ -66,8 +69,6 @@ class Opened:
     @cached_property
     def find(self) -> FindPeople | None:
         """The person detector; None: boxes come from source or model."""
-        from synthstudio.inference.sources import boxes_from_file
-
         request = self.request
         if request.boxes is not None:
             return boxes_from_file(request.boxes, self.source, min_score=request.min_score)
@@ -104,8 +105,6 @@ class Opened:
 
         Of photos names and sizes count, of a COCO file its text, of a data set its shards' hashes.
         """
-        from synthstudio.dataset.durable import file_sha256
-
         facts = {"pictures": self.source.key, "weights": file_sha256(self.model.path)}
         if self.request.boxes is not None:
             facts["boxes"] = file_sha256(self.request.boxes)
