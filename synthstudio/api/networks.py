@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,18 +19,19 @@ from synthstudio.api.recipes import named_file
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.outputs import disk_errors, free_folder
 from synthstudio.dataset.durable import new_parents
-from synthstudio.evaluation.storage import json_ready
+from synthstudio.evaluation import storage
 from synthstudio.models.packaged import DEFAULT, default_tensors
 from synthstudio.training import config as configs
+from synthstudio.training import evaluation_folder
 from synthstudio.training.config import Config, Source, overfitted
 from synthstudio.training.evaluation_folder import EvaluationOptions
-from synthstudio.training.evaluation_folder import headline as text
 from synthstudio.training.outside import evaluate_network, evaluate_results
 
 if TYPE_CHECKING:
     from synthstudio.training.trainer import Trained
 
 DECODERS = ("hits", "peak")
+headline = evaluation_folder.headline
 
 
 def train(
@@ -229,7 +231,6 @@ def evaluate(
         ModelError: for predictions of wrong shape, or a function that raises.
         FormatError: for a results file that is unreadable or of other images.
     """
-
     if dataset is None or sum(g is not None for g in (model, predictions, predict)) != 1:
         raise ArgumentError(
             "pass a data set and one network",
@@ -251,40 +252,34 @@ def evaluate(
         "decode": decode != "hits", "flip": flip, "bank": bank, "cache": cache is not None,
         "workers": workers is not None, "engine": engine != "local",
     }  # fmt: skip
+    given = model if predict is None else predict
+    run: Callable[..., storage.Evaluation]
     if predictions is not None:
         check_options(on_run | {"device": device != "auto", "kind": kind is not None}, "a run")
         path = args.to_path(predictions, "predictions")
         target = written or options.default_folder(path, folder, name=path.stem)
-        with steps_if(progress) as step:
-            made = evaluate_results(path, folder, target, options, step, keypoints=keypoints)
-        return Evaluation(**{**vars(made), "folder": target})
-    given = model if predict is None else predict
-    if (network := to_network(given, kind, keypoints, device)) is not None:
+        run = partial(evaluate_results, path, folder, target, options, keypoints=keypoints)
+    elif (network := to_network(given, kind, keypoints, device)) is not None:
         check_options(on_run | {"device": predict is not None and device != "auto"}, "a run")
         here = predict is not None or str(given) == DEFAULT  # a package's folder is not written to
         beside = Path(network.name) if here else network_file(given)
         target = written or options.default_folder(beside, folder, name=network.name)
-        with steps_if(progress) as step:
-            made = evaluate_network(network, folder, target, options, step)
-        return Evaluation(**{**vars(made), "folder": target})
-    check_options({"keypoints": keypoints is not None}, "results, a function or a file with kind")
-    from synthstudio.training.evaluate import evaluate as run_evaluation
-    from synthstudio.training.prediction_workers import WorkerPool
+        run = partial(evaluate_network, network, folder, target, options)
+    else:
+        from synthstudio.training import evaluate as runs
+        from synthstudio.training.prediction_workers import WorkerPool
 
-    weights = to_weights(given)
-    target = written or options.default_folder(weights, folder)
-    pool = args.to_worker_pool(workers, engine)
+        named = {"keypoints": keypoints is not None}
+        check_options(named, "results, a function or a file with kind")
+        weights = to_weights(given)
+        target = written or options.default_folder(weights, folder)
+        kept = weights.parent / "cache" if cache is None else args.to_path(cache, "cache")
+        pool = args.to_worker_pool(workers, engine)
+        crew = None if pool is None else WorkerPool(engine=pool[0], workers=pool[1])
+        on_data = partial(runs.evaluate, weights, folder, target, options=options)
+        run = partial(on_data, cache=kept, device=device, pool=crew)
     with steps_if(progress) as step:
-        made = run_evaluation(
-            weights,
-            folder,
-            target,
-            options=options,
-            cache=weights.parent / "cache" if cache is None else args.to_path(cache, "cache"),
-            device=device,
-            step=step,
-            pool=None if pool is None else WorkerPool(engine=pool[0], workers=pool[1]),
-        )
+        made = run(step=step)
     return Evaluation(**{**vars(made), "folder": target})
 
 
@@ -372,19 +367,9 @@ def pose_bank(
 
 def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
     """An evaluation as plain JSON values."""
-    plain: dict[str, Any] = json_ready(
-        {
-            "folder": str(evaluation.folder),
-            "about": evaluation.about,
-            "metrics": evaluation.metrics,
-        }
-    )
+    found = {"folder": str(evaluation.folder), "about": evaluation.about}
+    plain: dict[str, Any] = storage.json_ready(found | {"metrics": evaluation.metrics})
     return plain
-
-
-def headline(evaluation: Evaluation) -> str:
-    """The main figures in one line."""
-    return text(evaluation)
 
 
 def to_weights(model: Any) -> Path:
@@ -396,7 +381,7 @@ def to_weights(model: Any) -> Path:
 
 def to_config(value: Any) -> Config:
     """A training configuration from its file, its fields or a parsed one."""
-    if isinstance(value, configs.Config):
+    if isinstance(value, Config):
         return value
     if isinstance(value, dict):
         return configs.parse(value)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
+from synthstudio.api.generation import generate
 from synthstudio.api.model import Model
 from synthstudio.api.outside import SUFFIXES, network_file, to_network
 from synthstudio.api.progress import steps_if
-from synthstudio.api.recipes import scene_file
+from synthstudio.api.recipes import SCENES, scene_file
 from synthstudio.core.errors import ArgumentError, ModelError
 from synthstudio.core.outputs import free_folder
 from synthstudio.core.progress import OnProgress
@@ -20,7 +21,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import robustness as measured
 from synthstudio.evaluation.storage import json_ready, select
 from synthstudio.models.packaged import DEFAULT
-from synthstudio.recipe.schema.load import dump, load, parse
+from synthstudio.recipe.schema.load import dump, load
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.report.comparison import robustness_page
 from synthstudio.report.html import Picture, embed, write_page
@@ -168,20 +169,11 @@ def opened(
 
 def made_set(path: Path, recipe: Recipe, count: int, workers: int, report: OnProgress) -> Path:
     """The data set of a challenge, generated or completed if needed."""
-    from synthstudio.generation.pipeline import generate
-    from synthstudio.generation.stage import prepare
-
     length = recipe.clip.frames if recipe.clip else 1
     if (path / "index.json").is_file() and len(Dataset(path)) >= count * length:
         return path
     fields = {**dump(recipe), "frames": count * length}
-    generate(
-        prepare(parse(fields, recipe.name), assets=scene_file("people.yaml").parent),
-        path,
-        workers=workers,
-        resume=True,
-        on_progress=report,
-    )
+    generate(fields, path, assets=SCENES, workers=workers, resume=True, progress=report)
     return path
 
 

@@ -29,9 +29,7 @@ def run(out, titles, monkeypatch):
         monkeypatch.setattr(module, "steps_if", steps)
     torch.set_num_threads(1)
     config = tiny.config(Path("elsewhere"), steps=12, train=[source], val=[val])
-    return train_demo.train_demo(
-        out, frames=24, workers=1, log=lambda text: None, config=config
-    )
+    return train_demo.train_demo(out, frames=24, workers=1, log=lambda text: None, config=config)
 
 
 def test_from_nothing_to_a_report_and_nothing_twice(tmp_path, monkeypatch):
