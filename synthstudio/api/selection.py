@@ -18,6 +18,7 @@ from synthstudio.dataset.splits import Leak, Splits
 from synthstudio.dataset.writer import check_folder, is_unfinished
 
 DEFAULT_KEYS = ("group", "clip", "identity")
+query_fields = fields_text
 
 
 def filter(
@@ -59,11 +60,6 @@ def count(dataset: Dataset | PlaceLike, query: str) -> Counted:
     """Count the people and frames that match a query."""
     source = to_dataset(dataset)._stored
     return filtering.count(source, filtering.query_of(source, query))
-
-
-def query_fields() -> str:
-    """The fields of queries, as a table."""
-    return fields_text()
 
 
 def split(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from synthstudio.api.arguments import PathLike, to_path
 from synthstudio.core.own_skeletons import definition
@@ -38,6 +37,7 @@ def to_skeleton(value: Skeleton | PathLike) -> Skeleton:
 
 
 _SUFFIXES = (".yaml", ".yml", ".json")
+skeleton_facts = definition
 
 
 def save_skeleton(value: Skeleton, out: PathLike) -> None:
@@ -45,8 +45,3 @@ def save_skeleton(value: Skeleton, out: PathLike) -> None:
     from synthstudio.formats.skeleton_file import write_skeleton
 
     write_skeleton(to_path(out, "out"), value)
-
-
-def skeleton_facts(value: Skeleton) -> dict[str, Any]:
-    """A custom skeleton's definition as plain values, defaults filled in."""
-    return definition(value)

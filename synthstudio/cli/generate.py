@@ -21,8 +21,41 @@ def demo(
     workers: WorkersOption = 2,
 ) -> Output:
     """Generate 24 frames, audit them, export COCO, draw a contact sheet, write a report."""
-    result = _demo(out, frames=frames, workers=workers)
-    return result, _demo_text(result)
+    from synthstudio.api.arguments import to_path
+    from synthstudio.api.exchange import export
+    from synthstudio.api.generation import audit, contact_sheet, generate
+    from synthstudio.api.quality import write_report
+    from synthstudio.api.recipes import Recipe, scene_file
+
+    out = to_path(out, "--out")  # pages and pictures lie beside the data set
+    recipe = Recipe.load(scene_file("quickstart.yaml")).with_(frames=frames)
+    # A second call with the same folder and settings reuses what is there.
+    dataset = generate(recipe, out / "dataset", workers=workers, resume=True, frames_per_shard=8)
+    audited = audit(dataset, workers=workers)
+    found = {k: v for k, v in audited.figures.items() if k != "findings"}
+    exported = export(dataset, "coco", _unused(out / "coco"))
+    contact_sheet(dataset, out / "contact_sheet.png")
+    write_report(dataset, out / "report.html", audit=found)
+    result = {
+        "frames": dataset.summary.frames,
+        "people": dataset.summary.people,
+        "dataset": str(dataset.path),
+        "audit": found,
+        "coco": str(exported.annotations),
+        "contact_sheet": str(out / "contact_sheet.png"),
+        "report": str(out / "report.html"),
+    }
+    lines = [
+        f"{result['frames']} frames with {result['people']} people",
+        f"  contact sheet  {result['contact_sheet']}",
+        f"  report         {result['report']}",
+        f"  dataset        {result['dataset']}",
+        f"  COCO file      {result['coco']}",
+        f"  audit          {found['state_differs']} of {found['joints']} joint states differ, "
+        f"{found['cause_differs']} causes",
+        f"Next: synthstudio stats {result['dataset']}",
+    ]
+    return result, "\n".join(lines)
 
 
 @command("generation.generate", arguments="", skip="recipe frames_per_shard")
@@ -180,36 +213,6 @@ def _part(text: str | None) -> tuple[int, int] | None:
     return int(numbers[0]), int(numbers[1])
 
 
-def _demo(out: Path, *, frames: int, workers: int) -> dict[str, Any]:
-    """Generate, audit, export COCO, draw a contact sheet and write a report below `out`.
-
-    A second call with the same folder and settings reuses existing results.
-    """
-    from synthstudio.api.arguments import to_path
-    from synthstudio.api.exchange import export
-    from synthstudio.api.generation import audit, contact_sheet, generate
-    from synthstudio.api.quality import write_report
-    from synthstudio.api.recipes import Recipe, scene_file
-
-    out = to_path(out, "--out")  # pages and pictures lie beside the data set
-    recipe = Recipe.load(scene_file("quickstart.yaml")).with_(frames=frames)
-    dataset = generate(recipe, out / "dataset", workers=workers, resume=True, frames_per_shard=8)
-    audited = audit(dataset, workers=workers)
-    figures = {k: v for k, v in audited.figures.items() if k != "findings"}
-    exported = export(dataset, "coco", _unused(out / "coco"))
-    contact_sheet(dataset, out / "contact_sheet.png")
-    write_report(dataset, out / "report.html", audit=figures)
-    return {
-        "frames": dataset.summary.frames,
-        "people": dataset.summary.people,
-        "dataset": str(dataset.path),
-        "audit": figures,
-        "coco": str(exported.annotations),
-        "contact_sheet": str(out / "contact_sheet.png"),
-        "report": str(out / "report.html"),
-    }
-
-
 def _unused(folder: Path) -> Path:
     """The folder, or the first of folder-2, folder-3, ... that does not exist."""
     number, name = 1, folder
@@ -217,19 +220,3 @@ def _unused(folder: Path) -> Path:
         number += 1
         name = folder.with_name(f"{folder.name}-{number}")
     return name
-
-
-def _demo_text(result: dict[str, Any]) -> str:
-    found = result["audit"]
-    return "\n".join(
-        (
-            f"{result['frames']} frames with {result['people']} people",
-            f"  contact sheet  {result['contact_sheet']}",
-            f"  report         {result['report']}",
-            f"  dataset        {result['dataset']}",
-            f"  COCO file      {result['coco']}",
-            f"  audit          {found['state_differs']} of {found['joints']} joint states differ, "
-            f"{found['cause_differs']} causes",
-            f"Next: synthstudio stats {result['dataset']}",
-        )
-    )

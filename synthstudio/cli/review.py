@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import typer
 
 from synthstudio.api.arguments import FORMATS
 from synthstudio.api.progress import waiting
-from synthstudio.cli.signatures import Call, Output, add
-from synthstudio.cli.signatures import command as from_api
+from synthstudio.cli.signatures import Call, Output, command
 from synthstudio.core.amounts import frames_text, people_text
 
 DATASET = "dataset"
@@ -20,6 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+from_api = partial(command, app=app)
 
 
 @from_api("review.export_reviewed", skip="format")
@@ -233,20 +234,3 @@ def _notes(one: Any) -> list[str]:
     notes = [f"{one.sessions} signed in"] if one.sessions else []
     notes += [f"link until {one.until:%Y-%m-%d}"] if one.until else []
     return notes + ([f"locked until {one.blocked_until:%H:%M:%S} UTC"] if one.blocked_until else [])
-
-
-for command in (
-    export,
-    import_,
-    predictions,
-    check,
-    stats,
-    history,
-    backup,
-    members,
-    token,
-    invite,
-    reset_password,
-    accounts,
-):
-    add(app, command)

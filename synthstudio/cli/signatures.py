@@ -110,14 +110,21 @@ _JSON = inspect.Parameter(
 
 
 def command(
-    *names: str, arguments: str | None = None, skip: str = ""
+    *names: str, arguments: str | None = None, skip: str = "", app: typer.Typer | None = None
 ) -> Callable[[Callable[..., Output]], Command]:
     """Declare a command; its options are the parameters of these `module.function`s.
 
     The command calls the first function, if there is any. `arguments`: positional parameters on the
-    command line, by default the first; `skip`: parameters without an option.
+    command line, by default the first; `skip`: parameters without an option; `app`: adds it.
     """
-    return lambda function: Command(function, names, arguments, skip)
+
+    def made(function: Callable[..., Output]) -> Command:
+        found = Command(function, names, arguments, skip)
+        if app is not None:
+            add(app, found)
+        return found
+
+    return made
 
 
 def add(app: typer.Typer, function: Callable[..., None], name: str = "") -> None:

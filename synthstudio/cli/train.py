@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from synthstudio.cli.options import JsonOption, WhereOption, WorkersOption, log, part
-from synthstudio.cli.signatures import Call, Output, add, command
+from synthstudio.cli.signatures import Call, Output, command
 
 
 @command("networks.fit", skip="model")
@@ -156,13 +156,10 @@ experiment_app = typer.Typer(
 NONE = "none"
 
 
-@command("experiments.real_photos", arguments="")
+@command("experiments.real_photos", arguments="", app=experiment_app)
 def real(call: Call, out: Any, pretrain: Any = NONE) -> Output:
     """Train on photos with and without occlusion and pretraining; evaluate on held-out ones."""
     result, sentences = call(pretrain=None if str(pretrain) == NONE else pretrain)
     if not sentences:
         return result, "stopped; the same command continues"
     return result, "\n".join([*sentences, f"Read {out / 'report.html'}"])
-
-
-add(experiment_app, real)
