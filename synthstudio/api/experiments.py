@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
-from synthstudio.api.outside import to_networks
+from synthstudio.api.model import to_networks
 from synthstudio.api.progress import note, progress_steps
 from synthstudio.evaluation import storage
 

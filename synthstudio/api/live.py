@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
-
 from synthstudio.api import arguments as args
 from synthstudio.api.inference import of_runtime
-from synthstudio.api.model import Model, PredictedPeople, _columns, _xywh, open_detector
+from synthstudio.api.model import Model, PredictedPeople, _boxes, _columns, _xywh, open_detector
 from synthstudio.api.progress import note
 from synthstudio.core.arrays import U8
 from synthstudio.core.errors import ArgumentError
@@ -22,7 +20,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.inference import screen
 from synthstudio.inference.finder import find_people
 from synthstudio.inference.live import Follower, LiveOptions, OneEuro, TrackedFrame
-from synthstudio.inference.sources import Boxes, FindPeople, Source, boxes_from_file
+from synthstudio.inference.sources import FindPeople, Source, boxes_from_file
 from synthstudio.inference.stream import Stream, StreamSource, stream_source
 from synthstudio.inference.write import results
 from synthstudio.models.packaged import DEFAULT, default_model
@@ -301,4 +299,4 @@ def _boxes_of(value: Any) -> Any:
             expected="x, y, width, height, the last two above 0",
             got=args.shown(value),
         )
-    return Boxes(xywh=xywh, score=np.ones(len(xywh)))
+    return _boxes(xywh)

@@ -21,6 +21,8 @@ from synthstudio.core.images import read_rgb
 from synthstudio.core.labels import LABELS
 from synthstudio.core.people import People, as_column, stack
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.formats.coco.results import order_of
+from synthstudio.inference import adapters
 from synthstudio.inference.finder import Detector, Finder, find_people
 from synthstudio.inference.onnx_model import SUFFIX, OnnxModel
 from synthstudio.inference.predict import Person, Predictor, smoothed
@@ -36,6 +38,7 @@ from synthstudio.inference.sources import (
 from synthstudio.inference.write import labels_of
 from synthstudio.models.packaged import DEFAULT, default_model
 from synthstudio.training.config import Config
+from synthstudio.training.outside import Network
 
 if TYPE_CHECKING:
     from synthstudio.models.contract import System
@@ -50,6 +53,7 @@ _NOT_PREDICTED = (
     "depth_m",
     "stature_m",
 )
+SUFFIXES = (SUFFIX, ".tflite")
 _FRAMES_AT_ONCE = 8  # a whole frame's maps are larger than a crop's
 
 
@@ -350,7 +354,7 @@ def _find(boxes: Any, source: Source) -> Callable[[SourceImage], Any]:
         return boxes_from_file(args.to_path(boxes, "boxes"), source)
     if isinstance(boxes, Mapping):
         by_name = {str(name): _xywh(value) for name, value in boxes.items()}
-        return lambda picture: _boxes(Boxes, by_name.get(picture.name, np.zeros((0, 4))))
+        return lambda picture: _boxes(by_name.get(picture.name, np.zeros((0, 4))))
     nested = source.total != 1 or (len(boxes) == 1 and np.ndim(boxes[0]) == 2)
     by_number = [_xywh(value) for value in boxes] if nested else [_xywh(boxes)]
     if source.total is not None and len(by_number) != source.total:
@@ -360,11 +364,11 @@ def _find(boxes: Any, source: Source) -> Callable[[SourceImage], Any]:
             expected=f"{source.total} arrays (P, 4)",
             got=str(len(by_number)),
         )
-    return lambda picture: _boxes(Boxes, by_number[picture.number])
+    return lambda picture: _boxes(by_number[picture.number])
 
 
-def _boxes(kind: Any, xywh: F64) -> Any:
-    return kind(xywh=xywh, score=np.ones(len(xywh)))
+def _boxes(xywh: F64) -> Boxes:
+    return Boxes(xywh=xywh, score=np.ones(len(xywh)))
 
 
 def _xywh(value: Any) -> F64:
@@ -431,3 +435,63 @@ def open_detector(name: str, *, device: str, min_score: float) -> FindPeople:
     from synthstudio.training import devices
 
     return Detector(name, device=devices.get_device(device), min_score=min_score)
+
+
+# Networks other than runs
+
+
+def to_network(
+    model: Any, kind: str | None, keypoints: str | Sequence[str] | None, device: str
+) -> Network | None:
+    """A top-down predictor: of a function, an exported file, "default", or another
+    program's file of a `kind`; None: a run. ArgumentError, FormatError, ModelError."""
+    joints = None if keypoints is None else order_of(keypoints)
+    if callable(model) and not isinstance(model, Model):
+        check_options({"kind": kind is not None}, "a file")
+        return Network(name=getattr(model, "__name__", "predict"), predict=model, joints=joints)
+    if kind is not None:
+        path = args.to_path(model, "model")
+        return adapters.open_network(path, kind, joints, device)
+    if isinstance(model, Model):
+        if isinstance(model.net, OnnxModel):
+            return adapters.own(model.net, model.path)
+        return None
+    path = network_file(model)
+    if path.suffix not in SUFFIXES:
+        return None
+    check_options({"keypoints": joints is not None}, "results, a function or a file with kind")
+    name = DEFAULT if str(model) == DEFAULT else ""
+    return adapters.own(OnnxModel.load(path, device=device), path, name=name)
+
+
+def to_networks(
+    models: Sequence[Any], kind: str | None, keypoints: str | Sequence[str] | None
+) -> tuple[Network, ...]:
+    """Predictors (no runs) of different names; ArgumentError."""
+    found: dict[str, Network] = {}
+    for model in models:
+        network = to_network(model, kind, keypoints, "auto")
+        if network is None or network.name in found:
+            raise ArgumentError(
+                "a run is not supported here" if network is None else "duplicate network name",
+                where="beside",
+                expected='"default", exported files, functions, or files with kind',
+                got=str(model)[:80],
+            )
+        found[network.name] = network
+    return tuple(found.values())
+
+
+def network_file(model: Any) -> Path:
+    """The path by which a model is identified."""
+    if isinstance(model, Model):
+        return model.path
+    return default_model() if str(model) == DEFAULT else args.to_path(model, "model")
+
+
+def check_options(given: Mapping[str, bool], whose: str) -> None:
+    """ArgumentError for options that do not apply to a network."""
+    if wrong := [name for name, used in given.items() if used]:
+        raise ArgumentError(
+            f"this applies to {whose} alone", where=", ".join(wrong), then="Leave it out."
+        )

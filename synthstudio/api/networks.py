@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.evaluations import Evaluation
-from synthstudio.api.model import Model
-from synthstudio.api.outside import check_options, network_file, to_network
+from synthstudio.api.model import Model, check_options, network_file, to_network
 from synthstudio.api.progress import steps_if
 from synthstudio.api.recipes import named_file
 from synthstudio.core.errors import ArgumentError

@@ -9,8 +9,7 @@ from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
 from synthstudio.api.generation import generate
-from synthstudio.api.model import Model
-from synthstudio.api.outside import SUFFIXES, network_file, to_network
+from synthstudio.api.model import SUFFIXES, Model, network_file, to_network
 from synthstudio.api.progress import steps_if
 from synthstudio.api.recipes import SCENES, scene_file
 from synthstudio.core.errors import ArgumentError, ModelError
