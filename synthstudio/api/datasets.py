@@ -278,6 +278,12 @@ class Dataset(Sequence[Frame]):
         return f"<p>{html.escape(repr(self))}</p>{first}"
 
 
+def just_made(place: Place, summary: Any) -> Dataset:
+    dataset = Dataset(place)
+    dataset.summary = summary
+    return dataset
+
+
 def to_dataset(value: Any) -> Dataset:
     """A Dataset from one or from its folder; ArgumentError for another library's."""
     if isinstance(value, Dataset):

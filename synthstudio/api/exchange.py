@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
-from synthstudio.api.datasets import Dataset, to_dataset
+from synthstudio.api.datasets import Dataset, just_made, to_dataset
 from synthstudio.api.skeletons import to_skeleton
 from synthstudio.core.places import Url
 from synthstudio.formats.export import Exported
@@ -52,9 +52,7 @@ def import_(
     where = None if images is None else args.to_path(images, "images")
     joints = None if skeleton is None else to_skeleton(skeleton)
     made = import_from(format, args.to_path(path, "path"), folder, images=where, skeleton=joints)
-    dataset = Dataset(folder)
-    dataset.summary = made
-    return dataset
+    return just_made(folder, made)
 
 
 @args.checked
@@ -87,7 +85,4 @@ def import_photos(
         opened = open_photos(
             place, to_skeleton(skeleton), rate_hz=rate_hz, every=every, out=folder.absolute()
         )
-        made = import_opened(opened, folder, "photos")
-    dataset = Dataset(folder)
-    dataset.summary = made
-    return dataset
+        return just_made(folder, import_opened(opened, folder, "photos"))

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, overload
 
 from synthstudio.api import arguments as args
-from synthstudio.api.datasets import Dataset, to_dataset
+from synthstudio.api.datasets import Dataset, just_made, to_dataset
 from synthstudio.api.frames import Frame, made_frame
 from synthstudio.api.progress import steps_if
 from synthstudio.api.recipes import Recipe, to_recipe
 from synthstudio.core.errors import ArgumentError
-from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import write_file
@@ -96,7 +95,7 @@ def generate(
             on_progress=report,
             on_note=on_note or no_event,
         )
-    return _open_made(summary.folder, summary)
+    return just_made(summary.folder, summary)
 
 
 @overload
@@ -328,7 +327,7 @@ def occlude(
             skip_broken=skip_broken,
             on_progress=report,
         )
-    return _open_made(place, made)
+    return just_made(place, made)
 
 
 @args.checked
@@ -433,12 +432,6 @@ def _asset_root(recipe: Recipe) -> Path:
     names = recipe.folders.values()
     complete = (root for root in roots if all((root / name).is_dir() for name in names))
     return next(complete, recipe.folder)
-
-
-def _open_made(place: Place, summary: Any) -> Dataset:
-    dataset = Dataset(place)
-    dataset.summary = summary
-    return dataset
 
 
 def _part(value: Any) -> tuple[int, int] | None:

@@ -366,14 +366,12 @@ def _quiet(ray: Any) -> Iterator[None]:
 @contextmanager
 def _own_signals() -> Iterator[None]:
     """Restore the SIGTERM handler, which Ray replaces on start."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _search_path() -> str:
