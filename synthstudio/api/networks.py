@@ -365,7 +365,6 @@ def pose_bank(
 
 
 def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
-    """An evaluation as plain JSON values."""
     found = {"folder": str(evaluation.folder), "about": evaluation.about}
     plain: dict[str, Any] = storage.json_ready(found | {"metrics": evaluation.metrics})
     return plain

@@ -315,7 +315,6 @@ def _store_of(data: StoredDataset) -> Store | None:
 
 
 def event_row(event: Event) -> dict[str, Any]:
-    """An event as plain JSON values."""
     return {**dataclasses.asdict(event), "when": event.when.isoformat()}
 
 

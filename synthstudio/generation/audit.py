@@ -79,7 +79,6 @@ class Tally:
         self.findings += other.findings
 
     def report(self) -> dict[str, Any]:
-        """The figures, ready for JSON."""
         return {
             "frames": self.frames,
             "people": self.people,

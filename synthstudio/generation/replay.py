@@ -47,7 +47,6 @@ def replay(place: Place, index: int, settings: Settings) -> tuple[Frame, Agreeme
 
 
 def compare(dataset: Dataset, index: int, frame: Frame) -> Agreement:
-    """Compare a frame with the stored one of that index."""
     stored = dataset.image_bytes(index)
     had, made = dataset.instances(index), rows.instance_rows(frame)
     same_image = stored == frame.jpeg

@@ -45,8 +45,6 @@ class Summary:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardJob:
-    """One shard as a job."""
-
     folder: Path
     shard: int
     frames: range
@@ -135,6 +133,5 @@ def packed_shard(
 
 
 def publish_packed(session: Session, packed: tuple[int, bytes]) -> None:
-    """Unpack and publish a remote worker's shard."""
     shard, data = packed
     session.publish(unpack_shard(data, session.folder, shard))

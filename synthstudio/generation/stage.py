@@ -340,7 +340,6 @@ class FrameGenerator:
     def object_surfaces(
         self, spec: ObjectSpec, *, instance: int, first_texture: int
     ) -> tuple[tuple[Surface, ...], tuple[U8, ...]]:
-        """Return an object's surfaces in the world and their textures."""
         if spec.asset is None:
             return procedural.build(spec, instance=instance), ()
         data = self.mesh(spec.asset)

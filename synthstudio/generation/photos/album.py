@@ -55,7 +55,6 @@ class Album:
         self._base = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
 
     def sample(self, place: int) -> Sample:
-        """The sample at an index."""
         row = self._base.execute("SELECT value FROM samples WHERE place = ?", (place,)).fetchone()
         return Sample(**json.loads(row[0]))
 

@@ -69,13 +69,11 @@ class PhotoTally:
     findings: list[PhotoFinding] = field(default_factory=list)
 
     def report(self) -> dict[str, Any]:
-        """The figures, ready for JSON."""
         found = {k: v for k, v in dataclasses.asdict(self).items() if k != "findings"}
         wrong = self.state_differs + self.cause_differs + self.mask_differs
         return {**found, "passed": wrong == 0 and self.largest_share_error <= _SAME}
 
     def text(self) -> str:
-        """The figures as one line."""
         passed = "they agree" if self.report()["passed"] else "they do NOT agree"
         return (
             f"{self.joints} annotated joints of {self.people} people, {self.touched} of them "

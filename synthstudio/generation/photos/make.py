@@ -83,7 +83,6 @@ class PhotoStage(FrameGenerator):
 
 
 def ref_of(sample: Sample) -> AssetRef:
-    """A photo's reference in specs."""
     return AssetRef(sha256=sample.sha256, name=sample.name)
 
 
@@ -398,7 +397,6 @@ def _kind(one: PasteLayer) -> str:
 
 
 def rows_of(frame: PhotoFrame, file_name: str) -> tuple[Row, list[Row]]:
-    """The rows of a frame with the image at `file_name`."""
     return {**frame.row, "file_name": file_name}, frame.people
 
 

@@ -7,7 +7,6 @@ everyone stands: a person with a scale of s pixels per metre has its feet at row
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -152,12 +151,10 @@ def grounded(found: Stand, plane: Floor, bottom: float) -> Stand:
 
 
 def focal_px(width: int, height: int) -> float:
-    """The focal length of the guessed camera."""
     return max(width, height) / 2 / math.tan(FIELD_OF_VIEW_RAD / 2)
 
 
 def joints_by_name(names: Sequence[str], px: F64, labelled: Bool) -> dict[str, tuple[float, float]]:
-    """The labelled joints' places by name."""
     return {
         n: (float(x), float(y))
         for n, (x, y), known in zip(names, px, labelled, strict=True)
@@ -183,7 +180,7 @@ def refined(found: Stand, joints: Mapping[str, tuple[float, float]], box: Sequen
     arm labelled has no confidence.
     """
     if not any(name.endswith(_TELLING) for name in joints):
-        return dataclasses.replace(found, confidence=min(found.confidence, _UNKNOWN))
+        return replace(found, confidence=min(found.confidence, _UNKNOWN))
     scale = _scale_of_parts(joints)
     if scale is None:
         return found

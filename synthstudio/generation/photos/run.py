@@ -155,7 +155,6 @@ def _check(recipe: Recipe) -> None:
 
 
 def identity_for(settings: Settings, found: Gathered, name: str, frames_per_shard: int) -> Identity:
-    """Identity (dataset.json) of a run over these photos."""
     base = identity_of(settings, frames_per_shard)
     marked = {
         **base.recipe,
