@@ -156,9 +156,7 @@ class Dataset(Sequence[Frame]):
         """One row a person with the columns of the instances table (dataset/rows.py)."""
         names = None if columns is None else [*dict.fromkeys(["frame_index", *columns])]
         batches = list(self.iter_batches("instances", names))
-        if not batches:
-            return pa.Table.from_batches([], schema=INSTANCE_SCHEMA)
-        return pa.Table.from_batches(batches)
+        return pa.Table.from_batches(batches, None if batches else INSTANCE_SCHEMA)
 
     def to_pandas(self, columns: Sequence[str] | None = None) -> DataFrame:
         """One row a person, as `to_arrow`.

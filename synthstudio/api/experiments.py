@@ -78,7 +78,7 @@ def real_photos(
         "finished": made.findings is not None,
         "photos": made.facts,
     }
-    if made.findings is None:
-        return storage.json_ready(result), []
-    result |= results.as_json(made.findings)
-    return storage.json_ready(result), list(results.sentences(made.findings))
+    found = made.findings
+    if found is not None:
+        result |= results.as_json(found)
+    return storage.json_ready(result), [] if found is None else list(results.sentences(found))

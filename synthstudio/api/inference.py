@@ -221,9 +221,6 @@ class Request:
     peaks: int
     where: str = ""
 
-    def model(self) -> Model:
-        return Model.load(self.weights, device=self.device)
-
     def pictures(self) -> Source:
         return sources.open_source(self.source, images=self.images, where=self.where)
 
@@ -232,7 +229,9 @@ class Opened:
     """A request's model and pictures, and its source of boxes as soon as that is used."""
 
     def __init__(self, request: Request) -> None:
-        self.request, self.model, self.source = request, request.model(), request.pictures()
+        self.request = request
+        self.model = Model.load(request.weights, device=request.device)
+        self.source = request.pictures()
 
     @cached_property
     def find(self) -> FindPeople | None:

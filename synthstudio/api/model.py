@@ -85,6 +85,14 @@ class Model:
         self.path = path
         self.sees_frames = config is not None and config.network.sees_frames
         """Whether it is bottom-up: finds people in whole frames, without boxes."""
+        self.system = "topdown" if config is None else config.network.system
+        """`topdown`, `zoomnet`, or a bottom-up system (docs/research)."""
+        named: Any = net if config is None else config
+        self.name: str = named.name
+        """The name of its training."""
+        sized: Any = net if config is None else config.network
+        self.size: tuple[int, int] = sized.size
+        """(H, W) pixels of its input: crops, or whole frames."""
 
     @classmethod
     @args.checked
@@ -110,27 +118,6 @@ class Model:
         weights = checkpoint.weights_file(place)
         net, config, skeleton = checkpoint.load_any(weights)
         return cls(net.to(devices.get_device(device)).eval(), config, skeleton, weights)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(H, W) pixels of its input: crops, or whole frames."""
-        if isinstance(self.net, OnnxModel):
-            return self.net.size
-        assert self.config is not None
-        return self.config.network.size
-
-    @property
-    def system(self) -> str:
-        """`topdown`, `zoomnet`, or a bottom-up system (docs/research)."""
-        return "topdown" if self.config is None else self.config.network.system
-
-    @property
-    def name(self) -> str:
-        """The name of its training."""
-        if isinstance(self.net, OnnxModel):
-            return self.net.name
-        assert self.config is not None
-        return self.config.name
 
     def predictor(self, *, flip: bool = False, peaks: int = 0) -> Predictor:
         """The predictor of crops (B, H, W, 3), which `Model.predict` cuts out.

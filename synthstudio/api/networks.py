@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -115,8 +114,11 @@ def fit(
         if not fast_dev_run:
             return run(settings, folder, resume=resume, select=select, **common)
         settings = settings.model_copy(update={"steps": 2, "epochs": 1, "save_every": 1})
-        with new_parents(folder), _scratch(folder.parent) as scratch:
-            return run(settings, scratch / "run", select=select, **common)
+        with new_parents(folder):
+            with disk_errors(folder.parent):
+                dry = tempfile.TemporaryDirectory(prefix=".dry-run-", dir=folder.parent)
+            with dry as scratch:
+                return run(settings, Path(scratch) / "run", select=select, **common)
 
 
 def _given_backbone(config: Config, module: Any, engine: str) -> Config:
@@ -135,15 +137,6 @@ def _given_backbone(config: Config, module: Any, engine: str) -> Config:
         )
     network = config.network.model_copy(update={"backbone": give(module)})
     return config.model_copy(update={"network": network})
-
-
-@contextmanager
-def _scratch(beside: Path) -> Iterator[Path]:
-    """A temporary folder; DiskError."""
-    with disk_errors(beside):
-        kept = tempfile.TemporaryDirectory(prefix=".dry-run-", dir=beside)
-    with kept as folder:
-        yield Path(folder)
 
 
 def pretrain(
