@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -276,25 +276,22 @@ def opened(
     path: args.PathLike, db: str | None, *, make: bool = False
 ) -> Iterator[tuple[Store, StoredDataset]]:
     """Open a data set and the store of its reviews; `make`: to write, so it is registered."""
-    place = args.to_place(path, "dataset")
-    data = Dataset(place)._stored
-    store = open_store(db, make=make) if db else _store_of(data)
-    if store is None:
-        if not isinstance(place, Path):
-            raise ArgumentError(
-                "no local reviews of a data set at a URL",
-                where=str(place),
-                then="Name the store: --db sqlite:///review.db.",
-            )
-        store = open_store(default_url(place.resolve().parent), make=make)
-    with closing(store):
+    data = Dataset(args.to_place(path, "dataset"))._stored
+    url = db or _address_of(data)
+    if url is None:
+        raise ArgumentError(
+            "no local reviews of a data set at a URL",
+            where=str(data.place),
+            then="Name the store: --db sqlite:///review.db.",
+        )
+    with closing(open_store(url, make=make)) as store:
         if make and content_key(data) not in history.datasets(store):
             register(store, data, resolved(data.place).name)
         yield store, data
 
 
-def _store_of(data: StoredDataset) -> Store | None:
-    """The first local store with reviews of a data set, else None.
+def _address_of(data: StoredDataset) -> str | None:
+    """The address of the first local store with reviews of a data set, else of the one beside it.
 
     Searched: review.db beside the set, and the studio's, which it keeps below its exports
     folder (`studio --exports`): the set's own, the one above it, or ./exports.
@@ -304,14 +301,11 @@ def _store_of(data: StoredDataset) -> Store | None:
     studios = [folder / "studio" for folder in (*near, Path("exports").absolute())]
     for folder in dict.fromkeys((*near[:1], *studios)):
         if (folder / FILE_NAME).is_file():
-            store = open_store(default_url(folder), make=False)
-            with ExitStack() as undo:
-                undo.callback(store.close)
+            with closing(open_store(default_url(folder), make=False)) as store:
                 if key in history.datasets(store):
-                    undo.pop_all()
                     note(f"reviews: {folder / FILE_NAME}")
-                    return store
-    return None
+                    return default_url(folder)
+    return default_url(beside) if near else None
 
 
 def event_row(event: Event) -> dict[str, Any]:

@@ -78,12 +78,7 @@ def _text(found: list[rows.Row], schema: pa.Schema) -> str:
 
 
 def _largest(had: list[rows.Row], made: list[rows.Row], column: str) -> float:
-    if len(had) != len(made):
+    x, y = (np.array([row[column] for row in found], np.float64) for found in (had, made))
+    if x.shape != y.shape or (np.isnan(x) != np.isnan(y)).any():
         return float("inf")
-    worst = 0.0
-    for a, b in zip(had, made, strict=True):
-        x, y = np.array(a[column], np.float64), np.array(b[column], np.float64)
-        if x.shape != y.shape or (np.isnan(x) != np.isnan(y)).any():
-            return float("inf")
-        worst = max(worst, float(np.nanmax(np.abs(x - y), initial=0.0)))
-    return worst
+    return float(np.nanmax(np.abs(x - y), initial=0.0))
