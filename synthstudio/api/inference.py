@@ -17,7 +17,7 @@ from synthstudio.api import arguments as args
 from synthstudio.api.model import Model, open_detector
 from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError, AssetError, ModelError
-from synthstudio.core.places import Place, resolved
+from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import canonical_json, file_sha256, whole_folder, write_file
@@ -346,19 +346,14 @@ def _opening(request: Request, facts: dict[str, str]) -> tuple[Callable[..., Ope
     """The initializer of workers, which may be remote, and its argument."""
     from synthstudio.render import runtime
 
-    detector = request.detector
-    if detector and Path(detector).expanduser().exists():
-        detector = str(Path(detector).expanduser().resolve())
-    there = replace(  # independent of the worker's current folder
-        request,
-        weights=DEFAULT if request.weights == DEFAULT else Path(request.weights).resolve(),
-        source=resolved(request.source),
-        images=None if request.images is None else request.images.resolve(),
-        boxes=None if request.boxes is None else request.boxes.resolve(),
-        detector=detector,
-    )
+    # Independent of the worker's current folder.
+    there: Any = {name: v.resolve() for name, v in vars(request).items() if isinstance(v, Path)}
+    detector = Path(request.detector).expanduser()
+    if request.detector and detector.exists():
+        there["detector"] = str(detector.resolve())
     device = runtime.resolve_device(request.device)  # type: ignore[arg-type]
-    return partial(open_on_worker, device, runtime.device_model(device), facts), there
+    opener = partial(open_on_worker, device, runtime.device_model(device), facts)
+    return opener, replace(request, **there)
 
 
 def open_on_worker(device: str, model: str, facts: dict[str, str], request: Request) -> Opened:
@@ -366,8 +361,8 @@ def open_on_worker(device: str, model: str, facts: dict[str, str], request: Requ
     from synthstudio.generation.remote_worker import check_device
 
     check_device(device, model)
-    named = [request.weights, request.source, request.images, request.boxes]
-    files = [path for path in (*named, Path(request.detector)) if isinstance(path, Path)]
+    named = (*vars(request).values(), Path(request.detector))
+    files = [path for path in named if isinstance(path, Path)]
     if missing := [str(path) for path in files if path.is_absolute() and not path.exists()]:
         raise _lacking("this machine lacks files of the run", "all of them", missing)
     return open_verified(facts, request)
