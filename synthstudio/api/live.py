@@ -11,7 +11,15 @@ from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
 from synthstudio.api.inference import of_runtime
-from synthstudio.api.model import Model, PredictedPeople, _boxes, _columns, _xywh, open_detector
+from synthstudio.api.model import (
+    Model,
+    PredictedPeople,
+    _boxes,
+    _columns,
+    _xywh,
+    network_file,
+    open_detector,
+)
 from synthstudio.api.progress import note
 from synthstudio.core.arrays import U8
 from synthstudio.core.errors import ArgumentError
@@ -23,7 +31,6 @@ from synthstudio.inference.live import Follower, LiveOptions, OneEuro, TrackedFr
 from synthstudio.inference.sources import FindPeople, Source, boxes_from_file
 from synthstudio.inference.stream import Stream, StreamSource, stream_source
 from synthstudio.inference.write import results
-from synthstudio.models.packaged import DEFAULT, default_model
 
 Find = Callable[[U8], Any]
 """A picture (H, W, 3) uint8 RGB to boxes (P, 4) x y w h of its people."""
@@ -113,7 +120,9 @@ def live(
         DeviceError: for a camera or stream that is missing, stalls or disconnects.
         FormatError: for a video without pictures or of changing size.
     """
-    net = _loaded(model, runtime, device)
+    net = model
+    if not isinstance(net, Model):
+        net = Model.load(of_runtime(network_file(net), runtime), device=device)
     opened = _stream_source(source, realtime)
     find = _finder(net, boxes, detector, finder, source=opened, device=device, min_score=min_score)
     euro = OneEuro(min_cutoff_hz=min_cutoff_hz, beta=beta) if smooth else None
@@ -200,8 +209,8 @@ def run_live(
         "missed": pace.missed,
         "most_people": people,
         "searches": searches,
-        "latency_p50_ms": _number(pace.p50_ms, 3),
-        "latency_p95_ms": _number(pace.p95_ms, 3),
+        "latency_p50_ms": _number(pace.p50_ms),
+        "latency_p95_ms": _number(pace.p95_ms),
         "frames_per_s": round(pace.per_second, 2),
     }
     return result | ({} if file is None else {"out": str(file)})
@@ -217,15 +226,8 @@ def _line(seen: TrackedFrame) -> dict[str, Any]:
     }
 
 
-def _number(value: float, digits: int) -> float | None:
-    return round(value, digits) if math.isfinite(value) else None
-
-
-def _loaded(model: Model | args.PathLike, runtime: str, device: str) -> Model:
-    if isinstance(model, Model):
-        return model
-    path = default_model() if str(model) == DEFAULT else args.to_path(model, "model")
-    return Model.load(of_runtime(path, runtime), device=device)
+def _number(value: float) -> float | None:
+    return round(value, 3) if math.isfinite(value) else None
 
 
 def _stream_source(source: int | args.PathLike, realtime: bool) -> StreamSource:

@@ -283,10 +283,7 @@ def _modal(row: Row, person: Annotated, after: Relabelled, fraction: float) -> R
         return {"modal_box_px": box, "modal_area_px": round(row["modal_area_px"] * (1 - fraction))}
     height, width = row["mask_size"]
     whole: Bool = np.zeros((height, width), np.bool_)
-    rows_, columns = after.mask.shape
-    whole[person.top_px : person.top_px + rows_, person.left_px : person.left_px + columns] = (
-        after.mask
-    )
+    whole[_window(person.left_px, person.top_px, after.mask)] = after.mask
     return {
         "modal_counts": masks.encode(whole)["counts"],
         "modal_box_px": box,
