@@ -8,6 +8,7 @@ import inspect
 import math
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -24,10 +25,8 @@ if TYPE_CHECKING:
     from synthstudio.core.skeleton import Skeleton
     from synthstudio.generation.engines.engine import Engine
 
-DEVICES = ("auto", "cpu", "cuda")
 ENGINES = ("local", "ray")
 FORMATS = tuple(registry.FORMATS)
-RENDERERS = ("raster", "pyrender")
 RUNTIMES = ("auto", "torch", "onnx")
 KINDS = ("ultralytics", "rtmpose", "movenet", "mediapipe", "vitpose", "onnx")
 MAX_WORKERS = 256
@@ -63,7 +62,7 @@ class Option:
 Count = Annotated[int, Option(minimum=1)]
 Whole = Annotated[int, Option(minimum=0)]
 Share = Annotated[float, Option(minimum=0, maximum=1)]
-Device = Annotated[str, Option(choices=DEVICES, help="Device to run on.")]
+Device = Annotated[str, Option(choices=("auto", "cpu", "cuda"), help="Device to run on.")]
 EngineName = Annotated[
     str,
     Option(
@@ -75,7 +74,7 @@ EngineName = Annotated[
 Renderer = Annotated[
     str,
     Option(
-        choices=RENDERERS,
+        choices=("raster", "pyrender"),
         help="Renderer of the colours; labels always come from the exact rasteriser.",
     ),
 ]
@@ -105,9 +104,9 @@ PoolWorkers = Annotated[
     int | None,
     Option(
         minimum=1,
-        help="Number of processes of one thread each, at most 256, or of a cluster's workers; the "
-        "output does not depend on it. Default: one process with all threads, or one worker of a "
-        "cluster.",
+        help="Processes of one thread each, at most 256, or workers of a cluster; not for a video. "
+        "The output does not depend on it. Default: this process with all its threads, whose last "
+        "digits may differ, or one worker of a cluster.",
     ),
 ]
 Assets = Annotated[
@@ -172,17 +171,8 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 def annotation_parts(annotation: str, function: Callable[..., Any]) -> list[Any]:
     """The types and the `Option` of a parameter's annotation; `Any` for what only a type checker
     imports."""
-    return list(parts_of(eval(annotation, {}, _Names(function))))
-
-
-class _Names(dict[str, Any]):
-    """Names of a function's annotations."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__({**vars(builtins), **globals(), **inspect.unwrap(function).__globals__})
-
-    def __missing__(self, name: str) -> Any:
-        return Any
+    known = {**vars(builtins), **globals(), **inspect.unwrap(function).__globals__}
+    return list(parts_of(eval(annotation, {}, defaultdict(lambda: Any, known))))
 
 
 def parts_of(annotation: Any) -> Iterator[Any]:

@@ -162,18 +162,13 @@ class Frame:
 
 def made_frame(frame: MadeFrame, skeleton: Skeleton) -> Frame:
     """A frame that was just rendered."""
-    spec = frame.spec
-
-    def people() -> People:
-        return stack(frame.labels.people, skeleton, spec)
-
     return Frame(
         frame_row(frame, ""),
         skeleton,
-        people=people,
+        people=lambda: stack(frame.labels.people, skeleton, frame.spec),
         jpeg=lambda: frame.jpeg,
         layer=frame.layers.__getitem__,
-        where=f"frame {spec.index}",
+        where=f"frame {frame.spec.index}",
     )
 
 

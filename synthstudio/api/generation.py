@@ -437,16 +437,11 @@ def _asset_root(recipe: Recipe) -> Path:
 def _part(value: Any) -> tuple[int, int] | None:
     if value is None:
         return None
-    try:
-        k, n = value
-    except (TypeError, ValueError) as error:
+    if not isinstance(value, Sequence) or len(value) != 2:
         raise ArgumentError(
-            "not a part",
-            where="part",
-            expected="(k, n), e.g. (3, 8)",
-            got=args.shown(value),
-        ) from error
-    return args.to_count(k, "part"), args.to_count(n, "part")
+            "not a part", where="part", expected="(k, n), e.g. (3, 8)", got=args.shown(value)
+        )
+    return args.to_count(value[0], "part"), args.to_count(value[1], "part")
 
 
 @args.checked

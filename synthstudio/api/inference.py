@@ -87,10 +87,6 @@ def predict_to_folder(
         layer: With `into`: name of the layer; default: that of the run.
         runtime: "onnx": the .onnx file that `Model.export` wrote, model.onnx in a run's folder;
             "torch": the weights; "auto": by the path.
-        workers: Processes of one thread each, or workers of a cluster, not for a video; the output
-            does not depend on it. Default: this process with all its threads, whose
-            last digits may differ.
-        engine: `local`, or `ray` for a Ray cluster (one worker unless `workers` is given).
 
     Returns:
         Counts, and where the results are.

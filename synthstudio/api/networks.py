@@ -209,10 +209,6 @@ def evaluate(
             and `engine` apply to runs only.
         flip: Use flip testing; twice the time.
         bank: Decode a plain block's heatmaps with a bank of poses.
-        workers: Processes of one thread each, or workers of a cluster, for prediction; the
-            output does not depend on it. Default: this process with all its threads, whose
-            last digits may differ.
-        engine: `local`, or `ray` for a Ray cluster (one worker unless `workers` is given).
 
     Returns:
         `metrics` (nested dict), `predictions` (one row a person) and `about`; the same is in its

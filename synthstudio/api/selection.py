@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from synthstudio.api.arguments import PathLike, PlaceLike, to_file, to_path, to_place
@@ -113,9 +113,7 @@ def leaks(
     Raises:
         DatasetError: for unknown keys or a table of another data set.
     """
-    stored: Mapping[int, str] | None = None
-    if table is not None:
-        stored = splits.read_table(to_path(table, "table"))
+    stored = None if table is None else splits.read_table(to_path(table, "table"))
     with progress_steps() as step:
         source, report = to_dataset(dataset)._stored, step("looking for leaks")
         return list(splits.leaks(source, keys=list(by), table=stored, on_progress=report))

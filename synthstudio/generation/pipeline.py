@@ -79,9 +79,8 @@ class Built:
     camera: Camera
     cutouts: tuple[CutoutLayer, ...]
     objects: tuple[tuple[int, str, int | None], ...]  # (instance, kind, held_by instance)
-    velocities: tuple[
-        F32 | None, ...
-    ] = ()  # (V, 3) m/s of each of the scene's surfaces; None: still
+    # (V, 3) m/s of each of the scene's surfaces; None: still
+    velocities: tuple[F32 | None, ...] = ()
 
 
 def build(stage: FrameGenerator, spec: FrameSpec) -> Built:

@@ -32,8 +32,6 @@ class Agreement:
     """
 
     held: str
-    same_image: bool
-    same_labels: bool
     joints_px: float  # largest difference
     shares: float
     pixels: float  # share of pixel values within 2 levels
@@ -65,8 +63,6 @@ def compare(dataset: Dataset, index: int, frame: Frame) -> Agreement:
     held = "same within tolerance" if close else "different"
     return Agreement(
         held="same bytes" if same_image and same_labels else held,
-        same_image=same_image,
-        same_labels=same_labels,
         joints_px=joints_px,
         shares=shares,
         pixels=pixels,
