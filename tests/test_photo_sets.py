@@ -77,8 +77,7 @@ def test_leaks_of_pasted_people_and_cutouts_are_seen_and_split_away(stored, tmp_
 
 
 def audited(folder, world):
-    found = photo_audit.settings_of(Dataset(folder), assets=world, device="cpu")
-    return photo_audit.audit(folder, found)
+    return photo_audit.audit(folder, assets=world, device="cpu")
 
 
 def test_the_second_oracle_agrees_and_finds_what_is_planted(stored, world, tmp_path):

@@ -229,8 +229,10 @@ def audit(
     with steps_if(progress) as step:
         report = step("auditing")
         if photos.is_of_photos(stored):
-            settings = photos.settings_of(stored, assets=where, device=device)
-            return _of_photos(*photos.audit(stored, settings, frames=frames, on_progress=report))
+            tallies = photos.audit(
+                stored, assets=where, device=device, frames=frames, on_progress=report
+            )
+            return _of_photos(*tallies)
         settings = stage.settings_of(stored, assets=where, device=device)
         tally = rendered.audit(
             stored, settings, frames=frames, workers=processes, engine=chosen, on_progress=report

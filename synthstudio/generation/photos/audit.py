@@ -31,7 +31,7 @@ from synthstudio.dataset.source import asset_root
 from synthstudio.generation import audit as rendered
 from synthstudio.generation.photos.layers import PasteLayer, paste_layers
 from synthstudio.generation.photos.make import annotated, pasted_people, renumbered
-from synthstudio.generation.stage import PHOTOS, FrameGenerator, Settings, prepare, stored_recipe
+from synthstudio.generation.stage import PHOTOS, FrameGenerator, prepare, stored_recipe
 from synthstudio.recipe.draw_photo import CLEAN
 
 _SAME = 0.02
@@ -88,25 +88,23 @@ def is_of_photos(dataset: Dataset) -> bool:
     return PHOTOS in dataset.identity.recipe
 
 
-def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "auto") -> Settings:
-    """The settings to render pastes again; `assets` as in `stage.settings_of`."""
-    root = assets or asset_root(dataset.log()) or dataset.folder
-    return prepare(stored_recipe(dataset), assets=root, device=device)
-
-
 def audit(
     place: Place | Dataset,
-    settings: Settings,
     *,
+    assets: Path | None = None,
+    device: str = "auto",
     frames: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> tuple[PhotoTally, rendered.Tally]:
     """Check the first `frames` stored frames (all when None) of a set that `occlude` made.
 
     Returns the tally of annotated people and that of pasted people, who are checked if rendered
-    in the set's skeleton. SynthStudioError when the set or an asset cannot be read.
+    in the set's skeleton. `assets` as in `stage.settings_of`. SynthStudioError when the set or an
+    asset cannot be read.
     """
-    dataset, stage = opened(place), FrameGenerator(settings)
+    dataset = opened(place)
+    root = assets or asset_root(dataset.log()) or dataset.folder
+    stage = FrameGenerator(prepare(stored_recipe(dataset), assets=root, device=device))
     skeleton = get_skeleton(dataset.identity.skeleton)
     rows = list(dataset.iter_frames(["index", "variant", "group_id", "spec"]))[:frames]
     total, pasted, count = PhotoTally(), rendered.Tally(), counter(on_progress, len(rows))

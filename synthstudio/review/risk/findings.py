@@ -266,8 +266,9 @@ def _photos(
 ) -> Iterator[PersonFinding]:
     from synthstudio.generation.photos import audit as photos
 
-    settings = photos.settings_of(dataset, assets=assets, device=device)
-    tally, pasted = photos.audit(dataset.place, settings, frames=frames, on_progress=report)
+    tally, pasted = photos.audit(
+        dataset.place, assets=assets, device=device, frames=frames, on_progress=report
+    )
     for finding in tally.findings:
         joint = "" if finding.joint is None else f"{readable(finding.joint)}: "
         frame, instance, text = finding.frame, finding.instance, f"{joint}{finding.what}"
