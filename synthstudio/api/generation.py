@@ -81,7 +81,6 @@ def generate(
 
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
     with steps_if(progress) as step:
-        report = step(f"generating {settings.recipe.name}")
         summary = pipeline.generate(
             settings,
             args.to_place(out, "out"),
@@ -92,7 +91,7 @@ def generate(
             part=_part(part),
             skip_failed=skip_failed,
             frames_per_shard=frames_per_shard,
-            on_progress=report,
+            on_progress=step(f"generating {settings.recipe.name}"),
             on_note=on_note or no_event,
         )
     return just_made(summary.folder, summary)
@@ -316,7 +315,6 @@ def occlude(
     settings = settings_for(chosen.with_(**changes), assets=assets, device=device)
     file, place = args.to_path(annotations, "annotations"), args.to_place(out, "out")
     with steps_if(progress) as step:
-        report = step(f"occluding {file.name}")
         made = run.occlude(
             settings,
             file,
@@ -327,7 +325,7 @@ def occlude(
             resume=resume,
             allow_mixed=allow_mixed,
             skip_broken=skip_broken,
-            on_progress=report,
+            on_progress=step(f"occluding {file.name}"),
         )
     return just_made(place, made)
 
@@ -398,13 +396,12 @@ def plan(
     near = place if isinstance(place, Path) else Path(tempfile.gettempdir()) / place.name
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
     with steps_if(progress) as step:
-        report = step("measuring")
         return planning.plan(
             settings,
             near=near,
             workers=args.to_workers(workers, engine),
             engine=args.to_engine(engine),
-            on_progress=report,
+            on_progress=step("measuring"),
         )
 
 
