@@ -424,9 +424,6 @@ def open_detector(name: str, *, device: str, min_score: float) -> FindPeople:
     return Detector(name, device=devices.get_device(device), min_score=min_score)
 
 
-# Networks other than runs
-
-
 def to_network(
     model: Any, kind: str | None, keypoints: str | Sequence[str] | None, device: str
 ) -> Network | None:

@@ -44,7 +44,7 @@ from synthstudio.core.spec import (
     RoomBackdrop,
 )
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD
-from synthstudio.dataset.shards import FailedFrame, OnEvent, no_event
+from synthstudio.dataset.shards import FailedFrame, OnEvent, no_event, rendered_rows
 from synthstudio.dataset.writer import Part, open_or_create
 from synthstudio.generation import moving
 from synthstudio.generation.engines.engine import LOCAL, Engine
@@ -348,6 +348,7 @@ def generate(  # noqa: PLR0913 - the options of one command
         return run_shards(
             session,
             partial(_tried_twice, skip_failed),
+            rendered_rows,
             initializer=initializer,
             initargs=initargs,
             workers=workers,

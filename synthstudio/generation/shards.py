@@ -16,15 +16,7 @@ from typing import Any
 
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
-from synthstudio.dataset.shards import (
-    OnEvent,
-    RowsOf,
-    StagedShard,
-    pack,
-    rendered_rows,
-    unpack_shard,
-    write_shard,
-)
+from synthstudio.dataset.shards import OnEvent, RowsOf, StagedShard, pack, unpack_shard, write_shard
 from synthstudio.dataset.writer import Session
 from synthstudio.generation.engines.engine import Engine
 from synthstudio.generation.engines.local import Report
@@ -61,7 +53,7 @@ MakeFrame = Callable[[Any, int], Any]
 def run_shards(  # noqa: PLR0913 - the parts of any run
     session: Session,
     make: MakeFrame,
-    rows_of: RowsOf = rendered_rows,
+    rows_of: RowsOf,
     *,
     initializer: Callable[..., Any],
     initargs: tuple[Any, ...],
