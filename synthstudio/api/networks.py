@@ -264,8 +264,8 @@ def evaluate(
         kept = weights.parent / "cache" if cache is None else args.to_path(cache, "cache")
         pool = args.to_worker_pool(workers, engine)
         crew = None if pool is None else WorkerPool(engine=pool[0], workers=pool[1])
-        on_data = partial(runs.evaluate, weights, folder, target, options=options)
-        run = partial(on_data, cache=kept, device=device, pool=crew)
+        run = partial(runs.evaluate, weights, folder, target, options=options)
+        run = partial(run, cache=kept, device=device, pool=crew)
     with steps_if(progress) as step:
         made = run(step=step)
     return Evaluation(**{**vars(made), "folder": target})
