@@ -8,7 +8,7 @@ import os
 import signal
 from pathlib import Path
 
-from synthstudio.api.prediction_jobs import Request
+from synthstudio.api.inference import Request
 from synthstudio.training import prediction_workers
 
 DEADLY = 5

@@ -7,6 +7,8 @@ import functools
 import inspect
 import math
 import os
+import re
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -23,10 +25,8 @@ if TYPE_CHECKING:
     from synthstudio.core.skeleton import Skeleton
     from synthstudio.generation.engines.engine import Engine
 
-DEVICES = ("auto", "cpu", "cuda")
 ENGINES = ("local", "ray")
 FORMATS = tuple(registry.FORMATS)
-RENDERERS = ("raster", "pyrender")
 RUNTIMES = ("auto", "torch", "onnx")
 KINDS = ("ultralytics", "rtmpose", "movenet", "mediapipe", "vitpose", "onnx")
 MAX_WORKERS = 256
@@ -62,7 +62,7 @@ class Option:
 Count = Annotated[int, Option(minimum=1)]
 Whole = Annotated[int, Option(minimum=0)]
 Share = Annotated[float, Option(minimum=0, maximum=1)]
-Device = Annotated[str, Option(choices=DEVICES, help="Device to run on.")]
+Device = Annotated[str, Option(choices=("auto", "cpu", "cuda"), help="Device to run on.")]
 EngineName = Annotated[
     str,
     Option(
@@ -74,7 +74,7 @@ EngineName = Annotated[
 Renderer = Annotated[
     str,
     Option(
-        choices=RENDERERS,
+        choices=("raster", "pyrender"),
         help="Renderer of the colours; labels always come from the exact rasteriser.",
     ),
 ]
@@ -104,9 +104,9 @@ PoolWorkers = Annotated[
     int | None,
     Option(
         minimum=1,
-        help="Number of processes of one thread each, at most 256, or of a cluster's workers; the "
-        "output does not depend on it. Default: one process with all threads, or one worker of a "
-        "cluster.",
+        help="Processes of one thread each, at most 256, or workers of a cluster; not for a video. "
+        "The output does not depend on it. Default: this process with all its threads, whose last "
+        "digits may differ, or one worker of a cluster.",
     ),
 ]
 Assets = Annotated[
@@ -171,17 +171,8 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 def annotation_parts(annotation: str, function: Callable[..., Any]) -> list[Any]:
     """The types and the `Option` of a parameter's annotation; `Any` for what only a type checker
     imports."""
-    return list(parts_of(eval(annotation, {}, _Names(function))))
-
-
-class _Names(dict[str, Any]):
-    """Names of a function's annotations."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__({**vars(builtins), **globals(), **inspect.unwrap(function).__globals__})
-
-    def __missing__(self, name: str) -> Any:
-        return Any
+    known = {**vars(builtins), **globals(), **inspect.unwrap(function).__globals__}
+    return list(parts_of(eval(annotation, {}, defaultdict(lambda: Any, known))))
 
 
 def parts_of(annotation: Any) -> Iterator[Any]:
@@ -244,16 +235,11 @@ def to_path(value: Any, name: str) -> Path:
 def _text(value: Any, name: str) -> str:
     if isinstance(value, str | os.PathLike) and not isinstance(value, bytes):
         text = os.fspath(value)
-        if isinstance(text, str) and text and "\0" not in text and _is_utf8(text):
+        if isinstance(text, str) and re.fullmatch("[^\0\ud800-\udfff]+", text):
             return text
     raise ArgumentError(
         "not a path", where=name, expected="a str or pathlib.Path, in UTF-8", got=shown(value)
     )
-
-
-def _is_utf8(text: str) -> bool:
-    """Whether a path is valid UTF-8 (no surrogates), so it can be printed and stored."""
-    return not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def to_folder(value: Any, name: str) -> Path:

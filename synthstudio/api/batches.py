@@ -16,13 +16,19 @@ from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset
 from synthstudio.api.skeletons import to_skeleton
 from synthstudio.core.errors import ArgumentError
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.models.blocks.bank import PoseBank, fuse
+from synthstudio.training import config as configs
+from synthstudio.training import devices
+from synthstudio.training.data.batches import Batch, InputSpec, make_batch, stack_images
+from synthstudio.training.data.prefetch import prefetch
+from synthstudio.training.data.sources import load_pictures, load_subset
+from synthstudio.training.data.windows import crop_and_resize, crop_window
+from synthstudio.training.poses import pose_bank
+from synthstudio.training.trainer import batch_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from synthstudio.core.skeleton import Skeleton
-    from synthstudio.models.blocks.bank import PoseBank
-    from synthstudio.training.data.batches import Batch
 
 
 class Batches:
@@ -36,9 +42,6 @@ class Batches:
     def __init__(
         self, config: Any, cache: Path | None, skeleton: Skeleton | None, steps: int | None
     ) -> None:
-        from synthstudio.training.data.batches import InputSpec
-        from synthstudio.training.data.sources import load_pictures, load_subset
-
         self._config = config
         if cache is None:
             cache = Path(tempfile.mkdtemp(prefix="synthstudio-crops-"))
@@ -55,15 +58,9 @@ class Batches:
         return self.steps
 
     def __iter__(self) -> Iterator[Batch]:
-        from synthstudio.training.data.prefetch import prefetch
-
         return prefetch(self._make, range(self.steps))
 
     def _make(self, step: int) -> Batch:
-        from synthstudio.training import devices
-        from synthstudio.training.data.batches import make_batch
-        from synthstudio.training.trainer import batch_rows
-
         config = self._config
         epoch, step_in_epoch = divmod(step, self.per_epoch)
         order = self._order(epoch)
@@ -85,9 +82,6 @@ class Batches:
         """
         import torch
 
-        from synthstudio.training.data.batches import stack_images
-        from synthstudio.training.data.windows import crop_and_resize, crop_window
-
         size = self._spec.size
         windows = np.array([crop_window(np.asarray(box, np.float64), size) for box in boxes])
         cut = [crop_and_resize(image, w[:2], size[1] / w[2], size) for w in windows]
@@ -100,8 +94,6 @@ class Batches:
         Raises:
             ArgumentError: when no person has half of the joints labelled.
         """
-        from synthstudio.training.poses import pose_bank
-
         size, seed = self._config.network.size, self._config.seed
         found = pose_bank(self.people, self.skeleton, size=size, count=poses, seed=seed)
         if found is None:
@@ -140,8 +132,6 @@ def batches(
         ArgumentError: for an invalid source. ModelError: for invalid fields, or when
         no person has a labelled joint. FormatError: for a damaged file.
     """
-    from synthstudio.training import config as configs
-
     listed = sources if isinstance(sources, list | tuple) else [sources]
     plain = configs.NO_AUGMENTATION.model_dump()
     given = dict(augment) if isinstance(augment, Mapping) else {} if augment else plain
@@ -207,8 +197,6 @@ def with_bank(
         ArgumentError: for invalid maps, or a bank of other joints.
     """
     import torch
-
-    from synthstudio.models.blocks.bank import PoseBank, fuse
 
     own = torch.as_tensor(maps).detach().float()
     if own.ndim != 4 or not torch.isfinite(own).all() or (own < 0).any():

@@ -148,28 +148,15 @@ def checked_size(size: Any) -> tuple[int, int]:
 
 def _labelled_people(dataset: Any, split: str | None) -> NDArray[np.int64]:
     """(N, 2) frame index and place among its people, of people with a joint in the picture."""
-    found = [np.zeros((0, 2), np.int64)]
-    splits = _frames_of(dataset, split)
-    last, place = -1, 0
+    frames, keeps = [np.zeros(0, np.int64)], [np.zeros(0, np.bool_)]
     for batch in dataset.iter_batches("instances", _COLUMNS):
-        frame = as_numpy(batch["frame_index"])
-        joints = len(dataset.skeleton.joints)
-        state = as_numpy(batch["state"].flatten()).reshape(-1, joints)
+        frames.append(as_numpy(batch["frame_index"]))
+        state = as_numpy(batch["state"].flatten()).reshape(-1, len(dataset.skeleton.joints))
         box = as_numpy(batch["modal_box_px"].flatten()).reshape(-1, 4)
-        starts = np.flatnonzero(np.concatenate([[True], frame[1:] != frame[:-1]]))
-        places = np.arange(len(frame)) - np.repeat(starts, np.diff([*starts, len(frame)]))
-        if frame[0] == last:  # a frame that continues from the previous batch
-            places[: starts[1] if len(starts) > 1 else len(frame)] += place + 1
-        last, place = int(frame[-1]), int(places[-1])
-        keep = _has_joints(state, box)
-        if splits is not None:
-            keep &= np.isin(frame, splits)
-        found.append(np.stack([frame[keep], places[keep]], axis=1))
-    return np.concatenate(found)
-
-
-def _frames_of(dataset: Any, split: str | None) -> NDArray[np.int64] | None:
-    if split is None:
-        return None
-    rows = dataset.iter_frames(["index", "split"])
-    return np.array([row["index"] for row in rows if row["split"] == split], np.int64)
+        keeps.append(_has_joints(state, box))
+    frame, keep = np.concatenate(frames), np.concatenate(keeps)
+    if split is not None:
+        rows = dataset.iter_frames(["index", "split"])
+        keep &= np.isin(frame, [row["index"] for row in rows if row["split"] == split])
+    places = np.arange(len(frame)) - np.searchsorted(frame, frame)  # frames are in rising order
+    return np.stack([frame[keep], places[keep]], axis=1)

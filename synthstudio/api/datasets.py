@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from synthstudio.api import arguments as args
 from synthstudio.api.frames import Frame, stored_frame, to_index
+from synthstudio.api.skeletons import to_skeleton
 from synthstudio.core.errors import ArgumentError, DatasetError
 from synthstudio.core.extras import import_extra
 from synthstudio.core.people import People
@@ -20,6 +21,7 @@ from synthstudio.core.places import Place, Url
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset import reader
 from synthstudio.dataset.arrays import as_numpy
+from synthstudio.dataset.filter import part_where
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.rows import INSTANCE_SCHEMA, Row, people_from_table
 
@@ -142,8 +144,6 @@ class Dataset(Sequence[Frame]):
         Raises:
             DatasetError: for a query that cannot be read, pointing at the place.
         """
-        from synthstudio.dataset.filter import part_where
-
         if not isinstance(text, str):
             raise ArgumentError("a query must be text", where="query", got=args.shown(text))
         if not text:
@@ -156,9 +156,7 @@ class Dataset(Sequence[Frame]):
         """One row a person with the columns of the instances table (dataset/rows.py)."""
         names = None if columns is None else [*dict.fromkeys(["frame_index", *columns])]
         batches = list(self.iter_batches("instances", names))
-        if not batches:
-            return pa.Table.from_batches([], schema=INSTANCE_SCHEMA)
-        return pa.Table.from_batches(batches)
+        return pa.Table.from_batches(batches, None if batches else INSTANCE_SCHEMA)
 
     def to_pandas(self, columns: Sequence[str] | None = None) -> DataFrame:
         """One row a person, as `to_arrow`.
@@ -206,7 +204,6 @@ class Dataset(Sequence[Frame]):
             DatasetError: when the data set is damaged; FormatError: for skeletons that do not
                 fit; DiskError: when `out` is not free, or writing fails.
         """
-        from synthstudio.api.skeletons import to_skeleton
         from synthstudio.formats.export import export
 
         return export(
@@ -277,6 +274,12 @@ class Dataset(Sequence[Frame]):
     def _repr_html_(self) -> str:
         first = self[0]._repr_html_() if len(self) else ""
         return f"<p>{html.escape(repr(self))}</p>{first}"
+
+
+def just_made(place: Place, summary: Any) -> Dataset:
+    dataset = Dataset(place)
+    dataset.summary = summary
+    return dataset
 
 
 def to_dataset(value: Any) -> Dataset:

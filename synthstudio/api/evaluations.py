@@ -16,6 +16,7 @@ from synthstudio.core.extras import import_extra
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation import storage
+from synthstudio.report.evaluation import pck_curve
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -93,8 +94,6 @@ class Evaluation(storage.Evaluation):
         Raises:
             ArgumentError: for another section.
         """
-        from synthstudio.report.evaluation import pck_curve
-
         return Plot(pck_curve(self.metrics, section)[0])
 
     def show(self) -> None:

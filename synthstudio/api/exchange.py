@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
-from synthstudio.api.datasets import Dataset, to_dataset
+from synthstudio.api.datasets import Dataset, just_made, to_dataset
 from synthstudio.api.skeletons import to_skeleton
 from synthstudio.core.places import Url
-
-if TYPE_CHECKING:
-    from synthstudio.formats.export import Exported
+from synthstudio.formats.export import Exported
+from synthstudio.formats.imports import Imported, import_from, import_opened
+from synthstudio.formats.photos import fetched, open_photos
 
 
 def export(
@@ -47,15 +47,11 @@ def import_(
     Raises:
         FormatError: for a file that is damaged, hostile or of another layout, with the place.
     """
-    from synthstudio.formats.imports import import_from
-
     folder = args.to_path(out, "out")
     where = None if images is None else args.to_path(images, "images")
     joints = None if skeleton is None else to_skeleton(skeleton)
     made = import_from(format, args.to_path(path, "path"), folder, images=where, skeleton=joints)
-    dataset = Dataset(folder)
-    dataset.summary = made
-    return dataset
+    return just_made(folder, made)
 
 
 @args.checked
@@ -81,9 +77,6 @@ def import_photos(
     Raises:
         FormatError: when nothing can be decoded; ArgumentError: for an invalid rate.
     """
-    from synthstudio.formats.imports import Imported, import_opened
-    from synthstudio.formats.photos import fetched, open_photos
-
     folder, place = args.to_folder(out, "out"), args.to_place(path, "path")
     with ExitStack() as done:
         if isinstance(place, Url):
@@ -91,7 +84,4 @@ def import_photos(
         opened = open_photos(
             place, to_skeleton(skeleton), rate_hz=rate_hz, every=every, out=folder.absolute()
         )
-        made = import_opened(opened, None, "photos", Imported(folder=folder))
-    dataset = Dataset(folder)
-    dataset.summary = made
-    return dataset
+        return just_made(folder, import_opened(opened, None, "photos", Imported(folder=folder)))

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
-from synthstudio.api.outside import to_networks
+from synthstudio.api.model import to_networks
 from synthstudio.api.progress import note, progress_steps
+from synthstudio.evaluation import storage
 
 
 @args.checked
@@ -51,7 +52,6 @@ def real_photos(
         FormatError, AssetError: for annotations, photos and cut-outs. ModelError: for a folder
             of an experiment with other settings.
     """
-    from synthstudio.evaluation import storage
     from synthstudio.experiment import results
     from synthstudio.experiment.config import ExperimentConfig
     from synthstudio.experiment.run import run
@@ -78,7 +78,7 @@ def real_photos(
         "finished": made.findings is not None,
         "photos": made.facts,
     }
-    if made.findings is None:
-        return storage.json_ready(result), []
-    result |= results.as_json(made.findings)
-    return storage.json_ready(result), list(results.sentences(made.findings))
+    found = made.findings
+    if found is not None:
+        result |= results.as_json(found)
+    return storage.json_ready(result), [] if found is None else list(results.sentences(found))

@@ -6,7 +6,7 @@ import base64
 import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from synthstudio.core.arrays import F64, U8
 from synthstudio.core.errors import ArgumentError, DatasetError
 from synthstudio.core.images import decode, decode_rgb, encode_jpeg
-from synthstudio.core.people import People
-
-if TYPE_CHECKING:
-    from synthstudio.core.labels import Frame as MadeFrame
-    from synthstudio.core.skeleton import Skeleton
-    from synthstudio.core.spec import FrameSpec
-    from synthstudio.dataset.reader import Dataset as StoredDataset
+from synthstudio.core.labels import Frame as MadeFrame
+from synthstudio.core.people import People, stack
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.spec import FrameSpec, from_json
+from synthstudio.dataset.reader import Dataset as StoredDataset
+from synthstudio.dataset.rows import distortion_of, frame_row
 
 _SHOWN_ROWS_PX = 480
 
@@ -86,8 +85,6 @@ class Frame:
 
         Joints in pixels are `cv2.projectPoints` of those in 3D with `K` and these.
         """
-        from synthstudio.dataset.rows import distortion_of
-
         found = distortion_of(self._row["spec"])
         return None if found is None else np.array(found)
 
@@ -109,8 +106,6 @@ class Frame:
     @cached_property
     def spec(self) -> FrameSpec | None:
         """The spec it was rendered from; None for photos and imports."""
-        from synthstudio.core.spec import from_json
-
         text = self._row["spec"]
         return None if text is None else from_json(text)
 
@@ -167,21 +162,13 @@ class Frame:
 
 def made_frame(frame: MadeFrame, skeleton: Skeleton) -> Frame:
     """A frame that was just rendered."""
-    from synthstudio.core.people import stack
-    from synthstudio.dataset.rows import frame_row
-
-    spec = frame.spec
-
-    def people() -> People:
-        return stack(frame.labels.people, skeleton, spec)
-
     return Frame(
         frame_row(frame, ""),
         skeleton,
-        people=people,
+        people=lambda: stack(frame.labels.people, skeleton, frame.spec),
         jpeg=lambda: frame.jpeg,
         layer=frame.layers.__getitem__,
-        where=f"frame {spec.index}",
+        where=f"frame {frame.spec.index}",
     )
 
 

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, overload
 
 from synthstudio.api import arguments as args
-from synthstudio.api.datasets import Dataset, to_dataset
+from synthstudio.api.datasets import Dataset, just_made, to_dataset
 from synthstudio.api.frames import Frame, made_frame
 from synthstudio.api.progress import steps_if
 from synthstudio.api.recipes import Recipe, to_recipe
 from synthstudio.core.errors import ArgumentError
-from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.durable import write_file
+from synthstudio.dataset.shards import no_event
 
 if TYPE_CHECKING:
     import torch
 
-    from synthstudio.dataset.reader import Dataset as StoredDataset
+    from synthstudio.generation.audit import Tally
+    from synthstudio.generation.photos.audit import PhotoTally
     from synthstudio.generation.plan import Plan
     from synthstudio.generation.replay import Agreement
     from synthstudio.generation.stage import Settings
@@ -76,12 +77,10 @@ def generate(
         RecipeError, AssetError, DatasetError, DiskError, DeviceError, WorkerError: complete
             shards are kept, and `resume` continues after them.
     """
-    from synthstudio.dataset.shards import no_event
     from synthstudio.generation import pipeline
 
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
     with steps_if(progress) as step:
-        report = step(f"generating {settings.recipe.name}")
         summary = pipeline.generate(
             settings,
             args.to_place(out, "out"),
@@ -92,10 +91,10 @@ def generate(
             part=_part(part),
             skip_failed=skip_failed,
             frames_per_shard=frames_per_shard,
-            on_progress=report,
+            on_progress=step(f"generating {settings.recipe.name}"),
             on_note=on_note or no_event,
         )
-    return _open_made(summary.folder, summary)
+    return just_made(summary.folder, summary)
 
 
 @overload
@@ -229,8 +228,10 @@ def audit(
     with steps_if(progress) as step:
         report = step("auditing")
         if photos.is_of_photos(stored):
-            settings = photos.settings_of(stored, assets=where, device=device)
-            return _audit_photos(stored, settings, frames, report)
+            tallies = photos.audit(
+                stored, assets=where, device=device, frames=frames, on_progress=report
+            )
+            return _of_photos(*tallies)
         settings = stage.settings_of(stored, assets=where, device=device)
         tally = rendered.audit(
             stored, settings, frames=frames, workers=processes, engine=chosen, on_progress=report
@@ -251,29 +252,7 @@ def audit(
     )
 
 
-def _audit_photos(
-    stored: StoredDataset, settings: Settings, frames: int | None, report: Any
-) -> Audit:
-    """Check a set of photos: annotated people pixel by pixel, pasted ones by rays."""
-    from synthstudio.generation import audit as rendered
-    from synthstudio.generation.photos import audit as photos
-
-    pasted, started = rendered.Tally(), time.monotonic()
-
-    def on_frame(done: int, total: int) -> None:
-        report(done, total, done / (time.monotonic() - started))
-
-    tally, found = photos.audit(
-        stored,
-        settings,
-        lambda built, rows, fresh, joints, frame: rendered.compare(
-            built, rows, fresh, joints=joints, frame=frame
-        ),
-        frames=frames,
-        on_frame=on_frame,
-    )
-    for one in found:
-        pasted.add(one)
+def _of_photos(tally: PhotoTally, pasted: Tally) -> Audit:
     people = pasted.report()
     figures = {
         **tally.report(),
@@ -336,7 +315,6 @@ def occlude(
     settings = settings_for(chosen.with_(**changes), assets=assets, device=device)
     file, place = args.to_path(annotations, "annotations"), args.to_place(out, "out")
     with steps_if(progress) as step:
-        report = step(f"occluding {file.name}")
         made = run.occlude(
             settings,
             file,
@@ -347,9 +325,9 @@ def occlude(
             resume=resume,
             allow_mixed=allow_mixed,
             skip_broken=skip_broken,
-            on_progress=report,
+            on_progress=step(f"occluding {file.name}"),
         )
-    return _open_made(place, made)
+    return just_made(place, made)
 
 
 @args.checked
@@ -418,13 +396,12 @@ def plan(
     near = place if isinstance(place, Path) else Path(tempfile.gettempdir()) / place.name
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
     with steps_if(progress) as step:
-        report = step("measuring")
         return planning.plan(
             settings,
             near=near,
             workers=args.to_workers(workers, engine),
             engine=args.to_engine(engine),
-            on_progress=report,
+            on_progress=step("measuring"),
         )
 
 
@@ -456,25 +433,14 @@ def _asset_root(recipe: Recipe) -> Path:
     return next(complete, recipe.folder)
 
 
-def _open_made(place: Place, summary: Any) -> Dataset:
-    dataset = Dataset(place)
-    dataset.summary = summary
-    return dataset
-
-
 def _part(value: Any) -> tuple[int, int] | None:
     if value is None:
         return None
-    try:
-        k, n = value
-    except (TypeError, ValueError) as error:
+    if not isinstance(value, Sequence) or len(value) != 2:
         raise ArgumentError(
-            "not a part",
-            where="part",
-            expected="(k, n), e.g. (3, 8)",
-            got=args.shown(value),
-        ) from error
-    return args.to_count(k, "part"), args.to_count(n, "part")
+            "not a part", where="part", expected="(k, n), e.g. (3, 8)", got=args.shown(value)
+        )
+    return args.to_count(value[0], "part"), args.to_count(value[1], "part")
 
 
 @args.checked
@@ -530,7 +496,6 @@ def remake(
     Raises:
         DatasetError: for photos and imports, which have no spec.
     """
-    from synthstudio.dataset.durable import write_file
     from synthstudio.generation import replay, stage
     from synthstudio.report import pictures
 

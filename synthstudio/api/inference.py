@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import platform
 import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
-from synthstudio.api.model import Model
-from synthstudio.api.prediction_jobs import Facts, Opened, Request, predict_in_workers
+from synthstudio.api.model import Model, open_detector
 from synthstudio.api.progress import progress
-from synthstudio.core.errors import ArgumentError, ModelError
+from synthstudio.core.errors import ArgumentError, AssetError, ModelError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.dataset.durable import canonical_json, file_sha256, whole_folder, write_file
+from synthstudio.dataset.reader import Dataset
+from synthstudio.evaluation import compare as comparing
+from synthstudio.evaluation import storage
+from synthstudio.evaluation.compare import Arm
+from synthstudio.generation.engines.engine import Engine
+from synthstudio.generation.engines.local import Report
+from synthstudio.inference import sources, write
+from synthstudio.inference import suggest as suggesting
 from synthstudio.inference.onnx_model import SUFFIX
+from synthstudio.inference.predict import Person, smoothed
+from synthstudio.inference.sources import FindPeople, Source, SourceImage
+from synthstudio.inference.write import check_skeleton, draw_into, store_predictions
 from synthstudio.models.packaged import DEFAULT, default_model
-
-if TYPE_CHECKING:
-    from synthstudio.core.skeleton import Skeleton
-    from synthstudio.evaluation.compare import Arm
-    from synthstudio.inference.predict import Person
-    from synthstudio.inference.sources import Source
-
+from synthstudio.recipe.schema.load import load
+from synthstudio.report.comparison import comparison_page
 
 EXPORTED = "model.onnx"
 """The exported network in a run's folder."""
@@ -75,19 +87,10 @@ def predict_to_folder(
         layer: With `into`: name of the layer; default: that of the run.
         runtime: "onnx": the .onnx file that `Model.export` wrote, model.onnx in a run's folder;
             "torch": the weights; "auto": by the path.
-        workers: Processes of one thread each, or workers of a cluster, not for a video; the output
-            does not depend on it. Default: this process with all its threads, whose
-            last digits may differ.
-        engine: `local`, or `ray` for a Ray cluster (one worker unless `workers` is given).
 
     Returns:
         Counts, and where the results are.
     """
-    from synthstudio.dataset.durable import whole_folder
-    from synthstudio.inference import sources as box_sources
-    from synthstudio.inference import write
-    from synthstudio.inference.predict import smoothed
-
     folder = args.to_folder(out, "out")
     if boxes is not None and detector:
         raise ArgumentError("give boxes or a detector, not both", where="boxes")
@@ -107,28 +110,26 @@ def predict_to_folder(
         where=where,
     )
     pool = args.to_worker_pool(workers, engine)
-    model, opened = request.model(), request.pictures()
-    skeleton = model.skeleton
+    opened = Opened(request)
+    model, pictures, skeleton = opened.model, opened.source, opened.model.skeleton
     if into is not None:
         given = boxes is not None or bool(detector) or model.sees_frames
-        _check_into(into, opened, skeleton, given=given)
+        _check_into(into, pictures, skeleton, given=given)
     with progress("predicting") as report:
         if pool is None:
-            people, facts = _predict_here(request, model, opened, report)
+            people, facts = _predict_here(opened, report)
         else:
-            people, facts = predict_in_workers(
-                request, model, opened, engine=pool[0], workers=pool[1], progress=report
-            )
+            people, facts = predict_in_workers(opened, *pool, report)
     if request.boxes is not None:
-        box_sources.check_found(len(people), request.boxes)
+        sources.check_found(len(people), request.boxes)
     people = smoothed(people, frames=smooth)
     with whole_folder(folder) as unfinished:
         write.write_results(unfinished, people, facts, skeleton)
-        _draw(opened, people, skeleton, unfinished, draw)
+        _draw(pictures, people, skeleton, unfinished, draw)
     result: dict[str, Any] = {"out": str(folder), "pictures": len(facts), "people": len(people)}
     if into is not None:
         name = layer or model.name
-        result |= {"layer": name, "stored": _store(into, opened.path, name, people, skeleton)}
+        result |= {"layer": name, "stored": _store(into, pictures.path, name, people, skeleton)}
     return result
 
 
@@ -150,25 +151,19 @@ def of_runtime(weights: Path, runtime: str) -> Path:
     return exported
 
 
-def _predict_here(
-    request: Request, model: Model, source: Source, report: OnProgress
-) -> tuple[list[Person], Facts]:
+def _predict_here(opened: Opened, report: OnProgress) -> tuple[list[Person], Facts]:
     """Predict in this process, with all its threads."""
     began = time.monotonic()
 
     def step(done: int) -> None:
-        report(done, source.total or done, done / max(time.monotonic() - began, 1e-6))
+        report(done, opened.source.total or done, done / max(time.monotonic() - began, 1e-6))
 
-    find = request.finder(source)
-    opened = Opened(request=request, model=model, source=source, find=find)
-    return opened.predict(source.read(), step)
+    return opened.predict(opened.source.read(), step)
 
 
 def _draw(
     source: Source, people: list[Person], skeleton: Skeleton, out: Path, maximum: int
 ) -> None:
-    from synthstudio.inference.write import draw_into
-
     by_picture: dict[int, list[Person]] = {}
     for person in people:
         by_picture.setdefault(person.image, []).append(person)
@@ -178,8 +173,6 @@ def _draw(
 
 def _check_into(into: str, source: Source, skeleton: Skeleton, *, given: bool) -> None:
     """Check before predicting that the predictions can be stored."""
-    from synthstudio.dataset.reader import Dataset
-    from synthstudio.inference.write import check_skeleton
     from synthstudio.review.store import open_store
 
     if source.kind != "dataset":
@@ -191,12 +184,194 @@ def _check_into(into: str, source: Source, skeleton: Skeleton, *, given: bool) -
 
 
 def _store(url: str, source: Place, layer: str, people: list[Person], skeleton: Skeleton) -> int:
-    from synthstudio.dataset.reader import Dataset
-    from synthstudio.inference.write import store_predictions
     from synthstudio.review.store import open_store
 
     with closing(open_store(url)) as store:
         return store_predictions(store, Dataset(source), layer, people, skeleton)
+
+
+# Workers -----------------------------------------------------------------------------------------
+#
+# A job is a range of a source's pictures, predicted in its own batches, so predictions do not
+# depend on the workers. Each worker opens model, source and detector once, by their paths.
+
+PICTURES = 32
+"""Pictures of a job; the last has fewer."""
+Facts = dict[int, dict[str, Any]]
+"""Picture number -> its entry of pictures.json."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A prediction request; `weights` may be "default", the package's own."""
+
+    weights: Path | str
+    source: Place
+    images: Path | None
+    boxes: Path | None
+    detector: str
+    min_score: float
+    device: str
+    batch: int
+    flip: bool
+    peaks: int
+    where: str = ""
+
+    def pictures(self) -> Source:
+        return sources.open_source(self.source, images=self.images, where=self.where)
+
+
+class Opened:
+    """A request's model and pictures, and its source of boxes as soon as that is used."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.model = Model.load(request.weights, device=request.device)
+        self.source = request.pictures()
+
+    @cached_property
+    def find(self) -> FindPeople | None:
+        """The person detector; None: boxes come from source or model."""
+        request = self.request
+        if request.boxes is not None:
+            return sources.boxes_from_file(request.boxes, self.source, min_score=request.min_score)
+        if not request.detector:
+            return None
+        return open_detector(request.detector, device=request.device, min_score=request.min_score)
+
+    def predict(
+        self, pictures: Iterator[SourceImage], progress: Callable[[int], None]
+    ) -> tuple[list[Person], Facts]:
+        """The people of the pictures in order; `progress` as in `Model.persons`."""
+        facts: Facts = {}
+
+        def noted() -> Iterator[SourceImage]:
+            for picture in pictures:
+                high, wide = picture.rgb.shape[:2]
+                facts[picture.number] = {"file_name": picture.name, "width": wide, "height": high}
+                yield picture
+
+        request = self.request
+        people = self.model.persons(
+            noted(),
+            self.find,
+            batch=request.batch,
+            flip=request.flip,
+            peaks=request.peaks,
+            progress=progress,
+        )
+        return list(people), facts
+
+    @cached_property
+    def facts(self) -> dict[str, str]:
+        """Fingerprint of a request: the list of pictures, and hashes of files.
+
+        Of photos names and sizes count, of a COCO file its text, of a data set its shards' hashes.
+        """
+        facts = {"pictures": self.source.key, "weights": file_sha256(self.model.path)}
+        if self.request.boxes is not None:
+            facts["boxes"] = file_sha256(self.request.boxes)
+        detector = Path(self.request.detector).expanduser()
+        if self.request.detector and detector.is_file():
+            facts["detector"] = file_sha256(detector)
+        return facts
+
+
+def open_verified(facts: dict[str, str], request: Request) -> Opened:
+    """Open a request in a worker; AssetError where the `facts` of the run differ.
+
+    A job is a range of the pictures' places, so all must list alike.
+    """
+    opened = Opened(request)
+    if other := sorted(name for name, key in facts.items() if opened.facts.get(name) != key):
+        raise _lacking("this worker's files differ from those of the run", "the same", other)
+    return opened
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureJob:
+    """A job: pictures by their positions in the source."""
+
+    pictures: range
+
+    def __str__(self) -> str:
+        return f"pictures {self.pictures.start} to {self.pictures.stop - 1}"
+
+
+def answer(opened: Opened, job: PictureJob, report: Report) -> tuple[int, list[Person], Facts]:
+    """Predict a job's pictures in a worker; the first one's number comes first."""
+    assert opened.source.part is not None  # checked by `predict_in_workers`
+    pictures = opened.source.part(job.pictures)
+    people, facts = opened.predict(pictures, lambda done: report(1))
+    return job.pictures.start, people, facts
+
+
+def predict_in_workers(
+    opened: Opened, engine: Engine, workers: int, progress: OnProgress
+) -> tuple[list[Person], Facts]:
+    """Predict by the workers of an engine; ArgumentError for a video, WorkerError."""
+    request, total = opened.request, opened.source.total
+    if opened.source.part is None or total is None:
+        raise ArgumentError(
+            "a video is decoded by one process",
+            where="workers, engine",
+            expected="photos, a data set or a COCO file",
+            got=str(opened.source.path),
+            then="Leave both out: one process takes all cores.",
+        )
+    answered: list[tuple[int, list[Person], Facts]] = []
+    initializer: Callable[..., Opened] = partial(open_verified, opened.facts)
+    if engine.apart:
+        initializer, request = _opening(request, opened.facts)
+    engine.run(
+        answer,
+        (PictureJob(pictures=range(total)[at : at + PICTURES]) for at in range(0, total, PICTURES)),
+        workers=workers,
+        initializer=initializer,
+        initargs=(request,),
+        on_done=answered.append,
+        units=range(total),
+        on_progress=progress,
+    )
+    answered.sort(key=itemgetter(0))
+    people = [person for _, some, _ in answered for person in some]
+    return people, {number: fact for *_, facts in answered for number, fact in facts.items()}
+
+
+def _opening(request: Request, facts: dict[str, str]) -> tuple[Callable[..., Opened], Request]:
+    """The initializer of workers, which may be remote, and its argument."""
+    from synthstudio.render import runtime
+
+    # Independent of the worker's current folder.
+    there: Any = {name: v.resolve() for name, v in vars(request).items() if isinstance(v, Path)}
+    detector = Path(request.detector).expanduser()
+    if request.detector and detector.exists():
+        there["detector"] = str(detector.resolve())
+    device = runtime.resolve_device(request.device)  # type: ignore[arg-type]
+    opener = partial(open_on_worker, device, runtime.device_model(device), facts)
+    return opener, replace(request, **there)
+
+
+def open_on_worker(device: str, model: str, facts: dict[str, str], request: Request) -> Opened:
+    """`open_verified` on this node; errors name the node and what it lacks."""
+    from synthstudio.generation.remote_worker import check_device
+
+    check_device(device, model)
+    named = (*vars(request).values(), Path(request.detector))
+    files = [path for path in named if isinstance(path, Path)]
+    if missing := [str(path) for path in files if path.is_absolute() and not path.exists()]:
+        raise _lacking("this machine lacks files of the run", "all of them", missing)
+    return open_verified(facts, request)
+
+
+def _lacking(what: str, expected: str, got: list[str]) -> AssetError:
+    return AssetError(
+        what,
+        where=f"node {platform.node()}",
+        expected=expected,
+        got=", ".join(got),
+        then="Do not change files while workers start; other nodes need them at the same path.",
+    )
 
 
 def compare(arms: list[str], *, out: args.PathLike | None = None) -> tuple[dict[str, Any], str]:
@@ -213,11 +388,6 @@ def compare(arms: list[str], *, out: args.PathLike | None = None) -> tuple[dict[
     Raises:
         ModelError: for missing evaluations, or evaluations of different people.
     """
-    from synthstudio.dataset.durable import canonical_json, whole_folder
-    from synthstudio.evaluation import compare as comparing
-    from synthstudio.evaluation import storage
-    from synthstudio.report.comparison import comparison_page
-
     folder = None if out is None else args.to_folder(out, "out")
     read = _arms(arms)
     rows = comparing.compare(read)
@@ -230,9 +400,6 @@ def compare(arms: list[str], *, out: args.PathLike | None = None) -> tuple[dict[
 
 
 def _arms(names: list[str]) -> list[Arm]:
-    from synthstudio.evaluation import storage
-    from synthstudio.evaluation.compare import Arm
-
     arms: list[Arm] = []
     for name in names:
         parts = name.split(",")
@@ -274,10 +441,6 @@ def suggest(
     Raises:
         ModelError: for a missing evaluation. RecipeError: for `like`. DiskError: when `out` exists.
     """
-    from synthstudio.dataset.durable import write_file
-    from synthstudio.inference import suggest as suggesting
-    from synthstudio.recipe.schema.load import load
-
     file = args.to_file(out, "out", new=True)
     base = None if like is None else load(args.to_path(like, "like"))
     found = suggesting.profile(*suggesting.read_evaluation(args.to_path(evaluation, "evaluation")))

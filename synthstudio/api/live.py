@@ -7,23 +7,30 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import numpy as np
+from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
 from synthstudio.api.inference import of_runtime
-from synthstudio.api.model import Model, PredictedPeople, _columns, _xywh, open_detector
+from synthstudio.api.model import (
+    Model,
+    PredictedPeople,
+    _boxes,
+    _columns,
+    _xywh,
+    network_file,
+    open_detector,
+)
 from synthstudio.api.progress import note
 from synthstudio.core.arrays import U8
 from synthstudio.core.errors import ArgumentError
+from synthstudio.core.progress import stop_on_signals
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.models.packaged import DEFAULT, default_model
-
-if TYPE_CHECKING:
-    from synthstudio.inference.live import LiveOptions, TrackedFrame
-    from synthstudio.inference.sources import FindPeople
-    from synthstudio.inference.stream import Stream, StreamSource
+from synthstudio.inference import screen
+from synthstudio.inference.finder import find_people
+from synthstudio.inference.live import Follower, LiveOptions, OneEuro, TrackedFrame
+from synthstudio.inference.sources import FindPeople, Source, boxes_from_file
+from synthstudio.inference.stream import Stream, StreamSource, stream_source
+from synthstudio.inference.write import results
 
 Find = Callable[[U8], Any]
 """A picture (H, W, 3) uint8 RGB to boxes (P, 4) x y w h of its people."""
@@ -57,9 +64,7 @@ class LivePicture:
 
     def drawn(self) -> U8:
         """The picture with its people: hidden joints are hollow, in the colour of their cause."""
-        from synthstudio.inference.screen import annotated
-
-        return annotated(self._seen, self._skeleton)
+        return screen.annotated(self._seen, self._skeleton)
 
 
 @args.checked
@@ -115,10 +120,9 @@ def live(
         DeviceError: for a camera or stream that is missing, stalls or disconnects.
         FormatError: for a video without pictures or of changing size.
     """
-    from synthstudio.inference.live import LiveOptions, OneEuro
-    from synthstudio.inference.stream import Stream
-
-    net = _loaded(model, runtime, device)
+    net = model
+    if not isinstance(net, Model):
+        net = Model.load(of_runtime(network_file(net), runtime), device=device)
     opened = _stream_source(source, realtime)
     find = _finder(net, boxes, detector, finder, source=opened, device=device, min_score=min_score)
     euro = OneEuro(min_cutoff_hz=min_cutoff_hz, beta=beta) if smooth else None
@@ -129,8 +133,6 @@ def live(
 def _pictures(
     net: Model, stream: Stream, find: FindPeople, options: LiveOptions
 ) -> Generator[LivePicture]:
-    from synthstudio.inference.live import Follower
-
     follower = Follower(net.predictor(), find, size=net.size, options=options)
     with closing(stream):
         for seen in map(follower.step, stream):
@@ -170,9 +172,6 @@ def run_live(
         Pictures processed and dropped, p50 and p95 of the milliseconds from a picture's arrival to
         its result, results per second.
     """
-    from synthstudio.core.progress import stop_on_signals
-    from synthstudio.inference import screen
-
     file = None if out is None else _video_file(out)
     pictures = live(weights, source, **options)
     shows = _window(window, quiet=on_result is not None or file is not None)
@@ -210,16 +209,14 @@ def run_live(
         "missed": pace.missed,
         "most_people": people,
         "searches": searches,
-        "latency_p50_ms": _number(pace.p50_ms, 3),
-        "latency_p95_ms": _number(pace.p95_ms, 3),
+        "latency_p50_ms": _number(pace.p50_ms),
+        "latency_p95_ms": _number(pace.p95_ms),
         "frames_per_s": round(pace.per_second, 2),
     }
     return result | ({} if file is None else {"out": str(file)})
 
 
 def _line(seen: TrackedFrame) -> dict[str, Any]:
-    from synthstudio.inference.write import results
-
     return {
         "picture": seen.frame.number,
         "time_s": round(seen.frame.time_s, 4),
@@ -229,20 +226,11 @@ def _line(seen: TrackedFrame) -> dict[str, Any]:
     }
 
 
-def _number(value: float, digits: int) -> float | None:
-    return round(value, digits) if math.isfinite(value) else None
-
-
-def _loaded(model: Model | args.PathLike, runtime: str, device: str) -> Model:
-    if isinstance(model, Model):
-        return model
-    path = default_model() if str(model) == DEFAULT else args.to_path(model, "model")
-    return Model.load(of_runtime(path, runtime), device=device)
+def _number(value: float) -> float | None:
+    return round(value, 3) if math.isfinite(value) else None
 
 
 def _stream_source(source: int | args.PathLike, realtime: bool) -> StreamSource:
-    from synthstudio.inference.stream import stream_source
-
     if isinstance(source, int) and not isinstance(source, bool) and source >= 0:
         return stream_source(source)
     return stream_source(
@@ -252,23 +240,19 @@ def _stream_source(source: int | args.PathLike, realtime: bool) -> StreamSource:
 
 
 def _video_file(out: args.PathLike) -> Path:
-    from synthstudio.inference.screen import SUFFIXES
-
     file = args.to_file(out, "out")
-    if file.suffix.lower() not in SUFFIXES:
+    if file.suffix.lower() not in screen.SUFFIXES:
         raise ArgumentError(
-            "not a video name", where="out", expected=", ".join(SUFFIXES), got=file.name[:80]
+            "not a video name", where="out", expected=", ".join(screen.SUFFIXES), got=file.name[:80]
         )
     return file
 
 
 def _window(wanted: bool | None, *, quiet: bool) -> bool:
     """Whether to show a window; notes the reason if not and there is no other output."""
-    from synthstudio.inference.screen import window_missing
-
     if wanted is False:
         return False
-    why = window_missing()
+    why = screen.window_missing()
     if why and (wanted or not quiet):
         note(f"no window: {why}. --out writes a video, --json is for programs")
     return not why
@@ -287,8 +271,6 @@ def _finder(
     named = {"boxes": boxes is not None, "a detector": detector, "a finder": finder is not None}
     given = [name for name, value in named.items() if value]
     if not given:
-        from synthstudio.inference.finder import find_people
-
         return find_people(net.predictor(), size=net.size)
     if len(given) > 1:
         raise ArgumentError(
@@ -306,15 +288,11 @@ def _finder(
     if not isinstance(boxes, str) and not hasattr(boxes, "__fspath__"):
         fixed = _boxes_of(boxes)
         return lambda image: fixed
-    from synthstudio.inference.sources import Source, boxes_from_file
-
     place = Source(kind="video", path=Path(source.name), total=None, read=lambda: iter(()))
     return boxes_from_file(args.to_path(boxes, "boxes"), place, min_score=min_score)
 
 
 def _boxes_of(value: Any) -> Any:
-    from synthstudio.inference.sources import Boxes
-
     xywh = _xywh(value)
     if len(xywh) and not (xywh[:, 2:] > 0).all():
         raise ArgumentError(
@@ -323,4 +301,4 @@ def _boxes_of(value: Any) -> Any:
             expected="x, y, width, height, the last two above 0",
             got=args.shown(value),
         )
-    return Boxes(xywh=xywh, score=np.ones(len(xywh)))
+    return _boxes(xywh)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio import __version__
 from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset
 from synthstudio.core.arrays import F64, U8
@@ -20,14 +21,27 @@ from synthstudio.core.images import read_rgb
 from synthstudio.core.labels import LABELS
 from synthstudio.core.people import People, as_column, stack
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.formats.coco.results import order_of
+from synthstudio.inference import adapters
+from synthstudio.inference.finder import Detector, Finder, find_people
 from synthstudio.inference.onnx_model import SUFFIX, OnnxModel
+from synthstudio.inference.predict import Person, Predictor, smoothed
+from synthstudio.inference.predict import predict as predict_crops
+from synthstudio.inference.sources import (
+    Boxes,
+    FindPeople,
+    Source,
+    SourceImage,
+    boxes_from_file,
+    open_source,
+)
+from synthstudio.inference.write import labels_of
 from synthstudio.models.packaged import DEFAULT, default_model
+from synthstudio.training.config import Config
+from synthstudio.training.outside import Network
 
 if TYPE_CHECKING:
-    from synthstudio.inference.predict import Person, Predictor
-    from synthstudio.inference.sources import FindPeople, Source, SourceImage
     from synthstudio.models.contract import System
-    from synthstudio.training.config import Config
 
 
 _NOT_PREDICTED = (
@@ -39,6 +53,7 @@ _NOT_PREDICTED = (
     "depth_m",
     "stature_m",
 )
+SUFFIXES = (SUFFIX, ".tflite")
 _FRAMES_AT_ONCE = 8  # a whole frame's maps are larger than a crop's
 
 
@@ -70,6 +85,14 @@ class Model:
         self.path = path
         self.sees_frames = config is not None and config.network.sees_frames
         """Whether it is bottom-up: finds people in whole frames, without boxes."""
+        self.system = "topdown" if config is None else config.network.system
+        """`topdown`, `zoomnet`, or a bottom-up system (docs/research)."""
+        named: Any = net if config is None else config
+        self.name: str = named.name
+        """The name of its training."""
+        sized: Any = net if config is None else config.network
+        self.size: tuple[int, int] = sized.size
+        """(H, W) pixels of its input: crops, or whole frames."""
 
     @classmethod
     @args.checked
@@ -95,27 +118,6 @@ class Model:
         weights = checkpoint.weights_file(place)
         net, config, skeleton = checkpoint.load_any(weights)
         return cls(net.to(devices.get_device(device)).eval(), config, skeleton, weights)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(H, W) pixels of its input: crops, or whole frames."""
-        if isinstance(self.net, OnnxModel):
-            return self.net.size
-        assert self.config is not None
-        return self.config.network.size
-
-    @property
-    def system(self) -> str:
-        """`topdown`, `zoomnet`, or a bottom-up system (docs/research)."""
-        return "topdown" if self.config is None else self.config.network.system
-
-    @property
-    def name(self) -> str:
-        """The name of its training."""
-        if isinstance(self.net, OnnxModel):
-            return self.net.name
-        assert self.config is not None
-        return self.config.name
 
     def predictor(self, *, flip: bool = False, peaks: int = 0) -> Predictor:
         """The predictor of crops (B, H, W, 3), which `Model.predict` cuts out.
@@ -155,12 +157,11 @@ class Model:
         `flip` or `peaks`.
         """
         if not self.sees_frames:
-            from synthstudio.inference.finder import find_people
-            from synthstudio.inference.predict import predict
-
             predictor = self.predictor(flip=flip, peaks=peaks)
-            boxes = find_people(self.predictor(), size=self.size) if find is None else find
-            return predict(predictor, images, boxes, size=self.size, batch=batch, progress=progress)
+            boxes = find or find_people(self.predictor(), size=self.size)
+            return predict_crops(
+                predictor, images, boxes, size=self.size, batch=batch, progress=progress
+            )
         from synthstudio.inference.networks import predict_frames
 
         for given, word in ((find is not None, "boxes"), (flip, "flip"), (bool(peaks), "peaks")):
@@ -198,8 +199,6 @@ class Model:
             FormatError: for a source that cannot be read or a box outside its picture.
             ModelError: when a batch does not fit in the device's memory.
         """
-        from synthstudio.inference.predict import smoothed
-
         opened = _open(source)
         find = None if boxes is None else _find(boxes, opened)
         people = list(self.persons(opened.read(), find, batch=batch, flip=flip))
@@ -234,7 +233,6 @@ class Model:
         Raises:
             ModelError: for a network that is exported already, or a file whose outputs differ.
         """
-        from synthstudio import __version__
         from synthstudio.inference import export as exporting
 
         file = args.to_file(out, "out", new=True)
@@ -296,8 +294,6 @@ def predict(model: Model | args.PathLike, source: Any, **options: Any) -> Predic
 
 
 def _open(source: Any) -> Source:
-    from synthstudio.inference.sources import Source, SourceImage, open_source
-
     if isinstance(source, Dataset):
         return open_source(source._stored)
     if _is_path(source):
@@ -341,13 +337,11 @@ def _pixels(picture: Any) -> U8:
 
 
 def _find(boxes: Any, source: Source) -> Callable[[SourceImage], Any]:
-    from synthstudio.inference.sources import Boxes, boxes_from_file
-
     if _is_path(boxes):
         return boxes_from_file(args.to_path(boxes, "boxes"), source)
     if isinstance(boxes, Mapping):
         by_name = {str(name): _xywh(value) for name, value in boxes.items()}
-        return lambda picture: _boxes(Boxes, by_name.get(picture.name, np.zeros((0, 4))))
+        return lambda picture: _boxes(by_name.get(picture.name, np.zeros((0, 4))))
     nested = source.total != 1 or (len(boxes) == 1 and np.ndim(boxes[0]) == 2)
     by_number = [_xywh(value) for value in boxes] if nested else [_xywh(boxes)]
     if source.total is not None and len(by_number) != source.total:
@@ -357,11 +351,11 @@ def _find(boxes: Any, source: Source) -> Callable[[SourceImage], Any]:
             expected=f"{source.total} arrays (P, 4)",
             got=str(len(by_number)),
         )
-    return lambda picture: _boxes(Boxes, by_number[picture.number])
+    return lambda picture: _boxes(by_number[picture.number])
 
 
-def _boxes(kind: Any, xywh: F64) -> Any:
-    return kind(xywh=xywh, score=np.ones(len(xywh)))
+def _boxes(xywh: F64) -> Boxes:
+    return Boxes(xywh=xywh, score=np.ones(len(xywh)))
 
 
 def _xywh(value: Any) -> F64:
@@ -383,8 +377,6 @@ def _xywh(value: Any) -> F64:
 
 
 def _columns(persons: list[Person], skeleton: Skeleton) -> PredictedPeople:
-    from synthstudio.inference.write import labels_of
-
     joints = len(skeleton.joints)
     places: dict[int, int] = {}
     labels = []
@@ -424,10 +416,66 @@ def _columns(persons: list[Person], skeleton: Skeleton) -> PredictedPeople:
 def open_detector(name: str, *, device: str, min_score: float) -> FindPeople:
     """The detector of an .onnx file (`Model.export` of an fcpose run) or of transformers, by
     its name or folder; ModelError when there is none."""
-    from synthstudio.inference.finder import Detector, Finder
 
     if name.endswith(SUFFIX):
         return Finder.load(args.to_path(name, "detector"), device=device, min_score=min_score)
     from synthstudio.training import devices
 
     return Detector(name, device=devices.get_device(device), min_score=min_score)
+
+
+def to_network(
+    model: Any, kind: str | None, keypoints: str | Sequence[str] | None, device: str
+) -> Network | None:
+    """A top-down predictor: of a function, an exported file, "default", or another
+    program's file of a `kind`; None: a run. ArgumentError, FormatError, ModelError."""
+    joints = None if keypoints is None else order_of(keypoints)
+    if callable(model) and not isinstance(model, Model):
+        check_options({"kind": kind is not None}, "a file")
+        return Network(name=getattr(model, "__name__", "predict"), predict=model, joints=joints)
+    if kind is not None:
+        path = args.to_path(model, "model")
+        return adapters.open_network(path, kind, joints, device)
+    if isinstance(model, Model):
+        if isinstance(model.net, OnnxModel):
+            return adapters.own(model.net, model.path)
+        return None
+    path = network_file(model)
+    if path.suffix not in SUFFIXES:
+        return None
+    check_options({"keypoints": joints is not None}, "results, a function or a file with kind")
+    name = DEFAULT if str(model) == DEFAULT else ""
+    return adapters.own(OnnxModel.load(path, device=device), path, name=name)
+
+
+def to_networks(
+    models: Sequence[Any], kind: str | None, keypoints: str | Sequence[str] | None
+) -> tuple[Network, ...]:
+    """Predictors (no runs) of different names; ArgumentError."""
+    found: dict[str, Network] = {}
+    for model in models:
+        network = to_network(model, kind, keypoints, "auto")
+        if network is None or network.name in found:
+            raise ArgumentError(
+                "a run is not supported here" if network is None else "duplicate network name",
+                where="beside",
+                expected='"default", exported files, functions, or files with kind',
+                got=str(model)[:80],
+            )
+        found[network.name] = network
+    return tuple(found.values())
+
+
+def network_file(model: Any) -> Path:
+    """The path by which a model is identified."""
+    if isinstance(model, Model):
+        return model.path
+    return default_model() if str(model) == DEFAULT else args.to_path(model, "model")
+
+
+def check_options(given: Mapping[str, bool], whose: str) -> None:
+    """ArgumentError for options that do not apply to a network."""
+    if wrong := [name for name, used in given.items() if used]:
+        raise ArgumentError(
+            f"this applies to {whose} alone", where=", ".join(wrong), then="Leave it out."
+        )

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.evaluations import Evaluation
-from synthstudio.api.model import Model
-from synthstudio.api.outside import check_options, network_file, to_network
+from synthstudio.api.model import Model, check_options, network_file, to_network
 from synthstudio.api.progress import steps_if
 from synthstudio.api.recipes import named_file
 from synthstudio.core.errors import ArgumentError
-from synthstudio.core.outputs import disk_errors
-from synthstudio.models.packaged import DEFAULT
+from synthstudio.core.outputs import disk_errors, free_folder
+from synthstudio.dataset.durable import new_parents
+from synthstudio.evaluation import storage
+from synthstudio.models.packaged import DEFAULT, default_tensors
+from synthstudio.training import config as configs
+from synthstudio.training import evaluation_folder
+from synthstudio.training.config import Config, Source, overfitted
+from synthstudio.training.evaluation_folder import EvaluationOptions
+from synthstudio.training.outside import evaluate_network, evaluate_results
 
 if TYPE_CHECKING:
-    from synthstudio.training.config import Config
     from synthstudio.training.trainer import Trained
 
 DECODERS = ("hits", "peak")
+headline = evaluation_folder.headline
 
 
 def train(
@@ -75,9 +81,7 @@ def fit(
     Raises:
         ModelError: when config, data and network do not fit each other.
     """
-    from synthstudio.dataset.durable import new_parents
     from synthstudio.training import ray_train
-    from synthstudio.training.config import overfitted
     from synthstudio.training.data import sources
     from synthstudio.training.log import progress_bars
     from synthstudio.training.loop import train as run
@@ -110,8 +114,11 @@ def fit(
         if not fast_dev_run:
             return run(settings, folder, resume=resume, select=select, **common)
         settings = settings.model_copy(update={"steps": 2, "epochs": 1, "save_every": 1})
-        with new_parents(folder), _scratch(folder.parent) as scratch:
-            return run(settings, scratch / "run", select=select, **common)
+        with new_parents(folder):
+            with disk_errors(folder.parent):
+                dry = tempfile.TemporaryDirectory(prefix=".dry-run-", dir=folder.parent)
+            with dry as scratch:
+                return run(settings, Path(scratch) / "run", select=select, **common)
 
 
 def _given_backbone(config: Config, module: Any, engine: str) -> Config:
@@ -130,15 +137,6 @@ def _given_backbone(config: Config, module: Any, engine: str) -> Config:
         )
     network = config.network.model_copy(update={"backbone": give(module)})
     return config.model_copy(update={"network": network})
-
-
-@contextmanager
-def _scratch(beside: Path) -> Iterator[Path]:
-    """A temporary folder; DiskError."""
-    with disk_errors(beside):
-        kept = tempfile.TemporaryDirectory(prefix=".dry-run-", dir=beside)
-    with kept as folder:
-        yield Path(folder)
 
 
 def pretrain(
@@ -160,7 +158,6 @@ def pretrain(
         validation people `retrieval`: how often the nearest code has the same pose,
         and the same by chance.
     """
-    from synthstudio.core.outputs import free_folder
     from synthstudio.training import pretraining
 
     settings = to_config(config)
@@ -212,10 +209,6 @@ def evaluate(
             and `engine` apply to runs only.
         flip: Use flip testing; twice the time.
         bank: Decode a plain block's heatmaps with a bank of poses.
-        workers: Processes of one thread each, or workers of a cluster, for prediction; the
-            output does not depend on it. Default: this process with all its threads, whose
-            last digits may differ.
-        engine: `local`, or `ray` for a Ray cluster (one worker unless `workers` is given).
 
     Returns:
         `metrics` (nested dict), `predictions` (one row a person) and `about`; the same is in its
@@ -226,9 +219,6 @@ def evaluate(
         ModelError: for predictions of wrong shape, or a function that raises.
         FormatError: for a results file that is unreadable or of other images.
     """
-    from synthstudio.training.evaluation_folder import EvaluationOptions
-    from synthstudio.training.outside import evaluate_network, evaluate_results
-
     if dataset is None or sum(g is not None for g in (model, predictions, predict)) != 1:
         raise ArgumentError(
             "pass a data set and one network",
@@ -250,40 +240,34 @@ def evaluate(
         "decode": decode != "hits", "flip": flip, "bank": bank, "cache": cache is not None,
         "workers": workers is not None, "engine": engine != "local",
     }  # fmt: skip
+    given = model if predict is None else predict
+    run: Callable[..., storage.Evaluation]
     if predictions is not None:
         check_options(on_run | {"device": device != "auto", "kind": kind is not None}, "a run")
         path = args.to_path(predictions, "predictions")
         target = written or options.default_folder(path, folder, name=path.stem)
-        with steps_if(progress) as step:
-            made = evaluate_results(path, folder, target, options, step, keypoints=keypoints)
-        return Evaluation(**{**vars(made), "folder": target})
-    given = model if predict is None else predict
-    if (network := to_network(given, kind, keypoints, device)) is not None:
+        run = partial(evaluate_results, path, folder, target, options, keypoints=keypoints)
+    elif (network := to_network(given, kind, keypoints, device)) is not None:
         check_options(on_run | {"device": predict is not None and device != "auto"}, "a run")
         here = predict is not None or str(given) == DEFAULT  # a package's folder is not written to
         beside = Path(network.name) if here else network_file(given)
         target = written or options.default_folder(beside, folder, name=network.name)
-        with steps_if(progress) as step:
-            made = evaluate_network(network, folder, target, options, step)
-        return Evaluation(**{**vars(made), "folder": target})
-    check_options({"keypoints": keypoints is not None}, "results, a function or a file with kind")
-    from synthstudio.training.evaluate import evaluate as run_evaluation
-    from synthstudio.training.prediction_workers import WorkerPool
+        run = partial(evaluate_network, network, folder, target, options)
+    else:
+        from synthstudio.training import evaluate as runs
+        from synthstudio.training.prediction_workers import WorkerPool
 
-    weights = to_weights(given)
-    target = written or options.default_folder(weights, folder)
-    pool = args.to_worker_pool(workers, engine)
+        named = {"keypoints": keypoints is not None}
+        check_options(named, "results, a function or a file with kind")
+        weights = to_weights(given)
+        target = written or options.default_folder(weights, folder)
+        kept = weights.parent / "cache" if cache is None else args.to_path(cache, "cache")
+        pool = args.to_worker_pool(workers, engine)
+        crew = None if pool is None else WorkerPool(engine=pool[0], workers=pool[1])
+        run = partial(runs.evaluate, weights, folder, target, options=options)
+        run = partial(run, cache=kept, device=device, pool=crew)
     with steps_if(progress) as step:
-        made = run_evaluation(
-            weights,
-            folder,
-            target,
-            options=options,
-            cache=weights.parent / "cache" if cache is None else args.to_path(cache, "cache"),
-            device=device,
-            step=step,
-            pool=None if pool is None else WorkerPool(engine=pool[0], workers=pool[1]),
-        )
+        made = run(step=step)
     return Evaluation(**{**vars(made), "folder": target})
 
 
@@ -323,11 +307,8 @@ def pose_bank(
     Raises:
         ModelError: for a network without a bank, or without any known pose.
     """
-    from synthstudio.dataset.durable import new_parents
-    from synthstudio.models.packaged import default_tensors
     from synthstudio.training import checkpoint
     from synthstudio.training import poses as banks
-    from synthstudio.training.config import Source
     from synthstudio.training.data.sources import load_subset
 
     packaged = str(model) == DEFAULT
@@ -373,24 +354,9 @@ def pose_bank(
 
 
 def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
-    """An evaluation as plain JSON values."""
-    from synthstudio.evaluation.storage import json_ready
-
-    plain: dict[str, Any] = json_ready(
-        {
-            "folder": str(evaluation.folder),
-            "about": evaluation.about,
-            "metrics": evaluation.metrics,
-        }
-    )
+    found = {"folder": str(evaluation.folder), "about": evaluation.about}
+    plain: dict[str, Any] = storage.json_ready(found | {"metrics": evaluation.metrics})
     return plain
-
-
-def headline(evaluation: Evaluation) -> str:
-    """The main figures in one line."""
-    from synthstudio.training.evaluation_folder import headline as text
-
-    return text(evaluation)
 
 
 def to_weights(model: Any) -> Path:
@@ -402,9 +368,7 @@ def to_weights(model: Any) -> Path:
 
 def to_config(value: Any) -> Config:
     """A training configuration from its file, its fields or a parsed one."""
-    from synthstudio.training import config as configs
-
-    if isinstance(value, configs.Config):
+    if isinstance(value, Config):
         return value
     if isinstance(value, dict):
         return configs.parse(value)

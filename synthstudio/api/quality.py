@@ -7,20 +7,38 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.progress import progress_steps
+from synthstudio.body.pose_library import library
 from synthstudio.core.errors import ArgumentError
+from synthstudio.core.images import encode_jpeg, encode_png
+from synthstudio.core.outputs import plain_file
 from synthstudio.core.places import Place, Url
+from synthstudio.dataset.durable import read_json, write_file
+from synthstudio.dataset.filter import without
+from synthstudio.dataset.reader import Dataset as StoredDataset
+from synthstudio.dataset.writer import check_folder, is_unfinished
+from synthstudio.formats.coco.file import RawCoco, image_folder
+from synthstudio.quality import coverage as bins
+from synthstudio.quality import gap_recipe, next_recipe
+from synthstudio.quality import stats as counting
+from synthstudio.quality import validate as validating
+from synthstudio.quality.coverage import Coverage
+from synthstudio.quality.gap import Gap, measure
+from synthstudio.quality.gaps import gaps
+from synthstudio.quality.gaps import text as coverage_text
+from synthstudio.quality.repair import write_repaired
+from synthstudio.quality.targets import unmet
+from synthstudio.quality.validate import Validated
+from synthstudio.report import coverage_sheet
+from synthstudio.report.dataset import report as write
+from synthstudio.report.findings import write_coco_findings, write_dataset_findings
+from synthstudio.report.gap import gap_page
 
-if TYPE_CHECKING:
-    from synthstudio.dataset.reader import Dataset as StoredDataset
-    from synthstudio.quality.coverage import Coverage
-    from synthstudio.quality.gap import Gap
-    from synthstudio.quality.validate import Validated
-
+stats_text, diff_text = counting.text, counting.diff_text
 SHEET_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
@@ -30,23 +48,12 @@ def stats(dataset: Dataset | args.PlaceLike) -> dict[str, Any]:
     Raises:
         DatasetError: for a data set that is damaged or missing.
     """
-    from synthstudio.quality import stats as counting
-
     with progress_steps() as step:
         return counting.dataset_stats(to_dataset(dataset)._stored, on_progress=step("counting"))
 
 
-def stats_text(found: dict[str, Any]) -> str:
-    """`stats` as text."""
-    from synthstudio.quality.stats import text
-
-    return text(found)
-
-
 def unmet_targets(dataset: Dataset) -> list[str]:
     """A sentence for each target of the recipe that the data set misses."""
-    from synthstudio.quality.targets import unmet
-
     recipe = dataset.identity.recipe
     return unmet(stats(dataset), recipe.get("targets"))
 
@@ -72,8 +79,6 @@ def coverage(
     Raises:
         ArgumentError, DatasetError: for arguments and data sets that cannot be used.
     """
-    from synthstudio.quality import coverage as counting
-
     stored = to_dataset(dataset)._stored
     next_file = None if recipe is None else args.to_file(recipe, "recipe")
     picture = None if sheet is None else args.to_file(sheet, "sheet")
@@ -85,7 +90,7 @@ def coverage(
             got=picture.name,
         )
     with progress_steps() as step:
-        found = counting.coverage(stored, on_progress=step("counting people"))
+        found = bins.coverage(stored, on_progress=step("counting people"))
         if picture is not None:
             _write_sheet(stored, found, picture, step("drawing the sheet"))
     note = ""
@@ -104,24 +109,16 @@ class CoverageReport:
 
     def as_json(self) -> dict[str, Any]:
         """Non-zero counts and statistically significant gaps, as plain values."""
-        from synthstudio.quality.gaps import gaps
-
         found = gaps(self.counts, at_least=self.at_least)
         return {**self.counts.as_json(), "gaps": [asdict(gap) for gap in found]}
 
     def text(self) -> str:
         """Text tables."""
-        from synthstudio.quality.gaps import text
-
-        return text(self.counts, at_least=self.at_least)
+        return coverage_text(self.counts, at_least=self.at_least)
 
 
 def _write_sheet(stored: Any, found: Coverage, out: Path, report: Any) -> None:
-    from synthstudio.core.images import encode_jpeg, encode_png
-    from synthstudio.dataset.durable import write_file
-    from synthstudio.report.coverage_sheet import sheet
-
-    drawn = sheet(stored, found, on_progress=report)
+    drawn = coverage_sheet.sheet(stored, found, on_progress=report)
     png = out.suffix.lower() == ".png"
     write_file(out, encode_png(drawn) if png else encode_jpeg(drawn, 90))
 
@@ -129,15 +126,13 @@ def _write_sheet(stored: Any, found: Coverage, out: Path, report: Any) -> None:
 def _write_next(
     stored: Any, found: Coverage, out: Path, *, frames: int | None, at_least: int | None
 ) -> str:
-    from synthstudio.body.pose_library import library
-    from synthstudio.dataset.durable import write_file
-    from synthstudio.quality.next_recipe import as_yaml, is_of_photos, next_recipe
-
     usual = (pose for pose in library() if not (pose.holds or pose.leans or pose.athletic))
     families = {pose.family for pose in usual}
-    made = next_recipe(stored, found, families=families, frames=frames, at_least=at_least)
-    write_file(out, as_yaml(made, found).encode())
-    if is_of_photos(stored):
+    made = next_recipe.next_recipe(
+        stored, found, families=families, frames=frames, at_least=at_least
+    )
+    write_file(out, next_recipe.as_yaml(made, found).encode())
+    if next_recipe.is_of_photos(stored):
         return (
             "the same photos with another seed, for thin bins. Next: "
             f"synthstudio occlude ANNOTATIONS --images PHOTOS --recipe {out}"
@@ -188,8 +183,6 @@ def validate(
     Raises:
         FormatError, DatasetError: for unreadable input. DiskError: for `fix`, `report`.
     """
-    from synthstudio.dataset.reader import Dataset as StoredDataset
-    from synthstudio.dataset.writer import check_folder, is_unfinished
 
     part = path._stored.only if isinstance(path, Dataset) else None
     source = path.path if isinstance(path, Dataset) else args.to_place(path, "path")
@@ -203,8 +196,6 @@ def validate(
             check_folder(target, is_unfinished(target))
         stored = StoredDataset(source, check=False, only=part)
         return _validate_dataset(stored, pictures, page, target)
-    from synthstudio.formats.coco.file import image_folder
-
     folder = (folder or image_folder(source)) if pictures else None
     copy = None if fix is None else args.to_path(fix, "fix")
     return _validate_coco(source, folder, page, copy)
@@ -213,10 +204,6 @@ def validate(
 def _validate_dataset(
     dataset: StoredDataset, pictures: bool, report: Path | None, fix: Place | None
 ) -> Validation:
-    from synthstudio.dataset.filter import without
-    from synthstudio.quality import validate as validating
-    from synthstudio.report.findings import write_dataset_findings
-
     with _steps({"frames": dataset.frames}) as step:
         found = validating.validate_dataset(dataset, pictures=pictures, on_step=step)
     if report is not None:
@@ -231,12 +218,6 @@ def _validate_dataset(
 def _validate_coco(
     path: Path, folder: Path | None, report: Path | None, fix: Path | None
 ) -> Validation:
-    from synthstudio.core.outputs import plain_file
-    from synthstudio.formats.coco.file import RawCoco
-    from synthstudio.quality import validate as validating
-    from synthstudio.quality.repair import write_repaired
-    from synthstudio.report.findings import write_coco_findings
-
     if fix is not None:
         plain_file(fix, new=True)
     with RawCoco(path) as source:
@@ -305,9 +286,6 @@ def write_report(
     Raises:
         DatasetError: for a data set that is damaged. DiskError: for `out`.
     """
-    from synthstudio.dataset.durable import read_json
-    from synthstudio.report.dataset import report as write
-
     page = args.to_file(out, "out")
     known = audit is None or isinstance(audit, dict)
     audited: Any = audit if known else read_json(args.to_path(audit, "audit"))
@@ -321,17 +299,8 @@ def diff(a: Dataset | args.PlaceLike, b: Dataset | args.PlaceLike) -> dict[str, 
     Raises:
         DatasetError: for a data set that is damaged or missing.
     """
-    from synthstudio.quality import stats as comparing
-
     with progress_steps() as step:
-        return comparing.diff(to_dataset(a)._stored, to_dataset(b)._stored, on_step=step)
-
-
-def diff_text(found: dict[str, Any]) -> str:
-    """`diff` as text."""
-    from synthstudio.quality import stats as comparing
-
-    return comparing.diff_text(found)
+        return counting.diff(to_dataset(a)._stored, to_dataset(b)._stored, on_step=step)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -370,11 +339,6 @@ def gap(
     Raises:
         FormatError: for photos that cannot be read. DatasetError: for a set without people.
     """
-    from synthstudio.dataset.durable import write_file
-    from synthstudio.formats.coco.file import image_folder
-    from synthstudio.quality.gap import measure
-    from synthstudio.quality.gap_recipe import as_yaml, fit
-
     file, opened = args.to_path(photos, "photos"), to_dataset(dataset)
     folder = image_folder(file) if images is None else args.to_path(images, "images")
     page = None if out is None else args.to_file(out, "out")
@@ -383,13 +347,11 @@ def gap(
         found = measure(opened._stored, file, folder, step=step)
     fitted, note = None, ""
     if next_file is not None:
-        fitted = fit(opened._stored, found.labels, found.sides)
-        write_file(next_file, as_yaml(fitted).encode())
+        fitted = gap_recipe.fit(opened._stored, found.labels, found.sides)
+        write_file(next_file, gap_recipe.as_yaml(fitted).encode())
         fields = ", ".join(fitted.moved) or "nothing (reasons in its comments)"
         note = f"fitted {fields}. Next: synthstudio generate {next_file}"
     if page is not None:
-        from synthstudio.report.gap import gap_page
-
         name = str(opened.identity.recipe.get("name", opened.path.name))
         recipe_name = "" if next_file is None else next_file.name
         write_file(page, gap_page(found, name, file.name, fitted=fitted, recipe_file=recipe_name))

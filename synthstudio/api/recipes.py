@@ -88,6 +88,7 @@ def to_recipe(value: Any) -> Recipe:
     )
 
 
+recipe_schema = yaml_files.json_schema
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
 """Recipes and training configs of the package: scenes/ of a checkout."""
 
@@ -115,8 +116,3 @@ def named_file(path: Path, folder: str = "") -> Path:
         where=str(path),
         expected=", ".join(near or sorted(n for n in names if "/" not in n)),
     )
-
-
-def recipe_schema() -> dict[str, Any]:
-    """The JSON Schema of recipes; editors complete and check YAML files with it."""
-    return yaml_files.json_schema()

@@ -21,8 +21,8 @@ from synthstudio.core.masks import encode
 
 TOKEN_VARIABLE = "SYNTHSTUDIO_TOKEN"
 TIMEOUT_S = 60.0
-_PAUSES_S = (0.5, 1.0, 2.0)
-"""Delay before an edit is retried when the store was busy."""
+_PAUSES_S = (0.0, 0.5, 1.0, 2.0)
+"""Delays before an edit is sent, and sent again while the store is busy."""
 Json = dict[str, Any]
 Joint = Sequence[Any]
 """x and y in continuous pixels, state, cause: [12.5, 30.0, 2, "visible"]."""
@@ -270,15 +270,13 @@ class Review:
             "kind": kind,
             **more,
         }
-        answer = self._answered(op)
         for pause_s in _PAUSES_S:
-            if answer["done"] or answer["refused"]:
-                break
             time.sleep(pause_s)
             answer = self._answered(op)
-        for refused in answer["refused"]:
-            now = refused.get("now")
-            raise Refused(refused["message"], reason=refused["reason"], state=now)
+            if answer["done"] or answer["refused"]:
+                break
+        for one in answer["refused"]:
+            raise Refused(one["message"], reason=one["reason"], state=one.get("now"))
         if not answer["done"]:
             raise Refused(answer["wait"] or "the studio is busy", reason="busy")
         return dict(answer["done"][0])

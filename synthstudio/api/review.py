@@ -9,31 +9,36 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset
 from synthstudio.api.progress import note, progress_steps
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.places import resolved
-
-if TYPE_CHECKING:
-    from synthstudio.dataset.reader import Dataset as StoredDataset
-    from synthstudio.formats.export import Exported
-    from synthstudio.review.history import Counts
-    from synthstudio.review.imports import ImportResult, PredictionsImported
-    from synthstudio.review.reviewed import Only
-    from synthstudio.review.store import Store
-    from synthstudio.review.team.accounts import Account, Code
-    from synthstudio.review.tokens import Token
-    from synthstudio.review.values import Event, User
+from synthstudio.dataset.reader import Dataset as StoredDataset
+from synthstudio.formats.export import Exported
+from synthstudio.review import history, imports, reviewed
+from synthstudio.review import store as stores
+from synthstudio.review import tokens as programs
+from synthstudio.review.datasets import content_key, register
+from synthstudio.review.reviewed import Only
+from synthstudio.review.risk import findings
+from synthstudio.review.store import FILE_NAME, Store, default_url, open_store
+from synthstudio.review.team import accounts as team_accounts
+from synthstudio.review.team import members as team_members
+from synthstudio.review.team.accounts import Code
+from synthstudio.review.values import Event, User
 
 Role = Annotated[str, args.Option(choices=("viewer", "reviewer", "lead", "admin"))]
 """Rising permissions."""
 Reviewed = Annotated[args.PathLike, args.Option(help="Folder of a dataset.")]
 Address = Annotated[str | None, args.Option(envvar="SYNTHSTUDIO_URL")]
+ME = User(name="command line", role="admin")
+"""Write access to the database implies admin."""
 
 
 def export_reviewed(
@@ -56,19 +61,17 @@ def export_reviewed(
     Raises:
         ReviewError: for a missing store, or one without reviews.
     """
-    from synthstudio.review.reviewed import export_reviewed as export
-
     folder = args.to_folder(out, "out")
     with opened(dataset, db) as (store, data):
-        return export(store, data, folder, form=format, only=only, skeleton=skeleton)
+        return reviewed.export_reviewed(
+            store, data, folder, form=format, only=only, skeleton=skeleton
+        )
 
 
 def reviewed_dataset(
     dataset: Reviewed, out: args.PathLike, *, only: Only = "approved", db: str | None = None
 ) -> Dataset:
     """Write the reviewed labels as a new data set, in a folder or at a URL."""
-    from synthstudio.review import reviewed
-
     folder = args.to_place(out, "out")
     with opened(dataset, db) as (store, data):
         reviewed.reviewed_dataset(store, data, folder, only=only)
@@ -83,7 +86,7 @@ def import_corrections(
     format: args.Format = "coco",
     images: args.PathLike | None = None,
     db: args.Database = None,
-) -> ImportResult:
+) -> imports.ImportResult:
     """Import corrections from another tool: one event per person that differs.
 
     Args:
@@ -94,12 +97,8 @@ def import_corrections(
     Raises:
         FormatError: for a file that is unreadable or of other frames.
     """
-    from synthstudio.review import imports
-    from synthstudio.review.values import User
-
     where = None if images is None else args.to_path(images, "images")
     with opened(dataset, db, make=True) as (store, data):
-        _register(store, data)
         who = User(name=by, role="lead")
         return imports.import_corrections(
             store, data, args.to_path(path, "path"), form=format, who=who, images=where
@@ -113,7 +112,7 @@ def import_predictions(
     layer: str,
     images: args.PathLike | None = None,
     db: args.Database = None,
-) -> PredictionsImported:
+) -> imports.PredictionsImported:
     """Import a network's predictions, a COCO results or keypoints file, as a layer for review.
 
     Args:
@@ -125,12 +124,8 @@ def import_predictions(
     Raises:
         FormatError: for a file that is unreadable, or of other frames or joints.
     """
-    from synthstudio.review import imports
-    from synthstudio.review.values import User
-
     where = None if images is None else args.to_path(images, "images")
     with opened(dataset, db, make=True) as (store, data):
-        _register(store, data)
         who = User(name="command line", role="lead")
         return imports.import_predictions(
             store, data, args.to_path(path, "path"), layer=layer, who=who, images=where
@@ -155,16 +150,12 @@ def check(
         audit: Also audit by ray casting, which is slow.
         audited: Use this output of audit --json instead of an audit.
     """
-    from synthstudio.review.risk import findings
-
     with opened(dataset, db, make=True) as (store, data):
-        _register(store, data)
         with progress_steps() as begin:
             found = {"validation": findings.validate_rows(store, data, frames=frames, begin=begin)}
             if audited is not None:
-                found["audit"] = findings.import_audit(
-                    store, data, args.to_path(audited, "audited")
-                )
+                file = args.to_path(audited, "audited")
+                found["audit"] = findings.import_audit(store, data, file)
             elif audit:
                 found["audit"] = findings.audit_by_rays(
                     store,
@@ -181,11 +172,8 @@ def check(
     }
 
 
-def counts(dataset: Reviewed, *, db: args.Database = None) -> Counts:
+def counts(dataset: Reviewed, *, db: args.Database = None) -> history.Counts:
     """Progress of the review of a data set, in total and by reviewer."""
-    from synthstudio.review import history
-    from synthstudio.review.datasets import content_key
-
     with opened(dataset, db) as (store, data):
         return history.counts(store, content_key(data))
 
@@ -207,13 +195,10 @@ def events(
         who: Only events of this author.
         limit: Only the last N events.
     """
-    from synthstudio.review.datasets import content_key
-    from synthstudio.review.history import iter_events
-
     with opened(dataset, db) as (store, data):
         found = (
             event
-            for event in iter_events(store, content_key(data), who=who)
+            for event in history.iter_events(store, content_key(data), who=who)
             if frame in (None, event.person.frame) and instance in (None, event.person.instance)
         )
         return list(deque(found, maxlen=limit))
@@ -221,9 +206,6 @@ def events(
 
 def check_replay(dataset: Reviewed, *, db: args.Database = None) -> list[str]:
     """Replay all events and compare with the items; one line per mismatch."""
-    from synthstudio.review import history
-    from synthstudio.review.datasets import content_key
-
     with opened(dataset, db) as (store, data):
         return list(history.check_replay(store, content_key(data)))
 
@@ -234,23 +216,18 @@ def backup(db: args.StoreUrl, out: args.PathLike) -> int:
     Args:
         out: New file for the copy.
     """
-    from synthstudio.review import store as stores
-
     target = args.to_file(out, "out", new=True)
-    with closing(stores.open_store(db, make=False)) as store:
+    with closing(open_store(db, make=False)) as store:
         stores.backup(store, target)
     return target.stat().st_size
 
 
 def members(db: args.StoreUrl, *, role_of: dict[str, str | None] | None = None) -> dict[str, str]:
     """Members of a store and their roles; `role_of` sets roles first, None removes a member."""
-    from synthstudio.review.store import open_store
-    from synthstudio.review.team import members as team
-
     with closing(open_store(db)) as store:
         for name, role in (role_of or {}).items():
-            team.set_role(store, name, role, by=_me())  # type: ignore[arg-type]
-        return dict(team.members(store))
+            team_members.set_role(store, name, role, by=ME)  # type: ignore[arg-type]
+        return dict(team_members.members(store))
 
 
 def tokens(
@@ -261,7 +238,7 @@ def tokens(
     label: str = "token",
     days: Annotated[int, args.Option(minimum=1, maximum=366)] = 90,
     revoke: args.Count | None = None,
-) -> tuple[list[Token], str | None]:
+) -> tuple[list[programs.Token], str | None]:
     """API tokens, including inactive ones; `make`: create one for this person first.
 
     Args:
@@ -274,15 +251,10 @@ def tokens(
     Returns:
         The tokens, and the text of the new one, which is not stored.
     """
-    from synthstudio.review import tokens as programs
-    from synthstudio.review.store import open_store
-    from synthstudio.review.team import members as team
-
     with closing(open_store(db)) as store:
-        me = _me()
         text = None
         if make is not None:
-            own = team.role_of(store, make)
+            own = team_members.role_of(store, make)
             if own is None:
                 raise ArgumentError(
                     "this person has no role yet",
@@ -292,9 +264,9 @@ def tokens(
                     then=f"Give one: synthstudio review members --set {make!r} --role reviewer.",
                 )
             chosen: Any = role or own
-            _, text = programs.make_token(store, make, role=chosen, by=me, label=label, days=days)
+            _, text = programs.make_token(store, make, role=chosen, by=ME, label=label, days=days)
         if revoke is not None:
-            programs.revoke_token(store, revoke, by=me)
+            programs.revoke_token(store, revoke, by=ME)
         return programs.tokens(store), text
 
 
@@ -302,61 +274,40 @@ def tokens(
 def opened(
     path: args.PathLike, db: str | None, *, make: bool = False
 ) -> Iterator[tuple[Store, StoredDataset]]:
-    """Open a data set and the store of its reviews."""
-    from synthstudio.review.store import default_url, open_store
-
-    place = args.to_place(path, "dataset")
-    data = Dataset(place)._stored
-    store = open_store(db, make=make) if db else _store_of(data)
-    if store is None:
-        if not isinstance(place, Path):
-            raise ArgumentError(
-                "no local reviews of a data set at a URL",
-                where=str(place),
-                then="Name the store: --db sqlite:///review.db.",
-            )
-        store = open_store(default_url(place.resolve().parent), make=make)
-    try:
+    """Open a data set and the store of its reviews; `make`: to write, so it is registered."""
+    data = Dataset(args.to_place(path, "dataset"))._stored
+    url = db or _address_of(data)
+    if url is None:
+        raise ArgumentError(
+            "no local reviews of a data set at a URL",
+            where=str(data.place),
+            then="Name the store: --db sqlite:///review.db.",
+        )
+    with closing(open_store(url, make=make)) as store:
+        if make and content_key(data) not in history.datasets(store):
+            register(store, data, resolved(data.place).name)
         yield store, data
-    finally:
-        store.close()
 
 
-def _register(store: Store, data: StoredDataset) -> None:
-    from synthstudio.review.datasets import content_key, register
-    from synthstudio.review.history import datasets
-
-    if content_key(data) not in datasets(store):
-        register(store, data, resolved(data.place).name)
-
-
-def _store_of(data: StoredDataset) -> Store | None:
-    """The first local store with reviews of a data set, else None.
+def _address_of(data: StoredDataset) -> str | None:
+    """The address of the first local store with reviews of a data set, else of the one beside it.
 
     Searched: review.db beside the set, and the studio's, which it keeps below its exports
     folder (`studio --exports`): the set's own, the one above it, or ./exports.
     """
-    from synthstudio.review.datasets import content_key
-    from synthstudio.review.history import datasets
-    from synthstudio.review.store import FILE_NAME, default_url, open_store
-
     key, beside = content_key(data), data.folder.resolve().parent
     near = (beside, beside.parent) if isinstance(data.place, Path) else ()
     studios = [folder / "studio" for folder in (*near, Path("exports").absolute())]
     for folder in dict.fromkeys((*near[:1], *studios)):
         if (folder / FILE_NAME).is_file():
-            store = open_store(default_url(folder), make=False)
-            with ExitStack() as undo:
-                undo.callback(store.close)
-                if key in datasets(store):
-                    undo.pop_all()
+            with closing(open_store(default_url(folder), make=False)) as store:
+                if key in history.datasets(store):
                     note(f"reviews: {folder / FILE_NAME}")
-                    return store
-    return None
+                    return default_url(folder)
+    return default_url(beside) if near else None
 
 
 def event_row(event: Event) -> dict[str, Any]:
-    """An event as plain JSON values."""
     return {**dataclasses.asdict(event), "when": event.when.isoformat()}
 
 
@@ -370,13 +321,8 @@ def invite(
         role: Role of the new member; existing members keep theirs.
         url: Address of the studio, for the link: https://HOST; else the link begins with a slash.
     """
-    from synthstudio.review.team import accounts as team
-
-    def run(store: Store, me: User) -> tuple[Code, str]:
-        given: Any = role
-        return team.invite(store, name, role=given, by=me)
-
-    return _linked(db, run, url)
+    make = partial(team_accounts.invite, role=role)  # type: ignore[arg-type]
+    return _linked(db, make, name, url)
 
 
 def reset_password(db: args.StoreUrl, name: str, *, url: Address = None) -> tuple[Code, str]:
@@ -386,40 +332,25 @@ def reset_password(db: args.StoreUrl, name: str, *, url: Address = None) -> tupl
         name: Name to sign in by.
         url: Address of the studio, for the link: https://HOST; else the link begins with a slash.
     """
-    from synthstudio.review.team import accounts as team
-
-    return _linked(db, lambda store, me: team.reset_password(store, name, by=me), url)
+    return _linked(db, team_accounts.reset_password, name, url)
 
 
-def accounts(db: args.StoreUrl, *, revoke: str | None = None) -> list[Account]:
+def accounts(db: args.StoreUrl, *, revoke: str | None = None) -> list[team_accounts.Account]:
     """Members and invited people, by name.
 
     Args:
         revoke: Account to revoke first, with its sessions, tokens and invitations.
     """
-    from synthstudio.review.store import open_store
-    from synthstudio.review.team import accounts as team
-
     with closing(open_store(db)) as store:
         if revoke is not None:
-            team.revoke_account(store, revoke, by=_me())
-        return team.accounts(store)
+            team_accounts.revoke_account(store, revoke, by=ME)
+        return team_accounts.accounts(store)
 
 
 def _linked(
-    db: str, run: Callable[[Store, User], tuple[Code, str]], url: str | None
+    db: str, make: Callable[..., tuple[Code, str]], name: str, url: str | None
 ) -> tuple[Code, str]:
-    from synthstudio.review.store import open_store
-    from synthstudio.review.team.accounts import code_link
-
     origin = "" if url is None else args.to_studio(url)
     with closing(open_store(db)) as store:
-        code, text = run(store, _me())
-    return code, code_link(origin, text)
-
-
-def _me() -> User:
-    from synthstudio.review.values import User
-
-    # Write access to the database implies admin.
-    return User(name="command line", role="admin")
+        code, text = make(store, name, by=ME)
+    return code, team_accounts.code_link(origin, text)

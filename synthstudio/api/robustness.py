@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
-from synthstudio.api.model import Model
-from synthstudio.api.outside import SUFFIXES, network_file, to_network
+from synthstudio.api.generation import generate
+from synthstudio.api.model import SUFFIXES, Model, network_file, to_network
 from synthstudio.api.progress import steps_if
-from synthstudio.api.recipes import scene_file
+from synthstudio.api.recipes import SCENES, scene_file
 from synthstudio.core.errors import ArgumentError, ModelError
 from synthstudio.core.outputs import free_folder
+from synthstudio.core.progress import OnProgress
+from synthstudio.dataset.durable import canonical_json, write_file
+from synthstudio.dataset.reader import Dataset
+from synthstudio.evaluation import robustness as measured
+from synthstudio.evaluation.storage import json_ready, select
 from synthstudio.models.packaged import DEFAULT
-
-if TYPE_CHECKING:
-    from synthstudio.core.progress import OnProgress
-    from synthstudio.dataset.reader import Dataset
-    from synthstudio.recipe.schema.recipe import Recipe
-    from synthstudio.report.html import Picture
-    from synthstudio.training.robustness import Predict
+from synthstudio.recipe.schema.load import dump, load
+from synthstudio.recipe.schema.recipe import Recipe
+from synthstudio.report.comparison import robustness_page
+from synthstudio.report.html import Picture, embed
+from synthstudio.training import outside
+from synthstudio.training.robustness import Predict, exposures, predict_challenge
 
 PLAIN, CLIPS = "plain", "fast"
 CHALLENGES = (
@@ -69,13 +73,6 @@ def robustness(
         ModelError: for networks that are unreadable, or whose predictions are not comparable.
         ArgumentError: for unknown challenges, or runs that share a name.
     """
-    from synthstudio.dataset.durable import canonical_json, write_file
-    from synthstudio.dataset.reader import Dataset
-    from synthstudio.evaluation import robustness as measured
-    from synthstudio.evaluation.storage import json_ready, select
-    from synthstudio.report.comparison import robustness_page
-    from synthstudio.training.robustness import predict_challenge
-
     folder = free_folder(args.to_path(out, "out"), own={SETS, PAGE, FIGURES}.__contains__)
     chosen = [args.to_choice(name, "challenges", CHALLENGES) for name in challenges]
     judged = opened(runs, kind, keypoints, device)
@@ -134,8 +131,6 @@ def opened(
     runs: Sequence[Any], kind: str | None, keypoints: str | Sequence[str] | None, device: str
 ) -> dict[str, Tested]:
     """Networks by the names of their runs' folders, files or functions."""
-    from synthstudio.training import outside
-
     found: dict[str, Tested] = {}
     for run in runs:
         function = callable(run) and not isinstance(run, Model)
@@ -173,35 +168,19 @@ def opened(
 
 def made_set(path: Path, recipe: Recipe, count: int, workers: int, report: OnProgress) -> Path:
     """The data set of a challenge, generated or completed if needed."""
-    from synthstudio.dataset.reader import Dataset
-    from synthstudio.generation.pipeline import generate
-    from synthstudio.generation.stage import prepare
-    from synthstudio.recipe.schema.load import dump, parse
-
     length = recipe.clip.frames if recipe.clip else 1
     if (path / "index.json").is_file() and len(Dataset(path)) >= count * length:
         return path
     fields = {**dump(recipe), "frames": count * length}
-    generate(
-        prepare(parse(fields, recipe.name), assets=scene_file("people.yaml").parent),
-        path,
-        workers=workers,
-        resume=True,
-        on_progress=report,
-    )
+    generate(fields, path, assets=SCENES, workers=workers, resume=True, progress=report)
     return path
 
 
 def _recipe(name: str) -> Recipe:
-    from synthstudio.recipe.schema.load import load
-
     return load(scene_file(f"challenges/{name}.yaml"))
 
 
 def _pictures(dataset: Dataset, name: str) -> list[Picture]:
-    from synthstudio.report.html import embed
-    from synthstudio.training.robustness import exposures
-
     length = dataset.frame(0)["clip_frames"] or 1
     shown = exposures(dataset, moments=min(_SHOWN, len(dataset) // length), blurred=True)
     return [

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from synthstudio.api.arguments import PathLike, PlaceLike, to_file, to_path, to_place
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.progress import progress_steps
-
-if TYPE_CHECKING:
-    from synthstudio.dataset.filter import Counted
-    from synthstudio.dataset.splits import Leak, Splits
+from synthstudio.dataset import filter as filtering
+from synthstudio.dataset import splits
+from synthstudio.dataset.filter import Counted
+from synthstudio.dataset.merge import merge as join
+from synthstudio.dataset.merge import merge_sets
+from synthstudio.dataset.query import fields_text
+from synthstudio.dataset.splits import Leak, Splits
+from synthstudio.dataset.writer import check_folder, is_unfinished
 
 DEFAULT_KEYS = ("group", "clip", "identity")
+query_fields = fields_text
 
 
 def filter(
@@ -36,8 +41,6 @@ def filter(
     Raises:
         DatasetError: for a query that cannot be read, or an `out` that is not free.
     """
-    from synthstudio.dataset import filter as filtering
-
     source = to_dataset(dataset)._stored
     folder = to_place(out, "out")
     wanted = filtering.query_of(source, query)
@@ -55,17 +58,8 @@ def filter(
 
 def count(dataset: Dataset | PlaceLike, query: str) -> Counted:
     """Count the people and frames that match a query."""
-    from synthstudio.dataset import filter as filtering
-
     source = to_dataset(dataset)._stored
     return filtering.count(source, filtering.query_of(source, query))
-
-
-def query_fields() -> str:
-    """The fields of queries, as a table."""
-    from synthstudio.dataset.query import fields_text
-
-    return fields_text()
 
 
 def split(
@@ -90,9 +84,6 @@ def split(
     Raises:
         DatasetError: for unknown keys, or too few independent groups to split.
     """
-    from synthstudio.dataset import splits
-    from synthstudio.dataset.writer import check_folder, is_unfinished
-
     source = to_dataset(dataset)._stored
     table_file = None if table is None else to_file(table, "table")
     folder = None if out is None else to_place(out, "out")
@@ -122,11 +113,7 @@ def leaks(
     Raises:
         DatasetError: for unknown keys or a table of another data set.
     """
-    from synthstudio.dataset import splits
-
-    stored: Mapping[int, str] | None = None
-    if table is not None:
-        stored = splits.read_table(to_path(table, "table"))
+    stored = None if table is None else splits.read_table(to_path(table, "table"))
     with progress_steps() as step:
         source, report = to_dataset(dataset)._stored, step("looking for leaks")
         return list(splits.leaks(source, keys=list(by), table=stored, on_progress=report))
@@ -154,9 +141,6 @@ def merge(
     Raises:
         DatasetError: for parts of different runs, or an `out` that is not free.
     """
-    from synthstudio.dataset.merge import merge as join
-    from synthstudio.dataset.merge import merge_sets
-
     paths: list[Any] = [to_place(part, "parts") for part in parts]
     folder = to_place(out, "out")
     if sets:

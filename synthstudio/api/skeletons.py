@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from synthstudio.api.arguments import PathLike, to_path
+from synthstudio.core.own_skeletons import definition
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
-
-if TYPE_CHECKING:
-    from synthstudio.api.arguments import PathLike
 
 
 def skeleton(path: PathLike, *, category: str | None = None) -> Skeleton:
@@ -22,7 +20,6 @@ def skeleton(path: PathLike, *, category: str | None = None) -> Skeleton:
         RecipeError: for an invalid definition, naming the field; FormatError: for an invalid COCO
             file.
     """
-    from synthstudio.api.arguments import to_path
     from synthstudio.formats.skeleton_file import read_skeleton
 
     return read_skeleton(to_path(path, "path"), category=category)
@@ -40,18 +37,11 @@ def to_skeleton(value: Skeleton | PathLike) -> Skeleton:
 
 
 _SUFFIXES = (".yaml", ".yml", ".json")
+skeleton_facts = definition
 
 
 def save_skeleton(value: Skeleton, out: PathLike) -> None:
     """Write a custom skeleton's definition; DiskError."""
-    from synthstudio.api.arguments import to_path
     from synthstudio.formats.skeleton_file import write_skeleton
 
     write_skeleton(to_path(out, "out"), value)
-
-
-def skeleton_facts(value: Skeleton) -> dict[str, Any]:
-    """A custom skeleton's definition as plain values, defaults filled in."""
-    from synthstudio.core.own_skeletons import definition
-
-    return definition(value)

@@ -8,13 +8,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+from synthstudio import __version__
 from synthstudio.api import arguments as args
 from synthstudio.api.inference import EXPORTED, of_runtime
+from synthstudio.api.model import Model
 from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError
+from synthstudio.dataset.durable import canonical_json, whole_folder
 from synthstudio.evaluation.intervals import table_text
+from synthstudio.evaluation.storage import json_ready
+from synthstudio.inference import benchmark as measuring
+from synthstudio.inference.benchmark import Subject, machine
 from synthstudio.inference.onnx_model import SUFFIX
 from synthstudio.models.packaged import DEFAULT, default_model
+from synthstudio.report.comparison import benchmark_page
 
 Positive = Annotated[float, args.Option(minimum=0)]
 Rounds = Annotated[int, args.Option(minimum=1, maximum=100_000)]
@@ -47,10 +54,6 @@ def benchmark(
     Returns:
         Figures as plain values, and as a text table.
     """
-    from synthstudio.dataset.durable import canonical_json, whole_folder
-    from synthstudio.inference import benchmark as measuring
-    from synthstudio.report.comparison import benchmark_page
-
     folder = None if out is None else args.to_folder(out, "out")
     subjects = _subjects(models, runtime)
     people = None if dataset is None else args.to_path(dataset, "dataset")
@@ -100,7 +103,6 @@ def benchmark(
 
 
 def _subjects(models: Sequence[args.PathLike], runtime: str) -> list[Any]:
-    from synthstudio.inference.benchmark import Subject
     from synthstudio.training.checkpoint import weights_file
 
     subjects = []
@@ -120,7 +122,6 @@ def _subjects(models: Sequence[args.PathLike], runtime: str) -> list[Any]:
 
 
 def _found(subject: Any, dataset: Path, split: str) -> dict[str, float]:
-    from synthstudio.api.model import Model
     from synthstudio.inference import scoring
 
     model = Model.load(subject.path, device="cpu")
@@ -182,13 +183,8 @@ def compress(
     Returns:
         Figures as plain values, and as a text table.
     """
-    from synthstudio import __version__
-    from synthstudio.dataset.durable import canonical_json, whole_folder
-    from synthstudio.evaluation.storage import json_ready
     from synthstudio.inference import compress as compressing
     from synthstudio.inference import scoring
-    from synthstudio.inference.benchmark import machine
-    from synthstudio.report.comparison import benchmark_page
     from synthstudio.training import checkpoint
 
     place, folder = args.to_path(run, "run"), args.to_folder(out, "out")

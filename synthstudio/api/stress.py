@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from synthstudio.api import arguments as args
 from synthstudio.api.progress import steps_if
 from synthstudio.api.recipes import scene_file
 from synthstudio.api.robustness import made_set, opened
-
-if TYPE_CHECKING:
-    from synthstudio.core.skeleton import Skeleton
-    from synthstudio.dataset.reader import Dataset
-    from synthstudio.evaluation.intervals import Interval
-    from synthstudio.evaluation.robustness import Row
-    from synthstudio.evaluation.storage import Predictions
-    from synthstudio.recipe.schema.recipe import Recipe
-    from synthstudio.report.html import Picture
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.dataset.durable import canonical_json, new_parents, write_file
+from synthstudio.dataset.reader import Dataset
+from synthstudio.evaluation import robustness as measured
+from synthstudio.evaluation.intervals import Interval, table_text
+from synthstudio.evaluation.robustness import Row
+from synthstudio.evaluation.storage import Predictions, json_ready, percent, points, select
+from synthstudio.recipe.schema.load import dump, load, parse
+from synthstudio.recipe.schema.recipe import Recipe
+from synthstudio.report import evaluation as pages
+from synthstudio.report.comparison import stress_page
+from synthstudio.report.html import Picture, embed
+from synthstudio.training.robustness import predict_challenge
 
 VERSION = 1
 """Version of recipe, levels and measures; figures of different versions do not compare."""
@@ -71,13 +75,6 @@ def stress(
         ModelError: for a network that cannot be read or run.
         DiskError: for a folder that is not writable.
     """
-    from synthstudio.dataset.durable import canonical_json, new_parents, write_file
-    from synthstudio.dataset.reader import Dataset
-    from synthstudio.evaluation import robustness as measured
-    from synthstudio.evaluation.storage import json_ready, select
-    from synthstudio.report.comparison import stress_page
-    from synthstudio.training.robustness import predict_challenge
-
     root = args.to_path(out, "out") / f"version-{VERSION}"
     ((name, judged),) = opened([model], kind, keypoints, device).items()
     moments = QUICK if quick else MOMENTS
@@ -133,8 +130,6 @@ def stress(
 
 def recipe(cause: str = CLEAN, level: int = 0) -> Recipe:
     """The recipe of the clean moments, or of those occluded by a cause at a level 0 to 3."""
-    from synthstudio.recipe.schema.load import dump, load, parse
-
     file = scene_file("stress.yaml")
     fields = dump(load(file))
     if cause == CLEAN:
@@ -154,9 +149,6 @@ def set_name(cause: str, level: int) -> str:
 
 
 def _worst(dataset: Dataset, answers: Predictions, skeleton: Skeleton) -> list[Picture]:
-    from synthstudio.report import evaluation as pages
-    from synthstudio.report.html import embed
-
     rows = pages.worst(answers, count=_WORST)
     return [
         embed(case.rgb, f"frame {case.frame}", alt=f"truth and prediction, frame {case.frame}")
@@ -168,9 +160,6 @@ def _card(
     name: str, moments: int, clean: Mapping[str, Interval], rows: Sequence[Row], page: str
 ) -> str:
     """The card of ten lines: settings, clean, causes, worst change, page."""
-    from synthstudio.evaluation.intervals import table_text
-    from synthstudio.evaluation.storage import percent, points
-
     of = {(row.challenge, row.part): row for row in rows}
 
     def cell(title: str) -> str:

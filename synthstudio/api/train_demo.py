@@ -6,18 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from synthstudio.api.recipes import scene_file
+from synthstudio.api.evaluations import Evaluation
+from synthstudio.api.generation import generate
+from synthstudio.api.networks import evaluate, fit, to_config
+from synthstudio.api.recipes import Recipe, scene_file
 from synthstudio.evaluation import storage
-from synthstudio.evaluation.storage import Evaluation
-from synthstudio.generation.pipeline import generate
-from synthstudio.generation.stage import prepare
-from synthstudio.recipe.schema.load import dump, load, parse
-from synthstudio.training import checkpoint, evaluate
-from synthstudio.training import config as configs
+from synthstudio.training import checkpoint
 from synthstudio.training.config import Config
-from synthstudio.training.evaluation_folder import EvaluationOptions, Step
-from synthstudio.training.log import progress_bars
-from synthstudio.training.loop import train
+from synthstudio.training.evaluation_folder import EvaluationOptions
 
 SCENE, RUN = "people.yaml", "training/nano.yaml"
 _PARTS = ("all", "visible", "hidden")
@@ -29,34 +25,22 @@ def train_demo(
     frames: int | None = None,
     epochs: int | None = None,
     workers: int,
-    step: Step,
     log: Callable[[str], None],
     config: Config | None = None,
 ) -> dict[str, Any]:
     """Generate people, train on them, evaluate on the test split; return figures and paths.
 
     Output goes below `out`. `frames`, `epochs`: instead of those of the scene and of the config,
-    which is scenes/training/nano.yaml unless `config` is another one. `step(title)` begins a
-    bar. A second call with the same settings resumes an interrupted one and reuses
-    existing results.
+    which is scenes/training/nano.yaml unless `config` is another one. A second call with the same
+    settings resumes an interrupted one and reuses existing results.
     """
-    path = scene_file(SCENE)
-    recipe = load(path)
+    recipe = Recipe.load(scene_file(SCENE))
     if frames is not None:
-        recipe = parse({**dump(recipe), "frames": frames}, str(path))
-    people = out / "people"
-    made = generate(
-        prepare(recipe, assets=path.parent, device="auto"),
-        people,
-        workers=workers,
-        resume=True,
-        on_progress=step("generating people"),
-    )
-    settings = _on(people, config or configs.load(scene_file(RUN)), epochs)
-    run = out / "run"
-    done = train(
-        settings, run, resume=True, cache=out / "crops", log=log, progress=progress_bars(step)
-    )
+        recipe = recipe.with_(frames=frames)
+    people, run, cache = out / "people", out / "run", out / "crops"
+    made = generate(recipe, people, workers=workers, resume=True).summary
+    settings = _on(people, config or to_config(scene_file(RUN)), epochs)
+    done = fit(settings, run, resume=True, cache=cache, log=log)
     summary: dict[str, Any] = {
         "frames": made.frames,
         "people": made.people,
@@ -68,20 +52,18 @@ def train_demo(
     }
     if not done.finished:
         return summary
-    judged = _judged(run, people, cache=out / "crops", step=step)
-    return (
-        summary
-        | _figures(judged[1])
-        | {
-            "network": str(checkpoint.weights_file(run)),
-            "pictures": str(run / "pictures"),
-            "report": str(judged[0] / storage.PAGE_FILE),
-        }
-    )
+    weights = checkpoint.weights_file(run)
+    folder = EvaluationOptions(splits=("test",)).default_folder(weights, people)
+    if (folder / storage.METRICS_FILE).is_file():
+        judged = Evaluation.load(folder)
+    else:
+        judged = evaluate(run, people, split="test", cache=cache)
+    files = {"network": weights, "pictures": run / "pictures", "report": folder / storage.PAGE_FILE}
+    return summary | _figures(judged) | {name: str(path) for name, path in files.items()}
 
 
 def _on(people: Path, config: Config, epochs: int | None) -> Config:
-    """Return the config with the generated people instead of the folder that it names."""
+    """The config with the generated people instead of the folder that it names."""
     here = {"dataset": str(people)}
     changes: dict[str, Any] = {
         "train": tuple(s.model_copy(update=here) for s in config.train),
@@ -92,19 +74,8 @@ def _on(people: Path, config: Config, epochs: int | None) -> Config:
     return config.model_copy(update=changes)
 
 
-def _judged(run: Path, people: Path, *, cache: Path, step: Step) -> tuple[Path, Evaluation]:
-    """Return the evaluation on the test split and its folder; made once."""
-    weights, options = checkpoint.weights_file(run), EvaluationOptions(splits=("test",))
-    folder = options.default_folder(weights, people)
-    if (folder / storage.METRICS_FILE).is_file():
-        return folder, storage.read(folder)
-    return folder, evaluate.evaluate(
-        weights, people, folder, options=options, cache=cache, step=step
-    )
-
-
 def _figures(made: Evaluation) -> dict[str, Any]:
-    """Return PCK@0.1 beside that of the mean pose, and what an occluder costs."""
+    """PCK@0.1 beside that of the mean pose, and what an occluder costs."""
     metrics, answers = storage.json_ready(made.metrics), made.predictions
     lost = metrics["counterfactual"].get("newly_hidden")
     figures = {
@@ -121,7 +92,7 @@ def _figures(made: Evaluation) -> dict[str, Any]:
 
 
 def summary(result: dict[str, Any]) -> str:
-    """Return the demo's results as text."""
+    """The demo's results as text."""
     if not result["finished"]:
         return (
             f"stopped after {result['steps']} steps; the same command continues. So far: "

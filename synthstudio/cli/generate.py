@@ -9,27 +9,53 @@ from typing import Annotated, Any
 import typer
 
 from synthstudio.api.progress import waiting
-from synthstudio.cli.options import (
-    JsonOption,
-    SceneArgument,
-    SeedOption,
-    WorkersOption,
-    finish,
-    log,
-)
-from synthstudio.cli.signatures import Call, command
+from synthstudio.cli.options import SceneArgument, SeedOption, WorkersOption, log
+from synthstudio.cli.signatures import Call, Output, command
 from synthstudio.core.amounts import frames_text, people_text
 
 
+@command()
 def demo(
     out: Annotated[Path, typer.Option(help="Output folder.")] = Path("exports/demo"),
     frames: Annotated[int, typer.Option(min=1, help="Number of frames.")] = 24,
     workers: WorkersOption = 2,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Generate 24 frames, audit them, export COCO, draw a contact sheet, write a report."""
-    result = _demo(out, frames=frames, workers=workers)
-    finish(result, as_json, _demo_text(result))
+    from synthstudio.api.arguments import to_path
+    from synthstudio.api.exchange import export
+    from synthstudio.api.generation import audit, contact_sheet, generate
+    from synthstudio.api.quality import write_report
+    from synthstudio.api.recipes import Recipe, scene_file
+
+    out = to_path(out, "--out")  # pages and pictures lie beside the data set
+    recipe = Recipe.load(scene_file("quickstart.yaml")).with_(frames=frames)
+    # A second call with the same folder and settings reuses what is there.
+    dataset = generate(recipe, out / "dataset", workers=workers, resume=True, frames_per_shard=8)
+    audited = audit(dataset, workers=workers)
+    found = {k: v for k, v in audited.figures.items() if k != "findings"}
+    exported = export(dataset, "coco", _unused(out / "coco"))
+    contact_sheet(dataset, out / "contact_sheet.png")
+    write_report(dataset, out / "report.html", audit=found)
+    result = {
+        "frames": dataset.summary.frames,
+        "people": dataset.summary.people,
+        "dataset": str(dataset.path),
+        "audit": found,
+        "coco": str(exported.annotations),
+        "contact_sheet": str(out / "contact_sheet.png"),
+        "report": str(out / "report.html"),
+    }
+    lines = [
+        f"{result['frames']} frames with {result['people']} people",
+        f"  contact sheet  {result['contact_sheet']}",
+        f"  report         {result['report']}",
+        f"  dataset        {result['dataset']}",
+        f"  COCO file      {result['coco']}",
+        f"  audit          {found['state_differs']} of {found['joints']} joint states differ, "
+        f"{found['cause_differs']} causes",
+        f"Next: synthstudio stats {result['dataset']}",
+    ]
+    return result, "\n".join(lines)
 
 
 @command("generation.generate", arguments="", skip="recipe frames_per_shard")
@@ -51,8 +77,7 @@ def generate(
         bool,
         typer.Option("--strict", help="Exit with status 1 if the recipe's targets are missed."),
     ] = False,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Generate a dataset from a recipe."""
     from synthstudio.api import generation
     from synthstudio.api.quality import unmet_targets
@@ -65,8 +90,7 @@ def generate(
     if plan:
         names = ("assets", "workers", "engine", "device", "renderer")
         estimate = generation.plan(recipe, folder, **{k: call.keywords[k] for k in names})
-        finish(estimate.as_json(), as_json, estimate.text())
-        return
+        return estimate.as_json(), estimate.text()
     dataset = call(recipe, folder, part=_part(part), on_note=lambda note: log(f"note: {note}"))
     made = dataset.summary
     if made.set_aside:
@@ -86,14 +110,11 @@ def generate(
         result["unmet"] = missed = unmet_targets(dataset)
         for sentence in missed:
             log(f"target not met: {sentence}")
-    finish(
-        result,
-        as_json,
+    text = (
         f"{frames_text(made.frames)} with {people_text(made.people)} in {made.folder} "
-        f"({made.seconds:.0f} s). Next: synthstudio stats {made.folder}",
+        f"({made.seconds:.0f} s). Next: synthstudio stats {made.folder}"
     )
-    if strict and missed:
-        raise typer.Exit(1)
+    return result, text, strict and bool(missed)
 
 
 @command("generation.draw_preview", arguments="", skip="recipe")
@@ -104,8 +125,7 @@ def preview(
     out: Any = Path("preview.png"),
     moment: Any = False,
     seed: SeedOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Draw one frame of a recipe with its joints, boxes and causes of occlusion."""
     from synthstudio.api.recipes import Recipe
 
@@ -113,7 +133,7 @@ def preview(
     what = f"{'moment' if moment else 'frame'} {index}"
     with waiting(f"drawing {what}"):
         call(recipe if seed is None else recipe.with_(seed=seed))
-    finish({"out": str(out), "index": index}, as_json, f"{what} drawn in {out}")
+    return {"out": str(out), "index": index}, f"{what} drawn in {out}"
 
 
 def schema() -> None:
@@ -124,7 +144,7 @@ def schema() -> None:
 
 
 @command("generation.remake", arguments="dataset index")
-def frame(call: Call, index: Any, as_json: JsonOption = False) -> None:
+def frame(call: Call, index: Any) -> Output:
     """Re-render a stored frame and compare it with what is stored."""
     with waiting(f"re-rendering frame {index}"):
         agreement = call()
@@ -135,13 +155,11 @@ def frame(call: Call, index: Any, as_json: JsonOption = False) -> None:
         "shares": agreement.shares,
         "pixels_within_2_levels": agreement.pixels,
     }
-    finish(result, as_json, f"frame {index}: {agreement.held}")
-    if agreement.held == "different":
-        raise typer.Exit(1)
+    return result, f"frame {index}: {agreement.held}", agreement.held == "different"
 
 
 @command("generation.occlude")
-def occlude(call: Call, as_json: JsonOption = False) -> None:
+def occlude(call: Call) -> Output:
     """Occlude people in annotated photos with objects and other people; labels follow."""
     from synthstudio.api.selection import leaks
 
@@ -172,20 +190,18 @@ def occlude(call: Call, as_json: JsonOption = False) -> None:
         "left_out": list(made.notes),
         "seconds": round(found.seconds, 3),
     }
-    finish(
-        result,
-        as_json,
+    return result, (
         f"{found.frames} frames of {made.photos} photos with {found.people} people in "
-        f"{found.folder} ({found.seconds:.0f} s). Next: synthstudio stats {found.folder}",
+        f"{found.folder} ({found.seconds:.0f} s). Next: synthstudio stats {found.folder}"
     )
 
 
 @command("generation.render_objects")
-def objects(call: Call, out: Any, count: Any, as_json: JsonOption = False) -> None:
+def objects(call: Call, out: Any, count: Any) -> Output:
     """Render objects as RGBA pictures, to paste over people while training (docs/transforms.md)."""
     kinds = call()
     text = f"{count} objects of {len(kinds)} kinds in {out}"
-    finish({"out": str(out), "objects": count, "kinds": kinds}, as_json, text)
+    return {"out": str(out), "objects": count, "kinds": kinds}, text
 
 
 def _part(text: str | None) -> tuple[int, int] | None:
@@ -197,36 +213,6 @@ def _part(text: str | None) -> tuple[int, int] | None:
     return int(numbers[0]), int(numbers[1])
 
 
-def _demo(out: Path, *, frames: int, workers: int) -> dict[str, Any]:
-    """Generate, audit, export COCO, draw a contact sheet and write a report below `out`.
-
-    A second call with the same folder and settings reuses existing results.
-    """
-    from synthstudio.api.arguments import to_path
-    from synthstudio.api.exchange import export
-    from synthstudio.api.generation import audit, contact_sheet, generate
-    from synthstudio.api.quality import write_report
-    from synthstudio.api.recipes import Recipe, scene_file
-
-    out = to_path(out, "--out")  # pages and pictures lie beside the data set
-    recipe = Recipe.load(scene_file("quickstart.yaml")).with_(frames=frames)
-    dataset = generate(recipe, out / "dataset", workers=workers, resume=True, frames_per_shard=8)
-    audited = audit(dataset, workers=workers)
-    figures = {k: v for k, v in audited.figures.items() if k != "findings"}
-    exported = export(dataset, "coco", _unused(out / "coco"))
-    contact_sheet(dataset, out / "contact_sheet.png")
-    write_report(dataset, out / "report.html", audit=figures)
-    return {
-        "frames": dataset.summary.frames,
-        "people": dataset.summary.people,
-        "dataset": str(dataset.path),
-        "audit": figures,
-        "coco": str(exported.annotations),
-        "contact_sheet": str(out / "contact_sheet.png"),
-        "report": str(out / "report.html"),
-    }
-
-
 def _unused(folder: Path) -> Path:
     """The folder, or the first of folder-2, folder-3, ... that does not exist."""
     number, name = 1, folder
@@ -234,19 +220,3 @@ def _unused(folder: Path) -> Path:
         number += 1
         name = folder.with_name(f"{folder.name}-{number}")
     return name
-
-
-def _demo_text(result: dict[str, Any]) -> str:
-    found = result["audit"]
-    return "\n".join(
-        (
-            f"{result['frames']} frames with {result['people']} people",
-            f"  contact sheet  {result['contact_sheet']}",
-            f"  report         {result['report']}",
-            f"  dataset        {result['dataset']}",
-            f"  COCO file      {result['coco']}",
-            f"  audit          {found['state_differs']} of {found['joints']} joint states differ, "
-            f"{found['cause_differs']} causes",
-            f"Next: synthstudio stats {result['dataset']}",
-        )
-    )

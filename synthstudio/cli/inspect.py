@@ -8,21 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from synthstudio.cli.options import DatasetArgument, JsonOption, WhereOption, finish, log, part
-from synthstudio.cli.signatures import Call, command
+from synthstudio.cli.options import DatasetArgument, JsonOption, WhereOption, log, part
+from synthstudio.cli.signatures import Call, Output, command
 
 
 @command("generation.audit")
-def audit(
-    call: Call, dataset: DatasetArgument, where: WhereOption = "", as_json: JsonOption = False
-) -> None:
+def audit(call: Call, dataset: DatasetArgument, where: WhereOption = "") -> Output:
     """Recompute every joint's visibility by ray casting and count disagreements."""
     found = call(part(dataset, where))
     for line in found.findings[:20]:
         log(line)
-    finish(found.figures, as_json, found.summary)
-    if not found.passed:
-        raise typer.Exit(1)
+    return found.figures, found.summary, not found.passed
 
 
 def stats(dataset: DatasetArgument, where: WhereOption = "", as_json: JsonOption = False) -> None:
@@ -83,8 +79,7 @@ def validate(
         bool, typer.Option("--no-pictures", help="Do not open images or check hashes.")
     ] = False,
     where: WhereOption = "",
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Check the labels of a dataset or of any COCO keypoint file for errors."""
     if path.is_dir() and images is not None:
         raise typer.BadParameter("a dataset has its own images", param_hint="--images")
@@ -97,23 +92,17 @@ def validate(
     if report is not None:
         result["report"] = str(report)
         text += f"\nexamples drawn in {report}"
-    finish(result, as_json, text)
-    if found.errors:
-        raise typer.Exit(1)
+    return result, text, found.errors > 0
 
 
 @command("quality.write_report")
 def report(
-    call: Call,
-    dataset: DatasetArgument,
-    out: Any = Path("report.html"),
-    where: WhereOption = "",
-    as_json: JsonOption = False,
-) -> None:
+    call: Call, dataset: DatasetArgument, out: Any = Path("report.html"), where: WhereOption = ""
+) -> Output:
     """Write one self-contained HTML page about a dataset, with a datasheet."""
     stats = call(part(dataset, where), on_step=log)
     result = {"out": str(out), "frames": stats["frames"], "people": stats["people"]}
-    finish(result, as_json, f"{stats['frames']} frames reported in {out}")
+    return result, f"{stats['frames']} frames reported in {out}"
 
 
 def diff(

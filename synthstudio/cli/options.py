@@ -49,7 +49,6 @@ def finish(result: dict[str, Any], as_json: bool, text: str) -> None:
 
 
 def numbers(text: str, kind: Callable[[str], T], option: str) -> list[T]:
-    """Numbers joined by commas."""
     try:
         return [kind(part) for part in text.split(",")]
     except ValueError as error:

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from synthstudio.cli.options import JsonOption, finish, log, numbers
-from synthstudio.cli.signatures import Call, command
+from synthstudio.cli.options import log, numbers
+from synthstudio.cli.signatures import Call, Output, command
 from synthstudio.core.amounts import images_text, people_text
 
 
@@ -32,8 +32,7 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(help="New folder for the results; default: SOURCE-people.")
     ] = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Predict people's joints, what occludes them, and the confidence in both."""
     if source is None:
         weights, source = Path("default"), weights
@@ -51,7 +50,7 @@ def predict(
     text = f"{people_text(result['people'])} in {images_text(result['pictures'])}, in {out}"
     if into is not None:
         text += f"; layer {result['layer']} in the review store"
-    finish(result, as_json, text)
+    return result, text
 
 
 @command("model.Model.export", arguments="")
@@ -62,32 +61,26 @@ def export_model(
     out: Annotated[
         Path | None, typer.Option(help="New file; default: model.onnx or model.pt2 in the run.")
     ] = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Export a network with its decoder to one file that runs without synthstudio."""
     from synthstudio.api.model import Model
 
     name = "model.onnx" if format == "onnx" else "model.pt2"
     folder = run if run.is_dir() else run.parent
     made = call(Model.load(run, device="cpu"), folder / name if out is None else out)
-    finish(
-        made,
-        as_json,
+    return made, (
         f"{made['out']}: {made['bytes'] / 1e6:.1f} MB, joints within {made['joints_px']:.1g} px of "
         f"the network's, probabilities within {made['probabilities']:.1g}. "
-        "Next: docs/deployment.md",
+        "Next: docs/deployment.md"
     )
 
 
 @command("inference.suggest")
-def suggest(call: Call, out: Any, as_json: JsonOption = False) -> None:
+def suggest(call: Call, out: Any) -> Output:
     """Write a recipe that targets a network's failures."""
     found, text = call()
-    finish(
-        {"out": str(out), **found},
-        as_json,
-        f"{text}\nrecipe in {out}. Next: synthstudio generate {out}",
-    )
+    text += f"\nrecipe in {out}. Next: synthstudio generate {out}"
+    return {"out": str(out), **found}, text
 
 
 @command("speed.benchmark")
@@ -95,20 +88,19 @@ def benchmark(
     call: Call,
     batches: Annotated[str, typer.Option(help="People in one call, joined by commas.")] = "1,16",
     threads: Annotated[str, typer.Option(help="Threads, joined by commas.")] = "1",
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Time networks on this machine: latency, throughput, memory, load time."""
     figures, text = call(
         batches=numbers(batches, int, "--batches"), threads=numbers(threads, int, "--threads")
     )
-    finish(figures, as_json, text)
+    return figures, text
 
 
 @command("speed.compress", skip="val test")
-def compress(call: Call, as_json: JsonOption = False) -> None:
+def compress(call: Call) -> Output:
     """Make a network faster: smaller bank, pruned channels, int8; choose by a target."""
     figures, text = call(log=log)
-    finish(figures, as_json, text)
+    return figures, text
 
 
 @command("live.run_live", "live.live", arguments="", skip="model finder")

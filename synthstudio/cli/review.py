@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import typer
 
 from synthstudio.api.arguments import FORMATS
 from synthstudio.api.progress import waiting
-from synthstudio.cli.options import JsonOption, finish
-from synthstudio.cli.signatures import Call, add
-from synthstudio.cli.signatures import command as from_api
+from synthstudio.cli.signatures import Call, Output, command
 from synthstudio.core.amounts import frames_text, people_text
 
 DATASET = "dataset"
@@ -21,6 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+from_api = partial(command, app=app)
 
 
 @from_api("review.export_reviewed", skip="format")
@@ -35,8 +35,7 @@ def export(
         Literal[DATASET, *FORMATS],  # type: ignore[valid-type]
         typer.Option("--format", help="Format; dataset: a synthstudio dataset."),
     ] = "coco",
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Export the labels as reviewed; the dataset itself is unchanged."""
     from synthstudio.api import review
 
@@ -51,29 +50,27 @@ def export(
         else:
             exported = call(format=form)
             result, text = exported.as_json(), exported.text()
-    finish(result, as_json, text)
+    return result, text
 
 
 @from_api("review.import_corrections", arguments="dataset path")
-def import_(call: Call, format: Any, as_json: JsonOption = False) -> None:
+def import_(call: Call, format: Any) -> Output:
     """Import corrections made in another tool: each person that differs becomes one event."""
     with waiting(f"importing {format}"):
         made = call()
-    finish(made.as_json(), as_json, made.text())
-    if made.refused:
-        raise typer.Exit(1)
+    return made.as_json(), made.text(), bool(made.refused)
 
 
 @from_api("review.import_predictions", arguments="dataset path")
-def predictions(call: Call, as_json: JsonOption = False) -> None:
+def predictions(call: Call) -> Output:
     """Import a network's predictions: drawn in the editor, compared by the risk queue."""
     with waiting("importing predictions"):
         made = call()
-    finish(made.as_json(), as_json, made.text())
+    return made.as_json(), made.text()
 
 
 @from_api("review.check")
-def check(call: Call, frames: Any, audit: Any, audited: Any, as_json: JsonOption = False) -> None:
+def check(call: Call, frames: Any, audit: Any, audited: Any) -> Output:
     """Validate and audit a dataset, and add suspicious people to the risk queue."""
     if audited is not None and (frames is not None or not audit):
         raise typer.BadParameter(
@@ -84,11 +81,11 @@ def check(call: Call, frames: Any, audit: Any, audited: Any, as_json: JsonOption
         f"{kind} of {one['frames']} frames: {one['people']} suspicious people"
         for kind, one in result.items()
     ]
-    finish(result, as_json, "\n".join(lines))
+    return result, "\n".join(lines)
 
 
 @from_api("review.counts")
-def stats(call: Call, as_json: JsonOption = False) -> None:
+def stats(call: Call) -> Output:
     """Show the progress of a review, in total and by reviewer."""
     found = call()
     lines = [f"{found.people} people: " + _listed(found.status)]
@@ -99,7 +96,7 @@ def stats(call: Call, as_json: JsonOption = False) -> None:
     if found.empty_frames:
         lines.append(f"{found.empty_frames} frames marked as empty")
     lines += [f"{plain(who)}: {_listed(kinds)}" for who, kinds in found.reviewers.items()]
-    finish(dataclasses.asdict(found), as_json, "\n".join(lines))
+    return dataclasses.asdict(found), "\n".join(lines)
 
 
 @from_api("review.events")
@@ -110,28 +107,25 @@ def history(
     check: Annotated[
         bool, typer.Option("--check", help="Replay all events and compare; 1 if they differ.")
     ] = False,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """List events, oldest first; or verify that the items equal the replayed events."""
     from synthstudio.api import review
 
     if check:
         wrong = review.check_replay(dataset, db=db)
-        finish({"problems": wrong}, as_json, "\n".join(wrong) or "all items agree with events")
-        if wrong:
-            raise typer.Exit(1)
-        return
+        text = "\n".join(wrong) or "all items agree with events"
+        return {"problems": wrong}, text, bool(wrong)
     found = call()
     rows = [review.event_row(event) for event in found]
-    finish({"events": rows}, as_json, "\n".join(map(_line, found)) or "no events")
+    return {"events": rows}, "\n".join(map(_line, found)) or "no events"
 
 
 @from_api("review.backup", arguments="")
-def backup(call: Call, out: Any, as_json: JsonOption = False) -> None:
+def backup(call: Call, out: Any) -> Output:
     """Copy the whole store as a snapshot, while others may continue to work."""
     with waiting("copying"):
         size = call()
-    finish({"file": str(out), "bytes": size}, as_json, f"{size:,} bytes in {out}")
+    return {"file": str(out), "bytes": size}, f"{size:,} bytes in {out}"
 
 
 @from_api("review.members", arguments="", skip="role_of")
@@ -143,8 +137,7 @@ def members(
         typer.Option(help="With --set: the role."),
     ] = None,
     remove: Annotated[str | None, typer.Option(help="Member to remove.")] = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """List the members of a store and their roles; add, change or remove one."""
     if (name is None) != (role is None):
         raise typer.BadParameter("--set NAME and --role ROLE go together")
@@ -155,11 +148,11 @@ def members(
         changes[remove] = None
     found = call(role_of=changes)
     lines = [f"{plain(who)}: {what}" for who, what in found.items()]
-    finish({"members": found}, as_json, "\n".join(lines) or "no members: every user is admin")
+    return {"members": found}, "\n".join(lines) or "no members: every user is admin"
 
 
 @from_api("review.tokens", arguments="")
-def token(call: Call, make: Any, role: Any, as_json: JsonOption = False) -> None:
+def token(call: Call, make: Any, role: Any) -> Output:
     """List the tokens by which programs use the studio; make or revoke one."""
     if role is not None and make is None:
         raise typer.BadParameter("--role goes with --make NAME")
@@ -172,7 +165,7 @@ def token(call: Call, make: Any, role: Any, as_json: JsonOption = False) -> None
     ]
     lines += [f"This is the token; it is not shown again:\n{text}"] if text else []
     new = {"token": text} if text else {}
-    finish({"tokens": rows, **new}, as_json, "\n".join(lines) or "no tokens")
+    return {"tokens": rows, **new}, "\n".join(lines) or "no tokens"
 
 
 def _line(event: Any) -> str:
@@ -200,22 +193,22 @@ def plain(text: str) -> str:
 
 
 @from_api("review.invite", arguments="name")
-def invite(call: Call, as_json: JsonOption = False) -> None:
+def invite(call: Call) -> Output:
     """Invite a person to the studio: print a link, once, to choose a password."""
     code, link = call()
-    _finish(code, link, as_json, f"{plain(code.name)} is invited as {code.role}.")
+    return _linked(code, link, f"{plain(code.name)} is invited as {code.role}.")
 
 
 @from_api("review.reset_password", arguments="name")
-def reset_password(call: Call, as_json: JsonOption = False) -> None:
+def reset_password(call: Call) -> Output:
     """Reset the password and end all sessions of an account: print a link, once, for a new one."""
     code, link = call()
     text = f"{plain(code.name)} is signed out everywhere and needs a new password."
-    _finish(code, link, as_json, text)
+    return _linked(code, link, text)
 
 
 @from_api("review.accounts", arguments="")
-def accounts(call: Call, as_json: JsonOption = False) -> None:
+def accounts(call: Call) -> Output:
     """List the accounts of a studio, and who is invited; revoke one."""
     found = call()
     rows = [_row(one, "made", "until", "blocked_until") for one in found]
@@ -223,13 +216,13 @@ def accounts(call: Call, as_json: JsonOption = False) -> None:
         "  ".join([plain(one.name), one.role or "no role", one.state, *_notes(one)])
         for one in found
     ]
-    finish({"accounts": rows}, as_json, "\n".join(lines) or "no accounts")
+    return {"accounts": rows}, "\n".join(lines) or "no accounts"
 
 
-def _finish(code: Any, link: str, as_json: bool, text: str) -> None:
+def _linked(code: Any, link: str, text: str) -> Output:
     where = "" if "://" in link else ", behind the address of the studio"
     lines = f"{text}\nThis link is not shown again. It is valid until {code.until:%Y-%m-%d}{where}:"
-    finish({**_row(code, "made", "until"), "link": link}, as_json, f"{lines}\n{link}")
+    return {**_row(code, "made", "until"), "link": link}, f"{lines}\n{link}"
 
 
 def _row(one: Any, *times: str) -> dict[str, Any]:
@@ -241,20 +234,3 @@ def _notes(one: Any) -> list[str]:
     notes = [f"{one.sessions} signed in"] if one.sessions else []
     notes += [f"link until {one.until:%Y-%m-%d}"] if one.until else []
     return notes + ([f"locked until {one.blocked_until:%H:%M:%S} UTC"] if one.blocked_until else [])
-
-
-for command in (
-    export,
-    import_,
-    predictions,
-    check,
-    stats,
-    history,
-    backup,
-    members,
-    token,
-    invite,
-    reset_password,
-    accounts,
-):
-    add(app, command)

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from synthstudio.api.progress import waiting
-from synthstudio.cli.options import DatasetArgument, JsonOption, WhereOption, finish, numbers
-from synthstudio.cli.signatures import Call, command
+from synthstudio.cli.options import DatasetArgument, WhereOption, numbers, part
+from synthstudio.cli.signatures import Call, Output, command
 from synthstudio.core.amounts import frames_text, people_text
 
 
+@command()
 def filter(
     dataset: DatasetArgument,
     query: Annotated[
@@ -28,29 +29,23 @@ def filter(
     ] = False,
     fields: Annotated[bool, typer.Option("--fields", help="List the fields of queries.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Write the frames with people who match a query as a dataset (docs/query.md)."""
     from synthstudio.api import selection
 
     if fields:
         typer.echo(selection.query_fields())
-        return
+        return None
     if not query:
         raise typer.BadParameter("a query is needed", param_hint="QUERY")
     if not count and out is None:
         raise typer.BadParameter("pass --out or --count", param_hint="--out")
     if count or out is None:
         found = selection.count(dataset, query)
-        finish(found.as_json(), as_json, found.text())
-        return
+        return found.as_json(), found.text()
     made = selection.filter(dataset, query, out, keep_people=keep_people, resume=resume)
     result = {"folder": str(made.path), "frames": made.frames, "people": made.num_people}
-    finish(
-        result,
-        as_json,
-        f"{frames_text(made.frames)} with {people_text(made.num_people)} in {made.path}",
-    )
+    return result, f"{frames_text(made.frames)} with {people_text(made.num_people)} in {made.path}"
 
 
 @command("selection.split", skip="shares")
@@ -70,8 +65,7 @@ def split(
     check: Annotated[
         bool, typer.Option("--check", help="Only look for leaks, in --table or as stored.")
     ] = False,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Split a dataset without leaks, with similar occlusion in every split."""
     from synthstudio.api import selection
 
@@ -80,54 +74,47 @@ def split(
         found = selection.leaks(dataset, by=keys, table=table)
         rows = [{"key": k.key, "value": k.value, "frames": k.frames} for k in found]
         lines = [f"{k.key} {k.value}: {k.frames}" for k in found[:20]]
-        finish({"leaks": rows}, as_json, "\n".join([f"{len(found)} leaks by {by}", *lines]))
-        if found:
-            raise typer.Exit(1)
-        return
+        return {"leaks": rows}, "\n".join([f"{len(found)} leaks by {by}", *lines]), bool(found)
     made = call(by=keys, shares=numbers(shares, float, "--shares"))
-    finish(made.as_json(), as_json, made.text())
+    return made.as_json(), made.text()
 
 
 @command("selection.merge")
-def merge(call: Call, parts: Any, sets: Any, as_json: JsonOption = False) -> None:
+def merge(call: Call, parts: Any, sets: Any) -> Output:
     """Merge parts made with --part into the bytes of one run, or whole datasets into a new one."""
     with waiting("merging"):
         made = call()
     result = {"folder": str(made.path), "frames": made.frames, "people": made.num_people}
     what = "datasets" if sets else "parts"
-    finish(result, as_json, f"{made.frames} frames of {len(parts)} {what} in {made.path}")
+    return result, f"{made.frames} frames of {len(parts)} {what} in {made.path}"
 
 
 @command("datasets.Dataset.export", arguments="")
 def export(
-    call: Call,
-    dataset: DatasetArgument,
-    format: Any = "coco",
-    where: WhereOption = "",
-    as_json: JsonOption = False,
-) -> None:
+    call: Call, dataset: DatasetArgument, format: Any = "coco", where: WhereOption = ""
+) -> Output:
     """Export a dataset in a format that other tools read."""
-    from synthstudio.api.datasets import Dataset
+    from synthstudio.api.datasets import to_dataset
 
     with waiting(f"exporting {format}"):
-        made = call(Dataset(dataset).query(where) if where else Dataset(dataset))
-    finish(made.as_json(), as_json, made.text())
+        made = call(to_dataset(part(dataset, where)))
+    return made.as_json(), made.text()
 
 
 @command("exchange.import_")
-def import_(call: Call, format: Any, as_json: JsonOption = False) -> None:
+def import_(call: Call, format: Any) -> Output:
     """Import another tool's files as a dataset."""
     with waiting(f"importing {format}"):
         made = call().summary
-    finish(made.as_json(), as_json, made.text())
+    return made.as_json(), made.text()
 
 
 @command("exchange.import_photos")
-def import_photos(call: Call, as_json: JsonOption = False) -> None:
+def import_photos(call: Call) -> Output:
     """Import photos or a video as a dataset to be labelled in review."""
     with waiting("importing photos"):
         made = call().summary
-    finish(made.as_json(), as_json, made.text())
+    return made.as_json(), made.text()
 
 
 @command("skeletons.skeleton")
@@ -136,8 +123,7 @@ def skeleton(
     out: Annotated[
         Path | None, typer.Option(help="File, such as horse.yaml, to write the definition to.")
     ] = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Check a skeleton of your own, or of a COCO file's category."""
     from synthstudio.api import skeletons
 
@@ -152,4 +138,4 @@ def skeleton(
         f"pairs: {'; '.join(' and '.join(pair) for pair in facts['pairs']) or none}",
         f"sigmas: {facts['sigma_source']}",
     ]
-    finish(facts, as_json, "\n".join(lines))
+    return facts, "\n".join(lines)

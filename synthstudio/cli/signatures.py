@@ -16,8 +16,12 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
+from synthstudio.cli.options import JsonOption, finish
+
 Call = Any
 """The API's function, with the options that came from its signature."""
+Output = tuple[dict[str, Any], str] | tuple[dict[str, Any], str, bool] | None
+"""What --json prints, the text without it, whether the status is 1; None: it is printed already."""
 GIVEN = {"progress", "log", "on_result", "on_note", "on_step"}
 """Parameters for progress and messages, which commands set themselves."""
 
@@ -26,11 +30,16 @@ class Command:
     """A command whose function gets the API's as its first argument.
 
     Its own parameters come first; one annotated `Any` is declared as in the API, whose function
-    gets it too. The API is imported lazily, when options are needed: that takes a second.
+    gets it too. What it returns is printed, by --json as JSON. The API is imported lazily, when
+    options are needed: that takes a second.
     """
 
     def __init__(
-        self, function: Callable[..., None], names: Sequence[str], arguments: str | None, skip: str
+        self,
+        function: Callable[..., Output],
+        names: Sequence[str],
+        arguments: str | None,
+        skip: str,
     ) -> None:
         self._function, self._names, self._arguments = function, names, arguments
         self._skip = GIVEN | {"self", *skip.split()}
@@ -40,23 +49,29 @@ class Command:
     def __call__(self, **given: Any) -> None:
         bound = {name: given[name] for name in self._declared if name in given}
         own = {name: value for name, value in given.items() if name in self._own_parameters}
-        self._function(partial(self._targets[0], **bound), **own)
+        call = [partial(self._targets[0], **bound)] if self._names else []
+        if (output := self._function(*call, **own)) is None:
+            return
+        result, text, *failed = output
+        finish(result, given["as_json"], text)
+        if any(failed):
+            raise typer.Exit(1)
 
     @cached_property
     def __signature__(self) -> inspect.Signature:
         found = {k: v for k, v in self._own_parameters.items() if k not in self._declared}
-        last = [found.pop("as_json")] if "as_json" in found else []
+        last = found.pop("as_json", _JSON)
         return inspect.Signature(
             [
                 one.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-                for one in (*found.values(), *self._declared.values(), *last)
+                for one in (*found.values(), *self._declared.values(), last)
             ]
         )
 
     @cached_property
     def _own_parameters(self) -> dict[str, inspect.Parameter]:
         named = inspect.signature(self._function, eval_str=True).parameters
-        return dict(list(named.items())[1:])
+        return dict(list(named.items())[bool(self._names) :])
 
     @cached_property
     def _targets(self) -> list[Callable[..., Any]]:
@@ -89,15 +104,27 @@ class Command:
         return declared
 
 
+_JSON = inspect.Parameter(
+    "as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=JsonOption
+)
+
+
 def command(
-    *names: str, arguments: str | None = None, skip: str = ""
-) -> Callable[[Callable[..., None]], Command]:
+    *names: str, arguments: str | None = None, skip: str = "", app: typer.Typer | None = None
+) -> Callable[[Callable[..., Output]], Command]:
     """Declare a command; its options are the parameters of these `module.function`s.
 
-    The command calls the first function. `arguments`: positional parameters on the
-    command line, by default the first; `skip`: parameters without an option.
+    The command calls the first function, if there is any. `arguments`: positional parameters on the
+    command line, by default the first; `skip`: parameters without an option; `app`: adds it.
     """
-    return lambda function: Command(function, names, arguments, skip)
+
+    def made(function: Callable[..., Output]) -> Command:
+        found = Command(function, names, arguments, skip)
+        if app is not None:
+            add(app, found)
+        return found
+
+    return made
 
 
 def add(app: typer.Typer, function: Callable[..., None], name: str = "") -> None:

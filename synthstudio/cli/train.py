@@ -9,20 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from synthstudio.cli.options import JsonOption, WhereOption, WorkersOption, finish, log, part
-from synthstudio.cli.signatures import Call, add, command
+from synthstudio.cli.options import JsonOption, WhereOption, WorkersOption, log, part
+from synthstudio.cli.signatures import Call, Output, command
 
 
 @command("networks.fit", skip="model")
 def train(
-    call: Call,
-    out: Any,
-    resume: Any,
-    fast_dev_run: Any,
-    overfit: Any,
-    engine: Any,
-    as_json: JsonOption = False,
-) -> None:
+    call: Call, out: Any, resume: Any, fast_dev_run: Any, overfit: Any, engine: Any
+) -> Output:
     """Train a network on datasets, COCO files, recipes, or a mix of them."""
     if engine == "ray" and (fast_dev_run or overfit is not None):
         raise typer.BadParameter(
@@ -34,7 +28,7 @@ def train(
         )
     done = call(log=log)
     if os.environ.get("RANK", "0") != "0":  # only the first of torchrun's processes reports
-        return
+        return None
     end = "trained" if done.finished else "stopped; continue with --resume"
     text = f"{end}. Next: synthstudio evaluate {out} DATASET"
     if fast_dev_run:
@@ -49,24 +43,23 @@ def train(
         f"{done.unit}_per_second": round(done.people_per_second, 1),
     }
     best = "" if done.best is None else f", best validation PCK@0.1 {100 * done.best:.1f}"
-    finish(
-        result,
-        as_json,
+    return result, (
         f"{done.steps} steps{best}, {done.people_per_second:.1f} {done.unit}/s, "
-        f"waited {done.wait_share:.1%}: {text}",
+        f"waited {done.wait_share:.1%}: {text}"
     )
 
 
 @command("networks.pretrain")
-def pretrain(call: Call, as_json: JsonOption = False) -> None:
+def pretrain(call: Call) -> Output:
     """Pretrain on pairs of the same pose, or photos, without joint labels (`init_from`)."""
     result = call(log=log)
     text = f"{result['steps']} steps"
     if found := result["retrieval"]:
         text += f", retrieval@1 {found['hits']:.1%} of people, chance {found['chance']:.1%}"
-    finish(result, as_json, f"{text}. Next: init_from: {result['weights']}")
+    return result, f"{text}. Next: init_from: {result['weights']}"
 
 
+@command()
 def train_demo(
     out: Annotated[Path, typer.Option(help="Output folder.")] = Path("exports/train_demo"),
     frames: Annotated[
@@ -76,22 +69,15 @@ def train_demo(
         int | None, typer.Option(min=1, help="Epochs; default: the config's.")
     ] = None,
     workers: WorkersOption = 2,
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Generate people, train a nano network on them and evaluate it: minutes on two cores.
 
     The same command continues an interrupted run.
     """
     from synthstudio.api import train_demo
-    from synthstudio.api.progress import progress_steps
 
-    with progress_steps() as step:
-        result = train_demo.train_demo(
-            out, frames=frames, epochs=epochs, workers=workers, step=step, log=log
-        )
-    finish(result, as_json, train_demo.summary(result))
-    if not result["finished"]:
-        raise typer.Exit(1)
+    result = train_demo.train_demo(out, frames=frames, epochs=epochs, workers=workers, log=log)
+    return result, train_demo.summary(result), not result["finished"]
 
 
 @command("networks.evaluate", arguments="", skip="predict")
@@ -107,8 +93,7 @@ def evaluate(
     predictions: Any,
     dataset: Annotated[str, typer.Argument(help="Folder or URL of a dataset.")] = "",
     where: WhereOption = "",
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Evaluate a network on a dataset: metrics with confidence intervals, and a report.
 
     synthstudio networks: evaluate RUN DATASET. Others: evaluate FILE DATASET --as movenet, or
@@ -120,19 +105,16 @@ def evaluate(
     if (predictions is None) != bool(dataset):
         raise typer.BadParameter("Pass MODEL and DATASET, or --predictions FILE and DATASET.")
     evaluation = call(None if predictions is not None else model, part(dataset or model, where))
-    finish(
-        networks.evaluation_json(evaluation),
-        as_json,
-        f"{networks.headline(evaluation)}. Read {evaluation.folder}/report.html",
-    )
+    text = f"{networks.headline(evaluation)}. Read {evaluation.folder}/report.html"
+    return networks.evaluation_json(evaluation), text
 
 
 @command("networks.pose_bank", arguments="model sources")
-def pose_bank(call: Call, out: Any, as_json: JsonOption = False) -> None:
+def pose_bank(call: Call, out: Any) -> Output:
     """Replace a trained network's pose bank, without training."""
     _, figures = call()
     text = f"{figures['note']}; before, {figures['before']} poses"
-    finish(figures, as_json, f"{text}. Next: synthstudio evaluate {out} DATASET")
+    return figures, f"{text}. Next: synthstudio evaluate {out} DATASET"
 
 
 @command("inference.compare")
@@ -145,7 +127,7 @@ def compare(call: Call, out: Any, as_json: JsonOption = False) -> None:
 
 
 @command("robustness.robustness")
-def robustness(call: Call, as_json: JsonOption = False) -> None:
+def robustness(call: Call, as_json: JsonOption = False) -> Output:
     """Test runs on darkness, glare, crowds and other challenges against the plain scene.
 
     Challenges are generated once; an interrupted call continues.
@@ -154,17 +136,18 @@ def robustness(call: Call, as_json: JsonOption = False) -> None:
     text = found.pop("text")
     if not as_json:
         typer.echo(text)
-    finish(found, as_json, f"the page is {found['page']}")
+    return found, f"the page is {found['page']}"
 
 
 @command("stress.stress")
-def stress(call: Call, as_json: JsonOption = False) -> None:
+def stress(call: Call) -> Output:
     """Stress a network: the same people clean and hidden by four causes at four levels.
 
     Prints a card of ten lines. Data sets are generated once; an interrupted call continues.
     """
     found = call()
-    finish(found, as_json, found.pop("text"))
+    text = found.pop("text")
+    return found, text
 
 
 experiment_app = typer.Typer(
@@ -173,14 +156,10 @@ experiment_app = typer.Typer(
 NONE = "none"
 
 
-@command("experiments.real_photos", arguments="")
-def real(call: Call, out: Any, pretrain: Any = NONE, as_json: JsonOption = False) -> None:
+@command("experiments.real_photos", arguments="", app=experiment_app)
+def real(call: Call, out: Any, pretrain: Any = NONE) -> Output:
     """Train on photos with and without occlusion and pretraining; evaluate on held-out ones."""
     result, sentences = call(pretrain=None if str(pretrain) == NONE else pretrain)
     if not sentences:
-        finish(result, as_json, "stopped; the same command continues")
-        return
-    finish(result, as_json, "\n".join([*sentences, f"Read {out / 'report.html'}"]))
-
-
-add(experiment_app, real)
+        return result, "stopped; the same command continues"
+    return result, "\n".join([*sentences, f"Read {out / 'report.html'}"])

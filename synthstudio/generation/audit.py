@@ -11,7 +11,6 @@ joints in the tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 from synthstudio.core.arrays import I64
 from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.places import Place
+from synthstudio.core.progress import OnProgress
 from synthstudio.core.scene import F32, F64, I32, Bool, CutoutLayer, JointPatches, PosedPerson
 from synthstudio.core.spec import OBJECT_BASE, FrameSpec
 from synthstudio.core.visibility import EMPTY_BASE, VISIBLE_THRESHOLD
@@ -79,7 +79,6 @@ class Tally:
         self.findings += other.findings
 
     def report(self) -> dict[str, Any]:
-        """The figures, ready for JSON."""
         return {
             "frames": self.frames,
             "people": self.people,
@@ -103,7 +102,7 @@ def audit(
     frames: int | None = None,
     workers: int = 1,
     engine: Engine = LOCAL,
-    on_progress: Callable[[int, int, float], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Tally:
     """Check the first `frames` stored frames (all when None) of a data set.
 
@@ -115,11 +114,6 @@ def audit(
     jobs = (_job(dataset, indices[i : i + 16]) for i in range(0, len(indices), 16))
     initializer, initargs = opening(engine, FrameGenerator, settings)
     total = Tally()
-
-    def progress(now: local.Progress) -> None:
-        if on_progress is not None:
-            on_progress(now.units, len(indices), now.per_second)
-
     engine.run(
         audit_frames,
         jobs,
@@ -127,7 +121,8 @@ def audit(
         initializer=initializer,
         initargs=initargs,
         on_done=total.add,
-        on_progress=progress,
+        units=range(len(indices)),
+        on_progress=on_progress,
     )
     total.findings.sort(key=lambda f: (f.frame, f.instance, f.joint))
     return total

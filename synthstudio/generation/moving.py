@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,10 +17,8 @@ from synthstudio.core.velocities import (
     velocities,
     velocities_of,
 )
+from synthstudio.generation.stage import FrameGenerator
 from synthstudio.render.exposure import MIN_PX
-
-if TYPE_CHECKING:
-    from synthstudio.generation.stage import FrameGenerator
 
 _BEYOND = 1.5
 

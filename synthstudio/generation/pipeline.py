@@ -44,13 +44,12 @@ from synthstudio.core.spec import (
     RoomBackdrop,
 )
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD
-from synthstudio.dataset.shards import FailedFrame, OnEvent, StagedShard, no_event, write_shard
+from synthstudio.dataset.shards import FailedFrame, OnEvent, no_event, rendered_rows
 from synthstudio.dataset.writer import Part, open_or_create
 from synthstudio.generation import moving
-from synthstudio.generation.engines import local
 from synthstudio.generation.engines.engine import LOCAL, Engine
 from synthstudio.generation.remote_worker import opening
-from synthstudio.generation.shards import ShardJob, Summary, run_shards
+from synthstudio.generation.shards import Summary, run_shards
 from synthstudio.generation.stage import (
     FIRST_OBJECT,
     FrameGenerator,
@@ -80,9 +79,8 @@ class Built:
     camera: Camera
     cutouts: tuple[CutoutLayer, ...]
     objects: tuple[tuple[int, str, int | None], ...]  # (instance, kind, held_by instance)
-    velocities: tuple[
-        F32 | None, ...
-    ] = ()  # (V, 3) m/s of each of the scene's surfaces; None: still
+    # (V, 3) m/s of each of the scene's surfaces; None: still
+    velocities: tuple[F32 | None, ...] = ()
 
 
 def build(stage: FrameGenerator, spec: FrameSpec) -> Built:
@@ -349,30 +347,18 @@ def generate(  # noqa: PLR0913 - the options of one command
         session.log("assets", root=str(settings.assets.root.resolve()), left_out=list(notes))
         return run_shards(
             session,
-            make_shard,
+            partial(_tried_twice, skip_failed),
+            rendered_rows,
             initializer=initializer,
             initargs=initargs,
             workers=workers,
             engine=engine,
-            skip_failed=skip_failed,
             on_progress=on_progress,
-            on_event=on_event,
             started=started,
         )
 
 
-def make_shard(stage: FrameGenerator, job: ShardJob, report: local.Report) -> StagedShard:
-    """Make one shard's frames in a worker and stage them; the parent publishes the shard."""
-
-    def frames() -> Iterator[Frame | FailedFrame]:
-        for index in job.frames:
-            yield _tried_twice(stage, index, job.skip_failed)
-            report(1)
-
-    return write_shard(job.folder, job.shard, frames(), on_event=job.on_event)
-
-
-def _tried_twice(stage: FrameGenerator, index: int, skip_failed: bool) -> Frame | FailedFrame:
+def _tried_twice(skip_failed: bool, stage: FrameGenerator, index: int) -> Frame | FailedFrame:
     """Make a frame; a second failure is recorded, or stops the run with the frame's index."""
     for attempt in (1, 2):
         try:

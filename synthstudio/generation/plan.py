@@ -39,11 +39,9 @@ class Plan:
 
     @property
     def disk_bytes(self) -> float:
-        """Total bytes of the run."""
         return self.frames * self.bytes_per_frame
 
     def as_json(self) -> dict[str, Any]:
-        """It for --json."""
         return {
             "frames": self.frames,
             "workers": self.workers,
@@ -53,7 +51,6 @@ class Plan:
         }
 
     def text(self) -> str:
-        """The estimate as one line."""
         minutes, seconds = divmod(round(self.seconds), 60)
         return (
             f"{self.frames} frames with {self.workers} workers: {self.frames_per_second:.1f} "

@@ -10,7 +10,7 @@ from typing import Any
 
 from synthstudio.core.errors import AssetError, DeviceError
 from synthstudio.generation.engines.engine import Engine
-from synthstudio.generation.stage import Settings, prepare_caches
+from synthstudio.generation.stage import Settings, assets_of, prepare_caches
 from synthstudio.props.assets import AssetTable
 from synthstudio.render import runtime
 
@@ -52,11 +52,7 @@ def check_device(name: str, model: str) -> None:
 
 def _check_assets(settings: Settings) -> None:
     """Check that all files of the recipe's folders exist; each is hashed when opened."""
-    root, catalogue = settings.assets.root, settings.catalogue
-    listed: tuple[Any, ...] = (
-        *catalogue.backgrounds, *catalogue.hdris, *catalogue.cutouts, *catalogue.meshes,
-        *catalogue.places, *catalogue.motions,
-    )  # fmt: skip
+    root, listed = settings.assets.root, assets_of(settings.catalogue)
     missing = [one.asset.name for one in listed if not (root / one.asset.name).is_file()]
     if missing:
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""

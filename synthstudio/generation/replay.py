@@ -32,8 +32,6 @@ class Agreement:
     """
 
     held: str
-    same_image: bool
-    same_labels: bool
     joints_px: float  # largest difference
     shares: float
     pixels: float  # share of pixel values within 2 levels
@@ -47,7 +45,6 @@ def replay(place: Place, index: int, settings: Settings) -> tuple[Frame, Agreeme
 
 
 def compare(dataset: Dataset, index: int, frame: Frame) -> Agreement:
-    """Compare a frame with the stored one of that index."""
     stored = dataset.image_bytes(index)
     had, made = dataset.instances(index), rows.instance_rows(frame)
     same_image = stored == frame.jpeg
@@ -66,8 +63,6 @@ def compare(dataset: Dataset, index: int, frame: Frame) -> Agreement:
     held = "same within tolerance" if close else "different"
     return Agreement(
         held="same bytes" if same_image and same_labels else held,
-        same_image=same_image,
-        same_labels=same_labels,
         joints_px=joints_px,
         shares=shares,
         pixels=pixels,
@@ -79,12 +74,7 @@ def _text(found: list[rows.Row], schema: pa.Schema) -> str:
 
 
 def _largest(had: list[rows.Row], made: list[rows.Row], column: str) -> float:
-    if len(had) != len(made):
+    x, y = (np.array([row[column] for row in found], np.float64) for found in (had, made))
+    if x.shape != y.shape or (np.isnan(x) != np.isnan(y)).any():
         return float("inf")
-    worst = 0.0
-    for a, b in zip(had, made, strict=True):
-        x, y = np.array(a[column], np.float64), np.array(b[column], np.float64)
-        if x.shape != y.shape or (np.isnan(x) != np.isnan(y)).any():
-            return float("inf")
-        worst = max(worst, float(np.nanmax(np.abs(x - y), initial=0.0)))
-    return worst
+    return float(np.nanmax(np.abs(x - y), initial=0.0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,10 @@ from typing import Any
 
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
-from synthstudio.dataset.shards import OnEvent, StagedShard, pack, unpack_shard
+from synthstudio.dataset.shards import OnEvent, RowsOf, StagedShard, pack, unpack_shard, write_shard
 from synthstudio.dataset.writer import Session
 from synthstudio.generation.engines.engine import Engine
-from synthstudio.generation.engines.local import Progress, Report
+from synthstudio.generation.engines.local import Report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,32 +37,29 @@ class Summary:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardJob:
-    """One shard as a job."""
-
     folder: Path
     shard: int
     frames: range
-    skip_failed: bool
     on_event: OnEvent
 
     def __str__(self) -> str:
         return f"shard {self.shard} (frames {self.frames.start} to {self.frames.stop - 1})"
 
 
-MakeShard = Callable[[Any, ShardJob, Report], StagedShard]
+MakeFrame = Callable[[Any, int], Any]
+"""A frame, or a `FailedFrame`, of a worker's context and an index."""
 
 
 def run_shards(  # noqa: PLR0913 - the parts of any run
     session: Session,
-    make: MakeShard,
+    make: MakeFrame,
+    rows_of: RowsOf,
     *,
     initializer: Callable[..., Any],
     initargs: tuple[Any, ...],
     workers: int,
     engine: Engine,
-    skip_failed: bool,
     on_progress: OnProgress | None,
-    on_event: OnEvent,
     started: float,
 ) -> Summary:
     """Make and publish a session's missing shards, then finish it; `started` is monotonic."""
@@ -72,29 +69,24 @@ def run_shards(  # noqa: PLR0913 - the parts of any run
             folder=session.folder,
             shard=shard,
             frames=session.identity.frames_of(shard),
-            skip_failed=skip_failed,
-            on_event=on_event,
+            on_event=session.on_event,
         )
         for shard in session.todo
     ]
     to_make = sum(len(job.frames) for job in jobs)
-
-    def progress(now: Progress) -> None:
-        if on_progress is not None:
-            on_progress(taken_over + now.units, taken_over + to_make, now.per_second)
-
-    work: Callable[..., Any] = make
+    work: Callable[..., Any] = make_shard
     take: Callable[[Any], object] = session.publish
     if engine.apart:
-        work, take = partial(packed_shard, make), partial(publish_packed, session)
+        work, take = packed_shard, partial(publish_packed, session)
     engine.run(
-        work,
+        partial(work, make, rows_of),
         jobs,
         workers=workers,
         initializer=initializer,
         initargs=initargs,
         on_done=take,
-        on_progress=progress,
+        units=range(taken_over, taken_over + to_make),
+        on_progress=on_progress,
     )
     session.finish()
     entries = session.done.values()
@@ -110,21 +102,28 @@ def run_shards(  # noqa: PLR0913 - the parts of any run
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class PackedShard:
-    """A packed shard from a remote worker."""
+def make_shard(
+    make: MakeFrame, rows_of: RowsOf, context: Any, job: ShardJob, report: Report
+) -> StagedShard:
+    """Make one shard's frames in a worker and stage them; the parent publishes the shard."""
 
-    shard: int
-    data: bytes  # dataset.packed
+    def frames() -> Iterator[Any]:
+        for index in job.frames:
+            yield make(context, index)
+            report(1)
+
+    return write_shard(job.folder, job.shard, frames(), rows_of=rows_of, on_event=job.on_event)
 
 
-def packed_shard(make: MakeShard, context: Any, job: ShardJob, report: Report) -> PackedShard:
-    """Make a shard in a temporary folder of this worker, and pack it."""
+def packed_shard(
+    make: MakeFrame, rows_of: RowsOf, context: Any, job: ShardJob, report: Report
+) -> tuple[int, bytes]:
+    """Make a shard in a temporary folder of this worker; its number and itself, packed."""
     with tempfile.TemporaryDirectory(prefix="synthstudio-") as scratch:
-        staged = make(context, replace(job, folder=Path(scratch)), report)
-        return PackedShard(shard=job.shard, data=pack(staged.temporary))
+        staged = make_shard(make, rows_of, context, replace(job, folder=Path(scratch)), report)
+        return job.shard, pack(staged.temporary)
 
 
-def publish_packed(session: Session, packed: PackedShard) -> None:
-    """Unpack and publish a remote worker's shard."""
-    session.publish(unpack_shard(packed.data, session.folder, packed.shard))
+def publish_packed(session: Session, packed: tuple[int, bytes]) -> None:
+    shard, data = packed
+    session.publish(unpack_shard(data, session.folder, shard))

@@ -138,28 +138,29 @@ def prepare_caches(settings: Settings) -> None:
     runtime.compile_all(settings.device)
 
 
+def assets_of(catalogue: Catalogue) -> tuple[Any, ...]:
+    """Files of the recipe's folders; `asset` is the reference of each."""
+    return (
+        *catalogue.backgrounds, *catalogue.hdris, *catalogue.cutouts, *catalogue.motions,
+        *catalogue.meshes, *catalogue.places,
+    )  # fmt: skip
+
+
 def identity_of(settings: Settings, frames_per_shard: int = FRAMES_PER_SHARD) -> Identity:
     """Return the identity (dataset.json) of a run with these settings."""
     recipe, catalogue = settings.recipe, settings.catalogue
     written = dump(recipe)
     del written["frames"]  # may grow; Identity.frames holds it
-    credited = (*catalogue.backgrounds, *catalogue.hdris, *catalogue.cutouts)
     ledger = [
         AssetRow(
-            sha256=a.asset.sha256,
-            name=a.asset.name,
-            licence=a.licence,
-            source=a.source,
-            category=a.category,
+            sha256=one.asset.sha256,
+            name=one.asset.name,
+            licence=getattr(one, "licence", ""),
+            source=getattr(one, "source", ""),
+            category=getattr(one, "category", ""),
         )
-        for a in credited
+        for one in assets_of(catalogue)
     ]
-    ledger += [
-        AssetRow(sha256=m.asset.sha256, name=m.asset.name, licence=m.licence, source=m.source)
-        for m in catalogue.motions
-    ]
-    uncredited = [m.asset for m in catalogue.meshes] + [p.asset for p in catalogue.places]
-    ledger += [AssetRow(sha256=asset.sha256, name=asset.name) for asset in uncredited]
     return Identity(
         recipe=written,
         assets=tuple(sorted(ledger, key=lambda row: row.name)),
@@ -215,7 +216,7 @@ class FrameGenerator:
 
     def __init__(self, settings: Settings) -> None:
         runtime.init(settings.device)
-        self.settings = settings
+        self.settings, self.catalogue = settings, settings.catalogue
         self.skeleton = get_skeleton(settings.recipe.skeleton)
         self.body: anny.Body = anny.load(self.skeleton.name)
         body = self.body
@@ -247,10 +248,6 @@ class FrameGenerator:
 
     def _opened(self, read: Callable[[Path], Any], keep: int) -> Callable[[AssetRef], Any]:
         return functools.lru_cache(keep)(lambda ref: read(self.settings.assets.resolve(ref)))
-
-    @property
-    def catalogue(self) -> Catalogue:
-        return self.settings.catalogue
 
     def floor_plan(self, asset: AssetRef) -> FloorPlan:
         model: PlaceModel = self.place_model(asset)
@@ -343,7 +340,6 @@ class FrameGenerator:
     def object_surfaces(
         self, spec: ObjectSpec, *, instance: int, first_texture: int
     ) -> tuple[tuple[Surface, ...], tuple[U8, ...]]:
-        """Return an object's surfaces in the world and their textures."""
         if spec.asset is None:
             return procedural.build(spec, instance=instance), ()
         data = self.mesh(spec.asset)

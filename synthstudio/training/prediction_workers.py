@@ -22,7 +22,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.generation.engines.engine import Engine
-from synthstudio.generation.engines.local import Progress, Report
+from synthstudio.generation.engines.local import Report
 from synthstudio.generation.remote_worker import check_device
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.bottom_up.contract import FoundPeople
@@ -199,10 +199,6 @@ class RemotePredictor:
         if self.pool.engine.apart:
             model = runtime.device_model(runtime.resolve_device(device))  # type: ignore[arg-type]
         done: dict[int, Any] = {}
-
-        def report(now: Progress) -> None:
-            progress(now.units, total)
-
         self.pool.engine.run(
             work,
             jobs,
@@ -210,6 +206,7 @@ class RemotePredictor:
             initializer=open_network,
             initargs=(self.request, model),
             on_done=lambda result: done.__setitem__(*result),
-            on_progress=report,
+            units=range(total),
+            on_progress=lambda done, total, rate: progress(done, total),
         )
         return [done[first] for first in sorted(done)]

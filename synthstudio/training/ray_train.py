@@ -20,7 +20,7 @@ from typing import Any
 from synthstudio.core.errors import SynthStudioError, WorkerError
 from synthstudio.core.extras import import_extra
 from synthstudio.core.outputs import disk_errors
-from synthstudio.generation.engines.ray_connection import connected
+from synthstudio.generation.engines.ray import connected
 from synthstudio.training import devices, loop
 from synthstudio.training.config import Config
 from synthstudio.training.trainer import Trained

@@ -43,8 +43,6 @@ def test_addresses_of_no_cluster(address, why, monkeypatch):
 
 
 def test_without_ray_it_is_said_how_to_install_it(monkeypatch):
-    with pytest.raises(WorkerError, match="1 or more; got 0"):
-        execute([Task(0)], 0)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(
         WorkerError, match=r'ray is not installed.*pip install "synthstudio\[ray\]"'
@@ -84,7 +82,7 @@ def test_every_job_is_done_once_as_it_is_needed(cluster):
 @nightly
 def test_errors_come_as_with_the_local_engine(cluster):
     def raising(error):
-        def called(value):
+        def called(*value):
             raise error
 
         return called

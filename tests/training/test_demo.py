@@ -1,17 +1,18 @@
 """The training demo, small: from nothing to a report, and nothing twice."""
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import tiny
 import torch
 
-from synthstudio.api import train_demo
+from synthstudio.api import generation, networks, train_demo
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage
 
 
-def run(out, titles):
+def run(out, titles, monkeypatch):
     """Run the demo with twelve steps; its config names a folder that a demo replaces."""
     source = {"dataset": "elsewhere", "splits": ["train"], "variants": []}
     val = {"dataset": "elsewhere", "splits": ["val"]}
@@ -20,16 +21,20 @@ def run(out, titles):
         titles.append(title)
         return lambda done, total, rate: None
 
+    @contextmanager
+    def steps(wanted):
+        yield step
+
+    for module in (generation, networks):
+        monkeypatch.setattr(module, "steps_if", steps)
     torch.set_num_threads(1)
     config = tiny.config(Path("elsewhere"), steps=12, train=[source], val=[val])
-    return train_demo.train_demo(
-        out, frames=24, workers=1, step=step, log=lambda text: None, config=config
-    )
+    return train_demo.train_demo(out, frames=24, workers=1, log=lambda text: None, config=config)
 
 
-def test_from_nothing_to_a_report_and_nothing_twice(tmp_path):
+def test_from_nothing_to_a_report_and_nothing_twice(tmp_path, monkeypatch):
     out, titles = tmp_path / "out", []
-    found = run(out, titles)
+    found = run(out, titles, monkeypatch)
     assert found["finished"] and found["steps"] == 12 and found["frames"] == 24
     for name in ("dataset", "network", "pictures", "report"):
         assert Path(found[name]).exists(), name
@@ -46,6 +51,6 @@ def test_from_nothing_to_a_report_and_nothing_twice(tmp_path):
 
     made = [*out.rglob("*.safetensors"), report]
     before, again = [path.stat().st_mtime_ns for path in made], []
-    assert run(out, again) == found | {"waited": 0.0}
+    assert run(out, again, monkeypatch) == found | {"waited": 0.0}
     assert "training" not in again and "drawing the page" not in again
     assert [path.stat().st_mtime_ns for path in made] == before

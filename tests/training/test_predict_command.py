@@ -16,7 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import synthstudio as ss
-from synthstudio.api import inference, prediction_jobs
+from synthstudio.api import inference
 from synthstudio.api.exchange import import_photos
 from synthstudio.api.inference import predict_to_folder
 from synthstudio.cli import app
@@ -222,7 +222,7 @@ def test_suggest_writes_a_recipe_and_never_over_one(tmp_path):
 @pytest.fixture
 def small_jobs(monkeypatch):
     """Make jobs of three pictures and of seven people."""
-    monkeypatch.setattr(prediction_jobs, "PICTURES", 3)
+    monkeypatch.setattr(inference, "PICTURES", 3)
     monkeypatch.setattr(predictions, "BATCH", 7)
 
 

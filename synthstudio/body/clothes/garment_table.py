@@ -271,4 +271,5 @@ def _where_named(entry: Entry) -> Entry:
     return replace(entry, kind=replace(entry.kind, worn=worn))
 
 
-GARMENTS = {entry.kind.kind: entry for entry in (*_USUAL, *map(_where_named, _NAMED))}
+NAMED: dict[str, Entry] = {entry.kind.kind: _where_named(entry) for entry in _NAMED}
+GARMENTS: dict[str, Entry] = {entry.kind.kind: entry for entry in _USUAL} | NAMED

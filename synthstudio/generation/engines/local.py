@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from multiprocessing import resource_tracker
@@ -32,6 +31,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar
 
 from synthstudio.core.errors import SynthStudioError, WorkerError
+from synthstudio.core.progress import OnProgress
 from synthstudio.core.threads import one_thread
 
 Job = TypeVar("Job")
@@ -54,38 +54,24 @@ ONE_THREAD = {
 _POLL_S = 0.1
 
 
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Progress of a run. `per_second` is measured from the first ready worker."""
-
-    units: int
-    jobs: int
-    seconds: float
-    per_second: float
-
-
 class Tally:
-    """Counts the units and jobs of a run, and calls `on_progress`."""
+    """Counts the units of a run; the rate of `on_progress` is from the first ready worker."""
 
-    def __init__(self, on_progress: Callable[[Progress], None] | None) -> None:
-        self._on_progress = on_progress
-        self._units = self._jobs = 0
+    def __init__(self, on_progress: OnProgress | None = None, units: range = range(0)) -> None:
+        self._on_progress, self._range = on_progress, units
+        self._units = 0
         self._ready_at: float | None = None
 
     def ready(self) -> None:
         """A worker has built its context."""
         self._ready_at = self._ready_at or time.monotonic()
 
-    def add(self, *, units: int = 0, jobs: int = 0) -> None:
-        """Count finished units and jobs."""
-        self._units, self._jobs = self._units + units, self._jobs + jobs
-        if self._on_progress is None:
-            return
-        seconds = time.monotonic() - (self._ready_at or time.monotonic())
-        rate = self._units / seconds if seconds > 0 else 0.0
-        self._on_progress(
-            Progress(units=self._units, jobs=self._jobs, seconds=seconds, per_second=rate)
-        )
+    def add(self, units: int) -> None:
+        self._units += units
+        if self._on_progress is not None:
+            seconds = time.monotonic() - (self._ready_at or time.monotonic())
+            rate = self._units / seconds if seconds > 0 else 0.0
+            self._on_progress(self._range.start + self._units, self._range.stop, rate)
 
 
 def run(
@@ -96,21 +82,21 @@ def run(
     initializer: Callable[..., Context],
     initargs: tuple[Any, ...] = (),
     on_done: Callable[[Result], object],
-    on_progress: Callable[[Progress], None] | None = None,
+    units: range = range(0),
+    on_progress: OnProgress | None = None,
 ) -> None:
     """Call `work(context, job, report)` for every job and `on_done(result)` here for each.
 
     Every worker builds its own `context = initializer(*initargs)` once. With more than one all
     of these must be picklable. Jobs are taken one at a time, results arrive as they are
-    ready, in constant memory. `on_done` and `on_progress` run in
-    this process.
+    ready, in constant memory. `on_done` and `on_progress` run in this process; `units`: those of
+    the jobs, for `on_progress`, after those done before the run.
 
     Raises what a job raised when it is a SynthStudioError, WorkerError with the traceback for
     other exceptions and for a worker that died (naming its job and signal); and re-raises
     KeyboardInterrupt and errors of `on_done`. In each case all workers have exited on return.
     """
-    check_workers(workers)
-    tally = Tally(on_progress)
+    tally = Tally(on_progress, units)
     if workers == 1:
         _run_here(work, jobs, partial(initializer, *initargs), on_done, tally)
         return
@@ -118,17 +104,9 @@ def run(
     first = list(islice(queue, workers))
     if first:
         if _FORKED:
-            multiprocessing.set_forkserver_preload([_module(work), _module(initializer)])
+            multiprocessing.set_forkserver_preload(_modules(work) + _modules(initializer))
         start = bytes(ForkingPickler.dumps((work, initializer, initargs)))
         _run_in_pool(start, first, queue, on_done, tally)
-
-
-def check_workers(workers: int) -> None:
-    """WorkerError for fewer than one."""
-    if workers < 1:
-        raise WorkerError(
-            "too few workers", where="workers", expected="1 or more", got=str(workers)
-        )
 
 
 def _run_here(
@@ -143,7 +121,7 @@ def _run_here(
 
     def report(more: int) -> None:
         try:
-            tally.add(units=more)
+            tally.add(more)
         except BaseException as error:
             stopped.append(error)
             raise
@@ -160,7 +138,6 @@ def _run_here(
                 raise
             raise portable(error) from error
         on_done(result)
-        tally.add(jobs=1)
 
 
 # The parent's side ------------------------------------------------------------------------------
@@ -203,13 +180,12 @@ def _run_in_pool(
                 for job in islice(rest, 1):
                     submit(job)
                 on_done(result)
-                tally.add(jobs=1)
     except BrokenProcessPool:
         crew = [*pool._processes.values()]
         for process in crew:  # the pool has not terminated one that it was just starting
             process.terminate()
         pool.shutdown()
-        _hear(reports, at_work, Tally(None))
+        _hear(reports, at_work, Tally())
         raise _died(crew, at_work) from None
     finally:
         for process in [*(pool._processes or {}).values()]:
@@ -235,7 +211,7 @@ def _hear(reports: Any, at_work: dict[int, str], tally: Tally) -> None:
             at_work[pid] = report
             tally.ready()
         else:
-            tally.add(units=report)
+            tally.add(report)
 
 
 def _died(crew: Sequence[BaseProcess], at_work: dict[int, str]) -> WorkerError:
@@ -292,11 +268,11 @@ def environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _module(function: Any) -> str:
-    """The module name of a function or of a partial's function."""
-    while isinstance(function, partial):
-        function = function.func
-    return str(function.__module__)
+def _modules(function: Any) -> list[str]:
+    """The modules of a function, or of all functions of a partial."""
+    if isinstance(function, partial):
+        return [name for one in (function.func, *function.args) for name in _modules(one)]
+    return [function.__module__] if callable(function) else []
 
 
 # A worker's side --------------------------------------------------------------------------------

@@ -9,29 +9,40 @@ CPU), since bytes depend on these: others are refused before their first job.
 
 from __future__ import annotations
 
+import logging
+import os
 import pickle
 import platform
-from collections.abc import Callable, Iterable
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 from uuid import uuid4
 
+import psutil
+
 from synthstudio.core.errors import WorkerError
 from synthstudio.core.extras import import_extra
+from synthstudio.core.progress import OnProgress
 from synthstudio.core.threads import one_thread
 from synthstudio.dataset.manifest import machine_kind, package_versions
 from synthstudio.generation.engines.local import (
+    ONE_THREAD,
     Context,
     Job,
-    Progress,
     Report,
     Result,
     Tally,
-    check_workers,
+    environment,
     portable,
 )
-from synthstudio.generation.engines.ray_connection import connected
 
 RETRIES = 3
 """A job lost more often is considered faulty."""
@@ -52,7 +63,8 @@ def run(
     initializer: Callable[..., Context],
     initargs: tuple[Any, ...] = (),
     on_done: Callable[[Result], object],
-    on_progress: Callable[[Progress], None] | None = None,
+    units: range = range(0),
+    on_progress: OnProgress | None = None,
 ) -> None:
     """`local.run` by tasks of a Ray cluster, at most `workers` at a time.
 
@@ -62,13 +74,12 @@ def run(
     WorkerError as from the local engine, but for dying workers: a job lost more than
     RETRIES times, a different node, a cluster without cores.
     """
-    check_workers(workers)
     queue = iter(jobs)
     first = list(islice(queue, workers))
     if not first:
         return
     payload = bytes(ForkingPickler.dumps((work, initializer, initargs)))
-    ray, tally = import_extra("ray", extra="ray", error=WorkerError), Tally(on_progress)
+    ray, tally = import_extra("ray", extra="ray", error=WorkerError), Tally(on_progress, units)
     with connected(workers) as connection:
         task = ray.remote(
             num_cpus=0 if connection.own else 1,
@@ -90,12 +101,12 @@ def run(
                 if not ended and not connection.own:
                     _check_cores(ray, workers)
                 for answer in ended:
-                    result, units = _answer(ray, answer, pending.pop(answer))
+                    result, done = _answer(ray, answer, pending.pop(answer))
                     # Submit the next job first, so that no worker waits while a result is stored.
                     for job in islice(queue, 1):
                         submit(job)
                     on_done(result)
-                    tally.add(units=units, jobs=1)
+                    tally.add(done)
         finally:
             for answer in pending:
                 ray.cancel(answer, force=True)
@@ -222,3 +233,147 @@ def _cause(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     reason = next((line for line in lines if "because" in line), lines[0] if lines else "unknown")
     return reason.split(" Some common causes")[0][:300].rstrip(".")
+
+
+# The cluster -------------------------------------------------------------------------------------
+
+_LOCAL = "local"
+_OWN = "SYNTHSTUDIO_RAY_OWN"
+"""Set in workers of a local cluster that a run started."""
+_END_S = 10.0
+_REACH_S = 20.0
+_DRIVER_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # no telemetry
+    "RAY_task_oom_retries": "3",  # default: unlimited
+}
+_ENVIRONMENT = {
+    **ONE_THREAD,
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a worker sees the GPU without owning it
+}
+
+
+@dataclass(eq=False)
+class Connection:
+    """`environment`: variables of workers. `own`: a local cluster that a run started; then no
+    worker reserves a core. `children`: the processes that Ray started with it."""
+
+    environment: dict[str, str]
+    own: bool
+    children: list[psutil.Process]
+    kept: ExitStack  # resources released with it
+    users: int = 0
+
+
+_lock = threading.Lock()
+_shared: list[Connection] = []
+"""The connection of this process, shared by its runs, if any."""
+
+
+@contextmanager
+def connected(workers: int) -> Iterator[Connection]:
+    """Join a cluster. One started here stops with the last run of this process that uses it."""
+    ray = import_extra("ray", extra="ray", error=WorkerError)
+    with _lock:
+        if not _shared and ray.is_initialized():  # by the caller, who keeps it
+            own = bool(os.environ.get(_OWN))
+            connection = Connection(dict(_ENVIRONMENT), own, [], ExitStack())
+        else:
+            if not _shared:
+                _shared.append(_connect(ray, workers))
+            connection = _shared[0]
+        connection.users += 1
+    try:
+        yield connection
+    finally:
+        with _lock:
+            connection.users -= 1
+            if not connection.users and connection in _shared:
+                _shared.clear()
+                _disconnect(connection)
+
+
+def _connect(ray: Any, workers: int) -> Connection:
+    address = os.environ.get("RAY_ADDRESS") or _LOCAL
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    # Linux kills Ray's processes when the thread that started them ends (PR_SET_PDEATHSIG).
+    keeper = ThreadPoolExecutor(1, "ray")
+    with ExitStack() as stack:
+        stack.callback(keeper.shutdown)
+        stack.enter_context(environment(_DRIVER_ENVIRONMENT))
+        stack.enter_context(_quiet(ray))
+        stack.callback(ray.shutdown)
+        with _own_signals():
+            keeper.submit(_join, ray, address, workers).result()
+        own = {"PYTHONPATH": _search_path(), _OWN: "1"} if address == _LOCAL else {}
+        found = psutil.Process().children(recursive=True) if own else []
+        children = [child for child in found if child.pid not in before]
+        return Connection({**_ENVIRONMENT, **own}, bool(own), children, stack.pop_all())
+
+
+def _disconnect(connection: Connection) -> None:
+    """Leave the cluster; one that was started here has stopped on return."""
+    every = list(connection.children)
+    for process in connection.children:
+        with suppress(psutil.Error):
+            every += process.children(recursive=True)
+    connection.kept.close()
+    _, left = psutil.wait_procs(every, _END_S)
+    for child in left:
+        with suppress(psutil.Error):
+            child.kill()
+
+
+def _join(ray: Any, address: str, workers: int) -> None:
+    if address.startswith("ray://"):
+        raise WorkerError(
+            "a run must run on a node of the cluster, not as a Ray client",
+            where="RAY_ADDRESS",
+            expected="HOST:PORT of the cluster's head, or auto on one of its nodes",
+            got=address,
+        )
+    own = {"num_cpus": workers, "include_dashboard": False} if address == _LOCAL else {}
+    try:
+        _knock(address)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
+    except Exception as error:  # Ray raises many types without a common base
+        raise WorkerError(
+            "cannot join the cluster",
+            where="a cluster of this machine" if address == _LOCAL else f"RAY_ADDRESS={address}",
+            got=str(error).strip()[:500],
+            then="Check `ray status` on its head. Without RAY_ADDRESS a run starts a cluster "
+            "of this machine.",
+        ) from error
+
+
+def _knock(address: str) -> None:
+    """Check that HOST:PORT accepts connections, since Ray retries for minutes; OSError."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), _REACH_S).close()
+
+
+@contextmanager
+def _quiet(ray: Any) -> Iterator[None]:
+    """Keep Ray's messages on dead workers off stdout, which is for --json."""
+    worker = ray._private.worker
+    before, worker._worker_logs_enabled = worker._worker_logs_enabled, False
+    try:
+        yield
+    finally:
+        worker._worker_logs_enabled = before
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Restore the SIGTERM handler, which Ray replaces on start."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def _search_path() -> str:
+    """The module search path of this process, for local workers."""
+    return os.pathsep.join(os.path.abspath(path) for path in sys.path)  # noqa: PTH100 - "" is here

@@ -9,6 +9,7 @@ import hashlib
 import json
 import sqlite3
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,7 +56,6 @@ class Album:
         self._base = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
 
     def sample(self, place: int) -> Sample:
-        """The sample at an index."""
         row = self._base.execute("SELECT value FROM samples WHERE place = ?", (place,)).fetchone()
         return Sample(**json.loads(row[0]))
 
@@ -70,8 +70,7 @@ def gather(annotations: Path, images: Path, folder: Path, *, skip_broken: bool =
     """
     if not images.is_dir():
         raise AssetError("no such folder", where=str(images), expected="the photos")
-    opened = CocoFile(annotations, images=images)
-    try:
+    with closing(CocoFile(annotations, images=images)) as opened:
         made = Gathered(
             album=folder / ALBUM_NAME,
             count=0,
@@ -79,17 +78,12 @@ def gather(annotations: Path, images: Path, folder: Path, *, skip_broken: bool =
             sha256=file_sha256(annotations),
         )
         made.album.unlink(missing_ok=True)
-        base = sqlite3.connect(made.album)
-        try:
+        with closing(sqlite3.connect(made.album)) as base:
             base.execute("CREATE TABLE samples (place INTEGER PRIMARY KEY, value TEXT)")
             _store_samples(base, opened, images, made, skip_broken)
             base.commit()
-        finally:
-            base.close()
         made.assets += opened.assets
         made.notes += opened.notes
-    finally:
-        opened.close()
     if not made.count:
         raise FormatError(
             "no photo with an annotated person",

@@ -3,15 +3,15 @@
 The annotated labels are in the clean frame of each photo, so no photo is needed: pastes are
 rendered again from each frame's spec. The occlusion is recomputed here independently,
 from docs/occlude.md. It deliberately calls neither `core/visibility.py` nor `label`: an oracle that
-shared the rule's code would repeat its errors. Pasted people are checked by the oracle of rendered
-sets. Shared are only the alpha of the pastes and the decoder of masks.
+shared the rule's code would repeat its errors. Pasted people are checked by `generation.audit`, the
+oracle of rendered sets. Shared are only the alpha of the pastes and the decoder of masks.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,21 +21,19 @@ import numpy as np
 from synthstudio.core.masks import decode
 from synthstudio.core.photo import PhotoSpec
 from synthstudio.core.places import Place
-from synthstudio.core.scene import F64, Bool, JointPatches
+from synthstudio.core.progress import OnProgress, counter
+from synthstudio.core.scene import F64, Bool
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import OBJECT_BASE, read_as
 from synthstudio.dataset.reader import Dataset, opened
 from synthstudio.dataset.rows import Row
 from synthstudio.dataset.source import asset_root
+from synthstudio.generation import audit as rendered
 from synthstudio.generation.photos.layers import PasteLayer, paste_layers
 from synthstudio.generation.photos.make import annotated, pasted_people, renumbered
-from synthstudio.generation.pipeline import Built
-from synthstudio.generation.stage import PHOTOS, FrameGenerator, Settings, prepare, stored_recipe
+from synthstudio.generation.stage import PHOTOS, FrameGenerator, prepare, stored_recipe
 from synthstudio.recipe.draw_photo import CLEAN
 
-Compare = Callable[[Built, list[Row], list[JointPatches], tuple[str, ...], int], Any]
-"""The oracle of rendered people: built scene, rows, fresh patches, joints, frame -> a tally."""
-FRESH_POINTS = 400
 _SAME = 0.02
 """Tolerance of shares: a disc's radius follows from an area that is stored in
 whole pixels, and edges may differ slightly between machines."""
@@ -71,13 +69,11 @@ class PhotoTally:
     findings: list[PhotoFinding] = field(default_factory=list)
 
     def report(self) -> dict[str, Any]:
-        """The figures, ready for JSON."""
         found = {k: v for k, v in dataclasses.asdict(self).items() if k != "findings"}
         wrong = self.state_differs + self.cause_differs + self.mask_differs
         return {**found, "passed": wrong == 0 and self.largest_share_error <= _SAME}
 
     def text(self) -> str:
-        """The figures as one line."""
         passed = "they agree" if self.report()["passed"] else "they do NOT agree"
         return (
             f"{self.joints} annotated joints of {self.people} people, {self.touched} of them "
@@ -92,30 +88,26 @@ def is_of_photos(dataset: Dataset) -> bool:
     return PHOTOS in dataset.identity.recipe
 
 
-def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "auto") -> Settings:
-    """The settings to render pastes again; `assets` as in `stage.settings_of`."""
-    root = assets or asset_root(dataset.log()) or dataset.folder
-    return prepare(stored_recipe(dataset), assets=root, device=device)
-
-
 def audit(
     place: Place | Dataset,
-    settings: Settings,
-    rendered: Compare,
     *,
+    assets: Path | None = None,
+    device: str = "auto",
     frames: int | None = None,
-    on_frame: Callable[[int, int], None] | None = None,
-) -> tuple[PhotoTally, list[Any]]:
+    on_progress: OnProgress | None = None,
+) -> tuple[PhotoTally, rendered.Tally]:
     """Check the first `frames` stored frames (all when None) of a set that `occlude` made.
 
-    Returns the tally of annotated people and the one of `rendered` for pasted people, who
-    are checked if rendered in the set's skeleton. SynthStudioError when the set
-    or an asset cannot be read.
+    Returns the tally of annotated people and that of pasted people, who are checked if rendered
+    in the set's skeleton. `assets` as in `stage.settings_of`. SynthStudioError when the set or an
+    asset cannot be read.
     """
-    dataset, stage = opened(place), FrameGenerator(settings)
+    dataset = opened(place)
+    root = assets or asset_root(dataset.log()) or dataset.folder
+    stage = FrameGenerator(prepare(stored_recipe(dataset), assets=root, device=device))
     skeleton = get_skeleton(dataset.identity.skeleton)
     rows = list(dataset.iter_frames(["index", "variant", "group_id", "spec"]))[:frames]
-    total, others = PhotoTally(), []
+    total, pasted, count = PhotoTally(), rendered.Tally(), counter(on_progress, len(rows))
     clean: tuple[str, list[Row]] = ("", [])
     for done, row in enumerate(rows, 1):
         index = row["index"]
@@ -127,30 +119,27 @@ def audit(
             pastes, stored = paste_layers(stage, spec, people), dataset.instances(index)
             compare(total, clean[1], stored, pastes, skeleton, spec)
             if stage.skeleton.name == skeleton.name:
-                others += _pasted(stage, spec, pastes, stored, rendered)
-        if on_frame is not None:
-            on_frame(done, len(rows))
-    return total, others
+                _compare_pasted(pasted, stage, spec, pastes, stored)
+        count(done)
+    return total, pasted
 
 
-def _pasted(
+def _compare_pasted(
+    tally: rendered.Tally,
     stage: FrameGenerator,
     spec: PhotoSpec,
     pastes: tuple[PasteLayer, ...],
     stored: Sequence[Row],
-    rendered: Compare,
-) -> list[Any]:
+) -> None:
     by_instance = {row["instance"]: row for row in stored}
-    out = []
     for one, before in pasted_people(pastes):
         made, person = one.rendered, one.paste.person
         if made is None or person is None or one.paste.instance not in by_instance:
             continue
         built = dataclasses.replace(made.built, cutouts=renumbered(before)[0])
-        fresh = stage.body.fresh_patches(person, points=FRESH_POINTS, seed=1)
-        row = by_instance[one.paste.instance]
-        out.append(rendered(built, [row], [fresh], stage.skeleton.joints, spec.index))
-    return out
+        fresh = stage.body.fresh_patches(person, points=rendered.FRESH_POINTS, seed=1)
+        row, joints = by_instance[one.paste.instance], stage.skeleton.joints
+        tally.add(rendered.compare(built, [row], [fresh], joints=joints, frame=spec.index))
 
 
 def compare(

@@ -191,19 +191,16 @@ def _from_render(
     the ambient shadow on the floor: soft, near the contact. The photo's sun
     direction is unknown.
     """
-    small = FrameSpec(
+    drawn, alpha = render_alone(
+        stage,
         seed=spec.seed,
         index=spec.index,
         camera=paste.camera,
         people=() if paste.person is None else (paste.person,),
         objects=() if paste.object is None else (paste.object,),
-        backdrop=PlainBackdrop(top_rgb=(0.0, 0.0, 0.0), bottom_rgb=(0.0, 0.0, 0.0)),
         light=paste.light,
-        lens=LensSpec(),
-        skeleton=stage.skeleton.name,
         supersample=spec.supersample,
     )
-    drawn, alpha = render_alone(stage, small)
     built, packed, over_black = drawn.built, drawn.packed, drawn.rendering
     white = np.full((spec.height_px, spec.width_px, 3), 255, np.uint8)
     overcast = dataclasses.replace(built.scene.light, sun_rgb=np.zeros(3))
@@ -221,8 +218,10 @@ def _from_render(
     return layer, shadow, drawn
 
 
-def render_alone(stage: FrameGenerator, spec: FrameSpec) -> tuple[Rendered, F32]:
-    """The items of a spec over black, so colour times alpha, and their alpha (H, W)."""
+def render_alone(stage: FrameGenerator, **fields: Any) -> tuple[Rendered, F32]:
+    """Items over black, so colour times alpha, and their alpha (H, W); `fields`: a FrameSpec's."""
+    black = PlainBackdrop(top_rgb=(0.0, 0.0, 0.0), bottom_rgb=(0.0, 0.0, 0.0))
+    spec = FrameSpec(backdrop=black, lens=LensSpec(), skeleton=stage.skeleton.name, **fields)
     built = pipeline.build(stage, spec)
     camera = built.scene.camera
     dark = np.zeros((camera.height_px, camera.width_px, 3), np.uint8)

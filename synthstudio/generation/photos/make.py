@@ -83,7 +83,6 @@ class PhotoStage(FrameGenerator):
 
 
 def ref_of(sample: Sample) -> AssetRef:
-    """A photo's reference in specs."""
     return AssetRef(sha256=sample.sha256, name=sample.name)
 
 
@@ -284,10 +283,7 @@ def _modal(row: Row, person: Annotated, after: Relabelled, fraction: float) -> R
         return {"modal_box_px": box, "modal_area_px": round(row["modal_area_px"] * (1 - fraction))}
     height, width = row["mask_size"]
     whole: Bool = np.zeros((height, width), np.bool_)
-    rows_, columns = after.mask.shape
-    whole[person.top_px : person.top_px + rows_, person.left_px : person.left_px + columns] = (
-        after.mask
-    )
+    whole[_window(person.left_px, person.top_px, after.mask)] = after.mask
     return {
         "modal_counts": masks.encode(whole)["counts"],
         "modal_box_px": box,
@@ -398,7 +394,6 @@ def _kind(one: PasteLayer) -> str:
 
 
 def rows_of(frame: PhotoFrame, file_name: str) -> tuple[Row, list[Row]]:
-    """The rows of a frame with the image at `file_name`."""
     return {**frame.row, "file_name": file_name}, frame.people
 
 

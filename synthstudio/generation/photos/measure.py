@@ -7,7 +7,6 @@ everyone stands: a person with a scale of s pixels per metre has its feet at row
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -64,14 +63,14 @@ def stand(joints: Mapping[str, tuple[float, float]], box: Sequence[float], botto
     lowest labelled joint; else, with no joint at all, at the box's lower edge.
     """
     _, y, w, h = box
-    found = []
-    for (a, b), metres in _BONES_M.items():
-        if a in joints and b in joints:
-            found.append(math.dist(joints[a], joints[b]) / metres)
+    lengths = sorted(
+        math.dist(joints[a], joints[b]) / metres
+        for (a, b), metres in _BONES_M.items()
+        if a in joints and b in joints
+    )
     cut = y + h >= bottom - 2
     whole = y > 2 and not cut
     from_box = max(h / STATURE_M, w / STATURE_M if whole else w / _TRUNK_M)
-    lengths = sorted(found)
     scale = max(
         lengths[-2] if len(lengths) >= 4 else float(np.median(lengths)) if lengths else 0.0,
         _extent(joints) / _HEAD_TO_ANKLE_M,
@@ -81,7 +80,7 @@ def stand(joints: Mapping[str, tuple[float, float]], box: Sequence[float], botto
     ankles = [y for n, (_, y) in joints.items() if n.endswith("ankle")]
     if ankles:
         foot = max(max(ankles) + _ANKLE_M * scale, min(y + h, bottom))
-        return Stand(scale, foot, 1.0 if len(found) >= 3 else 0.5)
+        return Stand(scale, foot, 1.0 if len(lengths) >= 3 else 0.5)
     for kind, metres in _ABOVE_FLOOR_M.items():
         rows = [y for n, (_, y) in joints.items() if n.endswith(kind)]
         if rows:
@@ -112,18 +111,13 @@ def floor(stands: Sequence[Stand], height: int) -> Floor:
     Weighted, with the prior of a camera held by a standing person who looks
     nearly level; two rounds that down-weight outliers.
     """
-    rows, wanted, weights = [], [], []
-    for found in stands:
-        rows.append((1.0, found.px_per_m))
-        wanted.append(found.foot_px)
-        weights.append(found.confidence / (0.12 * found.px_per_m + 0.01 * height))
-    prior = [
-        ((1.0, 0.0), _HORIZON * height, 1 / (_HORIZON_SD * height)),
-        ((0.0, 1.0), _EYE_M, 1 / _EYE_SD),
+    known = [
+        ((1.0, one.px_per_m), one.foot_px, one.confidence / (0.12 * one.px_per_m + 0.01 * height))
+        for one in stands
     ]
-    a = np.array([*rows, *(p[0] for p in prior)], np.float64)
-    b = np.array([*wanted, *(p[1] for p in prior)], np.float64)
-    base = np.array([*weights, *(p[2] for p in prior)], np.float64)
+    known.append(((1.0, 0.0), _HORIZON * height, 1 / (_HORIZON_SD * height)))
+    known.append(((0.0, 1.0), _EYE_M, 1 / _EYE_SD))
+    a, b, base = (np.array(column, np.float64) for column in zip(*known, strict=True))
     w: F64 = base
     found_at: NDArray[np.floating] = np.zeros(2)
     for _ in range(3):
@@ -152,12 +146,10 @@ def grounded(found: Stand, plane: Floor, bottom: float) -> Stand:
 
 
 def focal_px(width: int, height: int) -> float:
-    """The focal length of the guessed camera."""
     return max(width, height) / 2 / math.tan(FIELD_OF_VIEW_RAD / 2)
 
 
 def joints_by_name(names: Sequence[str], px: F64, labelled: Bool) -> dict[str, tuple[float, float]]:
-    """The labelled joints' places by name."""
     return {
         n: (float(x), float(y))
         for n, (x, y), known in zip(names, px, labelled, strict=True)
@@ -183,7 +175,7 @@ def refined(found: Stand, joints: Mapping[str, tuple[float, float]], box: Sequen
     arm labelled has no confidence.
     """
     if not any(name.endswith(_TELLING) for name in joints):
-        return dataclasses.replace(found, confidence=min(found.confidence, _UNKNOWN))
+        return replace(found, confidence=min(found.confidence, _UNKNOWN))
     scale = _scale_of_parts(joints)
     if scale is None:
         return found

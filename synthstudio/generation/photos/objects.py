@@ -14,7 +14,6 @@ from synthstudio.core.catalogue import ObjectKind
 from synthstudio.core.images import encode_png, srgb_to_linear
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.scene import U8
-from synthstudio.core.spec import FrameSpec, LensSpec, PlainBackdrop
 from synthstudio.dataset.durable import canonical_json, whole_folder
 from synthstudio.generation.photos.layers import render_alone, unmultiplied
 from synthstudio.generation.stage import FrameGenerator, prepare
@@ -91,19 +90,16 @@ def render_object(stage: FrameGenerator, number: int, *, size_px: int) -> tuple[
         yaw_rad=yaw,
         pitch_rad=pitch,
     )
-    black = PlainBackdrop(top_rgb=(0.0, 0.0, 0.0), bottom_rgb=(0.0, 0.0, 0.0))
-    spec = FrameSpec(
+    light = draw_light(ctx, Behind(options=ctx.recipe.backdrops[0].backdrop), camera)
+    drawn, alpha = render_alone(
+        stage,
         seed=ctx.recipe.seed,
         index=number,
         camera=camera,
         people=(),
         objects=(obj,),
-        backdrop=black,
-        light=draw_light(ctx, Behind(options=ctx.recipe.backdrops[0].backdrop), camera),
-        lens=LensSpec(),
-        skeleton=stage.skeleton.name,
+        light=light,
     )
-    drawn, alpha = render_alone(stage, spec)
     layer = unmultiplied(0, srgb_to_linear(drawn.rendering.rgb), alpha)
     opaque = np.rint(layer.alpha * 255).astype(np.uint8)
     return kind.kind, np.dstack([layer.rgb, opaque])

@@ -7,7 +7,7 @@ import json
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,8 @@ from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD, Identity
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.shards import OnEvent, StagedShard, no_event, write_shard
+from synthstudio.dataset.shards import OnEvent, no_event
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.generation.engines import local
 from synthstudio.generation.engines.engine import LOCAL, Engine
 from synthstudio.generation.photos.album import Gathered, gather
 from synthstudio.generation.photos.make import (
@@ -30,7 +29,7 @@ from synthstudio.generation.photos.make import (
     rows_of,
 )
 from synthstudio.generation.remote_worker import opening
-from synthstudio.generation.shards import ShardJob, Summary, run_shards
+from synthstudio.generation.shards import Summary, run_shards
 from synthstudio.generation.stage import PHOTOS, Settings, identity_of, prepare_caches
 from synthstudio.recipe.schema.recipe import Recipe
 
@@ -84,14 +83,13 @@ def occlude(  # noqa: PLR0913 - the options of one command
             session.log("photos", root=str(images.resolve()))
             summary = run_shards(
                 session,
-                make_shard,
+                _make_frame,
+                rows_of,
                 initializer=initializer,
                 initargs=initargs,
                 workers=workers,
                 engine=engine,
-                skip_failed=False,
                 on_progress=on_progress,
-                on_event=on_event,
                 started=started,
             )
     return Occluded(
@@ -157,7 +155,6 @@ def _check(recipe: Recipe) -> None:
 
 
 def identity_for(settings: Settings, found: Gathered, name: str, frames_per_shard: int) -> Identity:
-    """Identity (dataset.json) of a run over these photos."""
     base = identity_of(settings, frames_per_shard)
     marked = {
         **base.recipe,
@@ -193,17 +190,6 @@ def _open_with_album(settings: Settings, images: Path, album: bytes, skeleton: s
         file.write(album)
         file.flush()
         return PhotoStage(settings, images, Path(file.name), skeleton)  # which keeps the file open
-
-
-def make_shard(stage: PhotoStage, job: ShardJob, report: local.Report) -> StagedShard:
-    """Make one shard's frames in a worker and stage them; the parent publishes the shard."""
-
-    def frames() -> Iterator[PhotoFrame]:
-        for index in job.frames:
-            yield _make_frame(stage, index)
-            report(1)
-
-    return write_shard(job.folder, job.shard, frames(), rows_of=rows_of, on_event=job.on_event)
 
 
 def _make_frame(stage: PhotoStage, index: int) -> PhotoFrame:

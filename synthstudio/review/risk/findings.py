@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -244,22 +243,13 @@ def import_audit(store: Store, dataset: Dataset, path: Path) -> CheckRun:
 def _photos(
     dataset: Dataset, frames: int | None, assets: Path | None, device: str, report: OnProgress
 ) -> Iterator[PersonFinding]:
-    from synthstudio.generation import audit
     from synthstudio.generation.photos import audit as photos
 
-    started = time.monotonic()
     tally, pasted = photos.audit(
-        dataset.place,
-        photos.settings_of(dataset, assets=assets, device=device),
-        lambda built, rows, fresh, joints, frame: audit.compare(
-            built, rows, fresh, joints=joints, frame=frame
-        ),
-        frames=frames,
-        on_frame=lambda done, all_: report(done, all_, done / (time.monotonic() - started)),
+        dataset.place, assets=assets, device=device, frames=frames, on_progress=report
     )
     for finding in tally.findings:
         joint = "" if finding.joint is None else f"{readable(finding.joint)}: "
         frame, instance, text = finding.frame, finding.instance, f"{joint}{finding.what}"
         yield PersonFinding(frame=frame, instance=instance, score=1.0, text=text)
-    for one in pasted:
-        yield from _of_audit(one.findings)
+    yield from _of_audit(pasted.findings)
