@@ -39,8 +39,7 @@ from synthstudio.studio.guard import (
     UserOf,
     open_log,
 )
-from synthstudio.studio.jobs import scheduler
-from synthstudio.studio.jobs.scheduler import repeat
+from synthstudio.studio.jobs import job_store
 from synthstudio.studio.settings import Settings
 from synthstudio.studio.sign_in.routes import account_of, sign_in_routes
 from synthstudio.studio.sign_in.watch import SessionMiddleware
@@ -177,8 +176,8 @@ def build(settings: Settings) -> dict[str, Any]:
         gc.collect()  # a full collection of the imports alone takes 0.15 s, not during a request:
         gc.freeze()  # later collections skip them
         deliver = functools.partial(deliver_due, ctx.store, transport=ctx.webhook_transport)
-        repeat(ctx.store, "webhooks", deliver, every_s=_DELIVERY_INTERVAL_S)
-        scheduler.start(settings, ctx.store)  # finds jobs that survived the last server
+        job_store.repeat(ctx.store, "webhooks", deliver, every_s=_DELIVERY_INTERVAL_S)
+        job_store.start(settings, ctx.store)  # finds jobs that survived the last server
         yield
 
     return {

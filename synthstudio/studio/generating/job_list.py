@@ -11,7 +11,7 @@ from synthstudio.core.places import resolved
 from synthstudio.review.values import User, may
 from synthstudio.studio.components import API
 from synthstudio.studio.context import Context
-from synthstudio.studio.jobs import job_store, scheduler
+from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.job_store import Job
 from synthstudio.studio.jobs.orders import archive_path, output_folder
 from synthstudio.studio.page_parts import show_refusal
@@ -30,7 +30,7 @@ _COLOURS = {
 
 def job_list(ctx: Context, me: User, *, limit: int = 6) -> None:
     """Show the latest jobs; running ones are updated every second."""
-    scheduler.start(ctx.settings, ctx.store)
+    job_store.start(ctx.settings, ctx.store)
     for job in job_store.jobs(ctx.store, limit=limit):
         with st.container(border=True, key=f"job_{job.id}"):
             details, buttons = st.columns([5, 2], vertical_alignment="center")
