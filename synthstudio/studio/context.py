@@ -55,7 +55,7 @@ class OpenSet:
 
     @cached_property
     def source(self) -> pictures.Source:
-        return pictures.read_source(self.dataset, self.skeleton)
+        return pictures.read_source(self.dataset)
 
     @cached_property
     def table(self) -> PeopleTable:

@@ -47,7 +47,8 @@ def test_all_of_a_person(review):
         assert [joint[2] for joint in item["base"]] == list(row["state"])
         assert [joint[3] for joint in item["base"]] == list(row["cause"])
         assert item["modal"]["counts"] == row["modal_counts"]
-        assert item["image"] == f"/img/image-{person[0]}" and item["next_instance"] == 3
+        picture = f"/api/v1/sets/{review.table.key}/frames/{person[0]}/image"
+        assert item["image"] == picture and item["next_instance"] == 3
         named = [h is not None for h in item["occluder"]]
         assert named == [c in ("person", "object") for c in row["cause"]]
     assert [item["clean"] is None for item in found] == [False, False, True]  # frame 1 is clean

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.images import decode_rgb, encode_jpeg, encode_png, resample
 from synthstudio.core.labels import CAUSES
-from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import NO_STATE
+from synthstudio.dataset.rows import NO_STATE, Row
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.values import JointLabel
 from synthstudio.studio.drawing.marks import JointMarks, draw_marks
@@ -29,81 +28,34 @@ _FRAMES = ["index", "file_name", "group_id", "variant", "layers", "width_px", "h
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrameInfo:
-    file_name: str
-    group_id: str
-    variant: str
-    depth: bool
-    width_px: int
-    height_px: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Source:
-    """A data set as a source of pictures, and an index of its frames."""
+    """A data set's pictures. `frames`: number -> row; `clean`: group -> frame without occluders."""
 
     dataset: Dataset
-    skeleton: Skeleton
-    frames: Mapping[int, FrameInfo]
+    frames: Mapping[int, Row]
     clean: Mapping[str, int]
-    """Group -> its frame without occluders."""
 
     def clean_of(self, frame: int) -> int | None:
-        """Return the frame of the same view and moment without occluders, None for none."""
-        info = self.frames.get(frame)
-        alike = info is not None and info.variant in ("base", "occluder")
-        return self.clean.get(info.group_id) if info is not None and alike else None
+        """The frame of the same view and moment without occluders, None for none."""
+        row = self.frames.get(frame)
+        alike = row is not None and row["variant"] in ("base", "occluder")
+        return self.clean.get(row["group_id"]) if row is not None and alike else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class CropLabels:
-    """A person's labels in a crop: `px` (J, 2), `state` and `cause` (J,), visible box.
-
-    `box_px`: x, y, w, h.
-    """
-
-    px: NDArray[np.float64]
-    state: NDArray[np.uint8]
-    cause: Sequence[str]
-    box_px: NDArray[np.float64]
-
-
-def read_source(dataset: Dataset, skeleton: Skeleton) -> Source:
-    frames = {
-        row["index"]: FrameInfo(
-            file_name=row["file_name"],
-            group_id=row["group_id"],
-            variant=row["variant"],
-            depth="depth" in row["layers"],
-            width_px=row["width_px"],
-            height_px=row["height_px"],
-        )
-        for row in dataset.iter_frames(_FRAMES)
-    }
-    clean = {f.group_id: index for index, f in frames.items() if f.variant == "clean"}
-    return Source(dataset=dataset, skeleton=skeleton, frames=frames, clean=clean)
+def read_source(dataset: Dataset) -> Source:
+    frames = {row["index"]: row for row in dataset.iter_frames(_FRAMES)}
+    clean = {row["group_id"]: k for k, row in frames.items() if row["variant"] == "clean"}
+    return Source(dataset=dataset, frames=frames, clean=clean)
 
 
 def image(source: Source, frame: int) -> bytes:
-    """Return a frame's picture file as stored, checked against its hash; DatasetError for none."""
-    info = _frame_info(source, frame)
-    return source.dataset.image_bytes_of({"index": frame, "file_name": info.file_name})
+    """A frame's picture file as stored, checked against its hash; DatasetError for none."""
+    return source.dataset.image_bytes_of(_row_of(source, frame))
 
 
 def media_type(source: Source, frame: int) -> str:
-    suffix = _frame_info(source, frame).file_name.rsplit(".", 1)[-1]
+    suffix = str(_row_of(source, frame)["file_name"]).rsplit(".", 1)[-1]
     return {"jpg": "image/jpeg"}.get(suffix, f"image/{suffix}")
-
-
-def crop_labels(table: PeopleTable, frame: int, instance: int) -> CropLabels:
-    """Return a person's labels on disk; DatasetError if there is no such person."""
-    row = table.row_of(frame, instance)
-    return CropLabels(
-        px=np.array(table.joints_px[row], np.float64),
-        state=np.array(table.state[row]),
-        cause=tuple(CAUSES[c] if c < len(CAUSES) else "unknown" for c in table.cause[row]),
-        box_px=np.array(table.modal_box_px[row], np.float64),
-    )
 
 
 def crop(
@@ -116,24 +68,24 @@ def crop(
     labels: bool,
     changed: Mapping[str, JointLabel] | None = None,
 ) -> bytes:
-    """Return a person, square and `size` px wide, as JPEG; optionally with labels.
+    """A person, square and `size` px wide, as JPEG; DatasetError if there is no such person.
 
     `changed`: joints moved or relabelled by reviewers. The square is the visible box (the joints'
     if there is none) with a margin; its part outside the frame is grey.
     """
-    shown = crop_labels(table, frame, instance)
+    row = table.row_of(frame, instance)
     rgb = decode_rgb(image(source, frame), f"frame {frame}")
-    x0, y0, side = _square(_box(shown, rgb.shape))
+    x0, y0, side = _square(_box(table, row, rgb.shape))
     picture = _window(rgb, x0, y0, side, size)
     if labels:
-        found = _labels(shown, source.skeleton, changed or {})
+        found = _labels(table, row, changed or {})
         scale = picture.shape[0] / side
         picture = draw_marks(picture, replace(found, px=(found.px - [x0, y0]) * scale))
     return encode_jpeg(picture, _QUALITY)
 
 
 def small(source: Source, frame: int, *, size: int) -> bytes:
-    """Return a whole frame as JPEG, its longest side `size` px."""
+    """A whole frame as JPEG, its longest side `size` px."""
     rgb = decode_rgb(image(source, frame), f"frame {frame}")
     scale = size / max(rgb.shape[:2])
     wide, high = (max(1, round(side * scale)) for side in (rgb.shape[1], rgb.shape[0]))
@@ -141,11 +93,11 @@ def small(source: Source, frame: int, *, size: int) -> bytes:
 
 
 def depth(source: Source, frame: int) -> bytes:
-    """Return a frame's stored depth as a grey PNG, near is bright; DatasetError if missing."""
+    """A frame's stored depth as a grey PNG, near is bright; DatasetError if missing."""
     import cv2
 
-    info = _frame_info(source, frame)
-    if not info.depth:
+    row = _row_of(source, frame)
+    if "depth" not in row["layers"]:
         raise DatasetError(
             "the depth was not stored",
             where=f"frame {frame}",
@@ -153,7 +105,7 @@ def depth(source: Source, frame: int) -> bytes:
         )
     data = source.dataset.layer_path(frame, "depth").read_bytes()
     stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if stored is None or stored.shape != (info.height_px, info.width_px):
+    if stored is None or stored.shape != (row["height_px"], row["width_px"]):
         raise DatasetError("the depth is damaged", where=f"frame {frame}")
     known = stored > 0
     inverse = 1000 / np.clip(stored, 1, None).astype(np.float64)
@@ -163,29 +115,31 @@ def depth(source: Source, frame: int) -> bytes:
     return encode_png(np.where(known, np.rint(40 + 215 * bright), 0).astype(np.uint8))
 
 
-def _frame_info(source: Source, frame: int) -> FrameInfo:
-    info = source.frames.get(frame)
-    if info is None:
+def _row_of(source: Source, frame: int) -> Row:
+    row = source.frames.get(frame)
+    if row is None:
         raise DatasetError(
             "the data set does not hold this frame", where=str(source.dataset.place), got=str(frame)
         )
-    return info
+    return row
 
 
-def _labels(shown: CropLabels, skeleton: Skeleton, changed: Mapping[str, JointLabel]) -> JointMarks:
-    joints, causes = shown.px.copy(), list(shown.cause)
-    states = [None if state == NO_STATE else int(state) for state in shown.state]
-    for j, name in enumerate(skeleton.joints):
+def _labels(table: PeopleTable, row: int, changed: Mapping[str, JointLabel]) -> JointMarks:
+    joints = np.array(table.joints_px[row], np.float64)
+    causes = [CAUSES[c] if c < len(CAUSES) else "unknown" for c in table.cause[row]]
+    states = [None if state == NO_STATE else int(state) for state in table.state[row]]
+    for j, name in enumerate(table.joints):
         if (label := changed.get(name)) is not None:
             joints[j] = [np.nan if v is None else v for v in (label.x_px, label.y_px)]
             states[j], causes[j] = label.state, label.cause
-    return JointMarks(skeleton=skeleton, px=joints, state=states, cause=causes)
+    return JointMarks(skeleton=table.skeleton, px=joints, state=states, cause=causes)
 
 
-def _box(shown: CropLabels, shape: Sequence[int]) -> Sequence[float]:
-    if shown.box_px[2] > 0 and shown.box_px[3] > 0:
-        return [float(v) for v in shown.box_px]
-    known = shown.px[np.isfinite(shown.px).all(axis=1)]
+def _box(table: PeopleTable, row: int, shape: Sequence[int]) -> Sequence[float]:
+    box, joints = table.modal_box_px[row], table.joints_px[row].astype(np.float64)
+    if box[2] > 0 and box[3] > 0:
+        return [float(v) for v in box]
+    known = joints[np.isfinite(joints).all(axis=1)]
     if not len(known):
         return [0.0, 0.0, float(shape[1]), float(shape[0])]
     low, high = known.min(axis=0), known.max(axis=0)

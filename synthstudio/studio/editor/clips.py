@@ -21,6 +21,7 @@ from synthstudio.review.tracks import Member, clip_of, free_track, same_track, t
 from synthstudio.review.values import FRAME, JointLabel, Person, User
 from synthstudio.studio.context import OpenSet
 from synthstudio.studio.editor.ops import Number, Strict
+from synthstudio.studio.editor.window import picture_url
 from synthstudio.studio.text import without_paths
 
 AROUND = 20
@@ -150,11 +151,10 @@ def strip(
     look: Look,
     scene: Scene,
     members: Sequence[Member],
-    thumb: Callable[[int], str],
     *,
     log: bool,
 ) -> dict[str, Any]:
-    """The strip of a person as JSON values. `thumb`: frame -> the address of a small picture."""
+    """The strip of a person as JSON values."""
     frames, at, mine = _along(look, scene, members)
     start = max(0, at - AROUND)
     track = _track_of(look, members)
@@ -168,9 +168,7 @@ def strip(
         "start": start,
         "people": len(there),
         "keys": [one.person.frame for one in there if one.is_key],
-        "frames": [
-            _frame(f, mine.get(f), scene, thumb(f)) for f in frames[start : at + AROUND + 1]
-        ],
+        "frames": [_frame(f, mine.get(f), scene) for f in frames[start : at + AROUND + 1]],
         "tracks": _tracks(members),
         "log": None,
     }
@@ -201,7 +199,7 @@ def _track_of(look: Look, members: Sequence[Member]) -> int | None:
     return found[0].track if found else None
 
 
-def _frame(frame: int, one: Member | None, scene: Scene, url: str) -> dict[str, Any]:
+def _frame(frame: int, one: Member | None, scene: Scene) -> dict[str, Any]:
     shown = one if one is not None and one.exists else None
     blinded = one is not None and (frame, one.person.instance) in scene.blinded
     state = one.state if one is not None else None
@@ -216,7 +214,7 @@ def _frame(frame: int, one: Member | None, scene: Scene, url: str) -> dict[str, 
         "mark": "key" if shown and shown.is_key else "filled" if filled else "",
         "edited": edited,
         "box": _box(shown, scene) if shown else None,
-        "thumb": url,
+        "thumb": picture_url(scene.clip.dataset, frame, "thumbnail"),
     }
 
 

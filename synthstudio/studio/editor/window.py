@@ -31,6 +31,8 @@ from synthstudio.review.values import (
     Person,
     User,
 )
+from synthstudio.studio.components import API
+from synthstudio.studio.context import OpenSet
 from synthstudio.studio.editor.predictions import FramePredictions, frame_predictions, limbs
 from synthstudio.studio.frame_rows import FrameRows, Frames, people_now
 
@@ -41,16 +43,15 @@ _THREADS, _ANSWERS = 30, 12
 _NO_PREDICTIONS = FramePredictions()
 _UNLABELLED = JointLabel(x_px=None, y_px=None, state=None, cause="unlabelled")
 _UNTOUCHED = ItemState(person=Person(dataset="", frame=0, instance=0))
-Url = Callable[[str, int], str]
-"""(kind, frame) -> the address of a picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class QueueWindow:
     """A window of a queue: `people` are (frame, instance) from place `start` on."""
 
-    start: int
     people: Sequence[tuple[int, int]]
+    start: int = 0
+    layer: str = MAIN
     reasons: Sequence[Sequence[str]] = ()
     """Why each of `people` is listed; empty if not requested."""
     blinded: Collection[tuple[int, int]] = ()
@@ -69,30 +70,19 @@ def span(at: int, total: int) -> tuple[int, int]:
 
 
 def people_in(frames: Frames, people: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return some people and all others on disk in their frames."""
+    """Some people and all others on disk in their frames."""
     beside = [(frame, n) for frame in {f for f, _ in people} for n in frames.get(frame).people]
     return list(dict.fromkeys([*people, *beside]))
 
 
-def items(
-    store: Store,
-    key: str,
-    frames: Frames,
-    window: QueueWindow,
-    *,
-    who: User,
-    url: Url,
-    clean_of: Callable[[int], int | None],
-    layer: str = MAIN,
-) -> list[dict[str, Any]]:
-    """Return the people of a window as JSON values, with people added to their frames.
+def items(store: Store, chosen: OpenSet, window: QueueWindow, *, who: User) -> list[dict[str, Any]]:
+    """The people of a window as JSON values, with people added to their frames.
 
     The first item of a frame has its `people`, the others None: all people of the frame as edited,
     without deleted and with added ones. `closed` of an item and of one of these: why
-    the person cannot be changed now, None if it can.
-    `clean_of`: a frame's variant without occluders, None for none. People of
-    unreadable frames are left out, as are damaged masks.
+    the person cannot be changed now, None if it can. Damaged masks are left out.
     """
+    key, frames, layer = chosen.key, chosen.frames, window.layer
     listed = [(frame, instance) for frame, instance in window.people]
     state_of = states_in(store, key, {frame for frame, _ in listed}, layer=layer)
     apart = {*listed, *window.elsewhere}
@@ -119,7 +109,7 @@ def items(
             other = lease.who if lease is not None and lease.who != who.name else None
             why = window.reasons[place] if window.reasons and one is person else ()
             blinded = one in window.blinded
-            item = _item(frames, one, url, clean_of, state_of.get(one))
+            item = _item(chosen, one, state_of.get(one))
             first = one[0] not in described
             described.add(one[0])
             item["people"] = (
@@ -127,13 +117,13 @@ def items(
                     frames,
                     one[0],
                     state_of,
-                    lambda p: _closed(p, window, held, who, layer),
+                    lambda p: _closed(p, window, held, who),
                     () if window.alone else {n for f, n in (*listed, *added) if f == one[0]},
                 )
                 if first
                 else None
             )
-            item["closed"] = _closed(one, window, held, who, layer)
+            item["closed"] = _closed(one, window, held, who)
             beside = overlays.get(one[0], _NO_PREDICTIONS)
             item["prediction"], item["found"] = beside.of.get(one[1]), list(beside.found)
             item["threads"] = [_thread(thread) for thread in talk.get(one, [])[-_THREADS:]]
@@ -175,32 +165,31 @@ def _last_of_frame(people: Sequence[tuple[int, int]], place: int) -> bool:
     return all(frame != people[place][0] for frame, _ in people[place + 1 :])
 
 
-def _item(
-    frames: Frames,
-    person: tuple[int, int],
-    url: Url,
-    clean_of: Callable[[int], int | None],
-    state: ItemState | None,
-) -> dict[str, Any]:
+def picture_url(key: str, frame: int, kind: str) -> str:
+    return f"{API}/sets/{key}/frames/{frame}/{kind}"
+
+
+def _item(chosen: OpenSet, person: tuple[int, int], state: ItemState | None) -> dict[str, Any]:
     frame, instance = person
-    found = frames.get(frame)
+    found, skeleton = chosen.frames.get(frame), chosen.frames.skeleton
     row = found.people.get(instance)
-    size = {"w": found.frame["width_px"], "h": found.frame["height_px"]}
-    clean = clean_of(frame)
+    clean = chosen.source.clean_of(frame) not in (None, frame)
+    depth = "depth" in found.frame["layers"]
     return {
         "id": f"{frame}:{instance}",
         "frame": frame,
         "instance": instance,
-        **size,
-        "image": url("image", frame),
-        "clean": url("clean", frame) if clean is not None and clean != frame else None,
-        "depth": url("depth", frame) if "depth" in found.frame["layers"] else None,
+        "w": found.frame["width_px"],
+        "h": found.frame["height_px"],
+        "image": picture_url(chosen.key, frame, "image"),
+        "clean": picture_url(chosen.key, frame, "clean") if clean else None,
+        "depth": picture_url(chosen.key, frame, "depth") if depth else None,
         "exists": row is not None,
         "clip": found.frame["clip_id"],
         **(
-            _labels(found, row, frames.skeleton)
+            _labels(found, row, skeleton)
             if row is not None
-            else _no_labels(frames.skeleton, "added by hand" if instance else "no people labelled")
+            else _no_labels(skeleton, "added by hand" if instance else "no people labelled")
         ),
         "state": _state(state),
     }
@@ -310,14 +299,13 @@ def _closed(
     window: QueueWindow,
     held: Mapping[tuple[int, int], Lease],
     who: User,
-    layer: str,
 ) -> str | None:
     lease = held.get(person)
     if person in window.blinded:
         return "a second review is open"
     if lease is not None and lease.who != who.name:
         return f"held by {lease.who}"
-    return "not among your second reviews" if layer == SECOND and lease is None else None
+    return "not among your second reviews" if window.layer == SECOND and lease is None else None
 
 
 def _occluders(found: FrameRows, row: Row) -> list[str | None]:

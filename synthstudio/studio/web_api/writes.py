@@ -29,6 +29,7 @@ from synthstudio.studio.editor.ops import (
     release_decided,
     renew_leases,
 )
+from synthstudio.studio.editor.window import QueueWindow
 from synthstudio.studio.web_api.calls import AnyCall, Json, Number, OnSet, SetCall, needs, on_set
 from synthstudio.studio.web_api.editor import Editors, items_of, progress_of
 from synthstudio.studio.web_api.reads import state_json
@@ -99,10 +100,10 @@ def _current_items(of_set: SetCall, parsed: ParsedOps, answer: Answer, body: Ops
     ]
     try:
         with of_set.ctx.store.snapshot():
-            shown = items_of(
-                of_set, list(dict.fromkeys(people)), layer=body.layer, model=body.model, alone=True
+            shown = QueueWindow(
+                people=list(dict.fromkeys(people)), layer=body.layer, model=body.model, alone=True
             )
-            return {"items": shown, "progress": progress_of(of_set)}
+            return {"items": items_of(of_set, shown), "progress": progress_of(of_set)}
     except SynthStudioError as error:
         guard.LOG.warning("people were not read after their ops: %s", error)
         return {"items": [], "progress": None}
