@@ -38,7 +38,7 @@ from synthstudio.report.draw import CAUSE_COLOURS
 from synthstudio.review.values import User
 from synthstudio.studio.guard import log_refusal
 from synthstudio.studio.settings import EXPORTED, Limits, Settings
-from synthstudio.studio.uploads import check_bytes, check_video, checked_size
+from synthstudio.studio.uploads import check_photo, check_video, checked_size
 
 U8 = NDArray[np.uint8]
 VIDEO_PICTURES, VIDEO_SHOWN = 300, 60
@@ -66,8 +66,7 @@ class Shown:
 def checked_photo(data: bytes, *, limits: Limits, who: User) -> U8:
     """An uploaded photo as (H, W, 3); refusals are logged and raise StudioError or AssetError."""
     try:
-        check_bytes(data, limits.upload_bytes)
-        checked_size(data, limits.upload_pixels)
+        check_photo(data, limits)
         return decode_rgb(data, "upload")
     except (StudioError, AssetError) as error:
         log_refusal("a photo to try", user=who.name, bytes=len(data), why=error)
@@ -95,8 +94,7 @@ def video_people(
     StudioError or FormatError if refused, which is logged. The upload is deleted afterwards.
     """
     try:
-        check_bytes(data, limits.upload_bytes)
-        check_video(data, suffix.lower())
+        check_video(data, suffix.lower(), limits)
         return _followed(model, data, suffix.lower(), boxes, progress)
     except (StudioError, FormatError) as error:
         log_refusal("a video to try", user=who.name, bytes=len(data), why=error)

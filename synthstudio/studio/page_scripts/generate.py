@@ -15,7 +15,7 @@ from synthstudio.studio import guard
 from synthstudio.studio.context import Context, context, require
 from synthstudio.studio.generating.form import Draft, show_further_fields, show_main_fields
 from synthstudio.studio.generating.job_list import bytes_text, job_list
-from synthstudio.studio.generating.scenes import Scene, background, photo_form, scenes
+from synthstudio.studio.generating.scenes import Scene, background, scenes
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import (
     MAX_WORKERS,
@@ -27,6 +27,7 @@ from synthstudio.studio.jobs.orders import (
 from synthstudio.studio.jobs.preview import Previews, previews
 from synthstudio.studio.page_parts import HOME, empty_state, field_error
 from synthstudio.studio.text import plain
+from synthstudio.studio.uploads import photo_form
 
 _LOOK_EVERY_S = 0.4
 

@@ -15,7 +15,6 @@ from synthstudio.studio import guard
 from synthstudio.studio.components import API
 from synthstudio.studio.context import Context, OpenSet, context, current_user
 from synthstudio.studio.generating.job_list import bytes_text, job_list, seconds_text
-from synthstudio.studio.generating.photo_sets import photo_set_form
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import ONLY, Export
 from synthstudio.studio.overview import (
@@ -29,6 +28,7 @@ from synthstudio.studio.page_parts import TEAM, field_error, open_review, show_u
 from synthstudio.studio.set_names import titles
 from synthstudio.studio.text import plain
 from synthstudio.studio.thread_list import threads_note
+from synthstudio.studio.uploads import photo_set_form
 from synthstudio.studio.work_table import assigned_waiting, due_note
 
 _IMPORT = "synthstudio import annotations.json --images photos --out exports/photos"
