@@ -16,10 +16,9 @@ from synthstudio.review.risk.review_fields import parse_query
 from synthstudio.review.tracks import has_clips
 from synthstudio.review.values import User
 from synthstudio.studio.components import API, mount_editor
-from synthstudio.studio.context import Context, OpenSet, context, current_user
+from synthstudio.studio.context import Context, OpenSet, context, current_user, last_chosen
 from synthstudio.studio.editor.queue import QUEUES, QueueRequest
 from synthstudio.studio.overview import added_note, count_people
-from synthstudio.studio.set_names import last_chosen
 from synthstudio.studio.text import plain
 from synthstudio.studio.work_table import assigned_waiting
 
