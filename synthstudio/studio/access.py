@@ -142,10 +142,7 @@ def auth_section(
 
 
 def check_one_way_in(settings: Settings, section: Mapping[str, Any], address: str | None) -> None:
-    """Raise StudioError for two sign-in methods at once, or accounts without an address.
-
-    Also for a proxy in front of a studio for this machine only.
-    """
+    """StudioError for two ways to sign in, passwords without an address, or a lone proxy."""
     if settings.behind_proxy and not (settings.accounts or section):
         raise StudioError(
             "a proxy without sign-in",
@@ -203,7 +200,6 @@ class BrowserNames:
     """The names typed by users of this machine, by browser; kept over restarts."""
 
     def __init__(self, folder: Path, file: str = "studio-names.json") -> None:
-        """Store them in `folder`, in a file readable only by its owner."""
         self._path = folder / file
         self._lock = threading.Lock()
         self._names: dict[str, str] | None = None

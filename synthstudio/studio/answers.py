@@ -56,8 +56,6 @@ _WORDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """A prediction: the picture (JPEG) with its people, and their hidden joints as text."""
-
     jpeg: bytes
     lines: tuple[str, ...]
     people: int
@@ -74,7 +72,6 @@ def checked_photo(data: bytes, *, limits: Limits, who: User) -> U8:
 
 
 def photo_people(model: OnnxModel, rgb: U8, boxes: list[list[float]]) -> Shown:
-    """The people of a photo: in boxes x y w h, or detected."""
     frame = LiveFrame(number=0, time_s=0.0, arrived_s=time.perf_counter(), rgb=rgb)
     return shown(new_follower(model, boxes, minimum=0.0).step(frame), model.skeleton)
 
@@ -89,10 +86,7 @@ def video_people(
     who: User,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[Shown]:
-    """The people of the first pictures of an uploaded video, evenly sampled.
-
-    StudioError or FormatError if refused, which is logged. The upload is deleted afterwards.
-    """
+    """People of a video's first pictures, evenly sampled; a StudioError, FormatError is logged."""
     try:
         check_video(data, suffix.lower(), limits)
         return _followed(model, data, suffix.lower(), boxes, progress)
@@ -222,10 +216,7 @@ MAX = 200
 
 
 def models(settings: Settings) -> dict[str, Path]:
-    """Exported networks by their displayed name: a run's folder, or a file's own.
-
-    Links out of the runs folder are ignored. The last is the package's own network.
-    """
+    """Exported networks by displayed name, the package's last; links out of runs are ignored."""
     runs = settings.runs
     found = sorted(runs.glob(f"*/{EXPORTED}"))[:MAX] if runs.is_dir() else []
     own = [p for p in found if p.is_file() and p.resolve().is_relative_to(runs.resolve())]

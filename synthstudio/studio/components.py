@@ -15,10 +15,7 @@ import streamlit as st
 
 
 def sequence_number(last: tuple[int, str] | None, text: str) -> tuple[int, str]:
-    """Return (number, text): the number is greater than the last one if the content changed.
-
-    It is clock-based, so it also rises after a server restart.
-    """
+    """A number that rises with each change of the text, also after a restart of the server."""
     if last is not None and last[1] == text:
         return last
     return max(time.time_ns() // 1_000, last[0] + 1 if last else 0), text
@@ -69,7 +66,6 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Return the person's caption."""
         return f"frame {self.frame} · person {self.instance}"
 
 
@@ -130,7 +126,6 @@ def _valid_ids(result: Any) -> list[str]:
 
 
 def _mount(name: str, data: Mapping[str, Any], *, key: str, **more: Any) -> Any:
-    """Show the component NAME/NAME.js."""
     js, css = _file(f"{name}/{name}.js"), _file(f"{name}/{name}.css")
     component = st.components.v2.component(f"synthstudio_{name}", js=js, css=css)
     return component(key=key, data=_json(data), **more)
@@ -142,18 +137,12 @@ def _file(path: str) -> str:
 
 
 def mount_skeleton(data: Mapping[str, Any], *, key: str, on_save: Callable[[], None]) -> None:
-    """Show the skeleton editor (maker/maker.js), which documents `data`.
-
-    `on_save` runs when a definition is saved: it is in the session's state under `key`.
-    """
+    """Show maker/maker.js, which documents `data`; a saved value is in the state under `key`."""
     _mount("maker", data, key=key, on_saved_change=on_save)
 
 
 def mount_camera(data: Mapping[str, Any], *, key: str, on_frame: Callable[[], None]) -> None:
-    """Show the browser's camera with `data["answer"]` drawn over it (camera/camera.js).
-
-    `on_frame` runs on each new picture, which is in the session's state under `key`.
-    """
+    """Show camera/camera.js, `data["answer"]` drawn in; a picture is in the state under `key`."""
     _mount("camera", data, key=key, on_frame_change=on_frame)
 
 

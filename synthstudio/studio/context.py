@@ -68,7 +68,6 @@ class OpenSet:
 
     @cached_property
     def frames(self) -> Frames:
-        """Return its cache of recent frames, shared by all sessions."""
         return Frames(self.dataset, self.skeleton)
 
 
@@ -76,7 +75,6 @@ class Context:
     """State shared by all sessions; thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
-        """Open the store and the data sets; SynthStudioError on failure."""
         self.settings = settings
         self.browsers = Browsers(load_secret(settings.state))
         self.names = access.BrowserNames(settings.state)
@@ -104,10 +102,7 @@ class Context:
         return dict(self._sets)
 
     def open(self, place: Place) -> OpenSet:
-        """Open and register a data set in a folder or at a URL; DatasetError if invalid.
-
-        A copy of an open one maps to the original; `copies` names it.
-        """
+        """Open and register a data set; DatasetError. `copies` gets a copy of an open one."""
         dataset = Dataset(place)
         key = content_key(dataset)
         with self._lock:
@@ -127,10 +122,7 @@ class Context:
             return self._sets[key]
 
     def refresh(self) -> list[str]:
-        """Open finished data sets below the exports folder, or one folder deeper as the demo's.
-
-        Returns the names of unreadable ones; their errors are logged.
-        """
+        """Open finished sets of the exports, or a folder deeper; return unreadable names."""
         failed = []
         known = {resolved(s.dataset.place) for s in self._sets.values()} | set(self.copies)
         for folder in self._exported():
@@ -154,11 +146,7 @@ class Context:
         ]
 
     def chosen(self, title: str = "") -> OpenSet:
-        """Return the session's data set.
-
-        If none is open, shows that below `title` and stops the page; also if the address
-        means another one.
-        """
+        """The session's data set; stops the page if none is open, or none of the address."""
         stop_if_unknown()
         found = self._sets.get(st.session_state.get("set", "")) or next(
             iter(self._sets.values()), None
@@ -219,7 +207,6 @@ class Context:
         return role, named
 
     def check_free(self, name: str) -> None:
-        """Raise Refused for a name that looks like that of an admin or member."""
         check_free(name, (*self.settings.admins, *members.members(self.store)))
 
     def is_outranked(self, code: Code) -> bool:
@@ -241,10 +228,7 @@ def context() -> Context:
 
 
 def refuse_unguarded() -> None:
-    """Stop the page unless served by our own server to an allowed client.
-
-    The guard has checked the same; this is for servers started without it.
-    """
+    """Stop a page of a server that was started without our guard, or of a foreign client."""
     host = urlsplit(f"//{st.context.headers.get('Host', '')}").hostname
     here = is_local(host) and is_local(st.get_option("server.address"))
     if guard.is_guarded() and (context().signed_in or here):

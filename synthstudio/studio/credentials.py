@@ -33,7 +33,6 @@ _RESULT = "token_message"
 
 
 def show_tokens(ctx: Context, me: User) -> None:
-    """Show the active tokens; all users make and revoke their own, admins all."""
     st.markdown(
         "A token lets a program act for a person, with that person's role or a lower one. API: "
         "`/api/v1/docs`."
@@ -144,7 +143,6 @@ _SHOWN = "account_link"
 
 
 def show_accounts(ctx: Context, me: User) -> None:
-    """Show accounts and invitations; leads invite, admins reset and revoke."""
     st.markdown(
         "An invited person opens the link, chooses a password and becomes a member. A link works "
         f"once, for {CODE_DAYS} days."
@@ -245,10 +243,7 @@ def _name_form(label: str, action: str, names: list[str]) -> str | None:
 
 
 def _origin(ctx: Context) -> str:
-    """Return the studio's address: the configured one, else that of this page.
-
-    The browser's private host name is replaced: others use 127.0.0.1.
-    """
+    """The address as configured, else the page's, with 127.0.0.1 for a browser's own host name."""
     if ctx.settings.url:
         return ctx.settings.url
     parts = urlsplit(st.context.url or "")

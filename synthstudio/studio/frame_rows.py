@@ -119,7 +119,6 @@ def _read(dataset: Dataset, frame: int) -> FrameRows:
 
 
 def _shard_of(dataset: Dataset, frame: int) -> Path | None:
-    """Return the folder of a frame's shard, None if it does not exist."""
     try:
         return dataset.shard_folder(frame // dataset.identity.frames_per_shard)
     except KeyError:

@@ -142,7 +142,6 @@ def open_log(folder: Path) -> Path:
 
 
 def log_refusal(reason: str, **fields: object) -> None:
-    """Log a refusal: one line, for any field values."""
     text = " ".join(f"{name}={log_text(value)!r}" for name, value in fields.items())
     LOG.warning("refused %s %s", reason, text)
 
@@ -151,7 +150,6 @@ _installed: list[bool] = []
 
 
 def is_guarded() -> bool:
-    """Whether this process's server is guarded."""
     return bool(_installed)
 
 

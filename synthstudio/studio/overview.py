@@ -43,10 +43,7 @@ _people_cache: LastUsed[Name, tuple[int, People]] = LastUsed(_MAX_SETS)
 
 @dataclass(frozen=True, kw_only=True)
 class People:
-    """`status` -> how many people; `added`: those not on disk; `deleted`.
-
-    `empty_frames`: frames marked as without people.
-    """
+    """`status` -> people; `added`: not on disk; `empty_frames`: marked as without people."""
 
     status: Mapping[str, int]
     added: int
@@ -67,7 +64,6 @@ class People:
 
 
 def count_people(store: Store, key: str) -> People:
-    """Return the count of a data set, updated after each event."""
     return _cached(_people_cache, store, key, lambda: _tally_people(store, key))
 
 
@@ -116,10 +112,7 @@ _progress_cache: LastUsed[Name, tuple[int, dict[str, int]]] = LastUsed(_MAX_SETS
 
 
 def review_progress(store: Store, dataset: str) -> dict[str, int]:
-    """Return {"done", "total", "empty_frames"} as of the newest event.
-
-    People decided on, all people, and frames marked as without people.
-    """
+    """People decided on, all people, frames marked as without people; updated by newer events."""
     name = (store.url, dataset)
     at, found = _progress_cache.get(name) or (-1, {})
     news = events(store, dataset, after_id=at, limit=_MAX_EVENTS + 1) if found else []
@@ -179,10 +172,7 @@ COMMAND = "`synthstudio review check DATASET`"
 
 
 def checks_summary(ran: Mapping[Kind, CheckRun], *, frames: int) -> str:
-    """Return the findings of the checks and their date; how to run missing ones.
-
-    `frames`: the data set's number of frames.
-    """
+    """Findings of the checks and their dates, and how to run missing ones; of `frames` in all."""
     if not ran:
         return (
             f"Validation and audit have not been run: {COMMAND} runs both, and their findings come "
@@ -229,10 +219,7 @@ class DatasetFacts:
 
 
 def dataset_facts(store: Store, found: OpenSet) -> DatasetFacts:
-    """Return the statistics of a data set, updated after each event.
-
-    SynthStudioError if it or the store is damaged.
-    """
+    """Statistics, updated after each event; SynthStudioError if the set or the store is damaged."""
     return _cached(_facts_cache, store, found.key, lambda: _collect_facts(store, found))
 
 
@@ -275,10 +262,7 @@ def last_edit(store: Store, key: str) -> tuple[datetime | None, str]:
 
 
 def stored_bytes(key: str, dataset: Dataset) -> tuple[int, bool]:
-    """Return the size of a data set's files, and whether all of its shards were included.
-
-    0 for one at a URL: its shards are fetched on demand.
-    """
+    """Bytes of the files, and whether all shards were counted; 0 at a URL, fetched on demand."""
     if isinstance(dataset.place, Url):
         return 0, False
     return _size_cache.get_or(key, lambda: _stored_bytes(dataset))
@@ -315,7 +299,6 @@ class HealthChecks:
     """Checks data sets one after another; thread-safe. Results survive the server."""
 
     def __init__(self, state: Path) -> None:
-        """`state`: the studio's folder."""
         self._folder = state / "health"
         self._lock = threading.Lock()
         self._running: dict[str, Running] = {}

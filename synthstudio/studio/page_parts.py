@@ -21,10 +21,7 @@ _logged: set[str] = set()
 
 
 def empty_state(why: str, *links: tuple[str, str], good: bool = False) -> None:
-    """Explain why a page is empty; each of `links` is a button (label, page).
-
-    `good`: being empty is a success.
-    """
+    """Explain why a page is empty, which may be `good`; `links`: buttons (label, page)."""
     (st.success if good else st.info)(why)
     if links:
         with st.container(horizontal=True):
@@ -34,7 +31,6 @@ def empty_state(why: str, *links: tuple[str, str], good: bool = False) -> None:
 
 
 def no_people() -> None:
-    """Show that a data set has no people to show or review."""
     links = ("Other data sets", HOME), ("Generate one", GENERATE)
     empty_state("This data set has no people to show or review.", *links)
 
@@ -61,7 +57,6 @@ def log_unreadable(name: str, error: SynthStudioError) -> None:
 
 
 def show_refusal(error: SynthStudioError, *, user: str = "") -> None:
-    """Log a refusal with its user, and show it on the page."""
     guard.log_refusal("what a page asked for", user=user, why=error)
     st.error(plain(without_paths(error)))
 
@@ -86,7 +81,6 @@ def review_href(key: str, *at: int, **more: str) -> str:
 
 
 def open_review(key: str, *at: int, **more: str) -> NoReturn:
-    """Go from this page to the review page, as `review_href`."""
     st.switch_page(REVIEW, query_params=_review_params(key, at, more))
 
 

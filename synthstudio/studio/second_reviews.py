@@ -64,7 +64,6 @@ _FIGURES = ("spread, sigmas", "mean OKS", "kappa, state", "kappa, cause")
 
 
 def show_second_review(ctx: Context, me: User, chosen: OpenSet) -> None:
-    """Show the progress of second reviews; leads set their rate, reviewers take people."""
     share = share_of(ctx.store, chosen.key, "second_share")
     done = progress(ctx.store, chosen.table, share=share)
     st.markdown(progress_words(done, share))
@@ -176,7 +175,6 @@ _WORDS = {2: "visible", 1: "hidden", 0: "outside", None: "unlabelled"}
 
 
 def show_decisions(ctx: Context, me: User, chosen: OpenSet) -> None:
-    """Show the largest undecided difference."""
     if not may(me.role, "adjudicate"):
         empty_state("Only leads decide where two reviews differ.", ("Continue reviewing", QUEUE))
         return

@@ -60,7 +60,6 @@ class _Scripts(StaticFiles):
 
 
 def routes(user_of: UserOf) -> list[BaseRoute]:
-    """Return our routes. `user_of` returns the signed-in user of a request's cookies."""
     return [
         Route("/healthz", _health, methods=["GET"]),
         *sign_in_routes(),
@@ -128,7 +127,6 @@ def serve(settings: Settings) -> None:
 
 
 def build(settings: Settings) -> dict[str, Any]:
-    """Check the configuration and return the arguments of `streamlit.App`."""
     own = tuple(Path(name) for name in config.get_option("secrets.files"))
     section = access.auth_section(settings, others=own)
     if section:

@@ -90,7 +90,6 @@ class Settings:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Return the allowed host names of requests, without ports."""
         named = urlsplit(self.url).hostname if self.url else None
         return tuple(dict.fromkeys((*((named,) if named else ()), LOCAL, "localhost", "::1")))
 
@@ -224,7 +223,6 @@ ICON = Path(__file__).with_name("icon.svg")
 
 
 def streamlit_options() -> dict[str, Any]:
-    """Return the options of streamlit.toml by their dotted names."""
     text = Path(__file__).with_name("streamlit.toml").read_text("utf-8")
     return dict(_dotted(tomllib.loads(text)))
 

@@ -89,7 +89,6 @@ def take(
 
 
 def digest(skeleton: Skeleton) -> str:
-    """A digest that identifies a definition."""
     return hashlib.sha256(skeleton.name.encode()).hexdigest()
 
 

@@ -41,7 +41,6 @@ def csv_cell(value: object) -> str:
 
 
 def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """Return a table as a CSV file; used for every CSV of the studio."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\r\n")
     for row in (header, *rows):

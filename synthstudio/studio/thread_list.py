@@ -45,7 +45,6 @@ class ThreadList:
 
 
 def shown_threads(ctx: Context, me: User, chosen: OpenSet, choice: Choice) -> ThreadList:
-    """Return the threads of a choice that a user may see."""
     which: _Filter = {
         "is_open": None if choice == "All" else choice != "Resolved",
         "mentions": me.name if choice == "Mentions of you" else None,
@@ -94,7 +93,6 @@ def threads_note(ctx: Context, me: User, chosen: OpenSet) -> str:
 
 
 def show_threads(ctx: Context, me: User, chosen: OpenSet) -> None:
-    """Show threads with links to them, and all of them as a file."""
     which = st.segmented_control("Threads", CHOICES, default=CHOICES[0], key="threads_which")
     choice = which or CHOICES[0]
     found = shown_threads(ctx, me, chosen, choice)

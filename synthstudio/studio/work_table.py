@@ -62,7 +62,6 @@ def due_note(ctx: Context, me: User, chosen: OpenSet) -> str:
 
 
 def show_due(ctx: Context, chosen: OpenSet) -> None:
-    """Show open assignments with a due date, the earliest first."""
     found = [one for one in due_days(ctx.store, chosen.key) if one.day is not None]
     if found:
         ordered = sorted(found, key=lambda one: (one.day or date.max, one.who))
@@ -79,7 +78,6 @@ def show_due(ctx: Context, chosen: OpenSet) -> None:
 
 
 def show_throughput(ctx: Context, chosen: OpenSet) -> None:
-    """Show people per hour of active time, by person and by day, and as a file."""
     found = throughput(ctx.store, chosen.key)
     if not found:
         empty_state("No activity yet.", ("Begin with the Risk queue", QUEUE))

@@ -80,7 +80,6 @@ def draw_marks(rgb: U8, labels: JointMarks) -> U8:
 
 @functools.cache
 def legend_html() -> str:
-    """Return the legend as HTML: each mark with its meaning."""
     parts = []
     for cause, side, words in _LEGEND:
         code = base64.b64encode(_legend_mark(cause, side)).decode("ascii")

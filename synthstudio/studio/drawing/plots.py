@@ -65,10 +65,7 @@ def occluded_counts(fraction: F64) -> I64:
 
 
 def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
-    """Return cause x joint, in fractions of the people shown: `counts` (J, causes).
-
-    `dark`: dark theme, so numbers in pale cells are light.
-    """
+    """Fractions of people by cause and joint: `counts` (J, causes); `dark`: the page's theme."""
     used = [k for k, name in enumerate(CAUSES) if k < 5 or counts[:, k].any()]
     people = counts.sum(axis=1, keepdims=True)
     shares = counts[:, used] / np.maximum(people, 1)
@@ -140,7 +137,6 @@ def bars(
     colours: Mapping[str, str] | None = None,
     maximum: int = 9,
 ) -> Plot:
-    """Return people by a field's values, the most frequent first, at most `maximum`."""
     rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))[:maximum]
     names = [name for name, _ in rows]
     figure = _across(
@@ -160,10 +156,7 @@ def bars(
 
 
 def points(places: F64, ids: Sequence[tuple[int, int]], occluded: F64) -> Plot:
-    """Return a map of people at `places` (P, 2), for lasso selection.
-
-    Coloured by their occluded fraction, if known for all.
-    """
+    """A map of people at `places` (P, 2), for a lasso; coloured if `occluded` is known for all."""
     many = len(ids) > _MANY
     scale = {"colorscale": "Viridis", "cmin": 0, "cmax": 1, "colorbar": {"title": "occluded"}}
     known = bool(np.isfinite(occluded).all())

@@ -154,7 +154,6 @@ def strip(
     *,
     log: bool,
 ) -> dict[str, Any]:
-    """The strip of a person as JSON values."""
     frames, at, mine = _along(look, scene, members)
     start = max(0, at - AROUND)
     track = _track_of(look, members)

@@ -122,11 +122,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class ReceivedOp:
-    """An op as sent. `undoes`, `after`: other ops by their names.
-
-    `undoes`: the op whose event is to be reverted, if its author does not know the event's
-    number yet. `after`: an op on the same person that this one builds on.
-    """
+    """An op as sent. `undoes`: the op to revert, by name; `after`: the op it builds on."""
 
     op: Op
     undoes: OpName | None = None
@@ -154,10 +150,7 @@ class _Delivery:
 
 
 def parse_ops(items: Sequence[object], *, dataset: str, layer: str = MAIN) -> ParsedOps:
-    """Return ops of JSON values; Refused("invalid") if one has no name.
-
-    `dataset`: the key of their data set.
-    """
+    """The ops of JSON values, for a data set's key; Refused("invalid") if one has no name."""
     found: list[ReceivedOp] = []
     refused: list[Refusal] = []
     for item in items:
@@ -176,7 +169,6 @@ def parse_ops(items: Sequence[object], *, dataset: str, layer: str = MAIN) -> Pa
 
 
 def refused_fields(problems: Sequence[Mapping[str, Any]], where: str) -> Refused:
-    """Return the first problem of a pydantic validation, as a refusal."""
     first = problems[0]
     parts = [str(part)[:40] for part in first["loc"]]
     place = ".".join(part for part in parts if "[" not in part)  # "[": a branch of a union
@@ -313,7 +305,6 @@ def _check_predicted(delivery: _Delivery, op: Op) -> None:
 
 
 def _event_of(delivery: _Delivery, person: Person, name: OpName) -> int | None:
-    """Return this person's event made by an op, None if there is none."""
     return delivery.events.get(name) or event_named(delivery.store, person, *name)
 
 

@@ -54,10 +54,7 @@ EMPTY_TEXTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class QueueRequest:
-    """A queue's request. `query`: as in `filter`; `todo`: only undecided people.
-
-    `model`: the predictions used by the queue "uncertain".
-    """
+    """`query`: as in `filter`; `todo`: only undecided people; `model`: of the predictions."""
 
     queue: QueueName = "risk"
     query: str = ""
@@ -90,7 +87,6 @@ class ReviewQueue:
         return [self.extra[-1 - row] if row < 0 else next(on_disk) for row in rows.tolist()]
 
     def reasons(self, start: int, stop: int) -> list[list[str]]:
-        """Return the reasons why each person of a range is listed."""
         return [self._reasons(k) for k in range(start, stop)]
 
     def _reasons(self, place: int) -> list[str]:
@@ -215,8 +211,7 @@ def _unsure(queue: ReviewQueue, table: PeopleTable, conf: Mapping[Pair, Confiden
 def _extra(
     store: Store, table: PeopleTable, request: QueueRequest, inhabited: I64
 ) -> tuple[tuple[int, int], ...]:
-    """The queue's entries beside people on disk. `inhabited`: frames of people on
-    disk."""
+    """Entries beside people on disk, who are in the frames `inhabited`."""
     added = added_people(store, table.key) if request.layer == MAIN else {}
     if request.queue in ("empty", "uncertain"):
         here = {*inhabited.tolist(), *(frame for frame, _ in added)}

@@ -32,10 +32,7 @@ _CHOICES = ("queue", "query", "todo")
 
 @dataclass
 class EditorSession:
-    """A session's state of its editor. `place`: frame and instance of the address.
-
-    `mounted`: whether this run of the page has mounted the editor.
-    """
+    """`place`: frame and instance of the address; `mounted`: whether this run did it."""
 
     key: str
     user: str
@@ -62,10 +59,7 @@ def begin_run(*, entered: bool) -> None:
 
 
 def keep_editor(user: str) -> None:
-    """Keep the editor when a run ended early because the database did not answer.
-
-    `user`: its required user, "" if unknown to the database.
-    """
+    """Keep the editor in a run that a busy database ended early; `user`: empty if unknown."""
     session = _remembered()
     if session is None or session.mounted:
         return
@@ -130,7 +124,6 @@ def _query_error(chosen: OpenSet, query: str) -> str:
 
 
 def _choices(session: EditorSession, models: list[str], queues: list[str]) -> None:
-    """Show the options; `models`: those with predictions here."""
     for name in (*_CHOICES, "model"):
         st.session_state[f"review_{name}"] = getattr(session.request, name)
 

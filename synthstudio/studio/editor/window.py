@@ -141,7 +141,7 @@ def items(store: Store, chosen: OpenSet, window: QueueWindow, *, who: User) -> l
 
 
 def skeleton_json(skeleton: Skeleton, poses: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
-    """Return a skeleton's data for the editor; `poses`: see poses.py."""
+    """`poses`: see `predictions.poses_of`."""
     return {
         "name": skeleton.title,
         "joints": list(skeleton.joints),

@@ -85,7 +85,6 @@ def bulk_actions(
 def flag_people(
     ctx: Context, me: User, chosen: OpenSet, people: Sequence[Person], reason: str
 ) -> str:
-    """Flag people, each by a separate event; return the result as a sentence."""
     pairs = [(person.frame, person.instance) for person in people]
     states = history.states(ctx.store, chosen.key, people=pairs, masks=False)
     client = f"gallery-{secrets.token_hex(8)}"
@@ -155,8 +154,6 @@ def _save_form(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> 
 
 
 def csv_button(chosen: OpenSet, found: SearchResult) -> None:
-    """Offer the list as a CSV, made on request."""
-
     def made() -> bytes:
         header = csv_header(chosen.skeleton.joints)
         return csv_bytes(header, csv_rows(found.rows, found.table, found.columns))
@@ -206,10 +203,7 @@ _NOW: dict[str, tuple[Meaning, ...]] = {
 
 
 def relabel_form(ctx: Context, me: User, chosen: OpenSet, people: Sequence[Person]) -> str:
-    """Show the form, its preview on `people`, and earlier changes.
-
-    Return the result as a sentence; "" if nothing was done.
-    """
+    """The form, its preview, and earlier changes; returns what was done, or nothing."""
     read = chosen.frames.base_of
     with st.expander("Relabel joints"):
         joints, now, to, look = st.columns([3, 2, 2, 1.2], vertical_alignment="bottom")

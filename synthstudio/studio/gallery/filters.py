@@ -64,7 +64,6 @@ class Form:
 
 
 def joint_choices(joints: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the joint choices of the form: every joint, and any or all of each group."""
     return tuple(_labels(joints).values())
 
 
@@ -80,7 +79,6 @@ def _labels(joints: tuple[str, ...]) -> dict[tuple[tuple[int, ...], int], str]:
 
 
 def query_text(form: Form) -> str:
-    """Return the query of a form; "" if it is empty."""
     parts = [f"{condition.which} {condition.test}" for condition in form.joints]
     for name in RANGES:
         low, high = form.ranges.get(name, WHOLE)

@@ -222,7 +222,6 @@ def _plot(
 
 
 def map_of_poses(state: GalleryState, chosen: OpenSet, found: SearchResult) -> None:
-    """Show the poses of all matching people as points, for lasso or box selection."""
     places = pose_map(poses_of(chosen, chosen.key)[found.rows])
     there = np.flatnonzero(np.isfinite(places).all(1))
     rows = found.rows[there]

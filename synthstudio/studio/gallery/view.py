@@ -120,7 +120,6 @@ def csv_rows(
 
 
 def percent(value: float) -> str:
-    """Return a formatted fraction; "" if unknown."""
     return f"{value:.0%}" if np.isfinite(value) else ""
 
 
@@ -177,7 +176,6 @@ class SearchResult:
 
 
 def gallery_state(chosen: OpenSet) -> GalleryState:
-    """Return the session's state; initially from the address."""
     looks = st.session_state.setdefault("gallery", {})
     if chosen.key not in looks:
         looks[chosen.key] = GalleryState()
@@ -199,7 +197,6 @@ def _read_address(state: GalleryState, chosen: OpenSet) -> None:
 
 
 def write_address(state: GalleryState, ctx: Context, chosen: OpenSet) -> None:
-    """Write the state into the address, as a permalink."""
     parameters = {
         "set": chosen.key if len(ctx.sets) > 1 else "",
         "q": state.query,
@@ -271,10 +268,7 @@ def find_people(ctx: Context, chosen: OpenSet, me: User, state: GalleryState) ->
 
 
 def columns_of(ctx: Context, chosen: OpenSet, me: User) -> Columns:
-    """Return the review state of every person, at most a few seconds old except for edits.
-
-    People whom `me` may still review blindly appear untouched.
-    """
+    """Reviews of all people, at most seconds old but for edits; blinded people appear untouched."""
     table, share = chosen.table, share_of(ctx.store, chosen.key, "second_share")
     event = last_event_id(ctx.store, table.key)
     return _columns(
@@ -343,7 +337,6 @@ def apply_options(state: GalleryState, options: Mapping[str, Any]) -> None:
 
 
 def pager(page: Page, key: str, turn: Callable[[int], None]) -> None:
-    """Show page buttons, if there are several pages; `turn` receives the new number."""
     if page.pages == 1:
         return
     now, last = page.number, page.pages - 1

@@ -83,7 +83,6 @@ def main_fields(recipe: Recipe, *, max_frames: int) -> list[Field]:
 
 
 def sections(recipe: Recipe) -> list[str]:
-    """Return the parts of a recipe that have further fields, main ones first."""
     names = [name for name in dump(recipe) if any(True for _ in section_fields(recipe, name))]
     return sorted(
         names, key=lambda n: _SECTION_ORDER.index(n) if n in _SECTION_ORDER else len(_SECTION_ORDER)
@@ -117,7 +116,6 @@ def _below(value: Any, path: Path, text: str | None) -> Iterator[tuple[Path, str
 
 
 def value_at(values: Mapping[str, Any], path: Path) -> Any:
-    """Return the value at a path of plain values; None if missing."""
     found: Any = values
     for part in path:
         try:
@@ -164,7 +162,6 @@ def errors(message: str) -> dict[str, str]:
 
 
 def field_errors(found: Mapping[str, str], field: Field) -> str:
-    """Return the errors of a field, or of anything inside it."""
     return " ".join(
         text
         for name, text in found.items()
@@ -208,8 +205,6 @@ def _fits(field: Field, value: Any) -> bool:
 
 
 class Draft:
-    """A scene with this session's edits."""
-
     def __init__(self, scene: Scene) -> None:
         kept = st.session_state.setdefault("drafts", {})
         mine = kept.setdefault(scene.name, {"edits": {}, "wrong": {}, "turn": 0})

@@ -29,7 +29,6 @@ _COLOURS = {
 
 
 def job_list(ctx: Context, me: User, *, limit: int = 6) -> None:
-    """Show the latest jobs; running ones are updated every second."""
     job_store.start(ctx.settings, ctx.store)
     for job in job_store.jobs(ctx.store, limit=limit):
         with st.container(border=True, key=f"job_{job.id}"):

@@ -35,7 +35,6 @@ class Scene:
 
     @property
     def why_not(self) -> str:
-        """Return why it cannot be generated here; "" if it can."""
         if self.recipe.occlude is not None:
             return "It hides people in your own photos: use the command synthstudio occlude."
         if not self.roots:
@@ -68,7 +67,6 @@ def _scene(path: Path, settings: Settings) -> Scene:
 
 
 def background(ctx: Context, scene: Scene) -> Scene:
-    """Offer uploaded photos as a scene's background; return the scene as chosen."""
     found = folders(ctx.settings.uploads)
     here = st.container()  # also if empty, to keep later elements in place
     if not found or not may_have_photos(scene):
@@ -96,10 +94,7 @@ def may_have_photos(scene: Scene) -> bool:
 
 
 def with_photos(scene: Scene, folder: str, settings: Settings) -> Scene:
-    """Return a scene with the photos of an uploads folder as its backdrop.
-
-    RecipeError if the recipe does not allow photos.
-    """
+    """A scene with an uploads folder's photos as its backdrop; RecipeError if it allows none."""
     backdrop = {"kind": "photo", "folder": folder, "ground": "any"}  # no sidecars are uploaded
     values = {**dump(scene.recipe), "backdrop": backdrop}
     root = asset_roots(settings).index(settings.uploads)

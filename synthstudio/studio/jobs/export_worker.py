@@ -23,7 +23,6 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def main() -> None:
-    """Write the export of the JSON argument, and print the file's contents as JSON."""
     try:
         found = write(os.environ[DATABASE], **json.loads(sys.argv[1]))
         sys.stdout.write(json.dumps(found, sort_keys=True) + "\n")

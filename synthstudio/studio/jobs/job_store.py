@@ -76,7 +76,6 @@ class Job:
 
     @property
     def seconds_left(self) -> float | None:
-        """Return the remaining time at the current speed, None if unknown."""
         return (self.total - self.done) / self.per_second if self.per_second > 0 else None
 
 
@@ -159,10 +158,7 @@ def cancel(store: Store, number: int, *, who: User) -> Job:
 
 
 def resume(store: Store, number: int, settings: Settings, *, who: User) -> Job:
-    """Queue a lost, cancelled or failed job again; it resumes.
-
-    It is checked like a new one, for the missing frames. Refused, RecipeError.
-    """
+    """Queue an ended job again, checked for its missing frames. Refused, RecipeError."""
     require(who, "generate")
     seen = job(store, number)
     if seen.resumable:
@@ -254,7 +250,6 @@ def _jobs_here(store: Store, state: str) -> list[int]:
 
 
 def _check_running(store: Store, number: int, settings: Settings) -> Job | None:
-    """Check one running job; return it if changed."""
     before = job(store, number)
     running = _process(store, number, settings)
     if running is None:
@@ -376,10 +371,7 @@ def _start(store: Store, number: int, settings: Settings) -> Job:
 def repeat(
     store: Store, name: str, work: Callable[[], object], *, every_s: float
 ) -> threading.Thread:
-    """Start periodic work for a store in a thread; a second call returns the same thread.
-
-    Repeated errors are logged once, and the work is retried.
-    """
+    """Repeat work in a thread, started once a store and name; repeated errors are logged once."""
     with _lock:
         own = _running.setdefault(store, {})
         found = own.get(name)

@@ -80,10 +80,7 @@ Order = Generate | Export | Photos
 
 
 def asset_roots(settings: Settings) -> tuple[Path, ...]:
-    """Return the folders from which recipes may take assets.
-
-    The scenes' own comes first, that of uploaded photos last.
-    """
+    """Folders of assets: the scenes' own first, that of uploaded photos last."""
     return (settings.scenes, *settings.assets, settings.uploads)
 
 
@@ -109,7 +106,6 @@ def check_name(name: str) -> str:
 
 
 def output_folder(settings: Settings, name: str) -> Path:
-    """Return the folder of an output with this name, directly below the exports."""
     return settings.exports / check_name(name)
 
 
@@ -127,7 +123,6 @@ def check_name_free(settings: Settings, name: str) -> Path:
 
 
 def check_order(order: Order, settings: Settings, who: User) -> None:
-    """Check an order against role, limits and disk; Refused or RecipeError if invalid."""
     if isinstance(order, Generate):
         require(who, "generate")
         _check_generate(order, settings)
@@ -211,12 +206,10 @@ def check_size(recipe: Recipe, limits: Limits) -> None:
 
 
 def missing_folders(recipe: Recipe, root: Path) -> list[str]:
-    """Return the asset folders of a recipe that are missing below a root."""
     return sorted({name for name in recipe.folders.values() if not (root / name).is_dir()})
 
 
 def check_folders(recipe: Recipe, root: Path) -> None:
-    """Check that a root has a recipe's asset folders; Refused with the missing ones."""
     if lacking := missing_folders(recipe, root):
         raise _refused(
             "the recipe's asset folders are missing",
@@ -227,10 +220,7 @@ def check_folders(recipe: Recipe, root: Path) -> None:
 
 
 def bytes_needed(recipe: Recipe, *, made: int = 0) -> int:
-    """Estimate the bytes of a recipe's data set, rather too high.
-
-    `made`: how many of its frames exist.
-    """
+    """An upper estimate of the data set's bytes; `made` of its frames exist."""
     frames = max(0, recipe.frames - made)
     pixels = recipe.image.width_px * recipe.image.height_px
     layers = len(recipe.layers) * _BYTES_A_PIXEL_OF_LAYER
@@ -295,7 +285,6 @@ def _skeleton(name: str, settings: Settings) -> str:
 
 
 def environment(kind: str, spec: Mapping[str, Any], settings: Settings) -> dict[str, str]:
-    """Return a job's environment variables."""
     if kind != "export":
         return {}
     return {DATABASE: settings.database, **environment_of(str(spec["dataset"]))}

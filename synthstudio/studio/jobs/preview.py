@@ -53,7 +53,6 @@ class Previews:
     """Draws previews one after another; thread-safe. No picture is held in memory."""
 
     def __init__(self, settings: Settings) -> None:
-        """`settings.state` holds the pictures; no process runs before the first request."""
         self._folder, self._settings = settings.state / "previews", settings
         self._waiting: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._failed: LastUsed[str, str] = LastUsed(MAX_FILES)

@@ -20,7 +20,6 @@ QUALITY = 88
 
 
 def main() -> None:
-    """Answer requests on stdin with a line of JSON each on stdout."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
     sys.stdout = sys.stderr  # keeps library output out of the answers
     os.nice(5)

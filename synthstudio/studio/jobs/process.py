@@ -86,10 +86,7 @@ def own_environment() -> dict[str, str]:
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the part of the server's environment for jobs: no settings of ours, no secrets.
-
-    Store credentials are not included: see environment_of.
-    """
+    """The environment of jobs: no settings of ours, no secrets, no credentials of stores."""
     kept_back = (*_OWN_PREFIXES, *(start for starts in _OF_STORES.values() for start in starts))
     return {
         name: value

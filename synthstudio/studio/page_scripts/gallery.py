@@ -138,7 +138,6 @@ def _toolbar(
 
 
 def _narrowed(state: GalleryState) -> None:
-    """Show whose pose sorts the people, or that a part of the map is shown; offer a reset."""
     if state.like is None and state.among is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="gallery_narrowed"):

@@ -54,7 +54,6 @@ def main() -> None:
 
 
 def _choose(kept: dict[str, Skeleton], used: set[str]) -> str:
-    """The starting point: empty, a stored one, a data set's, or the package's."""
     wanted = st.session_state.pop("skeleton_saved", None)
     choices = [_NEW, *kept, *sorted(used - set(kept)), *SKELETONS]
     if wanted in choices or st.session_state.get("skeleton_start") not in choices:

@@ -54,7 +54,6 @@ def show_members(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> N
 
 
 def member_lines(ctx: Context, chosen: OpenSet, columns: Columns) -> list[dict[str, object]]:
-    """Return one line per person with a role or any activity, by name."""
     roles = members.members(ctx.store)
     given = members.assignment_counts(ctx.store, chosen.key)
     held = Counter(lease.who for lease in leases.leases(ctx.store, chosen.key).values())
@@ -107,7 +106,6 @@ def _role_form(ctx: Context, me: User, found: object) -> None:
 
 
 def show_work(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None:
-    """Let leads assign the next people by risk; show the active leases."""
     waiting = np.isin(columns["status"], ("pending", "skipped")) & ~columns["deleted"]
     free = waiting & np.array([name is None for name in columns["assigned"]], bool)
     people = count_people(ctx.store, chosen.key)

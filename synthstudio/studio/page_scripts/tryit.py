@@ -88,7 +88,6 @@ def _boxes() -> list[list[float]] | None:
 def _upload(
     ctx: Context, me: User, model: OnnxModel, boxes: list[list[float]], *, video: bool
 ) -> None:
-    """Take one file, predict, and delete it."""
     word, suffixes = ("video", VIDEOS) if video else ("photo", SUFFIXES)
     limits, turn = ctx.settings.limits, st.session_state.get("try_turn", 0)
     file = st.file_uploader(
@@ -153,7 +152,6 @@ def _camera(me: User, model: OnnxModel, name: str, boxes: list[list[float]]) -> 
 
 
 def _step(me: User, model: OnnxModel, kept: dict[str, Any]) -> None:
-    """Predict on the picture sent by the component."""
     state: Any = st.session_state.get(_CAMERA)
     message = state.get("frame") if hasattr(state, "get") else None
     found = answers.camera_frame(message, who=me)

@@ -54,8 +54,6 @@ def safe_path(text: str) -> str:
 
 
 def account_of(ctx: Context) -> guard.UserOf:
-    """Return the function from a request's cookies to its user."""
-
     def user_of(cookies: Mapping[str, str]) -> str | None:
         return read_session(ctx.store, cookies.get(ctx.browsers.session_cookie, ""))
 
@@ -100,7 +98,6 @@ class _Turns:
         self._inside = 0
 
     async def take(self, use: Use, ctx: Context, request: Request, fields: Fields) -> Response:
-        """Return a form's answer; the form again if too many wait already."""
         if self._inside >= _AT_ONCE + _MAX_WAITING:
             return _too_many(request, fields)
         self._inside += 1
@@ -196,7 +193,6 @@ def _signed_in(
 
 
 def _too_many(request: Request, fields: Fields) -> Response:
-    """Return the answer under load: the form again."""
     guard.log_refusal("a sign-in while many others wait", client=_client(request))
     if request.url.path != SIGN_IN_PAGE:
         return _page("code", _BUSY, 503, code=fields.get("code", ""))

@@ -48,7 +48,6 @@ class SessionMiddleware:
         self.app, self.user_of = app, user_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, check a websocket, or redirect to sign-in."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
@@ -109,7 +108,6 @@ def _opens_a_page(scope: Scope) -> bool:
 
 
 def _way_in(scope: Scope) -> RedirectResponse:
-    """Return a redirect to sign-in, and back to the requested page."""
     query = bytes(scope.get("query_string", b"")).decode("latin-1")
     path = urlsplit(str(scope["path"])).path + (f"?{query}" if query else "")
     to = "" if path == "/" else f"?to={quote(path, safe='/')}"

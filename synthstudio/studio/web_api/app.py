@@ -87,8 +87,6 @@ class Buckets:
 
 
 def api_routes(user_of: UserOf) -> list[BaseRoute]:
-    """Return the API as routes of the server. `user_of`: the signed-in user of cookies."""
-
     async def nothing(_: Request) -> Response:
         return _error(404, "gone", f"no such operation; see {BASE}/docs")
 
@@ -97,7 +95,6 @@ def api_routes(user_of: UserOf) -> list[BaseRoute]:
 
 
 def api_app(user_of: UserOf) -> FastAPI:
-    """Return the application; its paths are below /api/v1."""
     app = FastAPI(
         title="synthstudio review",
         version=__version__,

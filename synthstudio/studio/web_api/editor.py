@@ -173,7 +173,6 @@ def progress_of(call: SetCall) -> Json:
 
 
 def items_of(call: SetCall, shown: window.QueueWindow) -> list[Json]:
-    """Return people as shown in the editor; see `window.items`."""
     beside = window.people_in(call.chosen.frames, shown.people)
     shown = replace(shown, blinded=call.hidden(beside, shown.layer))
     return window.items(call.ctx.store, call.chosen, shown, who=call.me)
