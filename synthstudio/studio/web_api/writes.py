@@ -12,7 +12,7 @@ from synthstudio.core.errors import SynthStudioError
 from synthstudio.review import history
 from synthstudio.review.leases import SECOND
 from synthstudio.review.risk.predictions import Prediction, put_predictions
-from synthstudio.review.values import MAIN
+from synthstudio.review.values import MAIN, invalid
 from synthstudio.review.webhooks import Webhook, make_webhook, remove_webhook, webhooks
 from synthstudio.studio import guard
 from synthstudio.studio.editor.ops import (
@@ -24,7 +24,6 @@ from synthstudio.studio.editor.ops import (
     ReceivedOp,
     Strict,
     apply_ops,
-    invalid,
     parse_ops,
     release_decided,
     renew_leases,
@@ -58,7 +57,7 @@ def ops(call: AnyCall, body: OpsBody, request: Request) -> JSONResponse:
     """
     of_set = on_set(call, body.set)
     if body.layer == SECOND and not call.browser:
-        invalid("blind second reviews require the studio", "layer", MAIN, body.layer)
+        invalid("blind second reviews require the studio", "layer", expected=MAIN, got=body.layer)
     store, chosen, layer = call.ctx.store, of_set.chosen, body.layer
     parsed = parse_ops(body.ops, dataset=chosen.key, layer=layer)
     editors: Editors = request.app.state.editors
@@ -153,11 +152,12 @@ class PredictionsBody(Strict):
 def set_predictions(call: OnSet, layer: str, body: PredictionsBody) -> Json:
     """Store predictions of a network atomically; with `replace`, drop all previous ones."""
     if layer in (MAIN, SECOND):
-        invalid("this name is reserved for labels", "layer", "a network's name", layer)
+        invalid("this name is reserved for labels", "layer", expected="a network's name", got=layer)
     count = call.chosen.dataset.frames
     for n, one in enumerate(body.predictions):
         if one.frame >= count:
-            invalid("no such frame", f"predictions[{n}].frame", f"0 to {count - 1}", one.frame)
+            where, expected = f"predictions[{n}].frame", f"0 to {count - 1}"
+            invalid("no such frame", where, expected=expected, got=one.frame)
     found = [Prediction(**dict(one)) for one in body.predictions]
     stored = put_predictions(call.ctx.store, call.chosen.key, layer, found, replace=body.replace)
     return {"stored": stored}
