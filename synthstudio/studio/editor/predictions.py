@@ -105,7 +105,7 @@ def _people(
     """The people of a frame by number, and the numbers of deleted ones."""
     people, deleted = {}, set[int]()
     for n, state, labels in people_now(found, state_of, skeleton.joints):
-        if state is not None and state.deleted:
+        if state.deleted:
             deleted.add(n)
             continue
         row = found.people.get(n)
