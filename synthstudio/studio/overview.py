@@ -307,9 +307,10 @@ class HealthChecks:
         """Return the health of a data set; `begin`: start a check if unknown."""
         folder, place = self._folder / key[:16] / _mark(dataset.folder), dataset.place
         with self._lock:
-            self._forget_ended()
-            running = self._running.get(str(folder))
-            if running is not None:
+            ended = [name for name, one in self._running.items() if not process.is_alive(one)]
+            for name in ended:
+                del self._running[name]
+            if str(folder) in self._running:
                 return Health(state="checking")
             if (folder / process.OUT_NAME).is_file():
                 return _read(folder, place)
@@ -322,10 +323,6 @@ class HealthChecks:
                 [*line, "--json"], folder, extra=process.environment_of(place), outlives=False
             )
             return Health(state="checking")
-
-    def _forget_ended(self) -> None:
-        for name in [n for n, running in self._running.items() if not process.is_alive(running)]:
-            del self._running[name]
 
 
 @functools.lru_cache(4)

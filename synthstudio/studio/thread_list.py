@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypedDict
@@ -103,7 +103,9 @@ def show_threads(ctx: Context, me: User, chosen: OpenSet) -> None:
             ("Go to Review", REVIEW),
         )
         return
-    first = _first_comments(ctx, chosen, some)
+    pairs = {(one.frame, one.instance) for one in some}
+    talk = threads_in(ctx.store, chosen.key, pairs).values()
+    first = {thread.id: str(thread.comments[0].after["comment"]) for t in talk for thread in t}
     for one in some:
         text, go = st.columns([7, 2], vertical_alignment="center")
         text.markdown(_line(one, first.get(one.id, "")))
@@ -124,15 +126,6 @@ def show_threads(ctx: Context, me: User, chosen: OpenSet) -> None:
         on_click="ignore",
         help="All of them; read on request",
     )
-
-
-def _first_comments(ctx: Context, chosen: OpenSet, some: Sequence[Listed]) -> dict[int, str]:
-    pairs = {(one.frame, one.instance) for one in some}
-    return {
-        thread.id: str(thread.comments[0].after["comment"])
-        for threads in threads_in(ctx.store, chosen.key, pairs).values()
-        for thread in threads
-    }
 
 
 def _line(one: Listed, text: str) -> str:

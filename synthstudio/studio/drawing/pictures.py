@@ -75,7 +75,7 @@ def crop(
     """
     row = table.row_of(frame, instance)
     rgb = decode_rgb(image(source, frame), f"frame {frame}")
-    x0, y0, side = _square(_box(table, row, rgb.shape))
+    x0, y0, side = _square(table, row, rgb.shape)
     picture = _window(rgb, x0, y0, side, size)
     if labels:
         found = _labels(table, row, changed or {})
@@ -135,19 +135,15 @@ def _labels(table: PeopleTable, row: int, changed: Mapping[str, JointLabel]) -> 
     return JointMarks(skeleton=table.skeleton, px=joints, state=states, cause=causes)
 
 
-def _box(table: PeopleTable, row: int, shape: Sequence[int]) -> Sequence[float]:
-    box, joints = table.modal_box_px[row], table.joints_px[row].astype(np.float64)
-    if box[2] > 0 and box[3] > 0:
-        return [float(v) for v in box]
-    known = joints[np.isfinite(joints).all(axis=1)]
-    if not len(known):
-        return [0.0, 0.0, float(shape[1]), float(shape[0])]
-    low, high = known.min(axis=0), known.max(axis=0)
-    return [float(v) for v in (*low, *(high - low))]
-
-
-def _square(box: Sequence[float]) -> tuple[float, float, float]:
-    x, y, w, h = box
+def _square(table: PeopleTable, row: int, shape: Sequence[int]) -> tuple[float, float, float]:
+    x, y, w, h = map(float, table.modal_box_px[row])
+    if not (w > 0 and h > 0):
+        joints = table.joints_px[row].astype(np.float64)
+        known = joints[np.isfinite(joints).all(axis=1)]
+        low, high = (0.0, 0.0), (shape[1], shape[0])
+        if len(known):
+            low, high = known.min(axis=0), known.max(axis=0)
+        x, y, w, h = (float(v) for v in (*low, high[0] - low[0], high[1] - low[1]))
     side = max(8.0, max(w, h) * (1 + 2 * _MARGIN))
     return x + w / 2 - side / 2, y + h / 2 - side / 2, side
 

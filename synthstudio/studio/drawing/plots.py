@@ -85,6 +85,8 @@ def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
             ygap=1,
         )
     )
+    white = "#ffffff"
+    ink = white if dark else "#1d2125"
     cells = [(j, i) for j in range(len(joints)) for i in range(len(names))]
     # Heat maps get no clicks; invisible marks above the cells do.
     figure.add_scatter(
@@ -92,7 +94,7 @@ def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
         y=[rows[j] for j, _ in cells],
         mode="markers+text",
         text=[_percent(shares[j, i]) for j, i in cells],
-        textfont={"size": 11, "color": [_text_colour(shares[j, i], dark=dark) for j, i in cells]},
+        textfont={"size": 11, "color": [white if shares[j, i] >= 0.6 else ink for j, i in cells]},
         marker={"size": 22, "opacity": 0, "symbol": "square"},
         hovertext=[
             f"{rows[j]}: {names[i]}, {people_text(int(counts[j, used[i]]))}" for j, i in cells
@@ -283,10 +285,6 @@ def _joint_test(cause: str) -> str:
 
 def _percent(share: float) -> str:
     return "" if share == 0 else "<1" if share < 0.01 else f"{100 * share:.0f}"
-
-
-def _text_colour(share: float, *, dark: bool) -> str:
-    return "#ffffff" if dark or share >= 0.6 else "#1d2125"
 
 
 def _heat_alt(counts: I64, joints: Sequence[str]) -> str:

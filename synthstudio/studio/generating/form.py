@@ -62,7 +62,7 @@ _NUMBERS: tuple[tuple[Path, str, Kind, float, float, float], ...] = (
     (("camera", "distance_m"), "Camera's distance, m", "range", 0.6, 20, 0.1),
 )
 _LAYERS: Path = ("layers",)
-_MAIN = {_LAYERS, *(path for path, *_ in _NUMBERS)}
+MAIN = {_LAYERS, *(path for path, *_ in _NUMBERS)}
 
 
 def main_fields(recipe: Recipe, *, max_frames: int) -> list[Field]:
@@ -77,7 +77,7 @@ def main_fields(recipe: Recipe, *, max_frames: int) -> list[Field]:
         found.append(field if _fits(field, value) else replace(field, kind="text"))
     options = ("depth", "instance", "part", "normals")
     found.append(Field(path=_LAYERS, label="Further layers", kind="choices", options=options))
-    parts = {path[0] for path in _MAIN}
+    parts = {path[0] for path in MAIN}
     help_of = {path: text for part in parts for path, text in _all(recipe, str(part))}
     return [replace(field, help=help_of.get(field.path, "")) for field in found]
 
@@ -92,7 +92,7 @@ def sections(recipe: Recipe) -> list[str]:
 def section_fields(recipe: Recipe, part: str) -> Iterator[Field]:
     """Yield the fields of one part of a recipe, as text in YAML, without the main ones."""
     for path, text in _all(recipe, part):
-        if path not in _MAIN and not _FIXED & set(path):
+        if path not in MAIN and not _FIXED & set(path):
             label = " · ".join(str(p).replace("_", " ") for p in path[1:]) or part
             yield Field(path=path, label=label, kind="text", help=text)
 

@@ -233,30 +233,22 @@ def run_once(store: Store, settings: Settings) -> list[Job]:
 
     Servers and threads may call it concurrently: each step is one transaction.
     """
-    changed = [
-        seen
-        for number in _jobs_here(store, "running")
-        if (seen := _check_running(store, number, settings))
-    ]
+    changed: list[Job | None] = []
+    for number in _jobs_here(store, "running"):
+        before, running = job(store, number), _process(store, number, settings)
+        if running is None:
+            continue  # just claimed by another server that will start it
+        step = _record_progress if process.is_alive(running) else _finish
+        changed.append(step(store, before, running, settings))
     while (claimed := _claim(store, settings)) is not None:
         changed.append(_start(store, claimed, settings))
-    return changed
+    return [seen for seen in changed if seen is not None]
 
 
 def _jobs_here(store: Store, state: str) -> list[int]:
     with store.reading() as session:
         rows = session.scalars(select(JobRow).where(JobRow.state == state).order_by(JobRow.id))
         return [row.id for row in rows if row.progress.get("node") == platform.node()]
-
-
-def _check_running(store: Store, number: int, settings: Settings) -> Job | None:
-    before = job(store, number)
-    running = _process(store, number, settings)
-    if running is None:
-        return None  # just claimed by another server that will start it
-    if process.is_alive(running):
-        return _record_progress(store, before, running, settings)
-    return _finish(store, number, running, settings)
 
 
 def _process(store: Store, number: int, settings: Settings) -> Running | None:
@@ -310,14 +302,16 @@ def _send_due_signal(running: Running, waited_s: float, step: int) -> int:
     return step
 
 
-def _finish(store: Store, number: int, running: Running, settings: Settings) -> Job | None:
+def _finish(store: Store, seen: Job, running: Running, settings: Settings) -> Job | None:
     if running.pid > 0:
         process.kill_leftovers(running)
     with store.session() as session:
-        row = get_row(session, number)
+        row = get_row(session, seen.id)
         if row.state != "running" or (row.pid or -1) != running.pid:
             return None  # another server was faster
-        ended = process.read_outcome(log_folder(settings, number), cancelled="stop" in row.progress)
+        ended = process.read_outcome(
+            log_folder(settings, seen.id), cancelled="stop" in row.progress
+        )
         news: dict[str, Any] = {"result": ended.result}
         if row.kind == "generate":
             made = process.frames_on_disk(output_folder(settings, str(row.out)))

@@ -207,19 +207,13 @@ def frames_on_disk(dataset: Path) -> int:
     try:
         for place in (dataset / SHARDS_DIR).iterdir():
             if is_shard_name(place.name):
-                made += _frames_in_shard(place)
+                with suppress(SynthStudioError):  # generate reports it on resuming
+                    made += read_entry(place).frames
             elif place.name.startswith(f"{TEMPORARY}shard-"):
                 made += sum(1 for _ in (place / "images").iterdir())
     except OSError:  # not there yet, or renamed while we looked
         return made
     return made
-
-
-def _frames_in_shard(shard: Path) -> int:
-    try:
-        return read_entry(shard).frames
-    except SynthStudioError:
-        return 0  # generate reports it on resuming
 
 
 def read_outcome(folder: Path, *, cancelled: bool) -> Outcome:
@@ -229,7 +223,8 @@ def read_outcome(folder: Path, *, cancelled: bool) -> Outcome:
     """
     result, errors_text = read_result(folder / OUT_NAME), tail(folder / ERR_NAME)
     if result is not None:
-        return Outcome(state="done", message=_last_line(errors_text), result=result)
+        lines = [line for line in errors_text.splitlines() if not line.startswith(_STOPPED)]
+        return Outcome(state="done", message=lines[-1] if lines else "", result=result)
     if cancelled:
         return Outcome(state="cancelled", message="Cancelled; complete shards are kept.", result={})
     errors = [line for line in errors_text.splitlines() if line.startswith(_ERROR)]
@@ -252,8 +247,3 @@ def read_result(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _last_line(errors_text: str) -> str:
-    lines = [line for line in errors_text.splitlines() if not line.startswith(_STOPPED)]
-    return lines[-1] if lines else ""

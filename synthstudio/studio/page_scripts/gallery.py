@@ -246,14 +246,10 @@ def _empty_result(state: GalleryState, chosen: OpenSet, found: SearchResult) -> 
         )
         st.code("\n".join(lines), language=None)
     else:
-        empty_state(f"No people match: {_empty_reason(state)}.")
+        reviewed = "all people were deleted by reviewers"
+        why = "the query excludes all of them" if state.query else reviewed
+        empty_state(f"No people match: {why}.")
     st.button("Show all people", on_click=set_query, args=(state, "", chosen.skeleton.joints))
-
-
-def _empty_reason(state: GalleryState) -> str:
-    if state.query:
-        return "the query excludes all of them"
-    return "all people were deleted by reviewers"
 
 
 main()

@@ -13,7 +13,7 @@ from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.review.values import User
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, context, require
-from synthstudio.studio.generating.form import Draft, show_further_fields, show_main_fields
+from synthstudio.studio.generating.form import MAIN, Draft, show_further_fields, show_main_fields
 from synthstudio.studio.generating.job_list import bytes_text, job_list
 from synthstudio.studio.generating.scenes import Scene, background, scenes
 from synthstudio.studio.jobs import job_store
@@ -87,37 +87,20 @@ def _pick(found: list[Scene]) -> Scene:
 def _form(ctx: Context, draft: Draft) -> tuple[Recipe | None, dict[str, str]]:
     _, before = draft.checked()
     show_main_fields(draft, before, max_frames=ctx.settings.limits.frames)
-    opened = any(not _is_main(name) for name in before)
+    main = tuple(".".join(map(str, path)) for path in MAIN)
+    opened = any(not name.startswith(main) for name in before)
     with st.expander("Everything else", expanded=opened):
         show_further_fields(draft, before)
     recipe, errors = draft.checked()
     if errors != before:
         st.rerun()  # shows messages beside fields drawn earlier
-    _other_errors(draft, errors)
+    for name, text in errors.items():
+        if name not in draft.shown:
+            field_error(f"{name}: {text}" if name else text)
     if draft.edits and st.button("Reset to the scene's values", key=f"reset_{draft.scene.name}"):
         draft.forget()
         st.rerun()
     return recipe, errors
-
-
-def _is_main(name: str) -> bool:
-    return name.startswith(
-        (
-            "frames",
-            "seed",
-            "image.",
-            "layers",
-            "people.count",
-            "camera.distance",
-            "targets.occluded",
-        )
-    )
-
-
-def _other_errors(draft: Draft, errors: dict[str, str]) -> None:
-    for name, text in errors.items():
-        if name not in draft.shown:
-            field_error(f"{name}: {text}" if name else text)
 
 
 def _preview(ctx: Context, draft: Draft, recipe: Recipe | None) -> None:
@@ -203,7 +186,9 @@ def _order(
             check_order(order, ctx.settings, me)
         except SynthStudioError as error:
             fault = str(error).removeprefix("recipe: ")
-        _summary(recipe)
+        sides = f"{recipe.image.width_px} x {recipe.image.height_px}"
+        needed = bytes_text(bytes_needed(recipe))
+        st.caption(f"{recipe.frames:,} frames of {sides}, at most about {needed}")
     if fault:
         field_error(fault)
     ready = recipe is not None and not fault
@@ -230,12 +215,6 @@ def _root(ctx: Context, draft: Draft) -> None:
             format_func=lambda k: roots[k].name,
             key=f"root_{draft.scene.name}",
         )
-
-
-def _summary(recipe: Recipe) -> None:
-    image = recipe.image
-    text = f"{recipe.frames:,} frames of {image.width_px} x {image.height_px}"
-    st.caption(f"{text}, at most about {bytes_text(bytes_needed(recipe))}")
 
 
 main()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +103,12 @@ def _upload(
     try:
         if video:
             bar = st.progress(0.0, "Reading the video")
+
+            def advance(done: int) -> None:
+                bar.progress(min(1.0, done / answers.VIDEO_PICTURES))
+
             found = answers.video_people(
-                model, data, suffix, boxes, limits=limits, who=me, progress=partial(_advance, bar)
+                model, data, suffix, boxes, limits=limits, who=me, progress=advance
             )
         else:
             rgb = answers.checked_photo(data, limits=limits, who=me)
@@ -115,10 +118,6 @@ def _upload(
         st.session_state["try_message"] = str(error)
     st.session_state["try_turn"] = turn + 1  # a new key drops the uploaded file
     st.rerun()
-
-
-def _advance(bar: Any, done: int) -> None:
-    bar.progress(min(1.0, done / answers.VIDEO_PICTURES))
 
 
 def _answer() -> None:
