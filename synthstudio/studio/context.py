@@ -29,9 +29,8 @@ from synthstudio.review.team.accounts import SIGN_IN_PAGE, Code
 from synthstudio.review.team.sessions import end_session, read_session
 from synthstudio.review.values import ROLES, Role, User, may
 from synthstudio.review.webhooks import WebhookTransport
-from synthstudio.studio import access, guard, page_parts, settings
+from synthstudio.studio import access, guard, page_parts, pictures, settings
 from synthstudio.studio.access import Browsers, load_secret
-from synthstudio.studio.drawing import pictures
 from synthstudio.studio.frame_rows import Frames
 from synthstudio.studio.settings import Settings
 from synthstudio.studio.text import plain

@@ -29,9 +29,9 @@ from synthstudio.review.team.statistics import (
     disagreements,
 )
 from synthstudio.review.values import ItemState, JointLabel, Person, Status, User, may
+from synthstudio.studio import pictures
 from synthstudio.studio.context import Context, OpenSet, user_now
-from synthstudio.studio.drawing import pictures, plots
-from synthstudio.studio.drawing.marks import legend_html
+from synthstudio.studio.gallery import plots
 from synthstudio.studio.gallery.view import clear_columns
 from synthstudio.studio.page_parts import (
     QUEUE,
@@ -41,6 +41,7 @@ from synthstudio.studio.page_parts import (
     show_table,
     shown_refusals,
 )
+from synthstudio.studio.pictures import legend_html
 from synthstudio.studio.text import plain
 
 

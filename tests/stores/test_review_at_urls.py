@@ -19,8 +19,8 @@ from synthstudio.formats import fetched
 from synthstudio.review.edits import apply
 from synthstudio.review.store import open_store
 from synthstudio.review.values import Person
+from synthstudio.studio import pictures
 from synthstudio.studio.context import Context
-from synthstudio.studio.drawing import pictures
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
 from synthstudio.studio.jobs import export_worker, orders
 

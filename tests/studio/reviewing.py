@@ -25,10 +25,10 @@ from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
 from synthstudio.review.team.second_review import blinded_among
 from synthstudio.review.values import MAIN, Person, User
-from synthstudio.studio.drawing.pictures import read_source
 from synthstudio.studio.editor import window
 from synthstudio.studio.editor.ops import apply_ops, parse_ops
 from synthstudio.studio.frame_rows import Frames
+from synthstudio.studio.pictures import read_source
 
 
 class Desk(Editor):

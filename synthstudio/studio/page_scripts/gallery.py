@@ -12,8 +12,7 @@ from synthstudio.core.amounts import people_text
 from synthstudio.review.values import User, may
 from synthstudio.studio.components import Cell, people_grid
 from synthstudio.studio.context import Context, OpenSet, context, current_user
-from synthstudio.studio.drawing import plots
-from synthstudio.studio.drawing.marks import legend_html
+from synthstudio.studio.gallery import plots
 from synthstudio.studio.gallery.actions import bulk_actions, csv_button, views_menu
 from synthstudio.studio.gallery.panel import map_of_poses, panel, statistics
 from synthstudio.studio.gallery.view import (
@@ -33,6 +32,7 @@ from synthstudio.studio.gallery.view import (
 )
 from synthstudio.studio.overview import added_note, count_people
 from synthstudio.studio.page_parts import empty_state, no_people, open_review, review_href
+from synthstudio.studio.pictures import legend_html
 from synthstudio.studio.text import plain
 
 

@@ -14,8 +14,7 @@ from synthstudio.review.settings import share_of
 from synthstudio.review.values import User, may
 from synthstudio.studio.components import Cell, people_grid
 from synthstudio.studio.context import Context, OpenSet, context, current_user
-from synthstudio.studio.drawing import plots
-from synthstudio.studio.drawing.marks import legend_html
+from synthstudio.studio.gallery import plots
 from synthstudio.studio.gallery.view import columns_of, crop_url, page_of, pager
 from synthstudio.studio.overview import added_note, checks_summary, count_people
 from synthstudio.studio.page_parts import (
@@ -29,6 +28,7 @@ from synthstudio.studio.page_parts import (
     review_href,
     shown_refusals,
 )
+from synthstudio.studio.pictures import legend_html
 from synthstudio.studio.second_reviews import share_input
 
 _SIZE = 24

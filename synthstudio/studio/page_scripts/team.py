@@ -27,7 +27,7 @@ from synthstudio.review.team.statistics import (
 from synthstudio.review.values import ROLES, Person, Role, User, may
 from synthstudio.studio.context import Context, OpenSet, context, current_user
 from synthstudio.studio.credentials import show_accounts, show_tokens
-from synthstudio.studio.drawing import plots
+from synthstudio.studio.gallery import plots
 from synthstudio.studio.gallery.view import clear_columns, columns_of
 from synthstudio.studio.overview import added_note, count_people
 from synthstudio.studio.page_parts import QUEUE, empty_state, show_table, shown_refusals

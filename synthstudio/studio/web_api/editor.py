@@ -23,7 +23,7 @@ from synthstudio.review.leases import SECOND
 from synthstudio.review.team import members
 from synthstudio.review.tracks import has_clips
 from synthstudio.review.values import MAIN, may
-from synthstudio.studio.drawing import pictures
+from synthstudio.studio import pictures
 from synthstudio.studio.editor import clips, window
 from synthstudio.studio.editor.ops import MAX_JOINTS, HeldLeases, Strict, renew_leases
 from synthstudio.studio.editor.predictions import poses_of

@@ -36,8 +36,8 @@ from synthstudio.review.values import (
     Kind,
     Status,
 )
+from synthstudio.studio import pictures
 from synthstudio.studio.context import OpenSet
-from synthstudio.studio.drawing import pictures
 from synthstudio.studio.frame_rows import UNTOUCHED
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import archive_path, output_folder

@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 from synthstudio.core.amounts import people_text
 from synthstudio.core.arrays import F64, I64
 from synthstudio.core.labels import CAUSES
+from synthstudio.studio.gallery.filters import Form, JointCondition
 
 STATUS_COLOURS = {
     "pending": "#8b9199",
@@ -38,22 +39,11 @@ TOOLS = {"displaylogo": False, "scrollZoom": False, "modeBarButtonsToRemove": ["
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlotFilter:
-    """A click's filter: joints by cause (`which`, `test`), a `field`'s values or its range."""
-
-    which: str = ""
-    test: str = ""
-    field: str = ""
-    values: tuple[str, ...] = ()
-    limits: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Plot:
     """A figure, the filter of each of its points, and a description for screen readers."""
 
     figure: go.Figure
-    filters: tuple[PlotFilter, ...]
+    filters: tuple[Form, ...]
     alt: str
 
 
@@ -106,7 +96,10 @@ def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
     _set_layout(figure, height=20 * len(joints) + 44)
     figure.update_yaxes(range=[len(joints) - 0.5, -0.5], showgrid=False)
     figure.update_xaxes(side="top", range=[-0.5, len(names) - 0.5], showgrid=False)
-    filters = tuple(PlotFilter(which=joints[j], test=_joint_test(names[i])) for j, i in cells)
+    filters = tuple(
+        Form(joints=(JointCondition(which=joints[j], test=_joint_test(names[i])),))
+        for j, i in cells
+    )
     return Plot(figure=figure, filters=filters, alt=_heat_alt(counts, joints))
 
 
@@ -125,7 +118,7 @@ def histogram(counts: I64, *, field: str = "occluded") -> Plot:
     )
     _set_layout(figure, height=150)
     figure.update_xaxes(tickformat=".0%", range=[0, 1], dtick=0.2, showgrid=False)
-    filters = tuple(PlotFilter(field=field, limits=limits) for limits in _bins())
+    filters = tuple(Form(ranges={field: limits}) for limits in _bins())
     parts = ", ".join(f"{n} at {name}" for name, n in zip(labels, counts, strict=True) if n)
     return Plot(
         figure=figure, filters=filters, alt=f"People by {field} fraction: {parts or 'none'}."
@@ -153,7 +146,7 @@ def bars(
     )
     figure.update_xaxes(visible=False, range=[0, 1.25 * max([1, *(n for _, n in rows)])])
     parts = ", ".join(f"{n} {name}" for name, n in rows)
-    filters = tuple(PlotFilter(field=field, values=(name,)) for name in names)
+    filters = tuple(Form(choices={field: (name,)}) for name in names)
     return Plot(figure=figure, filters=filters, alt=f"People by {field}: {parts or 'none'}.")
 
 
