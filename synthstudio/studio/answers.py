@@ -89,33 +89,21 @@ def video_people(
     """People of a video's first pictures, evenly sampled; a StudioError, FormatError is logged."""
     try:
         check_video(data, suffix.lower(), limits)
-        return _followed(model, data, suffix.lower(), boxes, progress)
+        with tempfile.TemporaryDirectory(prefix="synthstudio-try-") as folder:  # mode 700
+            path = Path(folder) / f"upload{suffix.lower()}"
+            path.write_bytes(data)
+            follower, found = new_follower(model, boxes), list[Shown]()
+            stream = Stream(stream_source(path), max_pixels=_VIDEO_PIXELS, name="upload")
+            with closing(stream):
+                for frame in itertools.islice(stream, VIDEO_PICTURES):
+                    seen = follower.step(frame)
+                    if frame.number % (VIDEO_PICTURES // VIDEO_SHOWN) == 0:
+                        found.append(shown(seen, model.skeleton))
+                        progress(frame.number + 1)
+        return found
     except (StudioError, FormatError) as error:
         log_refusal("a video to try", user=who.name, bytes=len(data), why=error)
         raise
-
-
-def _followed(
-    model: OnnxModel,
-    data: bytes,
-    suffix: str,
-    boxes: list[list[float]],
-    progress: Callable[[int], None],
-) -> list[Shown]:
-    found: list[Shown] = []
-    every = VIDEO_PICTURES // VIDEO_SHOWN
-    with tempfile.TemporaryDirectory(prefix="synthstudio-try-") as folder:  # mode 700
-        path = Path(folder) / f"upload{suffix}"
-        path.write_bytes(data)
-        follower = new_follower(model, boxes)
-        stream = Stream(stream_source(path), max_pixels=_VIDEO_PIXELS, name="upload")
-        with closing(stream):
-            for frame in itertools.islice(stream, VIDEO_PICTURES):
-                seen = follower.step(frame)
-                if frame.number % every == 0:
-                    found.append(shown(seen, model.skeleton))
-                    progress(frame.number + 1)
-    return found
 
 
 def new_follower(

@@ -22,7 +22,7 @@ from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.places import is_local, is_own_name
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.review.secret_texts import PATTERN
-from synthstudio.studio.access import Browsers
+from synthstudio.studio.access import CALLBACK, Browsers
 from synthstudio.studio.text import log_text
 
 _PAGE_POLICY = (
@@ -62,7 +62,6 @@ cookie."""
 _BY_TLS = ("https", "wss")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _UPLOAD = "/_stcore/upload_file/"
-_CALLBACK = "/oauth2callback"
 _BLOCKED_PATHS = ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent")
 _API = "/api/"
 """Changes something only with a header that other sites cannot make a browser send: a token, or
@@ -306,7 +305,7 @@ class Guard:
                 self._add_headers(message, new=new, secure=secure)
                 if message["status"] in (400, 403, 405, 413):
                     log_refusal(f"with {message['status']}", **_request_fields(scope, headers))
-                elif _path(scope) == _CALLBACK and not _signs_in(message):
+                elif _path(scope) == CALLBACK and not _signs_in(message):
                     log_refusal("a sign-in", **_request_fields(scope, headers))
             elif message["type"] == "websocket.close" and message.get("code") in (1002, 1008, 1009):
                 log_refusal(

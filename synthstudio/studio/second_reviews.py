@@ -23,7 +23,6 @@ from synthstudio.review.team.second_review import (
 from synthstudio.review.team.statistics import (
     Agreement,
     Disagreement,
-    JointAgreement,
     Kappa,
     agreement,
     disagreements,
@@ -143,20 +142,19 @@ def agreement_words(found: Agreement) -> str:
 
 
 def joint_lines(found: Agreement) -> list[dict[str, object]]:
-    return [_line(one) for one in found.joints]
-
-
-def _line(one: JointAgreement) -> dict[str, object]:
-    return {
-        "joint": one.joint.replace("_", " "),
-        "people": one.n,
-        "spread, sigmas": _round(one.spread),
-        "mean OKS": _round(one.oks),
-        "state agreed": f"{one.state.agreed} of {one.state.n}",
-        "kappa, state": _round(one.state.value),
-        "cause agreed": f"{one.cause.agreed} of {one.cause.n}",
-        "kappa, cause": _round(one.cause.value),
-    }
+    return [
+        {
+            "joint": one.joint.replace("_", " "),
+            "people": one.n,
+            "spread, sigmas": _round(one.spread),
+            "mean OKS": _round(one.oks),
+            "state agreed": f"{one.state.agreed} of {one.state.n}",
+            "kappa, state": _round(one.state.value),
+            "cause agreed": f"{one.cause.agreed} of {one.cause.n}",
+            "kappa, cause": _round(one.cause.value),
+        }
+        for one in found.joints
+    ]
 
 
 def _kappa(kappa: Kappa) -> str:

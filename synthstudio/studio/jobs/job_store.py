@@ -13,7 +13,7 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from synthstudio.review.models import JobRow, utc_now
 from synthstudio.review.store import Store
 from synthstudio.review.values import User, require
 from synthstudio.studio.jobs import orders, process
-from synthstudio.studio.jobs.orders import Order, check_order, check_resumed, output_folder
+from synthstudio.studio.jobs.orders import Order, check_order, output_folder
 from synthstudio.studio.jobs.process import Running
 from synthstudio.studio.settings import Settings
 
@@ -100,7 +100,7 @@ def add(store: Store, order: Order, settings: Settings, *, who: User) -> Job:
                 then="Choose another name.",
                 reason="invalid",
             )
-        spec = orders.order_to_spec(order)
+        spec = asdict(order)
         total = int(spec["recipe"]["frames"]) if "recipe" in spec else 0
         row = JobRow(
             kind=type(order).__name__.lower(),
@@ -163,7 +163,7 @@ def resume(store: Store, number: int, settings: Settings, *, who: User) -> Job:
     seen = job(store, number)
     if seen.resumable:
         made = process.frames_on_disk(output_folder(settings, seen.out))
-        check_resumed(orders.order_from_spec(seen.spec), settings, who, made=made)
+        orders.check_generate(orders.Generate(**seen.spec), settings, made=made)
     with store.session() as session:
         lock_queue(session)
         row = get_row(session, number)

@@ -12,7 +12,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ class Generate:
     out: str
     assets: int = 0
     workers: int = 1
+    resume: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +126,7 @@ def check_name_free(settings: Settings, name: str) -> Path:
 def check_order(order: Order, settings: Settings, who: User) -> None:
     if isinstance(order, Generate):
         require(who, "generate")
-        _check_generate(order, settings)
+        check_generate(order, settings)
     elif isinstance(order, Photos):
         require(who, "import")
         incoming(settings, order.files)
@@ -143,14 +144,8 @@ def check_order(order: Order, settings: Settings, who: User) -> None:
     check_name_free(settings, order.out)
 
 
-def check_resumed(order: Generate, settings: Settings, who: User, *, made: int) -> None:
-    """Check an order whose job is resumed; `made` of its frames are on the disk."""
-    require(who, "generate")
-    check_name(order.out)
-    _check_generate(order, settings, made=made)
-
-
-def _check_generate(order: Generate, settings: Settings, *, made: int = 0) -> None:
+def check_generate(order: Generate, settings: Settings, *, made: int = 0) -> None:
+    """Check an order's values; `made` of its frames are on the disk. Refused, RecipeError."""
     limits, recipe = settings.limits, parse(dict(order.recipe))
     check_size(recipe, limits)
     if type(order.workers) is not int or not 1 <= order.workers <= MAX_WORKERS:
@@ -240,14 +235,6 @@ def _refused(what: str, where: str, **more: str) -> Refused:
 DATABASE = "SYNTHSTUDIO_JOB_DATABASE"
 """The environment variable with the store's URL for an export: it may hold a password, and
 command lines are readable by all users of a machine."""
-
-
-def order_to_spec(order: Order) -> dict[str, Any]:
-    return asdict(order) | ({"resume": False} if isinstance(order, Generate) else {})
-
-
-def order_from_spec(spec: Mapping[str, Any]) -> Generate:
-    return Generate(**{name: value for name, value in spec.items() if name != "resume"})
 
 
 def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]:

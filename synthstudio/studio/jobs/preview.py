@@ -212,7 +212,7 @@ class Previews:
                 stdout=subprocess.PIPE,
                 stderr=err,
                 text=True,
-                env=process.own_environment(),
+                env=process.clean_environment(),
                 start_new_session=True,
             )
         self._drawn = 0

@@ -68,7 +68,7 @@ def start(
             stdin=subprocess.DEVNULL if outlives else subprocess.PIPE,
             stdout=out,
             stderr=err,
-            env={**own_environment(), **(extra or {})},
+            env={**clean_environment(), **(extra or {})},
             start_new_session=True,
             close_fds=True,
         )
@@ -81,11 +81,7 @@ def start(
     return Running(pid=child.pid, start_time=start_time)
 
 
-def own_environment() -> dict[str, str]:
-    return clean_environment(os.environ)
-
-
-def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
+def clean_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment of jobs: no settings of ours, no secrets, no credentials of stores."""
     kept_back = (*_OWN_PREFIXES, *(start for starts in _OF_STORES.values() for start in starts))
     return {
