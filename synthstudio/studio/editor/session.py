@@ -19,8 +19,8 @@ from synthstudio.studio.components import API, mount_editor
 from synthstudio.studio.context import Context, OpenSet, context, current_user, last_chosen
 from synthstudio.studio.editor.queue import QUEUES, QueueRequest
 from synthstudio.studio.overview import added_note, count_people
+from synthstudio.studio.team_lists import assigned_waiting
 from synthstudio.studio.text import plain
-from synthstudio.studio.work_table import assigned_waiting
 
 _STYLE = """<style>
 .stMainBlockContainer { padding: 2.7rem .75rem .5rem; max-width: none; }

@@ -25,10 +25,9 @@ from synthstudio.studio.overview import (
     health_checks,
 )
 from synthstudio.studio.page_parts import TEAM, field_error, open_review, show_unreadable
+from synthstudio.studio.team_lists import assigned_waiting, due_note, threads_note
 from synthstudio.studio.text import plain
-from synthstudio.studio.thread_list import threads_note
 from synthstudio.studio.uploads import photo_set_form
-from synthstudio.studio.work_table import assigned_waiting, due_note
 
 _IMPORT = "synthstudio import annotations.json --images photos --out exports/photos"
 _PHOTOS = "synthstudio import-photos photos --out exports/to-review"
