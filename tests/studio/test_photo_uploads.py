@@ -20,7 +20,7 @@ from synthstudio.review.values import User
 from synthstudio.studio import uploads
 from synthstudio.studio.answers import checked_photo
 from synthstudio.studio.generating import form
-from synthstudio.studio.generating.scenes import Scene, with_photos
+from synthstudio.studio.generating.form import Scene, with_photos
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import Generate, asset_roots, check_name, check_order
 from synthstudio.studio.settings import Limits

@@ -1,4 +1,4 @@
-"""The form of a recipe, made from its models: fields with limits and help; values or errors.
+"""Scenes as starting points, and a recipe's form made from its models, with limits and help.
 
 No field that names a folder or a file is in it: what a recipe takes from outside stays as its
 scene says.
@@ -17,11 +17,14 @@ import yaml
 
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.schema.distributions import Base
-from synthstudio.recipe.schema.load import dump, parse
+from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.recipe.schema.recipe import Recipe
-from synthstudio.studio.generating.scenes import Scene
+from synthstudio.studio.context import Context
+from synthstudio.studio.jobs.orders import asset_roots, missing_folders
 from synthstudio.studio.page_parts import field_error
+from synthstudio.studio.settings import Settings
 from synthstudio.studio.text import plain
+from synthstudio.studio.uploads import folders
 
 Path = tuple[str | int, ...]
 Kind = Literal["whole", "range", "choices", "text"]
@@ -32,6 +35,84 @@ _FIXED |= {"occlude", "quotas"}
 _DISTRIBUTIONS = ({"normal"}, {"choice"})
 _MANY_PEOPLE = 8
 _SECTION_ORDER = ("people", "camera", "objects", "targets", "backdrop", "light", "lens", "variants")
+FIRST = "quickstart"
+MAX = 200
+_OWN = "Reset to the scene's values"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """A recipe on offer. `roots`: indices of the asset roots with its assets."""
+
+    name: str
+    recipe: Recipe
+    roots: tuple[int, ...]
+
+    @property
+    def usable(self) -> bool:
+        return bool(self.roots) and self.recipe.occlude is None
+
+    @property
+    def why_not(self) -> str:
+        if self.recipe.occlude is not None:
+            return "It hides people in your own photos: use the command synthstudio occlude."
+        if not self.roots:
+            wanted = ", ".join(sorted(set(self.recipe.folders.values())))
+            own = set(self.recipe.folders) == {"backgrounds"}
+            return (
+                f"It takes pictures from {wanted}: start the studio with --assets FOLDER"
+                f"{', or keep photos of that name below' if own else ''}."
+            )
+        return ""
+
+
+def scenes(settings: Settings) -> tuple[list[Scene], list[str]]:
+    """Return the scenes, the easiest first, and the errors of invalid files."""
+    found, wrong = [], []
+    for path in sorted(settings.scenes.glob("*.yaml"))[:MAX]:
+        try:
+            recipe, roots = load(path), enumerate(asset_roots(settings))
+            fit = tuple(k for k, root in roots if not missing_folders(recipe, root))
+            found.append(Scene(name=path.stem, recipe=recipe, roots=fit))
+        except RecipeError as error:
+            wrong.append(f"{path.name}: {str(error).splitlines()[0]}")
+    found.sort(key=lambda scene: (scene.name != FIRST, not scene.usable, scene.name))
+    return found, wrong
+
+
+def background(ctx: Context, scene: Scene) -> Scene:
+    found = folders(ctx.settings.uploads)
+    here = st.container()  # also if empty, to keep later elements in place
+    if not found or not may_have_photos(scene):
+        return scene
+    titles = {name: f"Your photos: {name} ({photos:,})" for name, photos in found.items()}
+    picked = here.selectbox(
+        "Background",
+        (_OWN, *titles),
+        key=f"background_{scene.name}",
+        persist_state="session",
+        format_func=lambda n: titles.get(n, n),
+    )
+    if picked == _OWN:
+        return scene
+    try:
+        return with_photos(scene, picked, ctx.settings)
+    except RecipeError as error:
+        field_error(f"This scene does not support background photos: {error}")
+        return scene
+
+
+def may_have_photos(scene: Scene) -> bool:
+    """Whether a scene can take uploaded photos: one asset root has all of its assets."""
+    return scene.recipe.occlude is None and not set(scene.recipe.folders) - {"backgrounds", "hdris"}
+
+
+def with_photos(scene: Scene, folder: str, settings: Settings) -> Scene:
+    """A scene with an uploads folder's photos as its backdrop; RecipeError if it allows none."""
+    backdrop = {"kind": "photo", "folder": folder, "ground": "any"}  # no sidecars are uploaded
+    values = {**dump(scene.recipe), "backdrop": backdrop}
+    root = asset_roots(settings).index(settings.uploads)
+    return replace(scene, name=f"{scene.name}-{folder}", recipe=parse(values), roots=(root,))
 
 
 @dataclass(frozen=True, kw_only=True)

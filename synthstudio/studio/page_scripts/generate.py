@@ -13,9 +13,16 @@ from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.review.values import User
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, context, require
-from synthstudio.studio.generating.form import MAIN, Draft, show_further_fields, show_main_fields
+from synthstudio.studio.generating.form import (
+    MAIN,
+    Draft,
+    Scene,
+    background,
+    scenes,
+    show_further_fields,
+    show_main_fields,
+)
 from synthstudio.studio.generating.job_list import bytes_text, job_list
-from synthstudio.studio.generating.scenes import Scene, background, scenes
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import (
     MAX_WORKERS,
