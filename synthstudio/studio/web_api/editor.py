@@ -226,11 +226,8 @@ def get_strip(
 ) -> JSONResponse:
     """The strip of a person's clip, and the person in the neighbouring frames."""
     scene = _scene(call, call.frame(frame))
-    look = clips.Look(frame=frame, instance=instance, track=query.track)
-    of_clip = scene.members()
-    strip = clips.strip(look, scene, of_clip, log=query.log)
-    shown = window.QueueWindow(people=clips.beside(look, scene, of_clip))
-    return JSONResponse({"clip": strip, "items": items_of(call, shown)})
+    strip, beside = clips.strip(scene, (frame, instance), query.track, log=query.log)
+    return JSONResponse({"clip": strip, "items": items_of(call, window.QueueWindow(people=beside))})
 
 
 @router.post("/sets/{set}/clips", dependencies=[needs("edit")])
