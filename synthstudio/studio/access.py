@@ -56,10 +56,7 @@ def derive_key(secret: bytes, purpose: str) -> bytes:
 
 
 def load_secret(folder: Path) -> bytes:
-    """Return the server's signing key, made at the first start.
-
-    SYNTHSTUDIO_SECRET in the environment has priority. StudioError if others may read the file.
-    """
+    """The signing key, of SYNTHSTUDIO_SECRET or a private file made at first start. StudioError."""
     given = os.environ.get("SYNTHSTUDIO_SECRET")
     if given is not None:
         if len(given.encode()) < 32:
@@ -119,12 +116,7 @@ def auth_section(
     *,
     others: tuple[Path, ...] = (),
 ) -> dict[str, Any]:
-    """Return the configuration of st.login, {} without sign-in.
-
-    It comes from the environment, else from the file --secrets, else from one of `others`
-    (Streamlit's own places). StudioError if incomplete, if others may read a
-    file, or if the provider is not reached by https.
-    """
+    """st.login's settings: of the environment, --secrets or `others`; {}: none. StudioError."""
     env = os.environ if environment is None else environment
     section: dict[str, Any] = {
         key: env[name] for key, name in _ENVIRONMENT.items() if env.get(name)

@@ -31,10 +31,7 @@ export default editor;
 
 
 def mount_editor(data: Mapping[str, Any], *, key: str) -> None:
-    """Show the editor over `{api, set, user, queue}` (editor/js/editor.js).
-
-    `key` must be constant over all runs, or the browser restarts the editor.
-    """
+    """Show editor/js/editor.js with {api, set, user, queue}; it restarts where `key` changes."""
     css = _file("editor/editor.css")
     st.components.v2.component("synthstudio_editor", js=_EDITOR, css=css)(key=key, data=_json(data))
 
@@ -78,11 +75,7 @@ def people_grid(
     wide_px: int = 168,
     pick: bool = False,
 ) -> tuple[tuple[int, int] | None, list[tuple[int, int]]]:
-    """Show people; return (the opened one or None, the selected ones).
-
-    `page`: identifies the content; a new one clears the selection. Results are checked against
-    `cells`: only displayed people can be opened or selected.
-    """
+    """The opened person or None, and the selected ones of `cells`; a new `page` clears them."""
     wide = 300 if cells and len(cells[0].pictures) > 1 else wide_px
     kept = st.session_state.get(key)
     shown = {cell.id: (cell.frame, cell.instance) for cell in cells}

@@ -264,10 +264,7 @@ def current_user() -> User:
 
 
 def user_now(ctx: Context, name: str) -> User:
-    """Return the user's current role, for callbacks of pages drawn earlier.
-
-    Viewer if the user left, is no longer a member, or another one has signed in since.
-    """
+    """The user's role now, for callbacks of older pages; viewer for all but a signed-in member."""
     return User(name=name, role=ctx.role_in(name, browser(), session_cookie(ctx)) or "viewer")
 
 
@@ -358,7 +355,6 @@ def _key_field() -> str:
 
 
 def _take_key(ctx: Context, text: str) -> bool:
-    """Remember that this browser entered the server's key; else show an error."""
     if hmac.compare_digest(text.strip().encode(), ctx.local_key.encode()):
         ctx.keys.put(browser(), "shown")
         return True
@@ -423,10 +419,7 @@ def matching_keys(sets: Mapping[str, OpenSet], text: str) -> list[str]:
 
 
 def choose_set(ctx: Context) -> None:
-    """Show the selection among the open sets: that of the address, opened if new.
-
-    If it matches none or several, none is selected.
-    """
+    """Select the set of the address, opened if new; none if not exactly one matches it."""
     requested = st.query_params.get("set")
     if requested != st.session_state.get(_REQUESTED):
         st.session_state[_REQUESTED] = requested

@@ -199,10 +199,7 @@ class Guard:
         await self.app(scope, receive, self._wrap_send(scope, headers, send, new=new))
 
     def _is_shared(self, scope: Scope, headers: Mapping[str, str]) -> bool:
-        """Whether a browser sends cookies of this name to every port of the machine.
-
-        It does without TLS; with it, other ports would need the name's certificate.
-        """
+        """Whether browsers send this name's cookies to all ports, as they do without TLS."""
         host = _hostname(headers.get("host", ""))
         return "http" in self._page_schemes(scope, headers) and not is_own_name(host)
 
@@ -217,7 +214,6 @@ class Guard:
         return None
 
     def _host_error(self, scope: Scope, headers: Mapping[str, str]) -> str:
-        """Return why the client or host is refused; else ""."""
         names = [name.lower() for name, _ in scope["headers"]]
         if any(names.count(name) > 1 for name in _UNREPEATABLE):
             return "a repeated header"
@@ -257,7 +253,6 @@ class Guard:
         return ""
 
     def _origin_error(self, scope: Scope, headers: Mapping[str, str]) -> str:
-        """Return why the requesting page is foreign; else ""."""
         origin = headers.get("origin")
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
         if changes and not origin and not _path(scope).startswith(_API):
@@ -289,7 +284,6 @@ class Guard:
         return ""
 
     async def _sign_in_error(self, scope: Scope, headers: Mapping[str, str]) -> str:
-        """Return why a file is refused without sign-in; else "". May wait for the store."""
         if not self.policy.signed_in or not _path(scope).startswith(_BROWSER_PATHS):
             return ""
         user = await run_in_threadpool(self.policy.user_of, cookies(headers))
@@ -360,7 +354,6 @@ def _path(scope: Scope) -> str:
 
 
 def _signs_in(message: Message) -> bool:
-    """Whether an answer sets a session cookie."""
     values = [v for name, v in message.get("headers", ()) if name.lower() == b"set-cookie"]
     return any(re.match(rb'_streamlit_user="?[^";]', value) for value in values)
 

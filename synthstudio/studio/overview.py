@@ -73,7 +73,6 @@ def _cached(
     key: str,
     make: Callable[[], T],
 ) -> T:
-    """Data computed from a data set at its newest event; recomputed after another."""
     name, event = (store.url, key), last_event_id(store, key)
     kept = cache.get(name)
     if kept is None or kept[0] != event:
@@ -82,7 +81,6 @@ def _cached(
 
 
 def added_note(people: People) -> str:
-    """Return what a list of the people on disk omits, as a sentence; "" if nothing."""
     if not people.added:
         return ""
     one = people.added == 1

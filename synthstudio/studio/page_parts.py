@@ -41,7 +41,6 @@ def show_table(lines: Sequence[dict[str, Any]], alt: str, **more: Any) -> None:
 
 
 def show_unreadable(name: str, error: SynthStudioError) -> None:
-    """Show that a data set cannot be read, by name; the error's details are logged."""
     log_unreadable(name, error)
     st.warning(
         f"{plain(name)} cannot be read: a file of it is missing or damaged. Copy it again or make "

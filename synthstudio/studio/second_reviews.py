@@ -79,7 +79,6 @@ def show_second_review(ctx: Context, me: User, chosen: OpenSet) -> None:
 
 
 def progress_words(done: Progress, share: float) -> str:
-    """Return the progress of second reviews, each person counted once: not, once or twice."""
     once, rest = done.once - done.twice, done.chosen - done.once
     return (
         f"**{done.chosen:,}** people ({share:.0%}) are reviewed twice, blind: **{rest:,}** not "

@@ -102,10 +102,7 @@ class HostConfig:
 
 
 def parts(read: Callable[[], Settings]) -> dict[str, Any]:
-    """Return `streamlit.App`'s arguments, for the settings that are read.
-
-    Prints an error and ends the process if the configuration is refused.
-    """
+    """`streamlit.App`'s arguments; prints a refusal of the configuration and ends the process."""
     try:
         options.use(settings := read())
         return build(settings)

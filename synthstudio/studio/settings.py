@@ -186,7 +186,6 @@ def _exported(text: Path | str) -> Path:
 
 
 def _scenes() -> Path:
-    """Return the folder of recipes: ./scenes, or the package's."""
     from synthstudio.api.recipes import SCENES
 
     here = Path("scenes")

@@ -66,11 +66,7 @@ def shown_threads(ctx: Context, me: User, chosen: OpenSet, choice: Choice) -> Th
 def threads_csv(
     ctx: Context, name: str, role_now: Callable[[], Role | None], chosen: OpenSet, choice: Choice
 ) -> bytes:
-    """Return all threads of a choice as a table, by current permissions.
-
-    The page was drawn earlier: people decided on since are left out in blind reviews, and users
-    no longer members get an error. For any thread.
-    """
+    """All threads of a choice, by the permissions of now: the page may be old. For any thread."""
     role = role_now()
     if role is None:
         guard.log_refusal("a list of threads", user=name)
@@ -96,7 +92,6 @@ def _threads(
 
 
 def threads_note(ctx: Context, me: User, chosen: OpenSet) -> str:
-    """Return how many threads are open and how many mention the user; "" for none."""
     found = _threads(ctx, me, chosen, is_open=True).count
     if not found:
         return ""
@@ -158,7 +153,6 @@ def _thread_row(one: Listed) -> list[object]:
 
 
 def assigned_waiting(ctx: Context, me: User, chosen: OpenSet) -> int:
-    """Return how many assigned people of a user are undecided."""
     due = due_days(ctx.store, chosen.key)
     return sum(one.people for one in due if one.who == me.name)
 

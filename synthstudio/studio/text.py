@@ -24,10 +24,7 @@ _PATH = re.compile(
 
 
 def plain(text: object) -> str:
-    """Return text for a Markdown field (st.markdown, labels, captions) that is shown verbatim.
-
-    No markup, link, picture, icon, colour or formula results; a line break becomes a space.
-    """
+    """Text shown verbatim in Markdown fields: no markup, link, icon or formula; on one line."""
     one_line = " ".join(_printable(str(text)).split())
     return _MARKDOWN.sub(r"\\\1", _LINK.sub(r"\1" + _JOINER, one_line))
 

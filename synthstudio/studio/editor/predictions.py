@@ -62,10 +62,7 @@ def frame_predictions(
 
 
 def limbs(skeleton: Skeleton) -> list[list[int]]:
-    """Return the joints of each limb: arms, legs, the trunk if it has joints, and the head.
-
-    For own skeletons: the chains between joints where more than two limbs meet, and these.
-    """
+    """Joints of arms, legs, trunk, head; of own skeletons: chains between crossings, and these."""
     if skeleton.own:
         return _chains(len(skeleton.joints), skeleton.edges)
     parts: dict[tuple[str, str], list[int]] = {}

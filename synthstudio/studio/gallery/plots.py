@@ -198,7 +198,6 @@ def interval(rate: float, low: float, high: float) -> Plot:
 
 
 def per_joint(values: F64, joints: Sequence[str], *, means: str) -> Plot:
-    """Return a value for each joint (J,) as points on lines; NaN: unknown."""
     texts = [f"{v:.2f}" if np.isfinite(v) else "" for v in values]
     figure = _across(
         joints,
@@ -215,7 +214,6 @@ def per_joint(values: F64, joints: Sequence[str], *, means: str) -> Plot:
 
 
 def over_days(days: Sequence[str], counts: Mapping[str, Sequence[float]], *, means: str) -> Plot:
-    """Return a stacked bar a day: `counts` by reviewer, a number for each day."""
     figure = go.Figure()
     palette = ("#3a86c8", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a25e")
     for k, (name, values) in enumerate(counts.items()):

@@ -245,7 +245,6 @@ def current_form(state: GalleryState, joints: tuple[str, ...]) -> Form | None:
 
 
 def find_people(ctx: Context, chosen: OpenSet, me: User, state: GalleryState) -> SearchResult:
-    """Return the people matching the query, without deleted ones."""
     table = chosen.table
     columns = columns_of(ctx, chosen, me)
     joints = chosen.skeleton.joints
@@ -370,10 +369,7 @@ def normalised(joints_px: NDArray[np.floating]) -> F64:
 
 
 def distances(poses: F64, row: int) -> F64:
-    """(P,) the mean distance of common joints of all people to one person.
-
-    `poses`: as `normalised` returns them. NaN for people with fewer than MIN_JOINTS in common.
-    """
+    """(P,) mean distance of common joints to one person; NaN with fewer than MIN_JOINTS."""
     apart = np.linalg.norm(poses - poses[row], axis=2)
     common = np.isfinite(apart)
     enough = common.sum(1) >= MIN_JOINTS

@@ -179,7 +179,6 @@ def section_fields(recipe: Recipe, part: str) -> Iterator[Field]:
 
 
 def _all(recipe: Recipe, part: str) -> Iterator[tuple[Path, str]]:
-    """Path and description of a recipe part's fields, down to values and distributions."""
     found = next(n for n, one in Recipe.model_fields.items() if part in (n, one.alias))
     yield from _below(getattr(recipe, found), (part,), Recipe.model_fields[found].description)
 

@@ -41,11 +41,7 @@ def job_list(ctx: Context, me: User, *, limit: int = 6) -> None:
 
 
 def _job_details(ctx: Context, drawn: Job, alone: list[bool]) -> None:
-    """Show a job. `alone`: filled on the page's first run.
-
-    This fragment runs by itself. It does not restart the page, which would lose a click about
-    to be handled.
-    """
+    """Show a job; `alone`: drawn again without the page, whose rerun could lose a click."""
     job = job_store.job(ctx.store, drawn.id) if drawn.active and alone else drawn
     if (job.state, job.stopping) != (drawn.state, drawn.stopping):
         ctx.refresh()  # a data set may be finished

@@ -119,7 +119,6 @@ def is_alive(process: Running) -> bool:
 
 
 def recorded(folder: Path) -> Running | None:
-    """Return the last process started with this folder, None if there is none."""
     try:
         path = folder / PID_NAME
         return Running(pid=int(path.read_text("ascii")), start_time=path.stat().st_mtime)
@@ -234,7 +233,6 @@ def read_outcome(folder: Path, *, cancelled: bool) -> Outcome:
 
 
 def read_result(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in the last line of a job's output, or None."""
     try:
         if path.stat().st_size > MAX_OUT_BYTES:
             return None

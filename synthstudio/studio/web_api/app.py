@@ -149,7 +149,6 @@ class Authenticator:
         return call
 
     def _by_token(self, ctx: Context, request: Request) -> Call | None:
-        """Return the call of a token's owner, with the current permissions."""
         kind, _, text = request.headers["authorization"].partition(" ")
         found = read_token(ctx.store, text.strip()) if kind.lower() == "bearer" else None
         if found is None:
@@ -162,7 +161,6 @@ class Authenticator:
         return Call(ctx=ctx, me=User(name=found.who, role=min(role, found.role, key=ROLES.index)))
 
     def _by_page(self, ctx: Context, request: Request) -> Call | None:
-        """Return the call of one of our pages: by the browser's current user."""
         sent = guard.cookies(guard.header_map(request.scope))
         browser = ctx.browsers.name_of(sent.get(ctx.browsers.cookie))
         given = request.headers.get(_USER)
@@ -201,7 +199,6 @@ def _limited(receive: Receive) -> Receive:
 
 
 async def _check_query(request: Request) -> None:
-    """Refuse unknown and repeated query parameters."""
     path, method = request.scope["route"].path, request.method.lower()
     described = request.app.openapi()["paths"][path][method].get("parameters", ())
     known = [one["name"] for one in described if one["in"] == "query"]

@@ -275,7 +275,6 @@ def person(call: OnSet, frame: Number, instance: Number) -> Json:
 
 
 def _people(call: SetCall, pairs: list[Pair]) -> list[Json]:
-    """Return people with their joints, without unknown ones."""
     chosen, store = call.chosen, call.ctx.store
     hidden = call.hidden(pairs)
     now = states(store, chosen.key, people=pairs)

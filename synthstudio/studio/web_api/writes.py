@@ -113,10 +113,7 @@ def _refusal(client: str, seq: int, why: str, text: str) -> Json:
 
 
 def _refused(of_set: SetCall, received: ReceivedOp | None, row: tuple[str, int, str, str]) -> Json:
-    """Return why an op was refused, and the current person if its author saw another.
-
-    Without people who were decided meanwhile and are now blinded.
-    """
+    """Why an op was refused, and the person as it is now, unless blinded meanwhile."""
     client, seq, why, _ = row
     if received is None or why != "revision":
         return _refusal(*row)
