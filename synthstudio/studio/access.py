@@ -110,14 +110,9 @@ _NAMES_KEPT = 2000
 _MONTH_S = 30 * 24 * 3600
 
 
-def auth_section(
-    settings: Settings,
-    environment: Mapping[str, str] | None = None,
-    *,
-    others: tuple[Path, ...] = (),
-) -> dict[str, Any]:
+def auth_section(settings: Settings, *, others: tuple[Path, ...]) -> dict[str, Any]:
     """st.login's settings: of the environment, --secrets or `others`; {}: none. StudioError."""
-    env = os.environ if environment is None else environment
+    env = os.environ
     section: dict[str, Any] = {
         key: env[name] for key, name in _ENVIRONMENT.items() if env.get(name)
     }
@@ -161,10 +156,9 @@ def check_one_way_in(settings: Settings, section: Mapping[str, Any], address: st
         )
 
 
-def identity(claims: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> str:
+def identity(claims: Mapping[str, Any]) -> str:
     """Return the signed-in user's name; StudioError if the provider does not vouch for it."""
-    env = os.environ if environment is None else environment
-    claim = env.get(CLAIM, "email")
+    claim = os.environ.get(CLAIM, "email")
     value = claims.get(claim)
     if not isinstance(value, str) or not value:
         raise StudioError(

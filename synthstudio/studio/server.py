@@ -41,8 +41,7 @@ from synthstudio.studio.guard import (
 )
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.settings import Settings
-from synthstudio.studio.sign_in.routes import account_of, sign_in_routes
-from synthstudio.studio.sign_in.watch import SessionMiddleware
+from synthstudio.studio.sign_in.routes import SessionMiddleware, account_of, sign_in_routes
 from synthstudio.studio.text import log_text
 from synthstudio.studio.web_api.app import api_routes
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,11 @@ def main() -> None:
     os.nice(5)
     for line in sys.stdin:
         request = json.loads(line)
-        started = time.monotonic()
         answer: dict[str, Any] = {"key": request["key"]}
         try:
             draw(request)
         except SynthStudioError as error:
             answer["error"] = str(error)
-        answer["seconds"] = round(time.monotonic() - started, 3)
         answers.write(json.dumps(answer) + "\n")
 
 
