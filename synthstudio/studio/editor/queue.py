@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -131,7 +131,7 @@ class ReviewQueue:
     def _row(self, table: PeopleTable, frame: int, instance: int) -> int | None:
         if (frame, instance) in self.extra:
             return -1 - self.extra.index((frame, instance))
-        row = int(table.rows_of(np.array([frame]), np.array([instance]))[0])
+        row = int(table.rows_at([(frame, instance)])[0])
         return row if row >= 0 else None
 
 
@@ -150,11 +150,12 @@ def build_queue(
     if request.query.strip() and request.queue != "empty":
         rows = matching_rows(table, parse_query(request.query, table.joints), columns)
     if request.queue == "assigned":
-        rows = rows[np.isin(rows, _mine(store, table, who))]
+        held = leases(store, table.key, who=who.name)
+        mine = [*held, *assigned(store, table.key, who=who.name)]
+        rows = rows[np.isin(rows, table.rows_at(mine))]
     elif request.queue == "second":
-        rows = rows[
-            np.isin(rows, _rows(table, leases(store, table.key, layer=SECOND, who=who.name)))
-        ]
+        mine = [*leases(store, table.key, layer=SECOND, who=who.name)]
+        rows = rows[np.isin(rows, table.rows_at(mine))]
     rows = rows[~columns["deleted"][rows]]
     extra = _extra(store, table, request, there)
     if request.queue in ("added", "empty"):
@@ -173,7 +174,7 @@ def build_queue(
     if request.queue == "uncertain":
         conf = least_confident(store, table.key, request.model) if request.model else {}
         wrong = rejected_predictions(store, table.key, request.model)
-        rows = rows[hidden[rows] | ~np.isin(rows, _rows(table, wrong))]
+        rows = rows[hidden[rows] | ~np.isin(rows, table.rows_at(wrong))]
         return _unsure(
             ReviewQueue(request=request, rows=rows, control=control, risk=risk, extra=extra),
             table,
@@ -232,17 +233,3 @@ def _places_after_frames(rows: I64, table: PeopleTable, frames: list[int]) -> li
     for place in np.flatnonzero(np.isin(of_rows, frames)).tolist():
         last[int(of_rows[place])] = place + 1
     return [last[frame] for frame in frames]
-
-
-def _mine(store: Store, table: PeopleTable, who: User) -> I64:
-    return _rows(
-        table, [*leases(store, table.key, who=who.name), *assigned(store, table.key, who=who.name)]
-    )
-
-
-def _rows(table: PeopleTable, found: Iterable[tuple[int, int]]) -> I64:
-    people = list(found)
-    if not people:
-        return np.zeros(0, np.int64)
-    frames, instances = np.array(people, np.int64).T
-    return table.rows_of(frames, instances)

@@ -226,7 +226,7 @@ def set_query(state: GalleryState, text: str, joints: tuple[str, ...]) -> None:
 
 def show_like(state: GalleryState, chosen: OpenSet, person: tuple[int, int]) -> None:
     """Sort all people by similarity to one pose; no effect without a pose."""
-    if chosen.table.rows_of(np.array(person[:1]), np.array(person[1:]))[0] >= 0:
+    if chosen.table.rows_at([person])[0] >= 0:
         state.like, state.among, state.show, state.number = person, None, SHOWS[0], 0
 
 
@@ -254,9 +254,9 @@ def find_people(ctx: Context, chosen: OpenSet, me: User, state: GalleryState) ->
         rows = np.arange(table.people, dtype=np.int64)
     rows = rows[~columns["deleted"][rows]]
     if state.among is not None:
-        rows = rows[np.isin(rows, table.rows_of(*np.array(state.among).reshape(-1, 2).T))]
+        rows = rows[np.isin(rows, table.rows_at(state.among))]
     if state.like is not None:
-        like = int(table.rows_of(*np.array([state.like]).T)[0])
+        like = int(table.rows_at([state.like])[0])
         apart = distances(poses_of(chosen, chosen.key), like)
         rows = rows[np.argsort(apart[rows], kind="stable")]  # argsort puts NaN last
     else:

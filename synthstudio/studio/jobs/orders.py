@@ -245,7 +245,7 @@ def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]
         number = spec["assets"]
         if type(number) is not int or not 0 <= number < len(roots):
             raise _refused(_DAMAGED, "job, assets", got=repr(number)[:80])
-        line = [sys.executable, "-m", "synthstudio", "generate", str(recipe_path(place))]
+        line = [sys.executable, "-m", "synthstudio", "generate", str(place.with_suffix(".yaml"))]
         line += ["--out", str(place), "--assets", str(roots[number])]
         line += ["--workers", str(int(spec["workers"])), "--json"]
         return [*line, "--resume"] if spec["resume"] else line
@@ -281,10 +281,6 @@ def archive_path(place: Path) -> Path:
     return place.with_suffix(".zip")
 
 
-def recipe_path(place: Path) -> Path:
-    return place.with_suffix(".yaml")
-
-
 def delete_inputs(kind: str, spec: Mapping[str, Any], settings: Settings) -> None:
     """Delete files not needed after the job: uploaded photos are in the data set."""
     if kind == "photos":
@@ -297,6 +293,6 @@ def write_inputs(kind: str, spec: Mapping[str, Any], settings: Settings) -> None
     if kind != "generate":
         return
     settings.exports.mkdir(parents=True, exist_ok=True)
-    path = recipe_path(output_folder(settings, str(spec["out"])))
+    path = output_folder(settings, str(spec["out"])).with_suffix(".yaml")
     text = yaml.safe_dump(dict(spec["recipe"]), sort_keys=False, allow_unicode=True)
     write_file(path, f"# Made by the studio.\n{text}".encode())

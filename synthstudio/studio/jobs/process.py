@@ -107,7 +107,7 @@ def environment_of(place: str | Place) -> dict[str, str]:
 
 def is_alive(process: Running) -> bool:
     """Whether this very process still runs; zombies count as ended."""
-    if _process_of(process) is not None:
+    if _is_running(process.pid, process.start_time):
         return True
     with _lock:
         child = _children.pop(process.pid, None)
@@ -128,7 +128,7 @@ def recorded(folder: Path) -> Running | None:
 
 def send_signal(process: Running, number: signal.Signals) -> bool:
     """Send a signal to the process and its descendants; False if it has ended."""
-    if _process_of(process) is None:
+    if not _is_running(process.pid, process.start_time):
         return False
     with suppress(ProcessLookupError, PermissionError):
         # Its session is its own, so its group has only it and its workers.
@@ -142,7 +142,7 @@ def send_signal(process: Running, number: signal.Signals) -> bool:
 
 def kill_leftovers(process: Running) -> None:
     """Kill a dead process's remaining group: workers that outlived it."""
-    if process.pid in (0, 1, os.getpid(), os.getpgrp()) or _pid_in_use(process.pid):
+    if process.pid in (0, 1, os.getpid(), os.getpgrp()) or _is_running(process.pid):
         return
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)  # the number is not reused while the group exists
@@ -161,24 +161,14 @@ def tail(path: Path, *, lines: int = 12) -> str:
     return "\n".join(kept.strip().splitlines()[-lines:])
 
 
-def _pid_in_use(pid: int) -> bool:
-    """Whether a living process has this number: then the old group has ended."""
+def _is_running(pid: int, start_time: float | None = None) -> bool:
+    """Whether a process has this number, zombies apart, and if given this start time."""
     try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
+        found = psutil.Process(pid)
+        moved_s = 0.0 if start_time is None else abs(found.create_time() - start_time)
+        return moved_s <= _START_TOLERANCE_S and found.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, ValueError):
         return False
-
-
-def _process_of(process: Running) -> psutil.Process | None:
-    if process.pid <= 0:
-        return None
-    try:
-        found = psutil.Process(process.pid)
-        if abs(found.create_time() - process.start_time) > _START_TOLERANCE_S:
-            return None
-        return None if found.status() == psutil.STATUS_ZOMBIE else found
-    except psutil.Error:
-        return None
 
 
 MAX_OUT_BYTES = 1_000_000

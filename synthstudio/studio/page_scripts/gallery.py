@@ -227,8 +227,7 @@ def _clean(chosen: OpenSet, frame: int, instance: int) -> int | None:
     clean = chosen.source.clean_of(frame)
     if clean is None:
         return None
-    row = chosen.table.rows_of(np.array([clean]), np.array([instance]))
-    return clean if row[0] >= 0 else None
+    return clean if chosen.table.rows_at([(clean, instance)])[0] >= 0 else None
 
 
 def _empty_result(state: GalleryState, chosen: OpenSet, found: SearchResult) -> None:

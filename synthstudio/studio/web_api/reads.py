@@ -37,7 +37,6 @@ from synthstudio.review.values import (
     Status,
 )
 from synthstudio.studio import pictures
-from synthstudio.studio.context import OpenSet
 from synthstudio.studio.frame_rows import UNTOUCHED
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import archive_path, output_folder
@@ -111,19 +110,20 @@ def _frames(call: SetCall, indices: Sequence[int]) -> list[Json]:
     now = states(call.ctx.store, chosen.key, people=pairs, masks=False)
     for pair in call.hidden([*now]):
         del now[pair]
-    return [_frame(chosen, pair[0], now.get(pair, UNTOUCHED)) for pair in pairs]
-
-
-def _frame(chosen: OpenSet, index: int, state: ItemState) -> Json:
-    found = chosen.frames.get(index)
-    return {
-        "frame": index,
-        "width_px": found.frame["width_px"],
-        "height_px": found.frame["height_px"],
-        "on_disk": sorted(found.people),
-        "empty": state.status == NO_PEOPLE,
-        "revision": state.revision,
-    }
+    found = []
+    for pair in pairs:
+        rows, state = chosen.frames.get(pair[0]), now.get(pair, UNTOUCHED)
+        found.append(
+            {
+                "frame": pair[0],
+                "width_px": rows.frame["width_px"],
+                "height_px": rows.frame["height_px"],
+                "on_disk": sorted(rows.people),
+                "empty": state.status == NO_PEOPLE,
+                "revision": state.revision,
+            }
+        )
+    return found
 
 
 @router.get(f"{_SET}/frames/{{frame}}")
