@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import U8
 from synthstudio.core.errors import AssetError, FormatError, StudioError
 from synthstudio.core.images import decode_rgb, encode_jpeg
 from synthstudio.core.skeleton import COLOURS, Skeleton
@@ -40,7 +40,6 @@ from synthstudio.studio.guard import log_refusal
 from synthstudio.studio.settings import EXPORTED, Limits, Settings
 from synthstudio.studio.uploads import check_photo, check_video, checked_size
 
-U8 = NDArray[np.uint8]
 VIDEO_PICTURES, VIDEO_SHOWN = 300, 60
 FRAME_CHARS, FRAME_PIXELS = 700_000, 1_000_000
 _VIDEO_PIXELS = 4_200_000

@@ -23,7 +23,6 @@ def sequence_number(last: tuple[int, str] | None, text: str) -> tuple[int, str]:
 
 API = "/api/v1"
 EDITOR_SCRIPTS = "/scripts/editor"
-"""Server path of the editor's modules."""
 _EDITOR = f"""
 const {{ default: editor }} = await import(`${{location.origin}}{EDITOR_SCRIPTS}/editor.js`);
 export default editor;

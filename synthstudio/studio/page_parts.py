@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from synthstudio.core.errors import Refused, StudioError, SynthStudioError
+from synthstudio.core.errors import RecipeError, Refused, StudioError, SynthStudioError
 from synthstudio.review.values import User
 from synthstudio.studio import guard
 from synthstudio.studio.text import log_text, plain, without_paths
@@ -65,7 +65,7 @@ def shown_refusals(me: User) -> Iterator[None]:
     """Show refusals inside this block on the page, and continue after it."""
     try:
         yield
-    except (Refused, StudioError) as error:
+    except (Refused, RecipeError, StudioError) as error:
         show_refusal(error, user=me.name)
 
 

@@ -212,12 +212,7 @@ ENFORCED = {
     "browser.gatherUsageStats": False,
     "global.developmentMode": False,
 }
-"""Options fixed while the studio runs."""
-
-
 STYLE = f"<style>{Path(__file__).with_name('style.css').read_text('utf-8')}</style>"
-
-
 ICON = Path(__file__).with_name("icon.svg")
 
 

@@ -33,7 +33,6 @@ could name other files."""
 MAX_BYTES = 4 * 2**30
 """Maximum of all photos of one folder."""
 MAX_PHOTOS = 500
-"""In one folder."""
 MAX_FOLDERS = 20
 MIN_PX = 64
 """Minimum of a background photo's shorter side."""

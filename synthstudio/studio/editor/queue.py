@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import I64
 from synthstudio.review.check import FIRST_OBJECT
 from synthstudio.review.history import added_people
 from synthstudio.review.leases import SECOND, leases
@@ -27,7 +28,6 @@ from synthstudio.review.values import MAIN, User
 from synthstudio.studio.gallery.view import hide_reviews
 
 Pair = tuple[int, int]
-I64 = NDArray[np.int64]
 TODO = ("pending", "skipped")
 QueueName = Literal["risk", "all", "uncertain", "assigned", "second", "added", "empty", "clips"]
 QUEUES: dict[QueueName, str] = {
@@ -40,7 +40,6 @@ QUEUES: dict[QueueName, str] = {
     "empty": "Frames without people",
     "clips": "Person by person through clips",
 }
-"""Name of a queue -> its title."""
 NO_MATCH = "No people match. Relax the filter in the sidebar."
 EMPTY_TEXTS = {
     "second": "You have no second reviews to do. Claim people on the Team page.",

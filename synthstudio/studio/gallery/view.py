@@ -43,7 +43,6 @@ SORTS: dict[str, str] = {
     "shown": "least occluded first",
     "edited": "last edited first",
 }
-"""Name -> title."""
 PAGE_SIZES = (24, 48, 96, 192)
 _FACTS = ("occluded", "truncated", "crowd", "depth")
 _TEXTS = ("pose family", "view", "variant", "split", "group", "identity")

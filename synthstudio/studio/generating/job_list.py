@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.places import resolved
 from synthstudio.review.values import User, may
 from synthstudio.studio.components import API
@@ -14,7 +13,7 @@ from synthstudio.studio.context import Context
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.job_store import Job
 from synthstudio.studio.jobs.orders import archive_path, output_folder
-from synthstudio.studio.page_parts import show_refusal
+from synthstudio.studio.page_parts import shown_refusals
 from synthstudio.studio.text import plain, without_paths
 
 EVERY_S = 1.0
@@ -67,25 +66,20 @@ def _buttons(ctx: Context, me: User, job: Job) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if job.active and lead:
             if st.button("Cancel", key=f"cancel_{job.id}", disabled=job.stopping):
-                _do(lambda: job_store.cancel(ctx.store, job.id, who=me))
+                with shown_refusals(me):
+                    job_store.cancel(ctx.store, job.id, who=me)
+                    st.rerun()
         if job.resumable and lead:
             if st.button(
                 "Resume", key=f"resume_{job.id}", help="Continues after the last complete shard."
             ):
-                _do(lambda: job_store.resume(ctx.store, job.id, ctx.settings, who=me))
+                with shown_refusals(me):
+                    job_store.resume(ctx.store, job.id, ctx.settings, who=me)
+                    st.rerun()
         if job.state == "done" and job.kind != "export":
             _open_link(ctx, job)
         if job.state == "done" and job.kind == "export" and may(me.role, "export"):
             download_link(ctx, job)
-
-
-def _do(action: object) -> None:
-    try:
-        action()  # type: ignore[operator]
-    except SynthStudioError as error:
-        show_refusal(error)
-        return
-    st.rerun()
 
 
 def _open_link(ctx: Context, job: Job) -> None:

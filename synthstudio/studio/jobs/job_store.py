@@ -27,7 +27,7 @@ from synthstudio.review.store import Store
 from synthstudio.review.values import User, require
 from synthstudio.studio.jobs import orders, process
 from synthstudio.studio.jobs.orders import Order, check_order, output_folder
-from synthstudio.studio.jobs.process import Running
+from synthstudio.studio.jobs.process import Running, frames_on_disk
 from synthstudio.studio.settings import Settings
 
 ACTIVE = ("queued", "running")
@@ -162,7 +162,7 @@ def resume(store: Store, number: int, settings: Settings, *, who: User) -> Job:
     require(who, "generate")
     seen = job(store, number)
     if seen.resumable:
-        made = process.frames_on_disk(output_folder(settings, seen.out))
+        made = frames_on_disk(output_folder(settings, seen.out))
         orders.check_generate(orders.Generate(**seen.spec), settings, made=made)
     with store.session() as session:
         lock_queue(session)
@@ -271,7 +271,7 @@ def _process(store: Store, number: int, settings: Settings) -> Running | None:
 def _record_progress(store: Store, seen: Job, running: Running, settings: Settings) -> Job | None:
     now, done = time.time(), seen.done
     if seen.kind == "generate":
-        done = min(seen.total, process.frames_on_disk(output_folder(settings, seen.out)))
+        done = min(seen.total, frames_on_disk(output_folder(settings, seen.out)))
     if done == seen.done and not seen.stopping:
         return None
     with store.session() as session:
@@ -314,7 +314,7 @@ def _finish(store: Store, seen: Job, running: Running, settings: Settings) -> Jo
         )
         news: dict[str, Any] = {"result": ended.result}
         if row.kind == "generate":
-            made = process.frames_on_disk(output_folder(settings, str(row.out)))
+            made = frames_on_disk(output_folder(settings, str(row.out)))
             news["done"] = row.progress["total"] if ended.state == "done" else made
         row.progress = {**row.progress, **news}
         end_row(row, ended.state, ended.message)

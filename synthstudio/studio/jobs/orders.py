@@ -44,7 +44,6 @@ ONLY = {
     "touched": "frames with people edited, approved or commented on",
     "all": "all frames, with all changes",
 }
-"""Contents of an export of reviewed labels."""
 
 
 @dataclass(frozen=True, kw_only=True)

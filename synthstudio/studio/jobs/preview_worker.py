@@ -36,11 +36,14 @@ def draw(request: dict[str, Any]) -> None:
     from synthstudio.core.images import decode_rgb, encode_jpeg
     from synthstudio.core.skeleton import get_skeleton
     from synthstudio.dataset.durable import write_file
+    from synthstudio.generation.pipeline import draw_spec, make_frame
+    from synthstudio.generation.stage import FrameGenerator, prepare
     from synthstudio.recipe.schema.load import parse
     from synthstudio.report.draw import draw_labels
 
     recipe = parse(bounded(request["recipe"]))
-    frame = _frame(recipe, Path(request["assets"]), int(request["index"]))
+    stage = FrameGenerator(prepare(recipe, assets=Path(request["assets"]), device="auto"))
+    frame = make_frame(stage, draw_spec(stage, int(request["index"])))
     rgb = decode_rgb(frame.jpeg, "preview")
     if request["labels"]:
         rgb = draw_labels(
@@ -59,14 +62,6 @@ def bounded(recipe: dict[str, Any]) -> dict[str, Any]:
         "image": {**image, **sides, "supersample": min(2, image["supersample"])},
         "layers": [],
     }
-
-
-def _frame(recipe: Any, assets: Path, index: int) -> Any:
-    from synthstudio.generation.pipeline import draw_spec, make_frame
-    from synthstudio.generation.stage import FrameGenerator, prepare
-
-    stage = FrameGenerator(prepare(recipe, assets=assets, device="auto"))
-    return make_frame(stage, draw_spec(stage, index))
 
 
 if __name__ == "__main__":

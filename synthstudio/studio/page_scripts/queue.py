@@ -158,11 +158,7 @@ def _people(chosen: OpenSet, order: Order, columns: Columns, places: np.ndarray)
     )
     if opened is not None:
         open_review(chosen.key, *opened, queue="risk")
-    pager(page, "queue", _turn)
-
-
-def _turn(number: int) -> None:
-    st.session_state["queue_page"] = number
+    pager(page, "queue", lambda number: st.session_state.update(queue_page=number))
 
 
 def _cell(chosen: OpenSet, order: Order, columns: Columns, place: int) -> Cell:

@@ -171,7 +171,6 @@ def show_daily_decisions(ctx: Context, chosen: OpenSet) -> None:
 
 PARTS = ("Members", "Threads", "Throughput", "Second review", "Decide", "Tokens")
 ACCOUNTS = "Accounts"
-"""Shown as a separate part if sign-in is by passwords."""
 
 
 def main() -> None:

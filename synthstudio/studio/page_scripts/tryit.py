@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,11 +144,8 @@ def _camera(me: User, model: OnnxModel, name: str, boxes: list[list[float]]) -> 
         kept.clear()
         kept.update(of=(name, repr(boxes)), count=0, began=time.perf_counter())
         kept["follower"] = answers.new_follower(model, boxes)
-
-    def answered() -> None:
-        _step(me, model, kept)
-
-    mount_camera({"answer": kept.get("answer")}, key=_CAMERA, on_frame=answered)
+    step = partial(_step, me, model, kept)
+    mount_camera({"answer": kept.get("answer")}, key=_CAMERA, on_frame=step)
 
 
 def _step(me: User, model: OnnxModel, kept: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, Response
 from synthstudio.core.errors import FormatError, Refused
 from synthstudio.core.safe_files import file_inside
 from synthstudio.review.check import labels_of
-from synthstudio.review.comments import Listed, thread_list, threads_in
+from synthstudio.review.comments import thread_list, threads_in
 from synthstudio.review.history import (
     DECIDING,
     added_people,
@@ -363,22 +363,22 @@ def threads(call: OnSet, page: Annotated[ThreadPage, Query()]) -> Json:
         limit=page.limit,
     )
     hidden = call.hidden([(one.frame, one.instance) for one in found])
-    shown = [_thread(one) for one in found if (one.frame, one.instance) not in hidden]
+    shown = [
+        {
+            "thread": one.id,
+            "frame": one.frame,
+            "instance": one.instance,
+            "joint": one.joint,
+            "open": one.is_open,
+            "who": one.who,
+            "when": one.when.isoformat(),
+            "comments": one.comments,
+            "mentions": list(one.mentions),
+        }
+        for one in found
+        if (one.frame, one.instance) not in hidden
+    ]
     return {"threads": shown, "next": found[-1].id if len(found) == page.limit else None}
-
-
-def _thread(one: Listed) -> Json:
-    return {
-        "thread": one.id,
-        "frame": one.frame,
-        "instance": one.instance,
-        "joint": one.joint,
-        "open": one.is_open,
-        "who": one.who,
-        "when": one.when.isoformat(),
-        "comments": one.comments,
-        "mentions": list(one.mentions),
-    }
 
 
 @router.get(f"{_SET}/decisions")
