@@ -12,7 +12,6 @@ from synthstudio.review.models import utc_now
 from synthstudio.review.names import checked_name
 from synthstudio.review.team.accounts import (
     CODE_DAYS,
-    Account,
     accounts,
     code_link,
     grantable_roles,
@@ -157,23 +156,23 @@ def show_accounts(ctx: Context, me: User) -> None:
         empty_state("No accounts yet.")
         st.session_state.pop(_SHOWN, None)
         return
-    show_table([account_line(one) for one in found], "Accounts")
+    lines = [
+        {
+            "name": one.name,
+            "role": one.role or "none",
+            "state": one.state,
+            "signed in": one.sessions,
+            "by": one.by,
+            "since": f"{one.made:%Y-%m-%d}",
+            "link until": f"{one.until:%Y-%m-%d}" if one.until else "",
+            "locked until (UTC)": f"{one.blocked_until:%H:%M:%S}" if one.blocked_until else "",
+        }
+        for one in found
+    ]
+    show_table(lines, "Accounts")
     st.session_state.pop(_SHOWN, None)  # only now: a run that ends earlier must show it again
     if may(me.role, "accounts"):
         _revoke_account_form(ctx, me, [one.name for one in found if one.state != "revoked"])
-
-
-def account_line(one: Account) -> dict[str, object]:
-    return {
-        "name": one.name,
-        "role": one.role or "none",
-        "state": one.state,
-        "signed in": one.sessions,
-        "by": one.by,
-        "since": f"{one.made:%Y-%m-%d}",
-        "link until": f"{one.until:%Y-%m-%d}" if one.until else "",
-        "locked until (UTC)": f"{one.blocked_until:%H:%M:%S}" if one.blocked_until else "",
-    }
 
 
 def _invite_form(ctx: Context, me: User) -> None:

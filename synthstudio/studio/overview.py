@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from sqlalchemy import func, select
@@ -338,23 +338,15 @@ def _read(folder: Path, place: Place) -> Health:
         above = f"{place}".removesuffix(place.name)
         return Health(state="failed", message=ended.message.replace(above, ""))
     try:
-        return _health(ended.result)
+        kinds = [
+            (str(kind["title"]), str(kind["severity"]), int(kind["count"]))
+            for kind in ended.result["kinds"].values()
+        ]
+        kinds.sort(key=lambda kind: (kind[1] != "error", -kind[2]))
+        errors, warnings = int(ended.result["errors"]), int(ended.result["warnings"])
+        return Health(state="known", errors=errors, warnings=warnings, kinds=tuple(kinds))
     except (KeyError, TypeError, ValueError):
         return Health(state="failed", message="The findings cannot be read.")
-
-
-def _health(found: dict[str, Any]) -> Health:
-    kinds = [
-        (str(kind["title"]), str(kind["severity"]), int(kind["count"]))
-        for kind in found["kinds"].values()
-    ]
-    kinds.sort(key=lambda kind: (kind[1] != "error", -kind[2]))
-    return Health(
-        state="known",
-        errors=int(found["errors"]),
-        warnings=int(found["warnings"]),
-        kinds=tuple(kinds),
-    )
 
 
 def _mark(dataset: Path) -> str:

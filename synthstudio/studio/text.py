@@ -25,7 +25,9 @@ _PATH = re.compile(
 
 def plain(text: object) -> str:
     """Text shown verbatim in Markdown fields: no markup, link, icon or formula; on one line."""
-    one_line = " ".join(_printable(str(text)).split())
+    hidden = ("Cc", "Cf", "Cs", "Co", "Cn")  # invisible ones may reorder text
+    shown = (" " if unicodedata.category(c) in hidden else c for c in str(text))
+    one_line = " ".join("".join(shown).split())
     return _MARKDOWN.sub(r"\\\1", _LINK.sub(r"\1" + _JOINER, one_line))
 
 
@@ -54,9 +56,3 @@ def log_text(value: object, *, longest: int = 200) -> str:
 def without_paths(text: object) -> str:
     """Return a message with paths reduced to their last part."""
     return _PATH.sub(r"\1", str(text))
-
-
-def _printable(text: str) -> str:
-    """Remove invisible characters that may reorder text: controls and formats."""
-    kept = ("Cc", "Cf", "Cs", "Co", "Cn")
-    return "".join(c if unicodedata.category(c) not in kept else " " for c in text)

@@ -85,10 +85,7 @@ class ReviewQueue:
         on_disk = iter(table.ids(rows[rows >= 0]))
         return [self.extra[-1 - row] if row < 0 else next(on_disk) for row in rows.tolist()]
 
-    def reasons(self, start: int, stop: int) -> list[list[str]]:
-        return [self._reasons(k) for k in range(start, stop)]
-
-    def _reasons(self, place: int) -> list[str]:
+    def reasons(self, place: int) -> list[str]:
         row = int(self.rows[place])
         if row in self.notes:
             return [self.notes[row]]

@@ -53,7 +53,8 @@ def _job_details(ctx: Context, drawn: Job, alone: list[bool]) -> None:
     if job.state == "running" and job.total:
         st.progress(min(1.0, job.done / job.total), text=progress_text(job))
     elif job.active:
-        st.caption(waiting_text(job))
+        writing = "Stopping." if job.stopping else "Writing."
+        st.caption("Waiting in the queue." if job.state == "queued" else writing)
     else:
         st.caption(ended_text(job, datetime.now(UTC)))
     if job.state in ("failed", "lost"):
@@ -113,12 +114,6 @@ def progress_text(job: Job) -> str:
     left = job.seconds_left
     speed = "" if left is None else f" · {job.per_second:.1f} a second, {seconds_text(left)} left"
     return f"{job.done:,} of {job.total:,} frames{speed}"
-
-
-def waiting_text(job: Job) -> str:
-    if job.state == "queued":
-        return "Waiting in the queue."
-    return "Stopping." if job.stopping else "Writing."
 
 
 def ended_text(job: Job, now: datetime) -> str:

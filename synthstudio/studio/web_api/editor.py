@@ -156,7 +156,7 @@ def _window(call: SetCall, editors: Editors, queue: OpenQueue, at: int) -> Json:
             people=people,
             layer=layer,
             model=queue.model,
-            reasons=order.reasons(start, stop),
+            reasons=[*map(order.reasons, range(start, stop))],
             elsewhere=order.extra,
         )
         items, progress = items_of(call, shown), progress_of(call)

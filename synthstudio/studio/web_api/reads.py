@@ -221,9 +221,12 @@ def people(call: OnSet, page: Annotated[PeoplePage, Query()]) -> Json:
     With `status`, people hidden by a blind second review are left out.
     """
     chosen, limit, status = call.chosen, page.limit, page.status
-    frame, _, instance = (page.after or "0:-1").partition(":")
-    waiting = _numbers(call)
-    waiting = waiting[waiting > (int(frame) << 32) + int(instance)]
+    first, _, instance = (page.after or "0:-1").partition(":")
+    table, added = chosen.table, added_people(call.ctx.store, chosen.key)
+    on_disk = (table.frame.astype(np.int64) << 32) | table.instance.astype(np.int64)
+    more = np.array([(frame << 32) | n for frame, n in added], np.int64)
+    waiting = np.unique(np.concatenate([on_disk, more]))
+    waiting = waiting[waiting > (int(first) << 32) + int(instance)]
     found: list[Json] = []
     looked = 0
     while looked < min(len(waiting), _SCANNED) and len(found) < limit:
@@ -240,15 +243,8 @@ def people(call: OnSet, page: Annotated[PeoplePage, Query()]) -> Json:
                 if len(found) == limit:
                     break
     last = int(waiting[looked - 1]) if looked else 0
-    more = looked < len(waiting)
-    return {"people": found, "next": f"{last >> 32}:{last & MAX_NUMBER}" if more else None}
-
-
-def _numbers(call: SetCall) -> Any:
-    table, store = call.chosen.table, call.ctx.store
-    on_disk = (table.frame.astype(np.int64) << 32) | table.instance.astype(np.int64)
-    added = [(frame << 32) | n for frame, n in added_people(store, call.chosen.key)]
-    return np.unique(np.concatenate([on_disk, np.array(added, np.int64)]))
+    after = f"{last >> 32}:{last & MAX_NUMBER}" if looked < len(waiting) else None
+    return {"people": found, "next": after}
 
 
 def _brief(pair: Pair, state: ItemState, *, blinded: bool = False) -> Json:
