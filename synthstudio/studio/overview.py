@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
-from sqlalchemy import func, select
 
+from synthstudio.core.amounts import people_text
 from synthstudio.core.last_used import LastUsed
 from synthstudio.core.places import Place, Url
 from synthstudio.dataset.durable import file_sha256, read_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import SHARD_NAME
 from synthstudio.review.history import DECIDED, added_people, events, is_decided, states, states_in
-from synthstudio.review.models import EventRow
 from synthstudio.review.progress import by_status, empty_frames, progress_counts
 from synthstudio.review.risk.findings import CheckRun, Kind
 from synthstudio.review.risk.queue import Estimate, estimate
@@ -34,11 +33,26 @@ from synthstudio.studio.context import OpenSet
 from synthstudio.studio.jobs import process
 from synthstudio.studio.jobs.process import Running
 
-T = TypeVar("T")
+S, T = TypeVar("S", str, OpenSet), TypeVar("T")
 _MAX_SETS = 500
 Name = tuple[str, str]
 """A data set's key in caches: the store's URL and its key."""
-_people_cache: LastUsed[Name, tuple[int, People]] = LastUsed(_MAX_SETS)
+
+
+def _until_next_event(make: Callable[[Store, S], T]) -> Callable[[Store, S], T]:
+    """Keep what is computed of a data set, given open or by its key, until its next event."""
+    cache: LastUsed[Name, tuple[int, T]] = LastUsed(_MAX_SETS)
+
+    @functools.wraps(make)
+    def cached(store: Store, found: S) -> T:
+        key = found if isinstance(found, str) else found.key
+        name, event = (store.url, key), last_event_id(store, key)
+        kept = cache.get(name)
+        if kept is None or kept[0] != event:
+            kept = cache.put(name, (event, make(store, found)))
+        return kept[1]
+
+    return cached
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,32 +77,13 @@ class People:
         return self.total - self.decided
 
 
-def count_people(store: Store, key: str) -> People:
-    return _cached(_people_cache, store, key, lambda: _tally_people(store, key))
-
-
-def _cached(
-    cache: LastUsed[Name, tuple[int, T]],
-    store: Store,
-    key: str,
-    make: Callable[[], T],
-) -> T:
-    name, event = (store.url, key), last_event_id(store, key)
-    kept = cache.get(name)
-    if kept is None or kept[0] != event:
-        kept = cache.put(name, (event, make()))
-    return kept[1]
-
-
 def added_note(people: People) -> str:
-    if not people.added:
-        return ""
-    one = people.added == 1
-    who = "person" if one else "people"
-    return f"{people.added:,} {who} added by reviewers: in Review, queue Added by reviewers."
+    how = "added by reviewers: in Review, queue Added by reviewers."
+    return f"{people_text(people.added)} {how}" if people.added else ""
 
 
-def _tally_people(store: Store, key: str) -> People:
+@_until_next_event
+def count_people(store: Store, key: str) -> People:
     untouched, rows = by_status(store, key)
     status: Counter[str] = Counter()
     for name, deleted, added, count in rows:
@@ -186,16 +181,13 @@ def checks_summary(ran: Mapping[Kind, CheckRun], *, frames: int) -> str:
 
 
 def _check_sentence(title: str, run: CheckRun, frames: int) -> str:
-    people = {0: "no findings", 1: "findings on 1 person"}.get(
-        run.people, f"findings on {run.people:,} people"
-    )
+    people = f"findings on {people_text(run.people)}" if run.people else "no findings"
     some = "all frames" if run.frames is None else f"the first {run.frames:,} of {frames:,} frames"
     return f"{title} of {some}: {people} ({run.at:%d %b %Y %H:%M} UTC)."
 
 
 _READ_SHARDS = 100
 _size_cache: LastUsed[str, tuple[int, bool]] = LastUsed(_MAX_SETS)
-_facts_cache: LastUsed[Name, tuple[int, DatasetFacts]] = LastUsed(_MAX_SETS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,24 +208,21 @@ class DatasetFacts:
     estimate: Estimate | None
 
 
+@_until_next_event
 def dataset_facts(store: Store, found: OpenSet) -> DatasetFacts:
-    """Statistics, updated after each event; SynthStudioError if the set or the store is damaged."""
-    return _cached(_facts_cache, store, found.key, lambda: _collect_facts(store, found))
-
-
-def _collect_facts(store: Store, found: OpenSet) -> DatasetFacts:
-    last, by = last_edit(store, found.key)
-    size, exact = stored_bytes(found.key, found.dataset)
+    """Statistics of a set; SynthStudioError if it or the store is damaged."""
+    newest = events(store, found.key, after_id=last_event_id(store, found.key) - 1, limit=1)
+    size, exact = stored_bytes(found)
     share = share_of(store, found.key, "control_share")
-    guess = estimate(store, found.table, share=share) if last is not None else None
+    guess = estimate(store, found.table, share=share) if newest else None
     return DatasetFacts(
         frames=found.dataset.frames,
-        frames_left=_frames_left(store, found) if last or not found.dataset.people else None,
+        frames_left=_frames_left(store, found) if newest or not found.dataset.people else None,
         people=count_people(store, found.key),
         bytes=size,
         is_exact=exact,
-        last=last,
-        last_by=by,
+        last=newest[0].when if newest else None,
+        last_by=newest[0].who if newest else "",
         estimate=guess if guess is not None and guess.n and not math.isnan(guess.rate) else None,
     )
 
@@ -252,29 +241,21 @@ def _frames_left(store: Store, found: OpenSet) -> int | None:
     return len(waiting | (frames - {f for f, _ in here} - empty_frames(store, found.key)))
 
 
-def last_edit(store: Store, key: str) -> tuple[datetime | None, str]:
-    with store.reading() as session:
-        latest = select(func.max(EventRow.id)).where(EventRow.dataset == key).scalar_subquery()
-        row = session.scalars(select(EventRow).where(EventRow.id == latest)).first()
-        return (None, "") if row is None else (row.when, row.who)
-
-
-def stored_bytes(key: str, dataset: Dataset) -> tuple[int, bool]:
+def stored_bytes(found: OpenSet) -> tuple[int, bool]:
     """Bytes of the files, and whether all shards were counted; 0 at a URL, fetched on demand."""
-    if isinstance(dataset.place, Url):
-        return 0, False
-    return _size_cache.get_or(key, lambda: _stored_bytes(dataset))
+    dataset = found.dataset
 
+    def counted() -> tuple[int, bool]:
+        step = max(1, -(-len(dataset.entries) // _READ_SHARDS))
+        seen = dataset.entries[::step]
+        total = 0
+        for entry in seen:
+            files = read_json(dataset.shard_folder(entry.shard) / SHARD_NAME).get("files")
+            total += sum(int(f["bytes"]) for f in files.values()) if isinstance(files, dict) else 0
+        return total * len(dataset.entries) // max(1, len(seen)), step == 1
 
-def _stored_bytes(dataset: Dataset) -> tuple[int, bool]:
-    entries = dataset.entries
-    step = max(1, -(-len(entries) // _READ_SHARDS))
-    seen = entries[::step]
-    total = 0
-    for entry in seen:
-        files = read_json(dataset.shard_folder(entry.shard) / SHARD_NAME).get("files")
-        total += sum(int(f["bytes"]) for f in files.values()) if isinstance(files, dict) else 0
-    return total * len(entries) // max(1, len(seen)), step == 1
+    is_remote = isinstance(dataset.place, Url)
+    return (0, False) if is_remote else _size_cache.get_or(found.key, counted)
 
 
 AT_ONCE = 1

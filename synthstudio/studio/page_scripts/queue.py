@@ -123,9 +123,8 @@ def no_estimate_text(found: Estimate) -> str:
 
 
 def error_words(found: Estimate) -> str:
-    people = "person" if found.n == 1 else "people"
     text = (
-        f"Random sample: {found.wrong:,} of {found.n:,} {people} had wrong labels, "
+        f"Random sample: {found.wrong:,} of {people_text(found.n)} had wrong labels, "
         f"**{found.rate:.1%}**. All people: **{found.low:.1%}** to **{found.high:.1%}** (95 %)."
     )
     if found.n < _ENOUGH:
