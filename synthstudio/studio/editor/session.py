@@ -74,10 +74,12 @@ def show() -> None:
     models = list(prediction_layers(ctx.store, chosen.key))
     if session.request.model not in models:
         session.request = replace(session.request, model=models[0] if models else "")
-    wrong = _query_error(chosen, session.request.query)
-    wanted = session.request
-    if wrong:
-        session.request = replace(wanted, query="")
+    wanted, wrong = session.request, ""
+    try:
+        if wanted.query.strip():
+            parse_query(wanted.query, chosen.table.joints)
+    except DatasetError as error:
+        wrong, session.request = str(error), replace(wanted, query="")
     session.mount()
     session.request = wanted
     with st.sidebar:
@@ -112,15 +114,6 @@ def _session(ctx: Context, chosen: OpenSet, me: User) -> EditorSession:
         if all(text.isascii() and text.isdecimal() and len(text) < 10 for text in numbers):
             session.place = int(numbers[0]), int(numbers[1])
     return session
-
-
-def _query_error(chosen: OpenSet, query: str) -> str:
-    try:
-        if query.strip():
-            parse_query(query, chosen.table.joints)
-    except DatasetError as error:
-        return str(error)
-    return ""
 
 
 def _choices(session: EditorSession, models: list[str], queues: list[str]) -> None:

@@ -30,7 +30,6 @@ from synthstudio.studio.gallery.view import (
     current_form,
     pose_map,
     poses_of,
-    set_form,
     set_query,
 )
 from synthstudio.studio.page_parts import show_table
@@ -56,7 +55,7 @@ def panel(state: GalleryState, chosen: OpenSet, found: SearchResult) -> None:
     off = form is None
 
     def changed() -> None:
-        set_form(state, _read(joints), joints)
+        set_query(state, query_text(_read(joints)), joints)
 
     shown = form or Form()
     with st.container(key="gallery_form", gap="xsmall"):
@@ -270,4 +269,4 @@ def narrow(state: GalleryState, clicked: Form, joints: tuple[str, ...]) -> None:
     if form is None:
         set_query(state, f"({state.query}) and {query_text(clicked)}", joints)
     else:
-        set_form(state, merged(form, clicked), joints)
+        set_query(state, query_text(merged(form, clicked)), joints)

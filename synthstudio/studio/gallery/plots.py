@@ -6,7 +6,6 @@ browser is trusted. Colours of causes are those of the report.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,8 +27,8 @@ STATUS_COLOURS = {
 }
 """After Okabe and Ito (2008), as for causes; pages write the word beside the colour."""
 ACCENT = "#3a86c8"
-OCCLUDED_EDGES = tuple(round(0.1 * k, 1) for k in range(11))
-"""Bins of the occluded fraction; only the last includes its upper end."""
+_BINS = tuple((round(0.1 * k, 1), round(0.1 * (k + 1), 1)) for k in range(10))
+"""Of the occluded fraction; only the last includes its upper end."""
 CONFIG = {"displayModeBar": False, "scrollZoom": False}
 """For st.plotly_chart: no tool bar, no zoom by wheel."""
 _MANY = 2_000
@@ -48,7 +47,7 @@ class Plot:
 
 
 def occluded_counts(fraction: F64) -> I64:
-    """Return how many people are in each bin of OCCLUDED_EDGES, without unknown ones (NaN)."""
+    """How many people are in each of _BINS, without unknown ones (NaN)."""
     known = fraction[np.isfinite(fraction)].astype(np.float64)
     tenth = np.floor(np.round(known * 10, 9)).astype(np.int64)
     return np.bincount(np.clip(tenth, 0, 9), minlength=10).astype(np.int64)
@@ -100,14 +99,17 @@ def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
         Form(joints=(JointCondition(which=joints[j], test=_joint_test(names[i])),))
         for j, i in cells
     )
-    return Plot(figure=figure, filters=filters, alt=_heat_alt(counts, joints))
+    most = max(1, int(people.max(initial=0)))
+    parts = "; ".join(f"{row} visible {counts[j, 0] / most:.0%}" for j, row in enumerate(rows))
+    alt = f"Causes by joint, percent of people: {parts}."
+    return Plot(figure=figure, filters=filters, alt=alt)
 
 
 def histogram(counts: I64, *, field: str = "occluded") -> Plot:
-    labels = [f"{lo:.0%} to {hi:.0%}" for lo, hi in _bins()]
+    labels = [f"{lo:.0%} to {hi:.0%}" for lo, hi in _BINS]
     figure = go.Figure(
         go.Bar(
-            x=[(lo + hi) / 2 for lo, hi in _bins()],
+            x=[(lo + hi) / 2 for lo, hi in _BINS],
             y=counts.tolist(),
             width=0.094,
             marker={"color": ACCENT},
@@ -118,7 +120,7 @@ def histogram(counts: I64, *, field: str = "occluded") -> Plot:
     )
     _set_layout(figure, height=150)
     figure.update_xaxes(tickformat=".0%", range=[0, 1], dtick=0.2, showgrid=False)
-    filters = tuple(Form(ranges={field: limits}) for limits in _bins())
+    filters = tuple(Form(ranges={field: limits}) for limits in _BINS)
     parts = ", ".join(f"{n} at {name}" for name, n in zip(labels, counts, strict=True) if n)
     return Plot(
         figure=figure, filters=filters, alt=f"People by {field} fraction: {parts or 'none'}."
@@ -264,10 +266,6 @@ def _set_layout(figure: go.Figure, *, height: int) -> None:
     figure.update_yaxes(automargin=True, fixedrange=True, zeroline=False)
 
 
-def _bins() -> list[tuple[float, float]]:
-    return list(itertools.pairwise(OCCLUDED_EDGES))
-
-
 def _joint_test(cause: str) -> str:
     return {"visible": "visible", "truncated": "cause = truncated", "unlabelled": "unlabelled"}.get(
         cause, f"hidden by {cause}"
@@ -276,12 +274,3 @@ def _joint_test(cause: str) -> str:
 
 def _percent(share: float) -> str:
     return "" if share == 0 else "<1" if share < 0.01 else f"{100 * share:.0f}"
-
-
-def _heat_alt(counts: I64, joints: Sequence[str]) -> str:
-    people = max(1, int(counts.sum(axis=1).max(initial=0)))
-    parts = "; ".join(
-        f"{joint.replace('_', ' ')} visible {counts[j, 0] / people:.0%}"
-        for j, joint in enumerate(joints)
-    )
-    return f"Causes by joint, percent of people: {parts}."

@@ -34,7 +34,7 @@ from synthstudio.review.team.second_review import blinded
 from synthstudio.review.values import User
 from synthstudio.studio.components import API
 from synthstudio.studio.context import Context, OpenSet
-from synthstudio.studio.gallery.filters import Form, form_from_query, query_text
+from synthstudio.studio.gallery.filters import Form, form_from_query
 
 SORTS: dict[str, str] = {
     "frame": "frame",
@@ -233,10 +233,6 @@ def show_like(state: GalleryState, chosen: OpenSet, person: tuple[int, int]) -> 
 def poses_of(_chosen: OpenSet, key: str) -> NDArray[np.float64]:
     """The poses of all people on disk, cached for all sessions. `key`: of the set."""
     return normalised(_chosen.table.joints_px)
-
-
-def set_form(state: GalleryState, form: Form, joints: tuple[str, ...]) -> None:
-    set_query(state, query_text(form), joints)
 
 
 def current_form(state: GalleryState, joints: tuple[str, ...]) -> Form | None:
