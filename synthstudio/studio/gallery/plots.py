@@ -105,7 +105,7 @@ def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
     return Plot(figure=figure, filters=filters, alt=alt)
 
 
-def histogram(counts: I64, *, field: str = "occluded") -> Plot:
+def histogram(counts: I64) -> Plot:
     labels = [f"{lo:.0%} to {hi:.0%}" for lo, hi in _BINS]
     figure = go.Figure(
         go.Bar(
@@ -120,10 +120,10 @@ def histogram(counts: I64, *, field: str = "occluded") -> Plot:
     )
     _set_layout(figure, height=150)
     figure.update_xaxes(tickformat=".0%", range=[0, 1], dtick=0.2, showgrid=False)
-    filters = tuple(Form(ranges={field: limits}) for limits in _BINS)
+    filters = tuple(Form(ranges={"occluded": limits}) for limits in _BINS)
     parts = ", ".join(f"{n} at {name}" for name, n in zip(labels, counts, strict=True) if n)
     return Plot(
-        figure=figure, filters=filters, alt=f"People by {field} fraction: {parts or 'none'}."
+        figure=figure, filters=filters, alt=f"People by occluded fraction: {parts or 'none'}."
     )
 
 

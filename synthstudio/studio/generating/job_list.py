@@ -16,7 +16,7 @@ from synthstudio.studio.jobs.orders import archive_path, output_folder
 from synthstudio.studio.page_parts import shown_refusals
 from synthstudio.studio.text import plain, without_paths
 
-EVERY_S = 1.0
+EVERY_S, _SHOWN = 1.0, 6
 _COLOURS = {
     "queued": "gray",
     "running": "blue",
@@ -27,9 +27,9 @@ _COLOURS = {
 }
 
 
-def job_list(ctx: Context, me: User, *, limit: int = 6) -> None:
+def job_list(ctx: Context, me: User) -> None:
     job_store.start(ctx.settings, ctx.store)
-    for job in job_store.jobs(ctx.store, limit=limit):
+    for job in job_store.jobs(ctx.store, limit=_SHOWN):
         with st.container(border=True, key=f"job_{job.id}"):
             details, buttons = st.columns([5, 2], vertical_alignment="center")
             with details:
