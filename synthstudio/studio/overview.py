@@ -171,19 +171,16 @@ def checks_summary(ran: Mapping[Kind, CheckRun], *, frames: int) -> str:
             f"Validation and audit have not been run: {COMMAND} runs both, and their findings come "
             "first here."
         )
-    sentences = [
-        _check_sentence(title, ran[kind], frames) for kind, title in _CHECKS if kind in ran
-    ]
-    lacking = [title.lower() for kind, title in _CHECKS if kind not in ran]
-    if lacking:
-        sentences.append(f"{lacking[0].capitalize()} has not been run: {COMMAND} runs it.")
-    return " ".join(sentences)
-
-
-def _check_sentence(title: str, run: CheckRun, frames: int) -> str:
-    people = f"findings on {people_text(run.people)}" if run.people else "no findings"
-    some = "all frames" if run.frames is None else f"the first {run.frames:,} of {frames:,} frames"
-    return f"{title} of {some}: {people} ({run.at:%d %b %Y %H:%M} UTC)."
+    sentences, lacking = [], ""
+    for kind, title in _CHECKS:
+        run = ran.get(kind)
+        if run is None:
+            lacking = f"{title} has not been run: {COMMAND} runs it."
+            continue
+        some = f"the first {run.frames:,} of {frames:,}" if run.frames is not None else "all"
+        people = f"findings on {people_text(run.people)}" if run.people else "no findings"
+        sentences.append(f"{title} of {some} frames: {people} ({run.at:%d %b %Y %H:%M} UTC).")
+    return " ".join([*sentences, lacking]).rstrip()
 
 
 _READ_SHARDS = 100

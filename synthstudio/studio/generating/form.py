@@ -83,7 +83,9 @@ def scenes(settings: Settings) -> tuple[list[Scene], list[str]]:
 def background(ctx: Context, scene: Scene) -> Scene:
     found = folders(ctx.settings.uploads)
     here = st.container()  # also if empty, to keep later elements in place
-    if not found or not may_have_photos(scene):
+    # One asset root has to have all of its assets.
+    others = set(scene.recipe.folders) - {"backgrounds", "hdris"}
+    if not found or others or scene.recipe.occlude is not None:
         return scene
     titles = {name: f"Your photos: {name} ({photos:,})" for name, photos in found.items()}
     picked = here.selectbox(
@@ -100,11 +102,6 @@ def background(ctx: Context, scene: Scene) -> Scene:
     except RecipeError as error:
         field_error(f"This scene does not support background photos: {error}")
         return scene
-
-
-def may_have_photos(scene: Scene) -> bool:
-    """Whether a scene can take uploaded photos: one asset root has all of its assets."""
-    return scene.recipe.occlude is None and not set(scene.recipe.folders) - {"backgrounds", "hdris"}
 
 
 def with_photos(scene: Scene, folder: str, settings: Settings) -> Scene:
