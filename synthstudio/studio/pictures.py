@@ -32,7 +32,7 @@ from synthstudio.review.values import JointLabel
 
 _QUALITY = 88
 _MARGIN = 0.18
-_FRAMES = ["index", "file_name", "group_id", "variant", "layers", "width_px", "height_px"]
+_FRAMES = ["index", "file_name", "group_id", "variant"]
 Colour = tuple[int, ...]
 Point = tuple[float, float]
 
@@ -123,7 +123,7 @@ def small(source: Source, frame: int, *, size: int) -> bytes:
 
 def depth(source: Source, frame: int) -> bytes:
     """A frame's stored depth as a grey PNG, near is bright; DatasetError if missing."""
-    row = _row_of(source, frame)
+    row = source.dataset.frame(frame)
     if "depth" not in row["layers"]:
         raise DatasetError(
             "the depth was not stored",
