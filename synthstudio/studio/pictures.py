@@ -121,9 +121,9 @@ def small(source: Source, frame: int, *, size: int) -> bytes:
     return encode_jpeg(resample(rgb, (0, 0, rgb.shape[1], rgb.shape[0]), (wide, high)), _QUALITY)
 
 
-def depth(source: Source, frame: int) -> bytes:
-    """A frame's stored depth as a grey PNG, near is bright; DatasetError if missing."""
-    row = source.dataset.frame(frame)
+def depth(source: Source, row: Row) -> bytes:
+    """The stored depth of a frame's row as a grey PNG, near is bright; DatasetError if missing."""
+    frame = row["index"]
     if "depth" not in row["layers"]:
         raise DatasetError(
             "the depth was not stored",

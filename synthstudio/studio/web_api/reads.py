@@ -155,7 +155,7 @@ def picture(
     elif kind == "clean":
         raise Refused("no variant without occluders", where=f"frame {index}", reason="gone")
     if kind == "depth":
-        data, media = pictures.depth(source, index), "image/png"
+        data, media = pictures.depth(source, call.chosen.frames.get(index).frame), "image/png"
     elif kind == "thumbnail":
         key, cache, media = ("thumbnail", call.chosen.key, index), call.ctx.cache, "image/jpeg"
         data = cache.get_or(key, lambda: pictures.small(source, index, size=_THUMB_PX))
