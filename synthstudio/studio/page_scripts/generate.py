@@ -137,7 +137,7 @@ def _preview(ctx: Context, draft: Draft, recipe: Recipe | None) -> None:
 
 
 def _picture(drawer: Previews, kept: dict[str, Any], waited: bool, alone: list[bool]) -> None:
-    """Show the picture, or that it is pending; `alone` as in job_list._told."""
+    """Show the picture, or that it is pending; `alone` as in job_list."""
     seen = drawer.status(kept["key"])
     if waited and seen.state != "waiting" and alone:
         st.rerun()
