@@ -56,10 +56,7 @@ def derive_key(secret: bytes, purpose: str) -> bytes:
 
 
 def load_secret(folder: Path) -> bytes:
-    """Return the server's signing key, made at the first start.
-
-    SYNTHSTUDIO_SECRET in the environment has priority. StudioError if others may read the file.
-    """
+    """The signing key, of SYNTHSTUDIO_SECRET or a private file made at first start. StudioError."""
     given = os.environ.get("SYNTHSTUDIO_SECRET")
     if given is not None:
         if len(given.encode()) < 32:
@@ -113,19 +110,9 @@ _NAMES_KEPT = 2000
 _MONTH_S = 30 * 24 * 3600
 
 
-def auth_section(
-    settings: Settings,
-    environment: Mapping[str, str] | None = None,
-    *,
-    others: tuple[Path, ...] = (),
-) -> dict[str, Any]:
-    """Return the configuration of st.login, {} without sign-in.
-
-    It comes from the environment, else from the file --secrets, else from one of `others`
-    (Streamlit's own places). StudioError if incomplete, if others may read a
-    file, or if the provider is not reached by https.
-    """
-    env = os.environ if environment is None else environment
+def auth_section(settings: Settings, *, others: tuple[Path, ...]) -> dict[str, Any]:
+    """st.login's settings: of the environment, --secrets or `others`; {}: none. StudioError."""
+    env = os.environ
     section: dict[str, Any] = {
         key: env[name] for key, name in _ENVIRONMENT.items() if env.get(name)
     }
@@ -142,10 +129,7 @@ def auth_section(
 
 
 def check_one_way_in(settings: Settings, section: Mapping[str, Any], address: str | None) -> None:
-    """Raise StudioError for two sign-in methods at once, or accounts without an address.
-
-    Also for a proxy in front of a studio for this machine only.
-    """
+    """StudioError for two ways to sign in, passwords without an address, or a lone proxy."""
     if settings.behind_proxy and not (settings.accounts or section):
         raise StudioError(
             "a proxy without sign-in",
@@ -172,10 +156,9 @@ def check_one_way_in(settings: Settings, section: Mapping[str, Any], address: st
         )
 
 
-def identity(claims: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> str:
+def identity(claims: Mapping[str, Any]) -> str:
     """Return the signed-in user's name; StudioError if the provider does not vouch for it."""
-    env = os.environ if environment is None else environment
-    claim = env.get(CLAIM, "email")
+    claim = os.environ.get(CLAIM, "email")
     value = claims.get(claim)
     if not isinstance(value, str) or not value:
         raise StudioError(
@@ -203,7 +186,6 @@ class BrowserNames:
     """The names typed by users of this machine, by browser; kept over restarts."""
 
     def __init__(self, folder: Path, file: str = "studio-names.json") -> None:
-        """Store them in `folder`, in a file readable only by its owner."""
         self._path = folder / file
         self._lock = threading.Lock()
         self._names: dict[str, str] | None = None

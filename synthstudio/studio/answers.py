@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import U8
 from synthstudio.core.errors import AssetError, FormatError, StudioError
 from synthstudio.core.images import decode_rgb, encode_jpeg
 from synthstudio.core.skeleton import COLOURS, Skeleton
@@ -38,9 +38,8 @@ from synthstudio.report.draw import CAUSE_COLOURS
 from synthstudio.review.values import User
 from synthstudio.studio.guard import log_refusal
 from synthstudio.studio.settings import EXPORTED, Limits, Settings
-from synthstudio.studio.uploads import check_bytes, check_video, checked_size
+from synthstudio.studio.uploads import check_photo, check_video, checked_size
 
-U8 = NDArray[np.uint8]
 VIDEO_PICTURES, VIDEO_SHOWN = 300, 60
 FRAME_CHARS, FRAME_PIXELS = 700_000, 1_000_000
 _VIDEO_PIXELS = 4_200_000
@@ -56,8 +55,6 @@ _WORDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """A prediction: the picture (JPEG) with its people, and their hidden joints as text."""
-
     jpeg: bytes
     lines: tuple[str, ...]
     people: int
@@ -66,8 +63,7 @@ class Shown:
 def checked_photo(data: bytes, *, limits: Limits, who: User) -> U8:
     """An uploaded photo as (H, W, 3); refusals are logged and raise StudioError or AssetError."""
     try:
-        check_bytes(data, limits.upload_bytes)
-        checked_size(data, limits.upload_pixels)
+        check_photo(data, limits)
         return decode_rgb(data, "upload")
     except (StudioError, AssetError) as error:
         log_refusal("a photo to try", user=who.name, bytes=len(data), why=error)
@@ -75,7 +71,6 @@ def checked_photo(data: bytes, *, limits: Limits, who: User) -> U8:
 
 
 def photo_people(model: OnnxModel, rgb: U8, boxes: list[list[float]]) -> Shown:
-    """The people of a photo: in boxes x y w h, or detected."""
     frame = LiveFrame(number=0, time_s=0.0, arrived_s=time.perf_counter(), rgb=rgb)
     return shown(new_follower(model, boxes, minimum=0.0).step(frame), model.skeleton)
 
@@ -90,40 +85,24 @@ def video_people(
     who: User,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[Shown]:
-    """The people of the first pictures of an uploaded video, evenly sampled.
-
-    StudioError or FormatError if refused, which is logged. The upload is deleted afterwards.
-    """
+    """People of a video's first pictures, evenly sampled; a StudioError, FormatError is logged."""
     try:
-        check_bytes(data, limits.upload_bytes)
-        check_video(data, suffix.lower())
-        return _followed(model, data, suffix.lower(), boxes, progress)
+        check_video(data, suffix.lower(), limits)
+        with tempfile.TemporaryDirectory(prefix="synthstudio-try-") as folder:  # mode 700
+            path = Path(folder) / f"upload{suffix.lower()}"
+            path.write_bytes(data)
+            follower, found = new_follower(model, boxes), list[Shown]()
+            stream = Stream(stream_source(path), max_pixels=_VIDEO_PIXELS, name="upload")
+            with closing(stream):
+                for frame in itertools.islice(stream, VIDEO_PICTURES):
+                    seen = follower.step(frame)
+                    if frame.number % (VIDEO_PICTURES // VIDEO_SHOWN) == 0:
+                        found.append(shown(seen, model.skeleton))
+                        progress(frame.number + 1)
+        return found
     except (StudioError, FormatError) as error:
         log_refusal("a video to try", user=who.name, bytes=len(data), why=error)
         raise
-
-
-def _followed(
-    model: OnnxModel,
-    data: bytes,
-    suffix: str,
-    boxes: list[list[float]],
-    progress: Callable[[int], None],
-) -> list[Shown]:
-    found: list[Shown] = []
-    every = VIDEO_PICTURES // VIDEO_SHOWN
-    with tempfile.TemporaryDirectory(prefix="synthstudio-try-") as folder:  # mode 700
-        path = Path(folder) / f"upload{suffix}"
-        path.write_bytes(data)
-        follower = new_follower(model, boxes)
-        stream = Stream(stream_source(path), max_pixels=_VIDEO_PIXELS, name="upload")
-        with closing(stream):
-            for frame in itertools.islice(stream, VIDEO_PICTURES):
-                seen = follower.step(frame)
-                if frame.number % every == 0:
-                    found.append(shown(seen, model.skeleton))
-                    progress(frame.number + 1)
-    return found
 
 
 def new_follower(
@@ -224,10 +203,7 @@ MAX = 200
 
 
 def models(settings: Settings) -> dict[str, Path]:
-    """Exported networks by their displayed name: a run's folder, or a file's own.
-
-    Links out of the runs folder are ignored. The last is the package's own network.
-    """
+    """Exported networks by displayed name, the package's last; links out of runs are ignored."""
     runs = settings.runs
     found = sorted(runs.glob(f"*/{EXPORTED}"))[:MAX] if runs.is_dir() else []
     own = [p for p in found if p.is_file() and p.resolve().is_relative_to(runs.resolve())]

@@ -7,10 +7,15 @@ from pathlib import Path
 import streamlit as st
 
 from synthstudio.core.errors import DatasetError, Refused
-from synthstudio.studio.context import context, current_user, refuse_unguarded, show_user
+from synthstudio.studio.context import (
+    choose_set,
+    context,
+    current_user,
+    refuse_unguarded,
+    show_user,
+)
 from synthstudio.studio.editor.session import begin_run, keep_editor
 from synthstudio.studio.page_parts import show_refusal, show_unreadable
-from synthstudio.studio.set_names import choose_set
 from synthstudio.studio.settings import ICON, PAGES, STYLE
 
 _FOLDER = Path(__file__).with_name("page_scripts")
@@ -41,7 +46,7 @@ def main() -> None:
         with st.sidebar:
             for one in pages:
                 st.page_link(one)
-            choose_set(lambda: ctx.sets, ctx.refresh)
+            choose_set(ctx)
             show_user(me)
         page.run()
     except Refused as error:  # pages handle expected ones; a role may be revoked at any time

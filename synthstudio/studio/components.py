@@ -15,10 +15,7 @@ import streamlit as st
 
 
 def sequence_number(last: tuple[int, str] | None, text: str) -> tuple[int, str]:
-    """Return (number, text): the number is greater than the last one if the content changed.
-
-    It is clock-based, so it also rises after a server restart.
-    """
+    """A number that rises with each change of the text, also after a restart of the server."""
     if last is not None and last[1] == text:
         return last
     return max(time.time_ns() // 1_000, last[0] + 1 if last else 0), text
@@ -26,7 +23,6 @@ def sequence_number(last: tuple[int, str] | None, text: str) -> tuple[int, str]:
 
 API = "/api/v1"
 EDITOR_SCRIPTS = "/scripts/editor"
-"""Server path of the editor's modules."""
 _EDITOR = f"""
 const {{ default: editor }} = await import(`${{location.origin}}{EDITOR_SCRIPTS}/editor.js`);
 export default editor;
@@ -34,10 +30,7 @@ export default editor;
 
 
 def mount_editor(data: Mapping[str, Any], *, key: str) -> None:
-    """Show the editor over `{api, set, user, queue}` (editor/js/editor.js).
-
-    `key` must be constant over all runs, or the browser restarts the editor.
-    """
+    """Show editor/js/editor.js with {api, set, user, queue}; it restarts where `key` changes."""
     css = _file("editor/editor.css")
     st.components.v2.component("synthstudio_editor", js=_EDITOR, css=css)(key=key, data=_json(data))
 
@@ -69,7 +62,6 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Return the person's caption."""
         return f"frame {self.frame} · person {self.instance}"
 
 
@@ -82,11 +74,7 @@ def people_grid(
     wide_px: int = 168,
     pick: bool = False,
 ) -> tuple[tuple[int, int] | None, list[tuple[int, int]]]:
-    """Show people; return (the opened one or None, the selected ones).
-
-    `page`: identifies the content; a new one clears the selection. Results are checked against
-    `cells`: only displayed people can be opened or selected.
-    """
+    """The opened person or None, and the selected ones of `cells`; a new `page` clears them."""
     wide = 300 if cells and len(cells[0].pictures) > 1 else wide_px
     kept = st.session_state.get(key)
     shown = {cell.id: (cell.frame, cell.instance) for cell in cells}
@@ -130,7 +118,6 @@ def _valid_ids(result: Any) -> list[str]:
 
 
 def _mount(name: str, data: Mapping[str, Any], *, key: str, **more: Any) -> Any:
-    """Show the component NAME/NAME.js."""
     js, css = _file(f"{name}/{name}.js"), _file(f"{name}/{name}.css")
     component = st.components.v2.component(f"synthstudio_{name}", js=js, css=css)
     return component(key=key, data=_json(data), **more)
@@ -142,18 +129,12 @@ def _file(path: str) -> str:
 
 
 def mount_skeleton(data: Mapping[str, Any], *, key: str, on_save: Callable[[], None]) -> None:
-    """Show the skeleton editor (maker/maker.js), which documents `data`.
-
-    `on_save` runs when a definition is saved: it is in the session's state under `key`.
-    """
+    """Show maker/maker.js, which documents `data`; a saved value is in the state under `key`."""
     _mount("maker", data, key=key, on_saved_change=on_save)
 
 
 def mount_camera(data: Mapping[str, Any], *, key: str, on_frame: Callable[[], None]) -> None:
-    """Show the browser's camera with `data["answer"]` drawn over it (camera/camera.js).
-
-    `on_frame` runs on each new picture, which is in the session's state under `key`.
-    """
+    """Show camera/camera.js, `data["answer"]` drawn in; a picture is in the state under `key`."""
     _mount("camera", data, key=key, on_frame_change=on_frame)
 
 

@@ -6,7 +6,8 @@ import functools
 import hmac
 import threading
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ import streamlit as st
 
 from synthstudio.core.errors import Refused, SynthStudioError
 from synthstudio.core.last_used import LastUsed
-from synthstudio.core.places import Place, is_local, resolved
+from synthstudio.core.places import Place, Url, is_local, resolved
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import INNER, content_key, register
@@ -28,11 +29,9 @@ from synthstudio.review.team.accounts import SIGN_IN_PAGE, Code
 from synthstudio.review.team.sessions import end_session, read_session
 from synthstudio.review.values import ROLES, Role, User, may
 from synthstudio.review.webhooks import WebhookTransport
-from synthstudio.studio import access, guard, page_parts, settings
+from synthstudio.studio import access, guard, page_parts, pictures, settings
 from synthstudio.studio.access import Browsers, load_secret
-from synthstudio.studio.drawing import pictures
 from synthstudio.studio.frame_rows import Frames
-from synthstudio.studio.set_names import name_of, stop_if_unknown
 from synthstudio.studio.settings import Settings
 from synthstudio.studio.text import plain
 
@@ -41,6 +40,8 @@ if TYPE_CHECKING:
 
 _ROLE_KEPT_S = 10.0
 _MARKS = ("dataset.json", "index.json")
+_REQUESTED, _LOST, _LAST = "set_requested", "set_lost", "set_last"
+_LETTERS = 40
 
 
 @dataclass(eq=False, kw_only=True)
@@ -55,7 +56,7 @@ class OpenSet:
 
     @cached_property
     def source(self) -> pictures.Source:
-        return pictures.read_source(self.dataset, self.skeleton)
+        return pictures.read_source(self.dataset)
 
     @cached_property
     def table(self) -> PeopleTable:
@@ -66,7 +67,6 @@ class OpenSet:
 
     @cached_property
     def frames(self) -> Frames:
-        """Return its cache of recent frames, shared by all sessions."""
         return Frames(self.dataset, self.skeleton)
 
 
@@ -74,7 +74,6 @@ class Context:
     """State shared by all sessions; thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
-        """Open the store and the data sets; SynthStudioError on failure."""
         self.settings = settings
         self.browsers = Browsers(load_secret(settings.state))
         self.names = access.BrowserNames(settings.state)
@@ -102,10 +101,7 @@ class Context:
         return dict(self._sets)
 
     def open(self, place: Place) -> OpenSet:
-        """Open and register a data set in a folder or at a URL; DatasetError if invalid.
-
-        A copy of an open one maps to the original; `copies` names it.
-        """
+        """Open and register a data set; DatasetError. `copies` gets a copy of an open one."""
         dataset = Dataset(place)
         key = content_key(dataset)
         with self._lock:
@@ -125,10 +121,7 @@ class Context:
             return self._sets[key]
 
     def refresh(self) -> list[str]:
-        """Open finished data sets below the exports folder, or one folder deeper as the demo's.
-
-        Returns the names of unreadable ones; their errors are logged.
-        """
+        """Open finished sets of the exports, or a folder deeper; return unreadable names."""
         failed = []
         known = {resolved(s.dataset.place) for s in self._sets.values()} | set(self.copies)
         for folder in self._exported():
@@ -152,11 +145,7 @@ class Context:
         ]
 
     def chosen(self, title: str = "") -> OpenSet:
-        """Return the session's data set.
-
-        If none is open, shows that below `title` and stops the page; also if the address
-        means another one.
-        """
+        """The session's data set; stops the page if none is open, or none of the address."""
         stop_if_unknown()
         found = self._sets.get(st.session_state.get("set", "")) or next(
             iter(self._sets.values()), None
@@ -217,7 +206,6 @@ class Context:
         return role, named
 
     def check_free(self, name: str) -> None:
-        """Raise Refused for a name that looks like that of an admin or member."""
         check_free(name, (*self.settings.admins, *members.members(self.store)))
 
     def is_outranked(self, code: Code) -> bool:
@@ -239,10 +227,7 @@ def context() -> Context:
 
 
 def refuse_unguarded() -> None:
-    """Stop the page unless served by our own server to an allowed client.
-
-    The guard has checked the same; this is for servers started without it.
-    """
+    """Stop a page of a server that was started without our guard, or of a foreign client."""
     host = urlsplit(f"//{st.context.headers.get('Host', '')}").hostname
     here = is_local(host) and is_local(st.get_option("server.address"))
     if guard.is_guarded() and (context().signed_in or here):
@@ -279,10 +264,7 @@ def current_user() -> User:
 
 
 def user_now(ctx: Context, name: str) -> User:
-    """Return the user's current role, for callbacks of pages drawn earlier.
-
-    Viewer if the user left, is no longer a member, or another one has signed in since.
-    """
+    """The user's role now, for callbacks of older pages; viewer for all but a signed-in member."""
     return User(name=name, role=ctx.role_in(name, browser(), session_cookie(ctx)) or "viewer")
 
 
@@ -373,7 +355,6 @@ def _key_field() -> str:
 
 
 def _take_key(ctx: Context, text: str) -> bool:
-    """Remember that this browser entered the server's key; else show an error."""
     if hmac.compare_digest(text.strip().encode(), ctx.local_key.encode()):
         ctx.keys.put(browser(), "shown")
         return True
@@ -405,3 +386,102 @@ def show_user(me: User) -> None:
             if given and _take_key(ctx, given):
                 st.rerun()
     _leave(ctx)
+
+
+def name_of(place: Place) -> str:
+    if isinstance(place, Url):
+        return place.path.removesuffix(f"/{INNER}").rpartition("/")[2]
+    return place.resolve().parent.name if place.name == INNER else place.name
+
+
+def titles(sets: Iterable[OpenSet]) -> dict[str, str]:
+    """Key -> a distinguishing title of each data set: its name, extended if not unique.
+
+    The extension is the folder above or, if still not unique, the start of the key.
+    """
+    found = list(sets)
+    named = _apart({s.key: s.name for s in found}, {s.key: _above(s.dataset.place) for s in found})
+    return _apart(named, {s.key: s.key[:8] for s in found})
+
+
+def _apart(names: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """The names; ambiguous ones with their `more`."""
+    many = Counter(names.values())
+    return {k: f"{n} ({more[k]})" if many[n] > 1 and more[k] else n for k, n in names.items()}
+
+
+def matching_keys(sets: Mapping[str, OpenSet], text: str) -> list[str]:
+    """Keys of the data sets that match an address by key, title or name."""
+    if text in sets:
+        return [text]
+    shown = titles(sets.values())
+    return [key for key in sets if shown[key] == text] or [k for k in sets if sets[k].name == text]
+
+
+def choose_set(ctx: Context) -> None:
+    """Select the set of the address, opened if new; none if not exactly one matches it."""
+    requested = st.query_params.get("set")
+    if requested != st.session_state.get(_REQUESTED):
+        st.session_state[_REQUESTED] = requested
+        found = matching_keys(ctx.sets, requested) if requested else []
+        if requested and not found:
+            ctx.refresh()
+            found = matching_keys(ctx.sets, requested)
+        if len(found) == 1:
+            st.session_state["set"] = found[0]
+        st.session_state[_LOST] = (requested, len(found)) if requested and len(found) != 1 else None
+    sets = ctx.sets
+    if not sets:
+        st.session_state[_LOST] = None
+        return
+    lost = st.session_state.get(_LOST) is not None
+    if lost or st.session_state.get("set") not in sets:
+        st.session_state.pop("set", None)
+        # A run that ended early, such as on a database failure, has lost the choice.
+        if not lost and (last := st.session_state.get(_LAST)) in sets:
+            st.session_state["set"] = last
+    shown = titles(sets.values())
+    st.session_state[_LAST] = st.selectbox(
+        "Data set",
+        list(sets),
+        key="set",
+        index=None if lost else 0,
+        format_func=shown.__getitem__,
+        placeholder="Choose a data set",
+        on_change=_select,
+    )
+
+
+def _select() -> None:
+    """A manual choice overrides the address, which may still name another one."""
+    st.session_state.update({_LOST: None, _REQUESTED: st.query_params.get("set")})
+
+
+def last_chosen() -> str | None:
+    """The key of the selected data set, also after a run that ended early; or None."""
+    return st.session_state.get("set") or st.session_state.get(_LAST)
+
+
+def stop_if_unknown() -> None:
+    """Stop a page that shows a data set if the address matches no open one."""
+    lost = st.session_state.get(_LOST)
+    if lost is None:
+        return
+    lookup, count = lost
+    text = plain(lookup if len(lookup) <= _LETTERS else f"{lookup[:_LETTERS]}...")
+    what = (
+        f"{count} data sets here are called {text}, so this address may mean any of them."
+        if count
+        else f"The data set of this address, {text}, is not open here."
+    )
+    st.warning(f"{what} Choose one under *Data set* in the sidebar.")
+    st.stop()
+
+
+def _above(place: Place) -> str:
+    """The name of the folder that a data set's own lies in; "" for none."""
+    if isinstance(place, Url):
+        names = place.path.removesuffix(f"/{INNER}").split("/")
+        return names[-2] if len(names) > 1 else ""
+    folder = place.resolve()
+    return (folder.parent if folder.name == INNER else folder).parent.name

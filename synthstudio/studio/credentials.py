@@ -12,7 +12,6 @@ from synthstudio.review.models import utc_now
 from synthstudio.review.names import checked_name
 from synthstudio.review.team.accounts import (
     CODE_DAYS,
-    Account,
     accounts,
     code_link,
     grantable_roles,
@@ -33,7 +32,6 @@ _RESULT = "token_message"
 
 
 def show_tokens(ctx: Context, me: User) -> None:
-    """Show the active tokens; all users make and revoke their own, admins all."""
     st.markdown(
         "A token lets a program act for a person, with that person's role or a lower one. API: "
         "`/api/v1/docs`."
@@ -144,7 +142,6 @@ _SHOWN = "account_link"
 
 
 def show_accounts(ctx: Context, me: User) -> None:
-    """Show accounts and invitations; leads invite, admins reset and revoke."""
     st.markdown(
         "An invited person opens the link, chooses a password and becomes a member. A link works "
         f"once, for {CODE_DAYS} days."
@@ -159,23 +156,23 @@ def show_accounts(ctx: Context, me: User) -> None:
         empty_state("No accounts yet.")
         st.session_state.pop(_SHOWN, None)
         return
-    show_table([account_line(one) for one in found], "Accounts")
+    lines = [
+        {
+            "name": one.name,
+            "role": one.role or "none",
+            "state": one.state,
+            "signed in": one.sessions,
+            "by": one.by,
+            "since": f"{one.made:%Y-%m-%d}",
+            "link until": f"{one.until:%Y-%m-%d}" if one.until else "",
+            "locked until (UTC)": f"{one.blocked_until:%H:%M:%S}" if one.blocked_until else "",
+        }
+        for one in found
+    ]
+    show_table(lines, "Accounts")
     st.session_state.pop(_SHOWN, None)  # only now: a run that ends earlier must show it again
     if may(me.role, "accounts"):
         _revoke_account_form(ctx, me, [one.name for one in found if one.state != "revoked"])
-
-
-def account_line(one: Account) -> dict[str, object]:
-    return {
-        "name": one.name,
-        "role": one.role or "none",
-        "state": one.state,
-        "signed in": one.sessions,
-        "by": one.by,
-        "since": f"{one.made:%Y-%m-%d}",
-        "link until": f"{one.until:%Y-%m-%d}" if one.until else "",
-        "locked until (UTC)": f"{one.blocked_until:%H:%M:%S}" if one.blocked_until else "",
-    }
 
 
 def _invite_form(ctx: Context, me: User) -> None:
@@ -245,10 +242,7 @@ def _name_form(label: str, action: str, names: list[str]) -> str | None:
 
 
 def _origin(ctx: Context) -> str:
-    """Return the studio's address: the configured one, else that of this page.
-
-    The browser's private host name is replaced: others use 127.0.0.1.
-    """
+    """The address as configured, else the page's, with 127.0.0.1 for a browser's own host name."""
     if ctx.settings.url:
         return ctx.settings.url
     parts = urlsplit(st.context.url or "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from synthstudio.review.check import Base, base_in, labels_of
 from synthstudio.review.values import ItemState, JointLabel, Person
 
 _KEPT_FRAMES = 600
+UNTOUCHED = ItemState(person=Person(dataset="", frame=0, instance=0))
 _FRAME_FIELDS = (
     "index",
     "width_px",
@@ -96,34 +98,28 @@ class Frames:
 
 def people_now(
     found: FrameRows, states: Mapping[tuple[int, int], ItemState], joints: tuple[str, ...]
-) -> Iterator[tuple[int, ItemState | None, dict[str, JointLabel]]]:
+) -> Iterator[tuple[int, ItemState, dict[str, JointLabel]]]:
     """Number, state and labels of all people in a frame, on disk or added, including deleted."""
     frame = found.frame["index"]
     added = [n for (f, n), state in states.items() if f == frame and state.added]
     for number in dict.fromkeys([*found.people, *added]):
-        state, row = states.get((frame, number)), found.people.get(number)
+        state, row = states.get((frame, number), UNTOUCHED), found.people.get(number)
         labels = labels_of(row, joints) if row is not None else {}
-        yield number, state, labels | (dict(state.joints) if state is not None else {})
+        yield number, state, labels | dict(state.joints)
 
 
 def _read(dataset: Dataset, frame: int) -> FrameRows:
     """Read one frame and its people; the reader itself would build rows of the whole shard."""
-    shard = _shard_of(dataset, frame)
-    rows = [] if shard is None else _read_rows(shard / FRAMES_NAME, _FRAME_FIELDS, frame)
-    if shard is None or len(rows) != 1:
+    rows: list[Row] = []
+    with suppress(KeyError):  # no such shard
+        shard = dataset.shard_folder(frame // dataset.identity.frames_per_shard)
+        rows = _read_rows(shard / FRAMES_NAME, _FRAME_FIELDS, frame)
+    if len(rows) != 1:
         raise DatasetError(
             "the data set does not hold this frame", where=str(dataset.place), got=str(frame)
         )
     people = _read_rows(shard / INSTANCES_NAME, _PERSON_FIELDS, frame)
     return FrameRows(frame=rows[0], people={row["instance"]: row for row in people})
-
-
-def _shard_of(dataset: Dataset, frame: int) -> Path | None:
-    """Return the folder of a frame's shard, None if it does not exist."""
-    try:
-        return dataset.shard_folder(frame // dataset.identity.frames_per_shard)
-    except KeyError:
-        return None
 
 
 def _read_rows(path: Path, columns: Sequence[str], frame: int) -> list[Row]:

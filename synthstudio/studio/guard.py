@@ -22,7 +22,7 @@ from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.places import is_local, is_own_name
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.review.secret_texts import PATTERN
-from synthstudio.studio.access import Browsers
+from synthstudio.studio.access import CALLBACK, Browsers
 from synthstudio.studio.text import log_text
 
 _PAGE_POLICY = (
@@ -62,7 +62,6 @@ cookie."""
 _BY_TLS = ("https", "wss")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _UPLOAD = "/_stcore/upload_file/"
-_CALLBACK = "/oauth2callback"
 _BLOCKED_PATHS = ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent")
 _API = "/api/"
 """Changes something only with a header that other sites cannot make a browser send: a token, or
@@ -142,7 +141,6 @@ def open_log(folder: Path) -> Path:
 
 
 def log_refusal(reason: str, **fields: object) -> None:
-    """Log a refusal: one line, for any field values."""
     text = " ".join(f"{name}={log_text(value)!r}" for name, value in fields.items())
     LOG.warning("refused %s %s", reason, text)
 
@@ -151,7 +149,6 @@ _installed: list[bool] = []
 
 
 def is_guarded() -> bool:
-    """Whether this process's server is guarded."""
     return bool(_installed)
 
 
@@ -202,10 +199,7 @@ class Guard:
         await self.app(scope, receive, self._wrap_send(scope, headers, send, new=new))
 
     def _is_shared(self, scope: Scope, headers: Mapping[str, str]) -> bool:
-        """Whether a browser sends cookies of this name to every port of the machine.
-
-        It does without TLS; with it, other ports would need the name's certificate.
-        """
+        """Whether browsers send this name's cookies to all ports, as they do without TLS."""
         host = _hostname(headers.get("host", ""))
         return "http" in self._page_schemes(scope, headers) and not is_own_name(host)
 
@@ -220,7 +214,6 @@ class Guard:
         return None
 
     def _host_error(self, scope: Scope, headers: Mapping[str, str]) -> str:
-        """Return why the client or host is refused; else ""."""
         names = [name.lower() for name, _ in scope["headers"]]
         if any(names.count(name) > 1 for name in _UNREPEATABLE):
             return "a repeated header"
@@ -260,7 +253,6 @@ class Guard:
         return ""
 
     def _origin_error(self, scope: Scope, headers: Mapping[str, str]) -> str:
-        """Return why the requesting page is foreign; else ""."""
         origin = headers.get("origin")
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
         if changes and not origin and not _path(scope).startswith(_API):
@@ -292,7 +284,6 @@ class Guard:
         return ""
 
     async def _sign_in_error(self, scope: Scope, headers: Mapping[str, str]) -> str:
-        """Return why a file is refused without sign-in; else "". May wait for the store."""
         if not self.policy.signed_in or not _path(scope).startswith(_BROWSER_PATHS):
             return ""
         user = await run_in_threadpool(self.policy.user_of, cookies(headers))
@@ -308,7 +299,7 @@ class Guard:
                 self._add_headers(message, new=new, secure=secure)
                 if message["status"] in (400, 403, 405, 413):
                     log_refusal(f"with {message['status']}", **_request_fields(scope, headers))
-                elif _path(scope) == _CALLBACK and not _signs_in(message):
+                elif _path(scope) == CALLBACK and not _signs_in(message):
                     log_refusal("a sign-in", **_request_fields(scope, headers))
             elif message["type"] == "websocket.close" and message.get("code") in (1002, 1008, 1009):
                 log_refusal(
@@ -363,7 +354,6 @@ def _path(scope: Scope) -> str:
 
 
 def _signs_in(message: Message) -> bool:
-    """Whether an answer sets a session cookie."""
     values = [v for name, v in message.get("headers", ()) if name.lower() == b"set-cookie"]
     return any(re.match(rb'_streamlit_user="?[^";]', value) for value in values)
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
-from sqlalchemy import func, select
 
+from synthstudio.core.amounts import people_text
 from synthstudio.core.last_used import LastUsed
 from synthstudio.core.places import Place, Url
 from synthstudio.dataset.durable import file_sha256, read_json
@@ -31,7 +31,6 @@ from synthstudio.review.history import (
     progress_counts,
     states,
 )
-from synthstudio.review.models import EventRow
 from synthstudio.review.risk.findings import CheckRun, Kind
 from synthstudio.review.risk.queue import Estimate, estimate
 from synthstudio.review.risk.review_fields import last_event_id
@@ -42,19 +41,31 @@ from synthstudio.studio.context import OpenSet
 from synthstudio.studio.jobs import process
 from synthstudio.studio.jobs.process import Running
 
-T = TypeVar("T")
+S, T = TypeVar("S", str, OpenSet), TypeVar("T")
 _MAX_SETS = 500
 Name = tuple[str, str]
 """A data set's key in caches: the store's URL and its key."""
-_people_cache: LastUsed[Name, tuple[int, People]] = LastUsed(_MAX_SETS)
+
+
+def _until_next_event(make: Callable[[Store, S], T]) -> Callable[[Store, S], T]:
+    """Keep what is computed of a data set, given open or by its key, until its next event."""
+    cache: LastUsed[Name, tuple[int, T]] = LastUsed(_MAX_SETS)
+
+    @functools.wraps(make)
+    def cached(store: Store, found: S) -> T:
+        key = found if isinstance(found, str) else found.key
+        name, event = (store.url, key), last_event_id(store, key)
+        kept = cache.get(name)
+        if kept is None or kept[0] != event:
+            kept = cache.put(name, (event, make(store, found)))
+        return kept[1]
+
+    return cached
 
 
 @dataclass(frozen=True, kw_only=True)
 class People:
-    """`status` -> how many people; `added`: those not on disk; `deleted`.
-
-    `empty_frames`: frames marked as without people.
-    """
+    """`status` -> people; `added`: not on disk; `empty_frames`: marked as without people."""
 
     status: Mapping[str, int]
     added: int
@@ -74,35 +85,13 @@ class People:
         return self.total - self.decided
 
 
-def count_people(store: Store, key: str) -> People:
-    """Return the count of a data set, updated after each event."""
-    return _cached(_people_cache, store, key, lambda: _tally_people(store, key))
-
-
-def _cached(
-    cache: LastUsed[Name, tuple[int, T]],
-    store: Store,
-    key: str,
-    make: Callable[[], T],
-) -> T:
-    """Data computed from a data set at its newest event; recomputed after another."""
-    name, event = (store.url, key), last_event_id(store, key)
-    kept = cache.get(name)
-    if kept is None or kept[0] != event:
-        kept = cache.put(name, (event, make()))
-    return kept[1]
-
-
 def added_note(people: People) -> str:
-    """Return what a list of the people on disk omits, as a sentence; "" if nothing."""
-    if not people.added:
-        return ""
-    one = people.added == 1
-    who = "person" if one else "people"
-    return f"{people.added:,} {who} added by reviewers: in Review, queue Added by reviewers."
+    how = "added by reviewers: in Review, queue Added by reviewers."
+    return f"{people_text(people.added)} {how}" if people.added else ""
 
 
-def _tally_people(store: Store, key: str) -> People:
+@_until_next_event
+def count_people(store: Store, key: str) -> People:
     untouched, rows = by_status(store, key)
     status: Counter[str] = Counter()
     for name, deleted, added, count in rows:
@@ -124,10 +113,7 @@ _progress_cache: LastUsed[Name, tuple[int, dict[str, int]]] = LastUsed(_MAX_SETS
 
 
 def review_progress(store: Store, dataset: str) -> dict[str, int]:
-    """Return {"done", "total", "empty_frames"} as of the newest event.
-
-    People decided on, all people, and frames marked as without people.
-    """
+    """People decided on, all people, frames marked as without people; updated by newer events."""
     name = (store.url, dataset)
     at, found = _progress_cache.get(name) or (-1, {})
     news = events(store, dataset, after_id=at, limit=_MAX_EVENTS + 1) if found else []
@@ -187,35 +173,26 @@ COMMAND = "`synthstudio review check DATASET`"
 
 
 def checks_summary(ran: Mapping[Kind, CheckRun], *, frames: int) -> str:
-    """Return the findings of the checks and their date; how to run missing ones.
-
-    `frames`: the data set's number of frames.
-    """
+    """Findings of the checks and their dates, and how to run missing ones; of `frames` in all."""
     if not ran:
         return (
             f"Validation and audit have not been run: {COMMAND} runs both, and their findings come "
             "first here."
         )
-    sentences = [
-        _check_sentence(title, ran[kind], frames) for kind, title in _CHECKS if kind in ran
-    ]
-    lacking = [title.lower() for kind, title in _CHECKS if kind not in ran]
-    if lacking:
-        sentences.append(f"{lacking[0].capitalize()} has not been run: {COMMAND} runs it.")
-    return " ".join(sentences)
-
-
-def _check_sentence(title: str, run: CheckRun, frames: int) -> str:
-    people = {0: "no findings", 1: "findings on 1 person"}.get(
-        run.people, f"findings on {run.people:,} people"
-    )
-    some = "all frames" if run.frames is None else f"the first {run.frames:,} of {frames:,} frames"
-    return f"{title} of {some}: {people} ({run.at:%d %b %Y %H:%M} UTC)."
+    sentences, lacking = [], ""
+    for kind, title in _CHECKS:
+        run = ran.get(kind)
+        if run is None:
+            lacking = f"{title} has not been run: {COMMAND} runs it."
+            continue
+        some = f"the first {run.frames:,} of {frames:,}" if run.frames is not None else "all"
+        people = f"findings on {people_text(run.people)}" if run.people else "no findings"
+        sentences.append(f"{title} of {some} frames: {people} ({run.at:%d %b %Y %H:%M} UTC).")
+    return " ".join([*sentences, lacking]).rstrip()
 
 
 _READ_SHARDS = 100
 _size_cache: LastUsed[str, tuple[int, bool]] = LastUsed(_MAX_SETS)
-_facts_cache: LastUsed[Name, tuple[int, DatasetFacts]] = LastUsed(_MAX_SETS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,27 +213,21 @@ class DatasetFacts:
     estimate: Estimate | None
 
 
+@_until_next_event
 def dataset_facts(store: Store, found: OpenSet) -> DatasetFacts:
-    """Return the statistics of a data set, updated after each event.
-
-    SynthStudioError if it or the store is damaged.
-    """
-    return _cached(_facts_cache, store, found.key, lambda: _collect_facts(store, found))
-
-
-def _collect_facts(store: Store, found: OpenSet) -> DatasetFacts:
-    last, by = last_edit(store, found.key)
-    size, exact = stored_bytes(found.key, found.dataset)
+    """Statistics of a set; SynthStudioError if it or the store is damaged."""
+    newest = events(store, found.key, after_id=last_event_id(store, found.key) - 1, limit=1)
+    size, exact = stored_bytes(found)
     share = share_of(store, found.key, "control_share")
-    guess = estimate(store, found.table, share=share) if last is not None else None
+    guess = estimate(store, found.table, share=share) if newest else None
     return DatasetFacts(
         frames=found.dataset.frames,
-        frames_left=_frames_left(store, found) if last or not found.dataset.people else None,
+        frames_left=_frames_left(store, found) if newest or not found.dataset.people else None,
         people=count_people(store, found.key),
         bytes=size,
         is_exact=exact,
-        last=last,
-        last_by=by,
+        last=newest[0].when if newest else None,
+        last_by=newest[0].who if newest else "",
         estimate=guess if guess is not None and guess.n and not math.isnan(guess.rate) else None,
     )
 
@@ -275,32 +246,21 @@ def _frames_left(store: Store, found: OpenSet) -> int | None:
     return len(waiting | (frames - {f for f, _ in here} - empty_frames(store, found.key)))
 
 
-def last_edit(store: Store, key: str) -> tuple[datetime | None, str]:
-    with store.reading() as session:
-        latest = select(func.max(EventRow.id)).where(EventRow.dataset == key).scalar_subquery()
-        row = session.scalars(select(EventRow).where(EventRow.id == latest)).first()
-        return (None, "") if row is None else (row.when, row.who)
+def stored_bytes(found: OpenSet) -> tuple[int, bool]:
+    """Bytes of the files, and whether all shards were counted; 0 at a URL, fetched on demand."""
+    dataset = found.dataset
 
+    def counted() -> tuple[int, bool]:
+        step = max(1, -(-len(dataset.entries) // _READ_SHARDS))
+        seen = dataset.entries[::step]
+        total = 0
+        for entry in seen:
+            files = read_json(dataset.shard_folder(entry.shard) / SHARD_NAME).get("files")
+            total += sum(int(f["bytes"]) for f in files.values()) if isinstance(files, dict) else 0
+        return total * len(dataset.entries) // max(1, len(seen)), step == 1
 
-def stored_bytes(key: str, dataset: Dataset) -> tuple[int, bool]:
-    """Return the size of a data set's files, and whether all of its shards were included.
-
-    0 for one at a URL: its shards are fetched on demand.
-    """
-    if isinstance(dataset.place, Url):
-        return 0, False
-    return _size_cache.get_or(key, lambda: _stored_bytes(dataset))
-
-
-def _stored_bytes(dataset: Dataset) -> tuple[int, bool]:
-    entries = dataset.entries
-    step = max(1, -(-len(entries) // _READ_SHARDS))
-    seen = entries[::step]
-    total = 0
-    for entry in seen:
-        files = read_json(dataset.shard_folder(entry.shard) / SHARD_NAME).get("files")
-        total += sum(int(f["bytes"]) for f in files.values()) if isinstance(files, dict) else 0
-    return total * len(entries) // max(1, len(seen)), step == 1
+    is_remote = isinstance(dataset.place, Url)
+    return (0, False) if is_remote else _size_cache.get_or(found.key, counted)
 
 
 AT_ONCE = 1
@@ -323,7 +283,6 @@ class HealthChecks:
     """Checks data sets one after another; thread-safe. Results survive the server."""
 
     def __init__(self, state: Path) -> None:
-        """`state`: the studio's folder."""
         self._folder = state / "health"
         self._lock = threading.Lock()
         self._running: dict[str, Running] = {}
@@ -332,9 +291,10 @@ class HealthChecks:
         """Return the health of a data set; `begin`: start a check if unknown."""
         folder, place = self._folder / key[:16] / _mark(dataset.folder), dataset.place
         with self._lock:
-            self._forget_ended()
-            running = self._running.get(str(folder))
-            if running is not None:
+            ended = [name for name, one in self._running.items() if not process.is_alive(one)]
+            for name in ended:
+                del self._running[name]
+            if str(folder) in self._running:
                 return Health(state="checking")
             if (folder / process.OUT_NAME).is_file():
                 return _read(folder, place)
@@ -347,10 +307,6 @@ class HealthChecks:
                 [*line, "--json"], folder, extra=process.environment_of(place), outlives=False
             )
             return Health(state="checking")
-
-    def _forget_ended(self) -> None:
-        for name in [n for n, running in self._running.items() if not process.is_alive(running)]:
-            del self._running[name]
 
 
 @functools.lru_cache(4)
@@ -368,23 +324,15 @@ def _read(folder: Path, place: Place) -> Health:
         above = f"{place}".removesuffix(place.name)
         return Health(state="failed", message=ended.message.replace(above, ""))
     try:
-        return _health(ended.result)
+        kinds = [
+            (str(kind["title"]), str(kind["severity"]), int(kind["count"]))
+            for kind in ended.result["kinds"].values()
+        ]
+        kinds.sort(key=lambda kind: (kind[1] != "error", -kind[2]))
+        errors, warnings = int(ended.result["errors"]), int(ended.result["warnings"])
+        return Health(state="known", errors=errors, warnings=warnings, kinds=tuple(kinds))
     except (KeyError, TypeError, ValueError):
         return Health(state="failed", message="The findings cannot be read.")
-
-
-def _health(found: dict[str, Any]) -> Health:
-    kinds = [
-        (str(kind["title"]), str(kind["severity"]), int(kind["count"]))
-        for kind in found["kinds"].values()
-    ]
-    kinds.sort(key=lambda kind: (kind[1] != "error", -kind[2]))
-    return Health(
-        state="known",
-        errors=int(found["errors"]),
-        warnings=int(found["warnings"]),
-        kinds=tuple(kinds),
-    )
 
 
 def _mark(dataset: Path) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from synthstudio.core.errors import Refused, StudioError, SynthStudioError
+from synthstudio.core.errors import RecipeError, Refused, StudioError, SynthStudioError
 from synthstudio.review.values import User
 from synthstudio.studio import guard
 from synthstudio.studio.text import log_text, plain, without_paths
@@ -21,10 +21,7 @@ _logged: set[str] = set()
 
 
 def empty_state(why: str, *links: tuple[str, str], good: bool = False) -> None:
-    """Explain why a page is empty; each of `links` is a button (label, page).
-
-    `good`: being empty is a success.
-    """
+    """Explain why a page is empty, which may be `good`; `links`: buttons (label, page)."""
     (st.success if good else st.info)(why)
     if links:
         with st.container(horizontal=True):
@@ -34,7 +31,6 @@ def empty_state(why: str, *links: tuple[str, str], good: bool = False) -> None:
 
 
 def no_people() -> None:
-    """Show that a data set has no people to show or review."""
     links = ("Other data sets", HOME), ("Generate one", GENERATE)
     empty_state("This data set has no people to show or review.", *links)
 
@@ -45,7 +41,6 @@ def show_table(lines: Sequence[dict[str, Any]], alt: str, **more: Any) -> None:
 
 
 def show_unreadable(name: str, error: SynthStudioError) -> None:
-    """Show that a data set cannot be read, by name; the error's details are logged."""
     log_unreadable(name, error)
     st.warning(
         f"{plain(name)} cannot be read: a file of it is missing or damaged. Copy it again or make "
@@ -61,7 +56,6 @@ def log_unreadable(name: str, error: SynthStudioError) -> None:
 
 
 def show_refusal(error: SynthStudioError, *, user: str = "") -> None:
-    """Log a refusal with its user, and show it on the page."""
     guard.log_refusal("what a page asked for", user=user, why=error)
     st.error(plain(without_paths(error)))
 
@@ -71,7 +65,7 @@ def shown_refusals(me: User) -> Iterator[None]:
     """Show refusals inside this block on the page, and continue after it."""
     try:
         yield
-    except (Refused, StudioError) as error:
+    except (Refused, RecipeError, StudioError) as error:
         show_refusal(error, user=me.name)
 
 
@@ -86,7 +80,6 @@ def review_href(key: str, *at: int, **more: str) -> str:
 
 
 def open_review(key: str, *at: int, **more: str) -> NoReturn:
-    """Go from this page to the review page, as `review_href`."""
     st.switch_page(REVIEW, query_params=_review_params(key, at, more))
 
 

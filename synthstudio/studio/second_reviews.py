@@ -23,15 +23,14 @@ from synthstudio.review.team.second_review import (
 from synthstudio.review.team.statistics import (
     Agreement,
     Disagreement,
-    JointAgreement,
     Kappa,
     agreement,
     disagreements,
 )
 from synthstudio.review.values import ItemState, JointLabel, Person, Status, User, may
+from synthstudio.studio import pictures
 from synthstudio.studio.context import Context, OpenSet, user_now
-from synthstudio.studio.drawing import pictures, plots
-from synthstudio.studio.drawing.marks import legend_html
+from synthstudio.studio.gallery import plots
 from synthstudio.studio.gallery.view import clear_columns
 from synthstudio.studio.page_parts import (
     QUEUE,
@@ -41,6 +40,7 @@ from synthstudio.studio.page_parts import (
     show_table,
     shown_refusals,
 )
+from synthstudio.studio.pictures import legend_html
 from synthstudio.studio.text import plain
 
 
@@ -64,7 +64,6 @@ _FIGURES = ("spread, sigmas", "mean OKS", "kappa, state", "kappa, cause")
 
 
 def show_second_review(ctx: Context, me: User, chosen: OpenSet) -> None:
-    """Show the progress of second reviews; leads set their rate, reviewers take people."""
     share = share_of(ctx.store, chosen.key, "second_share")
     done = progress(ctx.store, chosen.table, share=share)
     st.markdown(progress_words(done, share))
@@ -80,7 +79,6 @@ def show_second_review(ctx: Context, me: User, chosen: OpenSet) -> None:
 
 
 def progress_words(done: Progress, share: float) -> str:
-    """Return the progress of second reviews, each person counted once: not, once or twice."""
     once, rest = done.once - done.twice, done.chosen - done.once
     return (
         f"**{done.chosen:,}** people ({share:.0%}) are reviewed twice, blind: **{rest:,}** not "
@@ -143,20 +141,19 @@ def agreement_words(found: Agreement) -> str:
 
 
 def joint_lines(found: Agreement) -> list[dict[str, object]]:
-    return [_line(one) for one in found.joints]
-
-
-def _line(one: JointAgreement) -> dict[str, object]:
-    return {
-        "joint": one.joint.replace("_", " "),
-        "people": one.n,
-        "spread, sigmas": _round(one.spread),
-        "mean OKS": _round(one.oks),
-        "state agreed": f"{one.state.agreed} of {one.state.n}",
-        "kappa, state": _round(one.state.value),
-        "cause agreed": f"{one.cause.agreed} of {one.cause.n}",
-        "kappa, cause": _round(one.cause.value),
-    }
+    return [
+        {
+            "joint": one.joint.replace("_", " "),
+            "people": one.n,
+            "spread, sigmas": _round(one.spread),
+            "mean OKS": _round(one.oks),
+            "state agreed": f"{one.state.agreed} of {one.state.n}",
+            "kappa, state": _round(one.state.value),
+            "cause agreed": f"{one.cause.agreed} of {one.cause.n}",
+            "kappa, cause": _round(one.cause.value),
+        }
+        for one in found.joints
+    ]
 
 
 def _kappa(kappa: Kappa) -> str:
@@ -176,7 +173,6 @@ _WORDS = {2: "visible", 1: "hidden", 0: "outside", None: "unlabelled"}
 
 
 def show_decisions(ctx: Context, me: User, chosen: OpenSet) -> None:
-    """Show the largest undecided difference."""
     if not may(me.role, "adjudicate"):
         empty_state("Only leads decide where two reviews differ.", ("Continue reviewing", QUEUE))
         return

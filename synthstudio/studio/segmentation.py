@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +28,9 @@ _TURNS = threading.BoundedSemaphore(2)
 _INPUTS = ("batched_images", "batched_point_coords", "batched_point_labels")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prompt:
-    """`points` (N, 2) of the person in pixels, N from 1; `box` (4,): its corners x0 y0 x1 y1."""
-
-    points: F32
-    box: F32 | None
-
-
-Segment = Callable[[U8, Prompt], F32]
-"""A picture (H, W, 3) RGB and a prompt in its pixels -> (H, W), above 0 inside."""
+Segment = Callable[[U8, F32, F32 | None], F32]
+"""A picture (H, W, 3) RGB, points (N, 2) of the person in its pixels, N from 1, and perhaps the
+corners (4,) of its box, x0 y0 x1 y1 -> (H, W), above 0 inside."""
 
 
 def segmented(
@@ -67,33 +59,31 @@ def segmented(
     small: U8 = np.asarray(
         cv2.resize(crop, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
     )
-    prompt = Prompt(
-        points=(inside - low) * scale, box=None if box is None else ((near - low) * scale).ravel()
-    )
+    corners = None if box is None else ((near - low) * scale).ravel()
     segment: Segment = grabcut
     if model is not None:
         segment = network(model, model.stat().st_mtime_ns if model.is_file() else 0)
     with _TURNS:
-        logits = segment(small, prompt)
+        logits = segment(small, (inside - low) * scale, corners)
     whole = cv2.resize(logits, crop.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     found = np.zeros(rgb.shape[:2], bool)
     found[top:bottom, left:right] = whole > 0
     return found
 
 
-def grabcut(rgb: U8, prompt: Prompt) -> F32:
+def grabcut(rgb: U8, points: F32, box: F32 | None) -> F32:
     """By colours: nothing outside the box, initially near the points; only connected parts."""
     import cv2
 
     high, wide = rgb.shape[:2]
     unit = max(1, round(0.01 * max(high, wide)))
     seeds = np.zeros((high, wide), np.uint8)
-    for x, y in np.rint(prompt.points).astype(int).tolist():
+    for x, y in np.rint(points).astype(int).tolist():
         cv2.circle(seeds, (x, y), unit, 1, -1)
     labels = np.full((high, wide), cv2.GC_PR_BGD, np.uint8)
-    if prompt.box is not None:
+    if box is not None:
         near = cv2.distanceTransform(1 - seeds, cv2.DIST_L2, 5) < _NEAR * unit
-        x0, y0, x1, y1 = np.rint(prompt.box).astype(int)
+        x0, y0, x1, y1 = np.rint(box).astype(int)
         inner = np.zeros((high, wide), bool)
         inner[y0:y1, x0:x1] = True
         labels[inner & near] = cv2.GC_PR_FGD
@@ -125,15 +115,15 @@ def network(path: Path, changed: int) -> Segment:
             got=f"{', '.join(names)}; {len(session.get_outputs())} outputs",
             then="Export EfficientSAM, or omit --segmenter to use GrabCut.",
         )
-    return lambda rgb, prompt: _logits(session, str(path), rgb, prompt)
+    return functools.partial(_logits, session, str(path))
 
 
-def _logits(session: Any, where: str, rgb: U8, prompt: Prompt) -> F32:
-    corners = np.zeros((0, 2)) if prompt.box is None else prompt.box.reshape(2, 2)
-    points = np.concatenate([corners, prompt.points]).astype(np.float32)
-    labels = np.array([2, 3][: len(corners)] + [1] * len(prompt.points), np.float32)
+def _logits(session: Any, where: str, rgb: U8, points: F32, box: F32 | None) -> F32:
+    corners = np.zeros((0, 2)) if box is None else box.reshape(2, 2)
+    places = np.concatenate([corners, points]).astype(np.float32)
+    labels = np.array([2, 3][: len(corners)] + [1] * len(points), np.float32)
     images = np.ascontiguousarray(rgb.transpose(2, 0, 1)[None], np.float32) / 255
-    given = dict(zip(_INPUTS, (images, points[None, None], labels[None, None]), strict=True))
+    given = dict(zip(_INPUTS, (images, places[None, None], labels[None, None]), strict=True))
     try:
         logits, quality, *_ = session.run(None, given)
         best: F32 = np.asarray(logits, np.float32)[0, 0, int(np.argmax(quality))]

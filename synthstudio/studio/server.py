@@ -39,11 +39,9 @@ from synthstudio.studio.guard import (
     UserOf,
     open_log,
 )
-from synthstudio.studio.jobs import scheduler
-from synthstudio.studio.jobs.scheduler import repeat
+from synthstudio.studio.jobs import job_store
 from synthstudio.studio.settings import Settings
-from synthstudio.studio.sign_in.routes import account_of, sign_in_routes
-from synthstudio.studio.sign_in.watch import SessionMiddleware
+from synthstudio.studio.sign_in.routes import SessionMiddleware, account_of, sign_in_routes
 from synthstudio.studio.text import log_text
 from synthstudio.studio.web_api.app import api_routes
 
@@ -61,7 +59,6 @@ class _Scripts(StaticFiles):
 
 
 def routes(user_of: UserOf) -> list[BaseRoute]:
-    """Return our routes. `user_of` returns the signed-in user of a request's cookies."""
     return [
         Route("/healthz", _health, methods=["GET"]),
         *sign_in_routes(),
@@ -104,10 +101,7 @@ class HostConfig:
 
 
 def parts(read: Callable[[], Settings]) -> dict[str, Any]:
-    """Return `streamlit.App`'s arguments, for the settings that are read.
-
-    Prints an error and ends the process if the configuration is refused.
-    """
+    """`streamlit.App`'s arguments; prints a refusal of the configuration and ends the process."""
     try:
         options.use(settings := read())
         return build(settings)
@@ -129,7 +123,6 @@ def serve(settings: Settings) -> None:
 
 
 def build(settings: Settings) -> dict[str, Any]:
-    """Check the configuration and return the arguments of `streamlit.App`."""
     own = tuple(Path(name) for name in config.get_option("secrets.files"))
     section = access.auth_section(settings, others=own)
     if section:
@@ -177,8 +170,8 @@ def build(settings: Settings) -> dict[str, Any]:
         gc.collect()  # a full collection of the imports alone takes 0.15 s, not during a request:
         gc.freeze()  # later collections skip them
         deliver = functools.partial(deliver_due, ctx.store, transport=ctx.webhook_transport)
-        repeat(ctx.store, "webhooks", deliver, every_s=_DELIVERY_INTERVAL_S)
-        scheduler.start(settings, ctx.store)  # finds jobs that survived the last server
+        job_store.repeat(ctx.store, "webhooks", deliver, every_s=_DELIVERY_INTERVAL_S)
+        job_store.start(settings, ctx.store)  # finds jobs that survived the last server
         yield
 
     return {

@@ -90,7 +90,6 @@ class Settings:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Return the allowed host names of requests, without ports."""
         named = urlsplit(self.url).hostname if self.url else None
         return tuple(dict.fromkeys((*((named,) if named else ()), LOCAL, "localhost", "::1")))
 
@@ -187,7 +186,6 @@ def _exported(text: Path | str) -> Path:
 
 
 def _scenes() -> Path:
-    """Return the folder of recipes: ./scenes, or the package's."""
     from synthstudio.api.recipes import SCENES
 
     here = Path("scenes")
@@ -214,17 +212,11 @@ ENFORCED = {
     "browser.gatherUsageStats": False,
     "global.developmentMode": False,
 }
-"""Options fixed while the studio runs."""
-
-
 STYLE = f"<style>{Path(__file__).with_name('style.css').read_text('utf-8')}</style>"
-
-
 ICON = Path(__file__).with_name("icon.svg")
 
 
 def streamlit_options() -> dict[str, Any]:
-    """Return the options of streamlit.toml by their dotted names."""
     text = Path(__file__).with_name("streamlit.toml").read_text("utf-8")
     return dict(_dotted(tomllib.loads(text)))
 

@@ -36,10 +36,7 @@ def stored(exports: Path) -> dict[str, Skeleton]:
 
 @lru_cache(2 * MAX_FILES)
 def _read(file: Path, _mtime_ns: int, _size: int) -> Skeleton | None:
-    """Caches files: a foreign one may take seconds to be rejected.
-
-    Disk errors are not cached: OSError, or SynthStudioError from one.
-    """
+    """Cached, as rejecting a foreign file may take seconds; disk errors are raised, not cached."""
     try:
         return read_skeleton(file)
     except SynthStudioError as error:
@@ -89,7 +86,6 @@ def take(
 
 
 def digest(skeleton: Skeleton) -> str:
-    """A digest that identifies a definition."""
     return hashlib.sha256(skeleton.name.encode()).hexdigest()
 
 

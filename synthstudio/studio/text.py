@@ -24,11 +24,10 @@ _PATH = re.compile(
 
 
 def plain(text: object) -> str:
-    """Return text for a Markdown field (st.markdown, labels, captions) that is shown verbatim.
-
-    No markup, link, picture, icon, colour or formula results; a line break becomes a space.
-    """
-    one_line = " ".join(_printable(str(text)).split())
+    """Text shown verbatim in Markdown fields: no markup, link, icon or formula; on one line."""
+    hidden = ("Cc", "Cf", "Cs", "Co", "Cn")  # invisible ones may reorder text
+    shown = (" " if unicodedata.category(c) in hidden else c for c in str(text))
+    one_line = " ".join("".join(shown).split())
     return _MARKDOWN.sub(r"\\\1", _LINK.sub(r"\1" + _JOINER, one_line))
 
 
@@ -41,7 +40,6 @@ def csv_cell(value: object) -> str:
 
 
 def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """Return a table as a CSV file; used for every CSV of the studio."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\r\n")
     for row in (header, *rows):
@@ -58,9 +56,3 @@ def log_text(value: object, *, longest: int = 200) -> str:
 def without_paths(text: object) -> str:
     """Return a message with paths reduced to their last part."""
     return _PATH.sub(r"\1", str(text))
-
-
-def _printable(text: str) -> str:
-    """Remove invisible characters that may reorder text: controls and formats."""
-    kept = ("Cc", "Cf", "Cs", "Co", "Cn")
-    return "".join(c if unicodedata.category(c) not in kept else " " for c in text)

@@ -13,7 +13,7 @@ from synthstudio.review.models import MemberRow, ThreadRow, utc_now
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.settings import set_share
 from synthstudio.review.threads import names_in
-from synthstudio.studio.thread_list import shown_threads, threads_csv, threads_note
+from synthstudio.studio.team_lists import shown_threads, threads_csv, threads_note
 
 PAIR = (PERSON.frame, PERSON.instance)
 

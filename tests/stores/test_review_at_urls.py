@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -19,8 +20,8 @@ from synthstudio.formats import photos
 from synthstudio.review.edits import apply
 from synthstudio.review.store import open_store
 from synthstudio.review.values import Person
+from synthstudio.studio import pictures
 from synthstudio.studio.context import Context
-from synthstudio.studio.drawing import pictures
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
 from synthstudio.studio.jobs import export_worker, orders
 
@@ -52,7 +53,7 @@ def test_a_set_at_a_url_is_reviewed_and_exported(s3, there, tmp_path, monkeypatc
         assert len(queue.rows) == sum(PEOPLE)
         assert pictures.image(chosen.source, frame)[:2] == b"\xff\xd8"
         order = orders.Export(dataset=there, form="coco", out="out", only="all")
-        words = orders.command("export", orders.order_to_spec(order), settings)
+        words = orders.command("export", asdict(order), settings)
         assert json.loads(words[-1])["dataset"] == there
         packed = tmp_path / "exports" / "out.zip"
         export_worker.write(settings.database, there, packed, form="coco", only="all")

@@ -135,13 +135,13 @@ def open_pages(tmp_path, monkeypatch):
 
     from synthstudio.cli.studio import parse
     from synthstudio.studio import context, overview, settings
-    from synthstudio.studio.jobs import preview, scheduler
+    from synthstudio.studio.jobs import job_store, preview
 
     opened = []
     waiting = SimpleNamespace(state="waiting", kinds=())
     beside = SimpleNamespace(request=lambda *_, **__: "drawn", status=lambda *_, **__: waiting)
     monkeypatch.setattr(preview, "previews", lambda settings: beside)
-    monkeypatch.setattr(scheduler, "start", lambda *_: None)
+    monkeypatch.setattr(job_store, "start", lambda *_: None)
     monkeypatch.setattr(overview, "health_checks", lambda state: beside)
     monkeypatch.setattr(context, "browser", lambda: "b")
     monkeypatch.setattr(context, "refuse_unguarded", lambda: None)  # AppTest: no server at all

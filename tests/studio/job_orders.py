@@ -12,7 +12,7 @@ from waiting import wait_for
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.review.store import Store
 from synthstudio.review.values import User
-from synthstudio.studio.jobs import job_store, scheduler
+from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.job_store import Job
 from synthstudio.studio.jobs.orders import Generate
 from synthstudio.studio.settings import Limits, Settings
@@ -53,7 +53,7 @@ def drive(store: Store, settings: Settings, number: int, *, until: Callable[[Job
     """Look after the jobs, as a server does, until one of them is as wanted."""
 
     def looked_after() -> Job | None:
-        scheduler.run_once(store, settings)
+        job_store.run_once(store, settings)
         seen = job_store.job(store, number)
         return seen if until(seen) else None
 

@@ -4,6 +4,7 @@ import json
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import numpy as np
@@ -24,10 +25,10 @@ from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
 from synthstudio.review.team.second_review import blinded_among
 from synthstudio.review.values import MAIN, Person, User
-from synthstudio.studio.drawing.pictures import read_source
 from synthstudio.studio.editor import window
 from synthstudio.studio.editor.ops import apply_ops, parse_ops
 from synthstudio.studio.frame_rows import Frames
+from synthstudio.studio.pictures import read_source
 
 
 class Desk(Editor):
@@ -168,16 +169,10 @@ class Reviewed:
 
     def window(self, people, *, who, layer=MAIN, **more):
         """Return what a browser is given of some people, through JSON."""
-        found = window.items(
-            self.store,
-            self.table.key,
-            self.frames,
-            window.QueueWindow(people=people, **{"start": 0, **more}),
-            who=who,
-            layer=layer,
-            url=lambda kind, frame: f"/img/{kind}-{frame}",
-            clean_of=read_source(self.dataset, self.frames.skeleton).clean_of,
-        )
+        source = read_source(self.dataset)
+        chosen = SimpleNamespace(key=self.table.key, frames=self.frames, source=source)
+        shown = window.QueueWindow(people=people, layer=layer, **more)
+        found = window.items(self.store, chosen, shown, who=who)
         return json.loads(json.dumps(found, allow_nan=False))
 
 

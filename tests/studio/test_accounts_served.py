@@ -23,7 +23,7 @@ from synthstudio.review.values import User
 from synthstudio.studio import context as pages
 from synthstudio.studio.access import check_one_way_in
 from synthstudio.studio.sign_in import routes
-from synthstudio.studio.sign_in.watch import SessionMiddleware
+from synthstudio.studio.sign_in.routes import SessionMiddleware
 
 ADA = User(name="ada", role="admin")
 GOOD = "seven brown otters"
@@ -169,7 +169,7 @@ def websocket(door, headers, messages, then=lambda: None):
 
 def test_a_busy_store_leaves_no_page_unwatched(door, monkeypatch):
     """Neither is an ended session let through, nor one that holds taken for an ended one."""
-    monkeypatch.setattr("synthstudio.studio.sign_in.watch._AGAIN_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("synthstudio.studio.sign_in.routes._AGAIN_S", (0.0, 0.0, 0.0))
     mine = signed_in(door)
     monkeypatch.setattr(routes, "read_session", busy_at())
     assert websocket(door, mine, 2) == ([b"changed"] * 2, [])  # the control

@@ -84,8 +84,7 @@ def test_nothing_is_shown_or_changed_of_whom_a_second_look_is_open(scene_of):
         revision = history.state(scene.store, first).revision
         edit = op("edit", revision, person=first, **kind)
         edits.apply(scene.store, edit, who=ANNA, base=scene.base_of(first))
-    look = clips.Look(frame=0, instance=1)
-    shown = clips.strip(look, scene, scene.members(), str, log=True)
+    shown, _ = clips.strip(scene, (0, 1), None, log=True)
     there = shown["frames"][2]
     assert (there["mark"], there["status"], there["edited"]) == ("", "pending", False)
     assert "40" not in str(shown["tracks"]) and shown["log"] == [] and shown["keys"] == []

@@ -17,8 +17,7 @@ from synthstudio.review.risk.review_fields import matching_rows, parse_query
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.values import STATUSES
 from synthstudio.studio.components import sequence_number
-from synthstudio.studio.drawing import plots
-from synthstudio.studio.gallery import filters, panel, view
+from synthstudio.studio.gallery import filters, panel, plots, view
 from synthstudio.studio.text import csv_bytes
 
 
@@ -41,8 +40,12 @@ def columns(table):
 
 def _counts(plot, table, columns):
     """Return how many people each click finds."""
-    texts = [filters.query_text(panel._add_filter(filters.Form(), ask)) for ask in plot.filters]
+    texts = [filters.query_text(ask) for ask in plot.filters]
     return [len(matching_rows(table, parse_query(text, table.joints), columns)) for text in texts]
+
+
+def joint_form(which, test):
+    return filters.Form(joints=(filters.JointCondition(which=which, test=test),))
 
 
 def test_each_cell_bin_and_bar_finds_the_people_it_counts(table, columns):
@@ -70,11 +73,10 @@ def test_bins_hold_their_lower_end_and_the_last_one_both():
 
 def test_a_click_narrows_the_query_and_nonsense_of_a_browser_is_none(table):
     now = view.GalleryState()
-    ask = plots.PlotFilter(field="occluded", limits=(0.3, 0.4))
-    panel.narrow(now, ask, table.joints)
+    panel.narrow(now, filters.Form(ranges={"occluded": (0.3, 0.4)}), table.joints)
     assert now.query == "occluded >= 0.3 and occluded < 0.4"
     view.set_query(now, "nose visible or left_ear visible", table.joints)
-    panel.narrow(now, plots.PlotFilter(which="left_knee", test="hidden by self"), table.joints)
+    panel.narrow(now, joint_form("left_knee", "hidden by self"), table.joints)
     assert now.query == "(nose visible or left_ear visible) and left_knee hidden by self"
     points = [[{"point_index": index}] for index in (3, 4, -1, "0", True, 1.0)]
     events = [{"selection": {"points": one}} for one in (*points, [], ["x"])]
@@ -130,9 +132,11 @@ def forms(draw):
     form = filters.Form(joints=tuple(asks))
     for name in filters.RANGES:
         low = draw(st.integers(0, 99))
-        form = filters.with_range(form, name, (low / 100, draw(st.integers(low + 1, 100)) / 100))
+        limits = low / 100, draw(st.integers(low + 1, 100)) / 100
+        form = filters.merged(form, filters.Form(ranges={name: limits}))
     for name, words in (("reviewer", _words), ("status", st.sampled_from(STATUSES))):
-        form = filters.with_choice(form, name, draw(st.lists(words, max_size=3, unique=True)))
+        values = tuple(draw(st.lists(words, max_size=3, unique=True)))
+        form = filters.merged(form, filters.Form(choices={name: values}))
     return form
 
 
@@ -158,7 +162,7 @@ def test_a_query_that_says_more_has_no_form():
 def test_a_click_adds_a_joint_and_the_oldest_gives_way():
     form = filters.Form()
     for name in ("nose", "left_eye", "right_eye"):
-        form = filters.with_joint(form, filters.JointCondition(which=name, test="hidden"))
+        form = filters.merged(form, joint_form(name, "hidden"))
     assert [ask.which for ask in form.joints] == ["left_eye", "right_eye"]
 
 

@@ -24,7 +24,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import content_key, register
 from synthstudio.review.models import JobRow, utc_now
 from synthstudio.review.store import open_store
-from synthstudio.studio.jobs import export_worker, job_store, orders, process, scheduler
+from synthstudio.studio.jobs import export_worker, job_store, orders, process
 from synthstudio.studio.jobs.process import ERR_NAME, OUT_NAME, Running
 from synthstudio.studio.overview import HealthChecks
 
@@ -66,7 +66,7 @@ def pid_of(store, number):
 def test_a_job_makes_a_data_set_and_the_next_one_waits(store, settings):
     first = job_store.add(store, order(frames=3), settings, who=LEAD)
     second = job_store.add(store, order("second"), settings, who=LEAD)
-    assert {j.id for j in scheduler.run_once(store, settings)} == {first.id}
+    assert {j.id for j in job_store.run_once(store, settings)} == {first.id}
     assert job_store.job(store, second.id).state == "queued"
     assert os.getsid(pid_of(store, first.id)) == pid_of(store, first.id) != os.getsid(0)
     seen = drive(store, settings, first.id, until=ended)
@@ -87,9 +87,9 @@ def test_a_job_outlives_its_server(store, settings):
         from pathlib import Path
         from job_orders import settings_in
         from synthstudio.review.store import open_store
-        from synthstudio.studio.jobs import scheduler
+        from synthstudio.studio.jobs import job_store
         settings = settings_in(Path({str(settings.exports.parent)!r}), jobs=1)
-        scheduler.run_once(open_store(settings.database), settings)
+        job_store.run_once(open_store(settings.database), settings)
         os.kill(os.getpid(), 9)
     """
     died = subprocess.run([sys.executable, "-c", textwrap.dedent(server)], check=False)
@@ -167,24 +167,24 @@ def test_a_recycled_number_is_not_taken_for_the_job(store, settings):
 
 @pytest.mark.nightly("processes are killed, or a whole data set is made")
 def test_a_job_whose_server_died_while_beginning_it(store, settings, instead, monkeypatch):
-    monkeypatch.setattr(scheduler, "_CLAIM_S", 3600.0)
+    monkeypatch.setattr(job_store, "_CLAIM_S", 3600.0)
     instead("import time; time.sleep(600)")
     made = job_store.add(store, order(), settings, who=LEAD)
-    assert scheduler._claim(store, settings) == made.id  # and then the server died
-    assert scheduler.run_once(store, settings) == []  # it might be about to begin
+    assert job_store._claim(store, settings) == made.id  # and then the server died
+    assert job_store.run_once(store, settings) == []  # it might be about to begin
     line = orders.command("generate", made.spec, settings)
     folder = job_store.log_folder(settings, made.id)
     running = process.start(line, folder)  # or just after
     wait_for(lambda: process.recorded(folder) is not None, "its pid is on disk")
-    scheduler.run_once(store, settings)
+    job_store.run_once(store, settings)
     assert pid_of(store, made.id) == 0  # it still might be about to
-    monkeypatch.setattr(scheduler, "_CLAIM_S", 0.0)
-    scheduler.run_once(store, settings)
+    monkeypatch.setattr(job_store, "_CLAIM_S", 0.0)
+    job_store.run_once(store, settings)
     assert pid_of(store, made.id) == running.pid
     os.killpg(running.pid, signal.SIGKILL)
     assert drive(store, settings, made.id, until=ended).state == "lost"
     other = job_store.add(store, order("other"), settings, who=LEAD)
-    assert scheduler._claim(store, settings) == other.id
+    assert job_store._claim(store, settings) == other.id
     assert drive(store, settings, other.id, until=ended).state == "lost"
 
 
@@ -210,7 +210,7 @@ def test_many_tenders_begin_a_job_once(store, settings, instead, tmp_path):
     for k in range(3):
         job_store.add(store, order(f"set{k}"), settings, who=LEAD)
     threads = [
-        threading.Thread(target=scheduler.run_once, args=(store, settings)) for _ in range(6)
+        threading.Thread(target=job_store.run_once, args=(store, settings)) for _ in range(6)
     ]
     for thread in threads:
         thread.start()
@@ -235,14 +235,14 @@ def test_jobs_of_another_machine_are_left_alone(store, settings):
     with store.session() as session:
         row = session.get(JobRow, made.id)
         row.progress, row.state, row.pid = {"total": 4, "node": "elsewhere"}, "running", 1
-    assert scheduler.run_once(store, settings) == []
+    assert job_store.run_once(store, settings) == []
     assert job_store.job(store, made.id).state == "running"
 
 
 def test_the_thread_looks_after_jobs(store, settings, instead):
     instead("print('{}')")
-    thread = scheduler.start(settings, store, every_s=0.05)
-    assert scheduler.start(settings, store) is thread
+    thread = job_store.start(settings, store, every_s=0.05)
+    assert job_store.start(settings, store) is thread
     made = job_store.add(store, order(), settings, who=LEAD)
     eventually(lambda: job_store.job(store, made.id).active, False)
     assert job_store.job(store, made.id).state == "done"

@@ -103,18 +103,18 @@ def test_asset_folders_must_be_there(tmp_path):
 
 
 def test_arguments_are_fixed(settings):
-    line = orders.command("generate", orders.order_to_spec(order()), settings)
+    line = orders.command("generate", dataclasses.asdict(order()), settings)
     exports = settings.exports
     made = ["generate", str(exports / "first.yaml"), "--out", str(exports / "first")]
     more = ["--assets", str(settings.scenes), "--workers", "1", "--json"]
     assert line[1:] == ["-m", "synthstudio", *made, *more]
-    spec = {**orders.order_to_spec(order()), "out": "../../etc"}
+    spec = {**dataclasses.asdict(order()), "out": "../../etc"}
     with pytest.raises(Refused):
         orders.command("generate", spec, settings)
     with pytest.raises(Refused):
-        orders.command("rm", orders.order_to_spec(order()), settings)
+        orders.command("rm", dataclasses.asdict(order()), settings)
     export = Export(dataset="/sets/a", form="coco", out="first")
-    spec = orders.order_to_spec(export)
+    spec = dataclasses.asdict(export)
     line = orders.command("export", spec, settings)
     assert settings.database not in " ".join(line)  # it may hold a password
     assert settings.database in orders.environment("export", spec, settings).values()

@@ -66,9 +66,7 @@ def test_one_process_draws_them_all(drawer):
 
 def test_the_queue_and_the_requests_are_bounded(drawer, monkeypatch):
     gate = threading.Event()
-    monkeypatch.setattr(
-        Previews, "_request_answer", lambda *_: {"seconds": float(gate.wait(PATIENCE_S))}
-    )
+    monkeypatch.setattr(Previews, "_draw", lambda *_: gate.wait(PATIENCE_S))
     with pytest.raises(Refused, match="too many queued previews"):
         for index in range(previewing.MAX_WAITING + 1):
             drawer.request(TINY, assets=0, index=index)

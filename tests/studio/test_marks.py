@@ -8,8 +8,8 @@ from PIL import Image
 
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.skeleton import COLOURS, get_skeleton
-from synthstudio.studio.drawing import marks
-from synthstudio.studio.drawing.marks import JointMarks, draw_marks
+from synthstudio.studio import pictures
+from synthstudio.studio.pictures import JointMarks, draw_marks
 
 BONES = get_skeleton("coco17")
 GREY = 120
@@ -52,7 +52,7 @@ def test_sides_differ_in_shape_not_only_in_colour(cause):
     for side in ("left", "right"):
         row = one(cause, f"{side}_wrist")[90].astype(int)
         wide[side] = np.ptp(np.flatnonzero(np.abs(row - GREY).max(axis=1) > 25))
-        ink = np.abs(row - np.array(marks._INK)).max(axis=1)
+        ink = np.abs(row - np.array(pictures._INK)).max(axis=1)
         coloured = np.abs(row - np.array(COLOURS[side])).max(axis=1) < ink
         coloured &= np.abs(row - GREY).max(axis=1) > 25
         lines[side] = int(np.count_nonzero(np.diff(coloured.astype(int)) == 1))

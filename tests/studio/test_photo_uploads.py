@@ -17,19 +17,20 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.props.assets import scan_images
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.review.values import User
+from synthstudio.studio import uploads
 from synthstudio.studio.answers import checked_photo
-from synthstudio.studio.generating import form, scenes
-from synthstudio.studio.generating.photo_sets import order_photos
-from synthstudio.studio.generating.scenes import Scene, with_photos
+from synthstudio.studio.generating import form
+from synthstudio.studio.generating.form import Scene, with_photos
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import Generate, asset_roots, check_name, check_order
 from synthstudio.studio.settings import Limits
+from synthstudio.studio.uploads import order_photos
 
 LIMITS = Limits()
 
 
 def keep(data, root, folder="a", who=LEAD):
-    return scenes.keep_photo(data, root, folder, limits=LIMITS, who=who)
+    return uploads.keep_photo(data, root, folder, limits=LIMITS, who=who)
 
 
 def test_an_upload_is_drawn_anew_and_renamed(tmp_path):
@@ -41,7 +42,7 @@ def test_an_upload_is_drawn_anew_and_renamed(tmp_path):
     assert b"secret" not in kept and b"script" not in kept
     assert read_rgb(path).shape == (80, 96, 3)
     assert keep(data, tmp_path / "uploads", "backdrops") == path
-    assert scenes.folders(tmp_path / "uploads") == [scenes.Folder(name="backdrops", photos=1)]
+    assert uploads.folders(tmp_path / "uploads") == {"backdrops": 1}
 
 
 def test_an_upload_is_upright_and_has_its_colours(tmp_path):
@@ -100,8 +101,8 @@ def test_what_is_no_background_or_has_no_place_is_refused(tmp_path, caplog):
 
 
 def test_folders_hold_so_many_photos(tmp_path, monkeypatch):
-    monkeypatch.setattr(scenes, "MAX_PHOTOS", 2)
-    monkeypatch.setattr(scenes, "MAX_FOLDERS", 1)
+    monkeypatch.setattr(uploads, "MAX_PHOTOS", 2)
+    monkeypatch.setattr(uploads, "MAX_FOLDERS", 1)
     root = tmp_path / "uploads"
     first = [keep(picture(size=(96, 80 + k)), root) for k in range(2)]
     with pytest.raises(StudioError, match="full"):
@@ -109,8 +110,8 @@ def test_folders_hold_so_many_photos(tmp_path, monkeypatch):
     with pytest.raises(StudioError, match="too many folders"):
         keep(picture(), root, "b")
     assert keep(picture(size=(96, 80)), root) == first[0]  # it is there already
-    monkeypatch.setattr(scenes, "MAX_PHOTOS", 9)
-    monkeypatch.setattr(scenes, "MAX_BYTES", sum(p.stat().st_size for p in first) + 10)
+    monkeypatch.setattr(uploads, "MAX_PHOTOS", 9)
+    monkeypatch.setattr(uploads, "MAX_BYTES", sum(p.stat().st_size for p in first) + 10)
     with pytest.raises(StudioError, match="full"):
         keep(picture(size=(96, 90)), root)
     assert sorted(root.rglob("*.jpg")) == sorted(first) and not (root / "b").exists()
@@ -174,9 +175,9 @@ def test_a_video_becomes_a_clip(open_pages, tmp_path):
 def test_what_is_refused_leaves_nothing(open_pages):
     pages = open_pages()
     good = ("a.png", picture())
-    uploads = [[], [good] * 41, [good, ("a.mp4", b"x")], [("a.png", b"<svg/>")], [("a.png", b"")]]
-    uploads += [[("a.png", bomb(60_000))], *([(f"a{end}", data)] for data, end in NO_VIDEOS)]
-    for files in uploads:
+    bad = [[], [good] * 41, [good, ("a.mp4", b"x")], [("a.png", b"<svg/>")], [("a.png", b"")]]
+    bad += [[("a.png", bomb(60_000))], *([(f"a{end}", data)] for data, end in NO_VIDEOS)]
+    for files in bad:
         with pytest.raises((StudioError, AssetError)):
             order_photos(pages.ctx, LEAD, files, out="mine", skeleton="coco17")
     for out, skeleton in (("../x", "coco17"), ("mine", "../../etc/passwd"), ("mine", "nobodys")):

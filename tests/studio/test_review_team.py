@@ -189,7 +189,7 @@ def queue(review, model="net", who=ADA, name="uncertain", **more):
     request = QueueRequest(queue=name, model=model, **more)
     found = build_queue(review.store, review.table, request, who=who)
     total = len(found.rows)
-    return found.people(review.table, 0, total), found.reasons(0, total)
+    return found.people(review.table, 0, total), [*map(found.reasons, range(total))]
 
 
 def test_the_least_sure_joint_of_anybody_comes_first(sticks):

@@ -227,7 +227,7 @@ def test_a_file_of_secrets_also_in_streamlits_own_place(tmp_path):
         path.chmod(mode)
         words = [] if own else ["--secrets", str(path)]
         settings = parse([*words, *(["--url", url] if url else [])])
-        return auth_section(settings, {}, others=(path,) if own else ())
+        return auth_section(settings, others=(path,) if own else ())
 
     assert section()["redirect_uri"] == "https://studio.example/oauth2callback"
     assert section(url=f"http://{NAME}:8501")["redirect_uri"].startswith(f"http://{NAME}:8501/")
@@ -243,17 +243,19 @@ def test_a_file_of_secrets_also_in_streamlits_own_place(tmp_path):
         for own in (False, True):
             with pytest.raises(StudioError, match=why):
                 section(text, mode, address, own=own)
-    assert auth_section(parse([]), {}, others=(tmp_path / "none.toml",)) == {}
+    assert auth_section(parse([]), others=(tmp_path / "none.toml",)) == {}
 
 
-def test_who_somebody_is():
+def test_who_somebody_is(monkeypatch):
     claims = {"email": ADA, "email_verified": True, "sub": "7"}
-    assert identity(claims, {}) == ADA
-    assert identity(claims, {"SYNTHSTUDIO_OIDC_CLAIM": "sub"}) == "7"
+    assert identity(claims) == ADA
+    with monkeypatch.context() as patch:
+        patch.setenv("SYNTHSTUDIO_OIDC_CLAIM", "sub")
+        assert identity(claims) == "7"
     wrong = [{"email_verified": False}, *({"email": bad} for bad in (["x"], "<b>@x", ""))]
     for bad in ({}, {"email": ADA}, *(claims | one for one in wrong)):
         with pytest.raises(SynthStudioError):
-            identity(bad, {})
+            identity(bad)
 
 
 def test_names_are_remembered_by_browser(tmp_path):

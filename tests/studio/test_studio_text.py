@@ -9,8 +9,8 @@ import pytest
 
 from synthstudio.core.places import Url
 from synthstudio.studio import text
-from synthstudio.studio.set_names import matching_keys as keys_of
-from synthstudio.studio.set_names import titles
+from synthstudio.studio.context import matching_keys as keys_of
+from synthstudio.studio.context import titles
 from synthstudio.studio.text import csv_bytes, csv_cell, log_text, plain
 
 NASTY = "<img src=x onerror=alert(1)>![a](http://evil.example/b.png)[c](javascript:x) **d** :red[e]"

@@ -19,7 +19,7 @@ from synthstudio.review.team import members
 from synthstudio.review.tokens import make_token
 from synthstudio.review.values import User
 from synthstudio.studio.web_api import app as web_app
-from synthstudio.studio.web_api.app import Buckets, Rate
+from synthstudio.studio.web_api.app import Buckets
 
 ADMIN = User(name="ada", role="admin")
 CLIENT = "c0ffee00c0ffee00"
@@ -165,7 +165,7 @@ def test_too_many_requests(api):
     assert api.ask("GET", "/me").status_code == 200  # a stranger's noise locks nobody out
     assert api.studio.log().count("an unauthenticated call") <= 25
     clock = [0.0]
-    buckets = Buckets(Rate(burst=3, per_s=0.5), now=lambda: clock[0])
+    buckets = Buckets(3, 0.5, now=lambda: clock[0])
     assert [buckets.take("bo") for _ in range(4)] == [0.0, 0.0, 0.0, 2.0]
     assert buckets.take("rea") == 0.0  # each has a bucket of their own
     clock[0] = 2.0
@@ -173,7 +173,7 @@ def test_too_many_requests(api):
 
 
 def test_a_token_has_a_rate(tmp_path, small_photo_set, monkeypatch):
-    monkeypatch.setattr(web_app, "TOKEN", Rate(burst=2, per_s=0.001))
+    monkeypatch.setattr(web_app, "TOKEN", (2, 0.001))
     with api_studio(tmp_path, small_photo_set) as studio:
         members.set_role(studio.store, "ada", "admin", by=ADMIN)
         text = [make_token(studio.store, "ada", role="viewer", by=ADMIN)[1] for _ in range(2)]

@@ -7,7 +7,7 @@ preview counted is filled in.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from synthstudio.review.tracks import Member, clip_of, free_track, same_track, t
 from synthstudio.review.values import FRAME, JointLabel, Person, User
 from synthstudio.studio.context import OpenSet
 from synthstudio.studio.editor.ops import Number, Strict
+from synthstudio.studio.editor.window import picture_url
 from synthstudio.studio.text import without_paths
 
 AROUND = 20
@@ -32,15 +33,6 @@ _MAX_LOG = 20
 Pair = tuple[int, int]
 Previews = dict[bool, tuple[Person, Interpolation]]
 """The last previews, by whether they cover the whole track."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """The strip's subject: a person, or the place of `track` in a frame without it."""
-
-    frame: int
-    instance: int
-    track: int | None = None
 
 
 _EditName = Annotated[str, Field(pattern="^clip[A-Za-z0-9]{8,60}$")]
@@ -139,28 +131,25 @@ def _preview(preview: tuple[Person, Interpolation]) -> dict[str, Any]:
     }
 
 
-def beside(look: Look, scene: Scene, members: Sequence[Member]) -> list[Pair]:
-    """The current person in the neighbouring frames, (frame, 0) if absent."""
-    frames, at, mine = _along(look, scene, members)
-    near = frames[max(0, at - BESIDE) : at + BESIDE + 1]
-    return [(f, mine[f].person.instance if f in mine else FRAME) for f in near]
-
-
 def strip(
-    look: Look,
-    scene: Scene,
-    members: Sequence[Member],
-    thumb: Callable[[int], str],
-    *,
-    log: bool,
-) -> dict[str, Any]:
-    """The strip of a person as JSON values. `thumb`: frame -> the address of a small picture."""
-    frames, at, mine = _along(look, scene, members)
+    scene: Scene, of: Pair, track: int | None, *, log: bool
+) -> tuple[dict[str, Any], list[Pair]]:
+    """The strip of a person as JSON values; the person beside, (frame, 0) where absent.
+
+    `of`: a frame and person, or (frame, 0) for the place of `track` in a frame without it.
+    """
+    members, frames = scene.members(), list(scene.clip.frames.values())
+    if of[1] != FRAME:
+        same = (m.track for m in members if (m.person.frame, m.person.instance) == of)
+        track = next(same, None)
+    only = Person(dataset=scene.clip.dataset, frame=of[0], instance=of[1])
+    # Existing people before deleted ones.
+    shown = sorted(same_track(members, track, only), key=lambda m: m.exists)
+    mine, at = {one.person.frame: one for one in shown}, frames.index(of[0])
     start = max(0, at - AROUND)
-    track = _track_of(look, members)
     there = [one for one in mine.values() if one.exists]
     found = {
-        "id": f"{look.frame}:{look.instance}",
+        "id": f"{of[0]}:{of[1]}",
         "track": track,
         "free_track": free_track(members),
         "place": at,
@@ -168,9 +157,7 @@ def strip(
         "start": start,
         "people": len(there),
         "keys": [one.person.frame for one in there if one.is_key],
-        "frames": [
-            _frame(f, mine.get(f), scene, thumb(f)) for f in frames[start : at + AROUND + 1]
-        ],
+        "frames": [_frame(f, mine.get(f), scene) for f in frames[start : at + AROUND + 1]],
         "tracks": _tracks(members),
         "log": None,
     }
@@ -179,29 +166,11 @@ def strip(
         found["log"] = [
             {"who": one.who, "when": one.when, "what": one.text} for one in lines[:_MAX_LOG]
         ]
-    return found
+    near = frames[max(0, at - BESIDE) : at + BESIDE + 1]
+    return found, [(f, mine[f].person.instance if f in mine else FRAME) for f in near]
 
 
-def _along(
-    look: Look, scene: Scene, members: Sequence[Member]
-) -> tuple[list[int], int, dict[int, Member]]:
-    """The clip's frames by time, the place of the current one, and each frame's track members."""
-    frames = list(scene.clip.frames.values())
-    only = Person(dataset=scene.clip.dataset, frame=look.frame, instance=look.instance)
-    mine = same_track(members, _track_of(look, members), only)
-    shown = sorted(mine, key=lambda m: m.exists)  # existing people before deleted ones
-    return frames, frames.index(look.frame), {one.person.frame: one for one in shown}
-
-
-def _track_of(look: Look, members: Sequence[Member]) -> int | None:
-    if look.instance == FRAME:
-        return look.track
-    pair = (look.frame, look.instance)
-    found = [one for one in members if (one.person.frame, one.person.instance) == pair]
-    return found[0].track if found else None
-
-
-def _frame(frame: int, one: Member | None, scene: Scene, url: str) -> dict[str, Any]:
+def _frame(frame: int, one: Member | None, scene: Scene) -> dict[str, Any]:
     shown = one if one is not None and one.exists else None
     blinded = one is not None and (frame, one.person.instance) in scene.blinded
     state = one.state if one is not None else None
@@ -216,7 +185,7 @@ def _frame(frame: int, one: Member | None, scene: Scene, url: str) -> dict[str, 
         "mark": "key" if shown and shown.is_key else "filled" if filled else "",
         "edited": edited,
         "box": _box(shown, scene) if shown else None,
-        "thumb": url,
+        "thumb": picture_url(scene.clip.dataset, frame, "thumbnail"),
     }
 
 

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -35,6 +35,7 @@ from synthstudio.review.values import (
     Person,
     Status,
     User,
+    invalid,
     may,
 )
 from synthstudio.studio.text import without_paths
@@ -122,11 +123,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class ReceivedOp:
-    """An op as sent. `undoes`, `after`: other ops by their names.
-
-    `undoes`: the op whose event is to be reverted, if its author does not know the event's
-    number yet. `after`: an op on the same person that this one builds on.
-    """
+    """An op as sent. `undoes`: the op to revert, by name; `after`: the op it builds on."""
 
     op: Op
     undoes: OpName | None = None
@@ -145,19 +142,8 @@ class ParsedOps:
     refused: tuple[Refusal, ...] = ()
 
 
-@dataclass(kw_only=True)
-class _Delivery:
-    store: Store
-    who: User
-    base_of: Callable[[Person], Base]
-    events: dict[OpName, int] = field(default_factory=dict)
-
-
 def parse_ops(items: Sequence[object], *, dataset: str, layer: str = MAIN) -> ParsedOps:
-    """Return ops of JSON values; Refused("invalid") if one has no name.
-
-    `dataset`: the key of their data set.
-    """
+    """The ops of JSON values, for a data set's key; Refused("invalid") if one has no name."""
     found: list[ReceivedOp] = []
     refused: list[Refusal] = []
     for item in items:
@@ -176,7 +162,6 @@ def parse_ops(items: Sequence[object], *, dataset: str, layer: str = MAIN) -> Pa
 
 
 def refused_fields(problems: Sequence[Mapping[str, Any]], where: str) -> Refused:
-    """Return the first problem of a pydantic validation, as a refusal."""
     first = problems[0]
     parts = [str(part)[:40] for part in first["loc"]]
     place = ".".join(part for part in parts if "[" not in part)  # "[": a branch of a union
@@ -190,7 +175,7 @@ def refused_fields(problems: Sequence[Mapping[str, Any]], where: str) -> Refused
 
 def _received(fields: OpFields, dataset: str, layer: str) -> ReceivedOp:
     if fields.undoes is not None and fields.kind != "revert":
-        invalid("only a revert undoes", "undoes", "none", fields.undoes)
+        invalid("only a revert undoes", "undoes", expected="none", got=fields.undoes)
     values = {name: getattr(fields, name) for name in OpFields.model_fields}
     undoes, after = values.pop("undoes"), values.pop("after")
     person = Person(
@@ -222,7 +207,7 @@ def apply_ops(
     done: list[tuple[str, int, int, int]] = []
     refused = list(parsed.refused)
     wait = ""
-    delivery = _Delivery(store=store, who=who, base_of=base_of)
+    events: dict[OpName, int] = {}
     pairs = {r.name: _pair(r) for r in parsed.ops if r.op.person.layer == MAIN}
     blind = blinded({*pairs.values()})
     for received in parsed.ops:
@@ -230,7 +215,8 @@ def apply_ops(
             refused.append((*received.name, "lease", BLIND))
             continue
         try:
-            event, revision = _apply_op(delivery, received)
+            op = _resolved(store, received, events)
+            event = apply(store, op, who=who, base=base_of(op.person))
         except Refused as error:
             if error.reason == "busy":
                 wait = without_paths(error)
@@ -245,8 +231,8 @@ def apply_ops(
             wait = _SERVER_ERROR
             break
         else:
-            delivery.events[received.name] = event
-            done.append((*received.name, event, revision))
+            events[received.name] = event.id
+            done.append((*received.name, event.id, event.revision))
     refused = _without_first_looks(parsed, refused, blinded)
     return Answer(done=tuple(done), refused=tuple(refused), wait=wait)
 
@@ -275,9 +261,14 @@ def _pair(received: ReceivedOp) -> Pair:
     return received.op.person.frame, received.op.person.instance
 
 
-def _apply_op(delivery: _Delivery, received: ReceivedOp) -> tuple[int, int]:
+def _resolved(store: Store, received: ReceivedOp, events: Mapping[OpName, int]) -> Op:
+    """The op with the event that it undoes. `events`: those of the ops before it, by name."""
     op = received.op
-    if received.after is not None and _event_of(delivery, op.person, received.after) is None:
+
+    def event_of(name: OpName) -> int | None:
+        return events.get(name) or event_named(store, op.person, *name)
+
+    if received.after is not None and event_of(received.after) is None:
         # The previous op was refused: this one was based on a state that never existed.
         raise Refused(
             "the edit before this one was refused",
@@ -286,39 +277,22 @@ def _apply_op(delivery: _Delivery, received: ReceivedOp) -> tuple[int, int]:
             reason="revision",
         )
     if received.undoes is not None:
-        found = _event_of(delivery, op.person, received.undoes)
+        found = event_of(received.undoes)
         if found is None:
             raise Refused(
                 "the edit to be undone was never stored", where=op.person.where, reason="gone"
             )
         op = replace(op, event=found)
-    _check_predicted(delivery, op)
-    event = apply(delivery.store, op, who=delivery.who, base=delivery.base_of(op.person))
-    return event.id, event.revision
-
-
-def _check_predicted(delivery: _Delivery, op: Op) -> None:
-    """Refuse joints marked as predicted where the model predicts none."""
     joints = {name: label for name, label in op.joints.items() if label.origin == PREDICTED}
-    person = op.person
-    if not joints or is_predicted(delivery.store, person.dataset, person.frame, joints):
-        return
-    if _event_of(delivery, person, (op.client, op.seq)) is None:  # else it was valid then
+    predicted = not joints or is_predicted(store, op.person.dataset, op.person.frame, joints)
+    if not predicted and event_of(received.name) is None:  # else it was valid then
         raise Refused(
             "these joints are no longer predicted there",
-            where=person.where,
+            where=op.person.where,
             then="Reload the predictions.",
             reason="gone",
         )
-
-
-def _event_of(delivery: _Delivery, person: Person, name: OpName) -> int | None:
-    """Return this person's event made by an op, None if there is none."""
-    return delivery.events.get(name) or event_named(delivery.store, person, *name)
-
-
-def invalid(what: str, where: str, expected: str, got: object) -> NoReturn:
-    raise Refused(what, where=where, expected=expected, got=repr(got)[:80], reason="invalid")
+    return op
 
 
 EVERY_S = 60.0

@@ -62,10 +62,7 @@ def frame_predictions(
 
 
 def limbs(skeleton: Skeleton) -> list[list[int]]:
-    """Return the joints of each limb: arms, legs, the trunk if it has joints, and the head.
-
-    For own skeletons: the chains between joints where more than two limbs meet, and these.
-    """
+    """Joints of arms, legs, trunk, head; of own skeletons: chains between crossings, and these."""
     if skeleton.own:
         return _chains(len(skeleton.joints), skeleton.edges)
     parts: dict[tuple[str, str], list[int]] = {}
@@ -105,7 +102,7 @@ def _people(
     """The people of a frame by number, and the numbers of deleted ones."""
     people, deleted = {}, set[int]()
     for n, state, labels in people_now(found, state_of, skeleton.joints):
-        if state is not None and state.deleted:
+        if state.deleted:
             deleted.add(n)
             continue
         row = found.people.get(n)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import I64
 from synthstudio.review.check import FIRST_OBJECT
 from synthstudio.review.history import added_people, empty_frames
 from synthstudio.review.leases import SECOND, leases
@@ -26,7 +27,6 @@ from synthstudio.review.values import MAIN, User
 from synthstudio.studio.gallery.view import hide_reviews
 
 Pair = tuple[int, int]
-I64 = NDArray[np.int64]
 TODO = ("pending", "skipped")
 QueueName = Literal["risk", "all", "uncertain", "assigned", "second", "added", "empty", "clips"]
 QUEUES: dict[QueueName, str] = {
@@ -39,7 +39,6 @@ QUEUES: dict[QueueName, str] = {
     "empty": "Frames without people",
     "clips": "Person by person through clips",
 }
-"""Name of a queue -> its title."""
 NO_MATCH = "No people match. Relax the filter in the sidebar."
 EMPTY_TEXTS = {
     "second": "You have no second reviews to do. Claim people on the Team page.",
@@ -53,10 +52,7 @@ EMPTY_TEXTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class QueueRequest:
-    """A queue's request. `query`: as in `filter`; `todo`: only undecided people.
-
-    `model`: the predictions used by the queue "uncertain".
-    """
+    """`query`: as in `filter`; `todo`: only undecided people; `model`: of the predictions."""
 
     queue: QueueName = "risk"
     query: str = ""
@@ -88,11 +84,7 @@ class ReviewQueue:
         on_disk = iter(table.ids(rows[rows >= 0]))
         return [self.extra[-1 - row] if row < 0 else next(on_disk) for row in rows.tolist()]
 
-    def reasons(self, start: int, stop: int) -> list[list[str]]:
-        """Return the reasons why each person of a range is listed."""
-        return [self._reasons(k) for k in range(start, stop)]
-
-    def _reasons(self, place: int) -> list[str]:
+    def reasons(self, place: int) -> list[str]:
         row = int(self.rows[place])
         if row in self.notes:
             return [self.notes[row]]
@@ -134,7 +126,7 @@ class ReviewQueue:
     def _row(self, table: PeopleTable, frame: int, instance: int) -> int | None:
         if (frame, instance) in self.extra:
             return -1 - self.extra.index((frame, instance))
-        row = int(table.rows_of(np.array([frame]), np.array([instance]))[0])
+        row = int(table.rows_at([(frame, instance)])[0])
         return row if row >= 0 else None
 
 
@@ -153,11 +145,12 @@ def build_queue(
     if request.query.strip() and request.queue != "empty":
         rows = matching_rows(table, parse_query(request.query, table.joints), columns)
     if request.queue == "assigned":
-        rows = rows[np.isin(rows, _mine(store, table, who))]
+        held = leases(store, table.key, who=who.name)
+        mine = [*held, *assigned(store, table.key, who=who.name)]
+        rows = rows[np.isin(rows, table.rows_at(mine))]
     elif request.queue == "second":
-        rows = rows[
-            np.isin(rows, _rows(table, leases(store, table.key, layer=SECOND, who=who.name)))
-        ]
+        mine = [*leases(store, table.key, layer=SECOND, who=who.name)]
+        rows = rows[np.isin(rows, table.rows_at(mine))]
     rows = rows[~columns["deleted"][rows]]
     extra = _extra(store, table, request, there)
     if request.queue in ("added", "empty"):
@@ -176,7 +169,7 @@ def build_queue(
     if request.queue == "uncertain":
         conf = least_confident(store, table.key, request.model) if request.model else {}
         wrong = rejected_predictions(store, table.key, request.model)
-        rows = rows[hidden[rows] | ~np.isin(rows, _rows(table, wrong))]
+        rows = rows[hidden[rows] | ~np.isin(rows, table.rows_at(wrong))]
         return _unsure(
             ReviewQueue(request=request, rows=rows, control=control, risk=risk, extra=extra),
             table,
@@ -214,8 +207,7 @@ def _unsure(queue: ReviewQueue, table: PeopleTable, conf: Mapping[Pair, Confiden
 def _extra(
     store: Store, table: PeopleTable, request: QueueRequest, inhabited: I64
 ) -> tuple[tuple[int, int], ...]:
-    """The queue's entries beside people on disk. `inhabited`: frames of people on
-    disk."""
+    """Entries beside people on disk, who are in the frames `inhabited`."""
     added = added_people(store, table.key) if request.layer == MAIN else {}
     if request.queue in ("empty", "uncertain"):
         here = {*inhabited.tolist(), *(frame for frame, _ in added)}
@@ -236,17 +228,3 @@ def _places_after_frames(rows: I64, table: PeopleTable, frames: list[int]) -> li
     for place in np.flatnonzero(np.isin(of_rows, frames)).tolist():
         last[int(of_rows[place])] = place + 1
     return [last[frame] for frame in frames]
-
-
-def _mine(store: Store, table: PeopleTable, who: User) -> I64:
-    return _rows(
-        table, [*leases(store, table.key, who=who.name), *assigned(store, table.key, who=who.name)]
-    )
-
-
-def _rows(table: PeopleTable, found: Iterable[tuple[int, int]]) -> I64:
-    people = list(found)
-    if not people:
-        return np.zeros(0, np.int64)
-    frames, instances = np.array(people, np.int64).T
-    return table.rows_of(frames, instances)

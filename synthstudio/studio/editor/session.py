@@ -16,12 +16,11 @@ from synthstudio.review.risk.review_fields import parse_query
 from synthstudio.review.tracks import has_clips
 from synthstudio.review.values import User
 from synthstudio.studio.components import API, mount_editor
-from synthstudio.studio.context import Context, OpenSet, context, current_user
+from synthstudio.studio.context import Context, OpenSet, context, current_user, last_chosen
 from synthstudio.studio.editor.queue import QUEUES, QueueRequest
 from synthstudio.studio.overview import added_note, count_people
-from synthstudio.studio.set_names import last_chosen
+from synthstudio.studio.team_lists import assigned_waiting
 from synthstudio.studio.text import plain
-from synthstudio.studio.work_table import assigned_waiting
 
 _STYLE = """<style>
 .stMainBlockContainer { padding: 2.7rem .75rem .5rem; max-width: none; }
@@ -33,10 +32,7 @@ _CHOICES = ("queue", "query", "todo")
 
 @dataclass
 class EditorSession:
-    """A session's state of its editor. `place`: frame and instance of the address.
-
-    `mounted`: whether this run of the page has mounted the editor.
-    """
+    """`place`: frame and instance of the address; `mounted`: whether this run did it."""
 
     key: str
     user: str
@@ -63,10 +59,7 @@ def begin_run(*, entered: bool) -> None:
 
 
 def keep_editor(user: str) -> None:
-    """Keep the editor when a run ended early because the database did not answer.
-
-    `user`: its required user, "" if unknown to the database.
-    """
+    """Keep the editor in a run that a busy database ended early; `user`: empty if unknown."""
     session = _remembered()
     if session is None or session.mounted:
         return
@@ -81,10 +74,12 @@ def show() -> None:
     models = list(prediction_layers(ctx.store, chosen.key))
     if session.request.model not in models:
         session.request = replace(session.request, model=models[0] if models else "")
-    wrong = _query_error(chosen, session.request.query)
-    wanted = session.request
-    if wrong:
-        session.request = replace(wanted, query="")
+    wanted, wrong = session.request, ""
+    try:
+        if wanted.query.strip():
+            parse_query(wanted.query, chosen.table.joints)
+    except DatasetError as error:
+        wrong, session.request = str(error), replace(wanted, query="")
     session.mount()
     session.request = wanted
     with st.sidebar:
@@ -121,17 +116,7 @@ def _session(ctx: Context, chosen: OpenSet, me: User) -> EditorSession:
     return session
 
 
-def _query_error(chosen: OpenSet, query: str) -> str:
-    try:
-        if query.strip():
-            parse_query(query, chosen.table.joints)
-    except DatasetError as error:
-        return str(error)
-    return ""
-
-
 def _choices(session: EditorSession, models: list[str], queues: list[str]) -> None:
-    """Show the options; `models`: those with predictions here."""
     for name in (*_CHOICES, "model"):
         st.session_state[f"review_{name}"] = getattr(session.request, name)
 

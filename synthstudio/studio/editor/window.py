@@ -31,8 +31,10 @@ from synthstudio.review.values import (
     Person,
     User,
 )
+from synthstudio.studio.components import API
+from synthstudio.studio.context import OpenSet
 from synthstudio.studio.editor.predictions import FramePredictions, frame_predictions, limbs
-from synthstudio.studio.frame_rows import FrameRows, Frames, people_now
+from synthstudio.studio.frame_rows import UNTOUCHED, FrameRows, Frames, people_now
 
 BACK, AHEAD = 5, 18
 """How many people behind and ahead of the current one a browser holds."""
@@ -40,17 +42,15 @@ _THREADS, _ANSWERS = 30, 12
 """Threads of a person, and answers in each, shown without loading the history."""
 _NO_PREDICTIONS = FramePredictions()
 _UNLABELLED = JointLabel(x_px=None, y_px=None, state=None, cause="unlabelled")
-_UNTOUCHED = ItemState(person=Person(dataset="", frame=0, instance=0))
-Url = Callable[[str, int], str]
-"""(kind, frame) -> the address of a picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class QueueWindow:
     """A window of a queue: `people` are (frame, instance) from place `start` on."""
 
-    start: int
     people: Sequence[tuple[int, int]]
+    start: int = 0
+    layer: str = MAIN
     reasons: Sequence[Sequence[str]] = ()
     """Why each of `people` is listed; empty if not requested."""
     blinded: Collection[tuple[int, int]] = ()
@@ -69,30 +69,19 @@ def span(at: int, total: int) -> tuple[int, int]:
 
 
 def people_in(frames: Frames, people: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return some people and all others on disk in their frames."""
+    """Some people and all others on disk in their frames."""
     beside = [(frame, n) for frame in {f for f, _ in people} for n in frames.get(frame).people]
     return list(dict.fromkeys([*people, *beside]))
 
 
-def items(
-    store: Store,
-    key: str,
-    frames: Frames,
-    window: QueueWindow,
-    *,
-    who: User,
-    url: Url,
-    clean_of: Callable[[int], int | None],
-    layer: str = MAIN,
-) -> list[dict[str, Any]]:
-    """Return the people of a window as JSON values, with people added to their frames.
+def items(store: Store, chosen: OpenSet, window: QueueWindow, *, who: User) -> list[dict[str, Any]]:
+    """The people of a window as JSON values, with people added to their frames.
 
     The first item of a frame has its `people`, the others None: all people of the frame as edited,
     without deleted and with added ones. `closed` of an item and of one of these: why
-    the person cannot be changed now, None if it can.
-    `clean_of`: a frame's variant without occluders, None for none. People of
-    unreadable frames are left out, as are damaged masks.
+    the person cannot be changed now, None if it can. Damaged masks are left out.
     """
+    key, frames, layer = chosen.key, chosen.frames, window.layer
     listed = [(frame, instance) for frame, instance in window.people]
     state_of = states(store, key, frames={frame for frame, _ in listed}, layer=layer)
     apart = {*listed, *window.elsewhere}
@@ -113,45 +102,40 @@ def items(
     found: list[dict[str, Any]] = []
     described: set[int] = set()
     for place, person in enumerate(listed):
-        extra = [p for p in added if p[0] == person[0]] if _last_of_frame(listed, place) else []
+        frame = person[0]
+        is_last = all(other != frame for other, _ in listed[place + 1 :])
+        extra = [p for p in added if p[0] == frame] if is_last else []
         for one in [person, *extra]:
             lease = held.get(one)
-            other = lease.who if lease is not None and lease.who != who.name else None
             why = window.reasons[place] if window.reasons and one is person else ()
-            blinded = one in window.blinded
-            item = _item(frames, one, url, clean_of, state_of.get(one))
-            first = one[0] not in described
-            described.add(one[0])
+            item = _item(chosen, one, state_of.get(one, UNTOUCHED))
+            first = frame not in described
+            described.add(frame)
             item["people"] = (
                 _people(
                     frames,
-                    one[0],
+                    frame,
                     state_of,
-                    lambda p: _closed(p, window, held, who, layer),
-                    () if window.alone else {n for f, n in (*listed, *added) if f == one[0]},
+                    lambda p: _closed(p, window, held, who),
+                    () if window.alone else {n for f, n in (*listed, *added) if f == frame},
                 )
                 if first
                 else None
             )
-            item["closed"] = _closed(one, window, held, who, layer)
-            beside = overlays.get(one[0], _NO_PREDICTIONS)
+            item["closed"] = _closed(one, window, held, who)
+            beside = overlays.get(frame, _NO_PREDICTIONS)
             item["prediction"], item["found"] = beside.of.get(one[1]), list(beside.found)
             item["threads"] = [_thread(thread) for thread in talk.get(one, [])[-_THREADS:]]
-            item["next_instance"] = _free_number(frames.get(one[0]), state_of)
-            found.append(
-                item
-                | {
-                    "pos": window.start + place,
-                    "lease": other,
-                    "risk": list(why),
-                    "blinded": blinded,
-                }
-            )
+            item["next_instance"] = _free_number(frames.get(frame), state_of)
+            item["pos"] = window.start + place
+            item["lease"] = lease.who if lease is not None and lease.who != who.name else None
+            item["risk"], item["blinded"] = list(why), one in window.blinded
+            found.append(item)
     return found
 
 
 def skeleton_json(skeleton: Skeleton, poses: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
-    """Return a skeleton's data for the editor; `poses`: see poses.py."""
+    """`poses`: see `predictions.poses_of`."""
     return {
         "name": skeleton.title,
         "joints": list(skeleton.joints),
@@ -171,36 +155,31 @@ def _free_number(found: FrameRows, state_of: Mapping[tuple[int, int], ItemState]
     return number
 
 
-def _last_of_frame(people: Sequence[tuple[int, int]], place: int) -> bool:
-    return all(frame != people[place][0] for frame, _ in people[place + 1 :])
+def picture_url(key: str, frame: int, kind: str) -> str:
+    return f"{API}/sets/{key}/frames/{frame}/{kind}"
 
 
-def _item(
-    frames: Frames,
-    person: tuple[int, int],
-    url: Url,
-    clean_of: Callable[[int], int | None],
-    state: ItemState | None,
-) -> dict[str, Any]:
+def _item(chosen: OpenSet, person: tuple[int, int], state: ItemState) -> dict[str, Any]:
     frame, instance = person
-    found = frames.get(frame)
+    found, skeleton = chosen.frames.get(frame), chosen.frames.skeleton
     row = found.people.get(instance)
-    size = {"w": found.frame["width_px"], "h": found.frame["height_px"]}
-    clean = clean_of(frame)
+    clean = chosen.source.clean_of(frame) not in (None, frame)
+    depth = "depth" in found.frame["layers"]
     return {
         "id": f"{frame}:{instance}",
         "frame": frame,
         "instance": instance,
-        **size,
-        "image": url("image", frame),
-        "clean": url("clean", frame) if clean is not None and clean != frame else None,
-        "depth": url("depth", frame) if "depth" in found.frame["layers"] else None,
+        "w": found.frame["width_px"],
+        "h": found.frame["height_px"],
+        "image": picture_url(chosen.key, frame, "image"),
+        "clean": picture_url(chosen.key, frame, "clean") if clean else None,
+        "depth": picture_url(chosen.key, frame, "depth") if depth else None,
         "exists": row is not None,
         "clip": found.frame["clip_id"],
         **(
-            _labels(found, row, frames.skeleton)
+            _labels(found, row, skeleton)
             if row is not None
-            else _no_labels(frames.skeleton, "added by hand" if instance else "no people labelled")
+            else _no_labels(skeleton, "added by hand" if instance else "no people labelled")
         ),
         "state": _state(state),
     }
@@ -233,9 +212,7 @@ def _no_labels(skeleton: Skeleton, fact: str) -> dict[str, Any]:
         "base": [_joint(_UNLABELLED)] * len(skeleton.joints),
         "shares": None,
         "occluder": [],
-        "xyz": None,
-        "modal": None,
-        "amodal": None,
+        **dict.fromkeys(("xyz", *WHICH)),
         "facts": [fact],
     }
 
@@ -285,11 +262,13 @@ def _people(
     """
     found = frames.get(frame)
     shown = []
-    for number, known, labels in people_now(found, state_of, frames.skeleton.joints):
-        state, row = known or _UNTOUCHED, found.people.get(number)
+    for number, state, labels in people_now(found, state_of, frames.skeleton.joints):
+        row = found.people.get(number)
         if state.deleted:
             continue
-        disk = _labels(found, row, frames.skeleton) if row is not None else None
+        disk = _labels(found, row, frames.skeleton) if row is not None else {}
+        counts = {which: disk[which]["counts"] for which in WHICH if disk}
+        masks = {which: code for which, code in counts.items() if code}
         joints = [_joint(labels.get(name, _UNLABELLED)) for name in frames.skeleton.joints]
         shown.append(
             {
@@ -298,7 +277,7 @@ def _people(
                 "revision": state.revision,
                 "status": state.status,
                 "closed": closed((frame, number)),
-                "masks": None if number in held else _masks_on_disk(disk),
+                "masks": None if number in held else masks,
                 "drawn": None if number in held else state.masks,
             }
         )
@@ -310,14 +289,13 @@ def _closed(
     window: QueueWindow,
     held: Mapping[tuple[int, int], LeaseRow],
     who: User,
-    layer: str,
 ) -> str | None:
     lease = held.get(person)
     if person in window.blinded:
         return "a second review is open"
     if lease is not None and lease.who != who.name:
         return f"held by {lease.who}"
-    return "not among your second reviews" if layer == SECOND and lease is None else None
+    return "not among your second reviews" if window.layer == SECOND and lease is None else None
 
 
 def _occluders(found: FrameRows, row: Row) -> list[str | None]:
@@ -360,22 +338,12 @@ def _points_3d(flat: Sequence[float] | None, joints: int) -> list[list[float] | 
 
 
 def _mask(found: FrameRows, row: Row, which: str) -> dict[str, Any]:
-    counts = sound_counts(row, which, found.size)
-    return {"box": _box(row[f"{which}_box_px"]), "counts": counts}
+    box = row[f"{which}_box_px"]
+    rounded = None if box is None else [round(v, 2) for v in box]
+    return {"box": rounded, "counts": sound_counts(row, which, found.size)}
 
 
-def _masks_on_disk(labels: Mapping[str, Any] | None) -> dict[str, str]:
-    """Counts of a person's masks by name; `labels`: see `_labels`, None for added people."""
-    known = {which: labels[which]["counts"] for which in WHICH} if labels is not None else {}
-    return {which: counts for which, counts in known.items() if counts}
-
-
-def _box(box: Sequence[float] | None) -> list[float] | None:
-    return None if box is None else [round(v, 2) for v in box]
-
-
-def _state(state: ItemState | None) -> dict[str, Any]:
-    state = state or _UNTOUCHED
+def _state(state: ItemState) -> dict[str, Any]:
     return {
         "revision": state.revision,
         "status": state.status,

@@ -6,9 +6,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
 from synthstudio.core.amounts import people_text
 from synthstudio.core.errors import Refused
@@ -32,7 +30,6 @@ from synthstudio.studio.gallery.view import (
 from synthstudio.studio.page_parts import review_href, show_table, shown_refusals
 from synthstudio.studio.text import csv_bytes, plain
 
-I64 = NDArray[np.int64]
 _PAGE, _ALL, _PICKED = "this page", "all results", "selected"
 
 
@@ -45,7 +42,7 @@ def bulk_actions(
     *,
     picked: Sequence[tuple[int, int]],
 ) -> None:
-    rows = {_PICKED: _rows_of(found, picked), _PAGE: found.page.rows, _ALL: found.rows}
+    rows = {_PICKED: found.table.rows_at(picked), _PAGE: found.page.rows, _ALL: found.rows}
     with st.container(border=True, key="gallery_bulk"):
         summary = st.empty()
         scope, whom, until, give, why, flag = st.columns(
@@ -55,7 +52,7 @@ def bulk_actions(
         which = scope.selectbox("People", list(rows), key="gallery_scope")
         people = [
             Person(dataset=chosen.key, frame=frame, instance=instance)
-            for frame, instance in found.table.ids(rows[which])
+            for frame, instance in found.table.ids(rows[which][rows[which] >= 0])
         ]
         none = "" if people else "No people selected: click some below, or choose this page."
         summary.caption(none or f"{people_text(len(people))}: {which}")
@@ -85,7 +82,6 @@ def bulk_actions(
 def flag_people(
     ctx: Context, me: User, chosen: OpenSet, people: Sequence[Person], reason: str
 ) -> str:
-    """Flag people, each by a separate event; return the result as a sentence."""
     pairs = [(person.frame, person.instance) for person in people]
     states = history.states(ctx.store, chosen.key, people=pairs, masks=False)
     client = f"gallery-{secrets.token_hex(8)}"
@@ -155,8 +151,6 @@ def _save_form(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> 
 
 
 def csv_button(chosen: OpenSet, found: SearchResult) -> None:
-    """Offer the list as a CSV, made on request."""
-
     def made() -> bytes:
         header = csv_header(chosen.skeleton.joints)
         return csv_bytes(header, csv_rows(found.rows, found.table, found.columns))
@@ -170,12 +164,6 @@ def csv_button(chosen: OpenSet, found: SearchResult) -> None:
         disabled=not len(found.rows),
         help="The list with its labels, as a table",
     )
-
-
-def _rows_of(found: SearchResult, picked: Sequence[tuple[int, int]]) -> I64:
-    pairs = np.array(picked, np.int64).reshape(-1, 2)
-    rows = found.table.rows_of(pairs[:, 0], pairs[:, 1])
-    return rows[rows >= 0]
 
 
 def _finish(state: GalleryState, notice: str) -> None:
@@ -206,10 +194,7 @@ _NOW: dict[str, tuple[Meaning, ...]] = {
 
 
 def relabel_form(ctx: Context, me: User, chosen: OpenSet, people: Sequence[Person]) -> str:
-    """Show the form, its preview on `people`, and earlier changes.
-
-    Return the result as a sentence; "" if nothing was done.
-    """
+    """The form, its preview, and earlier changes; returns what was done, or nothing."""
     read = chosen.frames.base_of
     with st.expander("Relabel joints"):
         joints, now, to, look = st.columns([3, 2, 2, 1.2], vertical_alignment="bottom")

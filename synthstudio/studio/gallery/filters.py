@@ -6,10 +6,9 @@ other fields) `form_from_query` returns None and the page shows only the text.
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from synthstudio.core.errors import DatasetError
@@ -42,7 +41,7 @@ TESTS = (
 )
 """Conditions on joints. "hidden" is any cause; outside is outside the frame."""
 MAX_JOINT_TESTS = 2
-_NAMES = {field: name for name, field in ALL_FIELDS.items()}
+_NAMES = {tested: name for name, tested in ALL_FIELDS.items()}
 _WORD = re.compile(r"[A-Za-z_][\w-]*")
 
 
@@ -59,12 +58,11 @@ class Form:
     """The form's conditions, combined by and. Fields not in a mapping are unrestricted."""
 
     joints: tuple[JointCondition, ...] = ()
-    ranges: Mapping[str, Range] = dataclasses.field(default_factory=dict)
-    choices: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def joint_choices(joints: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the joint choices of the form: every joint, and any or all of each group."""
     return tuple(_labels(joints).values())
 
 
@@ -80,7 +78,6 @@ def _labels(joints: tuple[str, ...]) -> dict[tuple[tuple[int, ...], int], str]:
 
 
 def query_text(form: Form) -> str:
-    """Return the query of a form; "" if it is empty."""
     parts = [f"{condition.which} {condition.test}" for condition in form.joints]
     for name in RANGES:
         low, high = form.ranges.get(name, WHOLE)
@@ -109,25 +106,35 @@ def form_from_query(query: Query | None) -> Form | None:
     """Return the form equivalent to a query; None if there is none."""
     if query is None:
         return Form()
-    found = _FormBuilder()
-    if all(found.add(node, query.joints) for node in _parts(query.tree)):
-        return found.form()
-    return None
+    joints: list[JointCondition] = []
+    ranges: dict[str, dict[str, float]] = {}
+    choices: dict[str, tuple[str, ...]] = {}
+    for node in _parts(query.tree):
+        if isinstance(node, JointTest):
+            condition = _joint(node, query.joints)
+            if condition is None or len(joints) == MAX_JOINT_TESTS:
+                return None
+            joints += [condition] if condition not in joints else []
+        elif not isinstance(node, FieldTest):
+            return None
+        elif (name := _NAMES[node.field]) in RANGES:
+            if not _add_end(ranges.setdefault(name, {}), node.compare):
+                return None
+        elif name not in CHOICES or name in choices or node.compare.op not in ("=", "in"):
+            return None
+        else:
+            choices[name] = tuple(dict.fromkeys(str(value) for value in node.compare.values))
+    limits = {k: (ends.get(">=", WHOLE[0]), ends.get("<", WHOLE[1])) for k, ends in ranges.items()}
+    return Form(joints=tuple(joints), ranges=limits, choices=choices)
 
 
-def with_joint(form: Form, condition: JointCondition) -> Form:
-    kept = tuple(one for one in form.joints if one != condition)
-    return dataclasses.replace(form, joints=(*kept, condition)[-MAX_JOINT_TESTS:])
-
-
-def with_range(form: Form, name: str, limits: Range) -> Form:
-    ranges = {k: v for k, v in {**form.ranges, name: limits}.items() if v != WHOLE}
-    return dataclasses.replace(form, ranges=ranges)
-
-
-def with_choice(form: Form, name: str, values: Iterable[str]) -> Form:
-    choices = {k: v for k, v in {**form.choices, name: tuple(values)}.items() if v}
-    return dataclasses.replace(form, choices=choices)
+def merged(form: Form, more: Form) -> Form:
+    """Both forms' conditions, those of `more` instead of equal ones and of the oldest joints."""
+    kept = (one for one in form.joints if one not in more.joints)
+    ranges = {k: v for k, v in {**form.ranges, **more.ranges}.items() if v != WHOLE}
+    choices = {k: v for k, v in {**form.choices, **more.choices}.items() if v}
+    joints = (*kept, *more.joints)[-MAX_JOINT_TESTS:]
+    return Form(joints=joints, ranges=ranges, choices=choices)
 
 
 def _parts(node: Node) -> Iterator[Node]:
@@ -138,52 +145,18 @@ def _parts(node: Node) -> Iterator[Node]:
         yield node
 
 
-class _FormBuilder:
-    def __init__(self) -> None:
-        self.joints: list[JointCondition] = []
-        self.ranges: dict[str, dict[str, float]] = {}
-        self.choices: dict[str, tuple[str, ...]] = {}
+def _joint(test: JointTest, joints: tuple[str, ...]) -> JointCondition | None:
+    which, what = _labels(joints).get((test.joints, test.minimum)), _test_name(test)
+    return JointCondition(which=which, test=what) if which and what else None
 
-    def form(self) -> Form:
-        ranges = {
-            name: (ends.get(">=", WHOLE[0]), ends.get("<", WHOLE[1]))
-            for name, ends in self.ranges.items()
-        }
-        return Form(joints=tuple(self.joints), ranges=ranges, choices=self.choices)
 
-    def add(self, node: Node, joints: tuple[str, ...]) -> bool:
-        """Add a condition; False if the form cannot express it."""
-        if isinstance(node, JointTest):
-            return self._joint(node, joints)
-        if not isinstance(node, FieldTest):
-            return False
-        name = _NAMES[node.field]
-        if name in RANGES:
-            return self._range(name, node.compare)
-        return name in CHOICES and self._choice(name, node.compare)
-
-    def _joint(self, test: JointTest, joints: tuple[str, ...]) -> bool:
-        which, what = _labels(joints).get((test.joints, test.minimum)), _test_name(test)
-        if which is None or what is None or len(self.joints) == MAX_JOINT_TESTS:
-            return False
-        condition = JointCondition(which=which, test=what)
-        self.joints += [condition] if condition not in self.joints else []
-        return True
-
-    def _range(self, name: str, compare: Compare) -> bool:
-        ends, (value, *_) = self.ranges.setdefault(name, {}), compare.values
-        if compare.op not in (">=", "<") or compare.op in ends or not isinstance(value, float):
-            return False
-        if not 0 < value < 1:
-            return False
-        ends[compare.op] = value
-        return True
-
-    def _choice(self, name: str, compare: Compare) -> bool:
-        if compare.op not in ("=", "in") or name in self.choices:
-            return False
-        self.choices[name] = tuple(dict.fromkeys(str(value) for value in compare.values))
-        return True
+def _add_end(ends: dict[str, float], compare: Compare) -> bool:
+    """Add an end of a range; False if the form cannot express it."""
+    value = compare.values[0]
+    if compare.op not in (">=", "<") or compare.op in ends or not isinstance(value, float):
+        return False
+    ends[compare.op] = value
+    return 0 < value < 1
 
 
 def _test_name(test: JointTest) -> str | None:

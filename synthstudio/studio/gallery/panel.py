@@ -13,7 +13,7 @@ from synthstudio.core.amounts import people_text
 from synthstudio.review.risk.people import facet, joint_facet
 from synthstudio.review.values import STATUSES
 from synthstudio.studio.context import OpenSet
-from synthstudio.studio.drawing import plots
+from synthstudio.studio.gallery import plots
 from synthstudio.studio.gallery.filters import (
     MAX_JOINT_TESTS,
     TESTS,
@@ -21,10 +21,8 @@ from synthstudio.studio.gallery.filters import (
     Form,
     JointCondition,
     joint_choices,
+    merged,
     query_text,
-    with_choice,
-    with_joint,
-    with_range,
 )
 from synthstudio.studio.gallery.view import (
     GalleryState,
@@ -32,7 +30,6 @@ from synthstudio.studio.gallery.view import (
     current_form,
     pose_map,
     poses_of,
-    set_form,
     set_query,
 )
 from synthstudio.studio.page_parts import show_table
@@ -58,7 +55,7 @@ def panel(state: GalleryState, chosen: OpenSet, found: SearchResult) -> None:
     off = form is None
 
     def changed() -> None:
-        set_form(state, _read(joints), joints)
+        set_query(state, query_text(_read(joints)), joints)
 
     shown = form or Form()
     with st.container(key="gallery_form", gap="xsmall"):
@@ -148,15 +145,15 @@ def _read(joints: tuple[str, ...]) -> Form:
             conditions.append(
                 JointCondition(which=which, test=state.get(f"gallery_test_{k}") or TESTS[1])
             )
-    form = Form(joints=tuple(dict.fromkeys(conditions)))
+    ranges = {}
     for name in _SLIDERS:
         low, high = state.get(f"gallery_{name}", WHOLE)
         # A range of one point would match nobody; the slider's step is its width.
         high = max(high, round(low + 0.01, 2)) if low < 1 else 1.0
-        form = with_range(form, name, (min(low, 0.99), high))
-    for name in (*_FIRST, *_MORE):
-        form = with_choice(form, name, state.get(f"gallery_{name}", ()))
-    return form
+        ranges[name] = (min(low, 0.99), high)
+    choices = {name: tuple(state.get(f"gallery_{name}", ())) for name in (*_FIRST, *_MORE)}
+    joints_tested = tuple(dict.fromkeys(conditions))
+    return merged(Form(), Form(joints=joints_tested, ranges=ranges, choices=choices))
 
 
 def _values(name: str, found: SearchResult) -> tuple[str, ...]:
@@ -222,7 +219,6 @@ def _plot(
 
 
 def map_of_poses(state: GalleryState, chosen: OpenSet, found: SearchResult) -> None:
-    """Show the poses of all matching people as points, for lasso or box selection."""
     places = pose_map(poses_of(chosen, chosen.key)[found.rows])
     there = np.flatnonzero(np.isfinite(places).all(1))
     rows = found.rows[there]
@@ -267,18 +263,10 @@ def _clicked_point(event: Any, count: int) -> int | None:
     return next(iter(_chosen_points(event, count)), None)
 
 
-def narrow(state: GalleryState, clicked: plots.PlotFilter, joints: tuple[str, ...]) -> None:
+def narrow(state: GalleryState, clicked: Form, joints: tuple[str, ...]) -> None:
     """Add this condition: in the form, or appended to a query without a form."""
     form = current_form(state, joints)
     if form is None:
-        set_query(state, f"({state.query}) and {query_text(_add_filter(Form(), clicked))}", joints)
+        set_query(state, f"({state.query}) and {query_text(clicked)}", joints)
     else:
-        set_query(state, query_text(_add_filter(form, clicked)), joints)
-
-
-def _add_filter(form: Form, clicked: plots.PlotFilter) -> Form:
-    if clicked.which:
-        return with_joint(form, JointCondition(which=clicked.which, test=clicked.test))
-    if clicked.limits is not None:
-        return with_range(form, clicked.field, clicked.limits)
-    return with_choice(form, clicked.field, clicked.values)
+        set_query(state, query_text(merged(form, clicked)), joints)

@@ -34,7 +34,7 @@ from synthstudio.review.team.second_review import blinded
 from synthstudio.review.values import User
 from synthstudio.studio.components import API
 from synthstudio.studio.context import Context, OpenSet
-from synthstudio.studio.gallery.filters import Form, form_from_query, query_text
+from synthstudio.studio.gallery.filters import Form, form_from_query
 
 SORTS: dict[str, str] = {
     "frame": "frame",
@@ -43,7 +43,6 @@ SORTS: dict[str, str] = {
     "shown": "least occluded first",
     "edited": "last edited first",
 }
-"""Name -> title."""
 PAGE_SIZES = (24, 48, 96, 192)
 _FACTS = ("occluded", "truncated", "crowd", "depth")
 _TEXTS = ("pose family", "view", "variant", "split", "group", "identity")
@@ -120,7 +119,6 @@ def csv_rows(
 
 
 def percent(value: float) -> str:
-    """Return a formatted fraction; "" if unknown."""
     return f"{value:.0%}" if np.isfinite(value) else ""
 
 
@@ -177,7 +175,6 @@ class SearchResult:
 
 
 def gallery_state(chosen: OpenSet) -> GalleryState:
-    """Return the session's state; initially from the address."""
     looks = st.session_state.setdefault("gallery", {})
     if chosen.key not in looks:
         looks[chosen.key] = GalleryState()
@@ -199,7 +196,6 @@ def _read_address(state: GalleryState, chosen: OpenSet) -> None:
 
 
 def write_address(state: GalleryState, ctx: Context, chosen: OpenSet) -> None:
-    """Write the state into the address, as a permalink."""
     parameters = {
         "set": chosen.key if len(ctx.sets) > 1 else "",
         "q": state.query,
@@ -229,7 +225,7 @@ def set_query(state: GalleryState, text: str, joints: tuple[str, ...]) -> None:
 
 def show_like(state: GalleryState, chosen: OpenSet, person: tuple[int, int]) -> None:
     """Sort all people by similarity to one pose; no effect without a pose."""
-    if chosen.table.rows_of(np.array(person[:1]), np.array(person[1:]))[0] >= 0:
+    if chosen.table.rows_at([person])[0] >= 0:
         state.like, state.among, state.show, state.number = person, None, SHOWS[0], 0
 
 
@@ -239,16 +235,11 @@ def poses_of(_chosen: OpenSet, key: str) -> NDArray[np.float64]:
     return normalised(_chosen.table.joints_px)
 
 
-def set_form(state: GalleryState, form: Form, joints: tuple[str, ...]) -> None:
-    set_query(state, query_text(form), joints)
-
-
 def current_form(state: GalleryState, joints: tuple[str, ...]) -> Form | None:
     return form_from_query(parse_query(state.query, joints) if state.query else None)
 
 
 def find_people(ctx: Context, chosen: OpenSet, me: User, state: GalleryState) -> SearchResult:
-    """Return the people matching the query, without deleted ones."""
     table = chosen.table
     columns = columns_of(ctx, chosen, me)
     joints = chosen.skeleton.joints
@@ -258,9 +249,9 @@ def find_people(ctx: Context, chosen: OpenSet, me: User, state: GalleryState) ->
         rows = np.arange(table.people, dtype=np.int64)
     rows = rows[~columns["deleted"][rows]]
     if state.among is not None:
-        rows = rows[np.isin(rows, table.rows_of(*np.array(state.among).reshape(-1, 2).T))]
+        rows = rows[np.isin(rows, table.rows_at(state.among))]
     if state.like is not None:
-        like = int(table.rows_of(*np.array([state.like]).T)[0])
+        like = int(table.rows_at([state.like])[0])
         apart = distances(poses_of(chosen, chosen.key), like)
         rows = rows[np.argsort(apart[rows], kind="stable")]  # argsort puts NaN last
     else:
@@ -271,10 +262,7 @@ def find_people(ctx: Context, chosen: OpenSet, me: User, state: GalleryState) ->
 
 
 def columns_of(ctx: Context, chosen: OpenSet, me: User) -> Columns:
-    """Return the review state of every person, at most a few seconds old except for edits.
-
-    People whom `me` may still review blindly appear untouched.
-    """
+    """Reviews of all people, at most seconds old but for edits; blinded people appear untouched."""
     table, share = chosen.table, share_of(ctx.store, chosen.key, "second_share")
     event = last_event_id(ctx.store, table.key)
     return _columns(
@@ -343,7 +331,6 @@ def apply_options(state: GalleryState, options: Mapping[str, Any]) -> None:
 
 
 def pager(page: Page, key: str, turn: Callable[[int], None]) -> None:
-    """Show page buttons, if there are several pages; `turn` receives the new number."""
     if page.pages == 1:
         return
     now, last = page.number, page.pages - 1
@@ -377,10 +364,7 @@ def normalised(joints_px: NDArray[np.floating]) -> F64:
 
 
 def distances(poses: F64, row: int) -> F64:
-    """(P,) the mean distance of common joints of all people to one person.
-
-    `poses`: as `normalised` returns them. NaN for people with fewer than MIN_JOINTS in common.
-    """
+    """(P,) mean distance of common joints to one person; NaN with fewer than MIN_JOINTS."""
     apart = np.linalg.norm(poses - poses[row], axis=2)
     common = np.isfinite(apart)
     enough = common.sum(1) >= MIN_JOINTS

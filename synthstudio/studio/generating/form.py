@@ -1,4 +1,4 @@
-"""The form of a recipe, made from its models: fields with limits and help; values or errors.
+"""Scenes as starting points, and a recipe's form made from its models, with limits and help.
 
 No field that names a folder or a file is in it: what a recipe takes from outside stays as its
 scene says.
@@ -17,11 +17,14 @@ import yaml
 
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.schema.distributions import Base
-from synthstudio.recipe.schema.load import dump, parse
+from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.recipe.schema.recipe import Recipe
-from synthstudio.studio.generating.scenes import Scene
+from synthstudio.studio.context import Context
+from synthstudio.studio.jobs.orders import asset_roots, missing_folders
 from synthstudio.studio.page_parts import field_error
+from synthstudio.studio.settings import Settings
 from synthstudio.studio.text import plain
+from synthstudio.studio.uploads import folders
 
 Path = tuple[str | int, ...]
 Kind = Literal["whole", "range", "choices", "text"]
@@ -32,6 +35,81 @@ _FIXED |= {"occlude", "quotas"}
 _DISTRIBUTIONS = ({"normal"}, {"choice"})
 _MANY_PEOPLE = 8
 _SECTION_ORDER = ("people", "camera", "objects", "targets", "backdrop", "light", "lens", "variants")
+FIRST = "quickstart"
+MAX = 200
+_OWN = "Reset to the scene's values"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """A recipe on offer. `roots`: indices of the asset roots with its assets."""
+
+    name: str
+    recipe: Recipe
+    roots: tuple[int, ...]
+
+    @property
+    def usable(self) -> bool:
+        return bool(self.roots) and self.recipe.occlude is None
+
+    @property
+    def why_not(self) -> str:
+        if self.recipe.occlude is not None:
+            return "It hides people in your own photos: use the command synthstudio occlude."
+        if not self.roots:
+            wanted = ", ".join(sorted(set(self.recipe.folders.values())))
+            own = set(self.recipe.folders) == {"backgrounds"}
+            return (
+                f"It takes pictures from {wanted}: start the studio with --assets FOLDER"
+                f"{', or keep photos of that name below' if own else ''}."
+            )
+        return ""
+
+
+def scenes(settings: Settings) -> tuple[list[Scene], list[str]]:
+    """Return the scenes, the easiest first, and the errors of invalid files."""
+    found, wrong = [], []
+    for path in sorted(settings.scenes.glob("*.yaml"))[:MAX]:
+        try:
+            recipe, roots = load(path), enumerate(asset_roots(settings))
+            fit = tuple(k for k, root in roots if not missing_folders(recipe, root))
+            found.append(Scene(name=path.stem, recipe=recipe, roots=fit))
+        except RecipeError as error:
+            wrong.append(f"{path.name}: {str(error).splitlines()[0]}")
+    found.sort(key=lambda scene: (scene.name != FIRST, not scene.usable, scene.name))
+    return found, wrong
+
+
+def background(ctx: Context, scene: Scene) -> Scene:
+    found = folders(ctx.settings.uploads)
+    here = st.container()  # also if empty, to keep later elements in place
+    # One asset root has to have all of its assets.
+    others = set(scene.recipe.folders) - {"backgrounds", "hdris"}
+    if not found or others or scene.recipe.occlude is not None:
+        return scene
+    titles = {name: f"Your photos: {name} ({photos:,})" for name, photos in found.items()}
+    picked = here.selectbox(
+        "Background",
+        (_OWN, *titles),
+        key=f"background_{scene.name}",
+        persist_state="session",
+        format_func=lambda n: titles.get(n, n),
+    )
+    if picked == _OWN:
+        return scene
+    try:
+        return with_photos(scene, picked, ctx.settings)
+    except RecipeError as error:
+        field_error(f"This scene does not support background photos: {error}")
+        return scene
+
+
+def with_photos(scene: Scene, folder: str, settings: Settings) -> Scene:
+    """A scene with an uploads folder's photos as its backdrop; RecipeError if it allows none."""
+    backdrop = {"kind": "photo", "folder": folder, "ground": "any"}  # no sidecars are uploaded
+    values = {**dump(scene.recipe), "backdrop": backdrop}
+    root = asset_roots(settings).index(settings.uploads)
+    return replace(scene, name=f"{scene.name}-{folder}", recipe=parse(values), roots=(root,))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +140,7 @@ _NUMBERS: tuple[tuple[Path, str, Kind, float, float, float], ...] = (
     (("camera", "distance_m"), "Camera's distance, m", "range", 0.6, 20, 0.1),
 )
 _LAYERS: Path = ("layers",)
-_MAIN = {_LAYERS, *(path for path, *_ in _NUMBERS)}
+MAIN = {_LAYERS, *(path for path, *_ in _NUMBERS)}
 
 
 def main_fields(recipe: Recipe, *, max_frames: int) -> list[Field]:
@@ -77,13 +155,12 @@ def main_fields(recipe: Recipe, *, max_frames: int) -> list[Field]:
         found.append(field if _fits(field, value) else replace(field, kind="text"))
     options = ("depth", "instance", "part", "normals")
     found.append(Field(path=_LAYERS, label="Further layers", kind="choices", options=options))
-    parts = {path[0] for path in _MAIN}
+    parts = {path[0] for path in MAIN}
     help_of = {path: text for part in parts for path, text in _all(recipe, str(part))}
     return [replace(field, help=help_of.get(field.path, "")) for field in found]
 
 
 def sections(recipe: Recipe) -> list[str]:
-    """Return the parts of a recipe that have further fields, main ones first."""
     names = [name for name in dump(recipe) if any(True for _ in section_fields(recipe, name))]
     return sorted(
         names, key=lambda n: _SECTION_ORDER.index(n) if n in _SECTION_ORDER else len(_SECTION_ORDER)
@@ -93,13 +170,12 @@ def sections(recipe: Recipe) -> list[str]:
 def section_fields(recipe: Recipe, part: str) -> Iterator[Field]:
     """Yield the fields of one part of a recipe, as text in YAML, without the main ones."""
     for path, text in _all(recipe, part):
-        if path not in _MAIN and not _FIXED & set(path):
+        if path not in MAIN and not _FIXED & set(path):
             label = " · ".join(str(p).replace("_", " ") for p in path[1:]) or part
             yield Field(path=path, label=label, kind="text", help=text)
 
 
 def _all(recipe: Recipe, part: str) -> Iterator[tuple[Path, str]]:
-    """Path and description of a recipe part's fields, down to values and distributions."""
     found = next(n for n, one in Recipe.model_fields.items() if part in (n, one.alias))
     yield from _below(getattr(recipe, found), (part,), Recipe.model_fields[found].description)
 
@@ -117,7 +193,6 @@ def _below(value: Any, path: Path, text: str | None) -> Iterator[tuple[Path, str
 
 
 def value_at(values: Mapping[str, Any], path: Path) -> Any:
-    """Return the value at a path of plain values; None if missing."""
     found: Any = values
     for part in path:
         try:
@@ -164,7 +239,6 @@ def errors(message: str) -> dict[str, str]:
 
 
 def field_errors(found: Mapping[str, str], field: Field) -> str:
-    """Return the errors of a field, or of anything inside it."""
     return " ".join(
         text
         for name, text in found.items()
@@ -208,8 +282,6 @@ def _fits(field: Field, value: Any) -> bool:
 
 
 class Draft:
-    """A scene with this session's edits."""
-
     def __init__(self, scene: Scene) -> None:
         kept = st.session_state.setdefault("drafts", {})
         mine = kept.setdefault(scene.name, {"edits": {}, "wrong": {}, "turn": 0})

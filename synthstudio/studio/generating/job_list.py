@@ -6,18 +6,17 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.places import resolved
 from synthstudio.review.values import User, may
 from synthstudio.studio.components import API
 from synthstudio.studio.context import Context
-from synthstudio.studio.jobs import job_store, scheduler
+from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.job_store import Job
 from synthstudio.studio.jobs.orders import archive_path, output_folder
-from synthstudio.studio.page_parts import show_refusal
+from synthstudio.studio.page_parts import shown_refusals
 from synthstudio.studio.text import plain, without_paths
 
-EVERY_S = 1.0
+EVERY_S, _SHOWN = 1.0, 6
 _COLOURS = {
     "queued": "gray",
     "running": "blue",
@@ -28,10 +27,9 @@ _COLOURS = {
 }
 
 
-def job_list(ctx: Context, me: User, *, limit: int = 6) -> None:
-    """Show the latest jobs; running ones are updated every second."""
-    scheduler.start(ctx.settings, ctx.store)
-    for job in job_store.jobs(ctx.store, limit=limit):
+def job_list(ctx: Context, me: User) -> None:
+    job_store.start(ctx.settings, ctx.store)
+    for job in job_store.jobs(ctx.store, limit=_SHOWN):
         with st.container(border=True, key=f"job_{job.id}"):
             details, buttons = st.columns([5, 2], vertical_alignment="center")
             with details:
@@ -42,11 +40,7 @@ def job_list(ctx: Context, me: User, *, limit: int = 6) -> None:
 
 
 def _job_details(ctx: Context, drawn: Job, alone: list[bool]) -> None:
-    """Show a job. `alone`: filled on the page's first run.
-
-    This fragment runs by itself. It does not restart the page, which would lose a click about
-    to be handled.
-    """
+    """Show a job; `alone`: drawn again without the page, whose rerun could lose a click."""
     job = job_store.job(ctx.store, drawn.id) if drawn.active and alone else drawn
     if (job.state, job.stopping) != (drawn.state, drawn.stopping):
         ctx.refresh()  # a data set may be finished
@@ -59,7 +53,8 @@ def _job_details(ctx: Context, drawn: Job, alone: list[bool]) -> None:
     if job.state == "running" and job.total:
         st.progress(min(1.0, job.done / job.total), text=progress_text(job))
     elif job.active:
-        st.caption(waiting_text(job))
+        writing = "Stopping." if job.stopping else "Writing."
+        st.caption("Waiting in the queue." if job.state == "queued" else writing)
     else:
         st.caption(ended_text(job, datetime.now(UTC)))
     if job.state in ("failed", "lost"):
@@ -72,25 +67,20 @@ def _buttons(ctx: Context, me: User, job: Job) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if job.active and lead:
             if st.button("Cancel", key=f"cancel_{job.id}", disabled=job.stopping):
-                _do(lambda: job_store.cancel(ctx.store, job.id, who=me))
+                with shown_refusals(me):
+                    job_store.cancel(ctx.store, job.id, who=me)
+                    st.rerun()
         if job.resumable and lead:
             if st.button(
                 "Resume", key=f"resume_{job.id}", help="Continues after the last complete shard."
             ):
-                _do(lambda: job_store.resume(ctx.store, job.id, ctx.settings, who=me))
+                with shown_refusals(me):
+                    job_store.resume(ctx.store, job.id, ctx.settings, who=me)
+                    st.rerun()
         if job.state == "done" and job.kind != "export":
             _open_link(ctx, job)
         if job.state == "done" and job.kind == "export" and may(me.role, "export"):
             download_link(ctx, job)
-
-
-def _do(action: object) -> None:
-    try:
-        action()  # type: ignore[operator]
-    except SynthStudioError as error:
-        show_refusal(error)
-        return
-    st.rerun()
 
 
 def _open_link(ctx: Context, job: Job) -> None:
@@ -124,12 +114,6 @@ def progress_text(job: Job) -> str:
     left = job.seconds_left
     speed = "" if left is None else f" · {job.per_second:.1f} a second, {seconds_text(left)} left"
     return f"{job.done:,} of {job.total:,} frames{speed}"
-
-
-def waiting_text(job: Job) -> str:
-    if job.state == "queued":
-        return "Waiting in the queue."
-    return "Stopping." if job.stopping else "Writing."
 
 
 def ended_text(job: Job, now: datetime) -> str:

@@ -23,7 +23,6 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def main() -> None:
-    """Write the export of the JSON argument, and print the file's contents as JSON."""
     try:
         found = write(os.environ[DATABASE], **json.loads(sys.argv[1]))
         sys.stdout.write(json.dumps(found, sort_keys=True) + "\n")
@@ -54,7 +53,11 @@ def write(
             packed.rename(out)
             sync(out.parent)
         sys.stderr.write(f"{made.text()}\n")
-        summary = {key: value for key, value in made.as_json().items() if _short(value)}
+        summary = {
+            key: value
+            for key, value in made.as_json().items()
+            if isinstance(value, int | float) or (isinstance(value, str) and "/" not in value)
+        }
         return {**summary, "zip": out.name, "files": files, "bytes": out.stat().st_size}
     finally:
         store.close()
@@ -73,10 +76,6 @@ def pack(folder: Path, out: Path) -> int:
             with path.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
                 shutil.copyfileobj(source, target, 1 << 20)
     return len(files)
-
-
-def _short(value: object) -> bool:
-    return isinstance(value, int | float | bool) or (isinstance(value, str) and "/" not in value)
 
 
 if __name__ == "__main__":

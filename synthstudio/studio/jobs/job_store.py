@@ -1,14 +1,19 @@
-"""The job table: ordered, running and ended jobs. Any server may manage it.
+"""The job table, and the thread that manages its jobs. Any server may manage it.
 
 Jobs belong to the machine that started them (`node`); servers on others leave them alone.
 """
 
 from __future__ import annotations
 
+import logging
 import platform
+import signal
+import threading
 import time
+import weakref
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,13 +21,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from synthstudio.core.errors import Refused
+from synthstudio.core.errors import Refused, SynthStudioError
 from synthstudio.review.models import JobRow, utc_now
 from synthstudio.review.store import Store
 from synthstudio.review.values import User, require
-from synthstudio.studio.jobs import orders
-from synthstudio.studio.jobs.orders import Order, check_order, check_resumed, output_folder
-from synthstudio.studio.jobs.process import frames_on_disk
+from synthstudio.studio.jobs import orders, process
+from synthstudio.studio.jobs.orders import Order, check_order, output_folder
+from synthstudio.studio.jobs.process import Running, frames_on_disk
 from synthstudio.studio.settings import Settings
 
 ACTIVE = ("queued", "running")
@@ -31,6 +36,15 @@ MAX_QUEUED = 20
 MAX_MESSAGE = 4_000
 _PG_LOCK = 0x5F10B5
 """An arbitrary lock number, unused by other programs: "changing the queue of jobs"."""
+EVERY_S = 1.0
+TERM_AFTER_S, KILL_AFTER_S = 10.0, 20.0
+"""Seconds from a cancel's first signal to the second and the third."""
+_CLAIM_S = 15.0
+LOG = logging.getLogger("synthstudio.studio")
+_running: weakref.WeakKeyDictionary[Store, dict[str, threading.Thread]] = (
+    weakref.WeakKeyDictionary()
+)
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +76,6 @@ class Job:
 
     @property
     def seconds_left(self) -> float | None:
-        """Return the remaining time at the current speed, None if unknown."""
         return (self.total - self.done) / self.per_second if self.per_second > 0 else None
 
 
@@ -87,7 +100,7 @@ def add(store: Store, order: Order, settings: Settings, *, who: User) -> Job:
                 then="Choose another name.",
                 reason="invalid",
             )
-        spec = orders.order_to_spec(order)
+        spec = asdict(order)
         total = int(spec["recipe"]["frames"]) if "recipe" in spec else 0
         row = JobRow(
             kind=type(order).__name__.lower(),
@@ -145,15 +158,12 @@ def cancel(store: Store, number: int, *, who: User) -> Job:
 
 
 def resume(store: Store, number: int, settings: Settings, *, who: User) -> Job:
-    """Queue a lost, cancelled or failed job again; it resumes.
-
-    It is checked like a new one, for the missing frames. Refused, RecipeError.
-    """
+    """Queue an ended job again, checked for its missing frames. Refused, RecipeError."""
     require(who, "generate")
     seen = job(store, number)
     if seen.resumable:
         made = frames_on_disk(output_folder(settings, seen.out))
-        check_resumed(orders.order_from_spec(seen.spec), settings, who, made=made)
+        orders.check_generate(orders.Generate(**seen.spec), settings, made=made)
     with store.session() as session:
         lock_queue(session)
         row = get_row(session, number)
@@ -211,3 +221,171 @@ def as_job(row: JobRow) -> Job:
         spec=row.spec,
         stopping="stop" in progress and row.state == "running",
     )
+
+
+def start(settings: Settings, store: Store, *, every_s: float = EVERY_S) -> threading.Thread:
+    """Start managing a store's jobs; a second call returns the same thread."""
+    return repeat(store, "jobs", lambda: run_once(store, settings), every_s=every_s)
+
+
+def run_once(store: Store, settings: Settings) -> list[Job]:
+    """One pass over all jobs of this machine: record ends, cancel, start; return the changed.
+
+    Servers and threads may call it concurrently: each step is one transaction.
+    """
+    changed: list[Job | None] = []
+    for number in _jobs_here(store, "running"):
+        before, running = job(store, number), _process(store, number, settings)
+        if running is None:
+            continue  # just claimed by another server that will start it
+        step = _record_progress if process.is_alive(running) else _finish
+        changed.append(step(store, before, running, settings))
+    while (claimed := _claim(store, settings)) is not None:
+        changed.append(_start(store, claimed, settings))
+    return [seen for seen in changed if seen is not None]
+
+
+def _jobs_here(store: Store, state: str) -> list[int]:
+    with store.reading() as session:
+        rows = session.scalars(select(JobRow).where(JobRow.state == state).order_by(JobRow.id))
+        return [row.id for row in rows if row.progress.get("node") == platform.node()]
+
+
+def _process(store: Store, number: int, settings: Settings) -> Running | None:
+    """Return a job's process, as recorded in the job table or by the process itself."""
+    with store.reading() as session:
+        row = get_row(session, number)
+    if row.pid is not None:
+        return Running(pid=row.pid, start_time=float(row.progress.get("start_time", 0.0)))
+    if row.started is not None and (utc_now() - row.started).total_seconds() < _CLAIM_S:
+        return None
+    found = process.recorded(log_folder(settings, number))
+    if found is None or not process.is_alive(found):
+        return Running(pid=-1, start_time=0.0)  # its server died before it could begin
+    with store.session() as session:
+        row = get_row(session, number)
+        row.pid, row.progress = found.pid, {**row.progress, "start_time": found.start_time}
+    return found
+
+
+def _record_progress(store: Store, seen: Job, running: Running, settings: Settings) -> Job | None:
+    now, done = time.time(), seen.done
+    if seen.kind == "generate":
+        done = min(seen.total, frames_on_disk(output_folder(settings, seen.out)))
+    if done == seen.done and not seen.stopping:
+        return None
+    with store.session() as session:
+        row = get_row(session, seen.id)
+        if row.state != "running":
+            return None
+        news: dict[str, Any] = {"done": done}
+        if "first" not in row.progress:
+            news["first"] = [now, done]
+        else:
+            at, had = row.progress["first"]
+            news["per_second"] = round(max(0, done - had) / max(0.001, now - at), 4)
+        if "stop" in row.progress:
+            news["step"] = _send_due_signal(
+                running, now - row.progress["stop"], row.progress["step"]
+            )
+        row.progress = {**row.progress, **news}
+        return as_job(row)
+
+
+def _send_due_signal(running: Running, waited_s: float, step: int) -> int:
+    """Send the signal that is due; return how many were sent."""
+    due = ((0.0, signal.SIGINT), (TERM_AFTER_S, signal.SIGTERM), (KILL_AFTER_S, signal.SIGKILL))
+    for number, (after, what) in enumerate(due):
+        if step <= number and waited_s >= after:
+            process.send_signal(running, what)
+            step = number + 1
+    return step
+
+
+def _finish(store: Store, seen: Job, running: Running, settings: Settings) -> Job | None:
+    if running.pid > 0:
+        process.kill_leftovers(running)
+    with store.session() as session:
+        row = get_row(session, seen.id)
+        if row.state != "running" or (row.pid or -1) != running.pid:
+            return None  # another server was faster
+        ended = process.read_outcome(
+            log_folder(settings, seen.id), cancelled="stop" in row.progress
+        )
+        news: dict[str, Any] = {"result": ended.result}
+        if row.kind == "generate":
+            made = frames_on_disk(output_folder(settings, str(row.out)))
+            news["done"] = row.progress["total"] if ended.state == "done" else made
+        row.progress = {**row.progress, **news}
+        end_row(row, ended.state, ended.message)
+        orders.delete_inputs(row.kind, row.spec, settings)
+        return as_job(row)
+
+
+def _claim(store: Store, settings: Settings) -> int | None:
+    """Start the oldest waiting job of this machine, if another may run."""
+    if not _jobs_here(store, "queued"):
+        return None  # the usual case must not lock the database every second
+    node = platform.node()
+    with store.session() as session:
+        lock_queue(session)
+        rows = session.scalars(
+            select(JobRow).where(JobRow.state.in_(ACTIVE)).order_by(JobRow.id)
+        ).all()
+        mine = [row for row in rows if row.progress.get("node") == node]
+        queued = [row for row in mine if row.state == "queued"]
+        if not queued or len(mine) - len(queued) >= settings.limits.jobs:
+            return None
+        row = queued[0]
+        row.state, row.started, row.pid = "running", utc_now(), None
+        return row.id
+
+
+def _start(store: Store, number: int, settings: Settings) -> Job:
+    seen = job(store, number)
+    try:
+        line = orders.command(seen.kind, seen.spec, settings)
+        orders.write_inputs(seen.kind, seen.spec, settings)
+        running = process.start(
+            line,
+            log_folder(settings, number),
+            extra=orders.environment(seen.kind, seen.spec, settings),
+        )
+    except (SynthStudioError, OSError) as error:
+        with store.session() as session:
+            row = get_row(session, number)
+            end_row(row, "failed", str(error))
+            return as_job(row)
+    with store.session() as session:
+        row = get_row(session, number)
+        row.pid, row.progress = running.pid, {**row.progress, "start_time": running.start_time}
+        return as_job(row)
+
+
+def repeat(
+    store: Store, name: str, work: Callable[[], object], *, every_s: float
+) -> threading.Thread:
+    """Repeat work in a thread, started once a store and name; repeated errors are logged once."""
+    with _lock:
+        own = _running.setdefault(store, {})
+        found = own.get(name)
+        if found is None or not found.is_alive():
+            found = threading.Thread(
+                target=_repeat, args=(name, work, every_s), name=name, daemon=True
+            )
+            own[name] = found
+            found.start()
+        return found
+
+
+def _repeat(name: str, work: Callable[[], object], every_s: float) -> None:
+    troubled = ""
+    while True:
+        try:
+            work()
+            troubled = ""
+        except Exception as error:  # the database is busy or away: retry
+            if str(error) != troubled:
+                LOG.warning("%s wait: %s", name, error)
+            troubled = str(error)
+        time.sleep(every_s)

@@ -12,7 +12,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,6 @@ ONLY = {
     "touched": "frames with people edited, approved or commented on",
     "all": "all frames, with all changes",
 }
-"""Contents of an export of reviewed labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +54,7 @@ class Generate:
     out: str
     assets: int = 0
     workers: int = 1
+    resume: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +80,7 @@ Order = Generate | Export | Photos
 
 
 def asset_roots(settings: Settings) -> tuple[Path, ...]:
-    """Return the folders from which recipes may take assets.
-
-    The scenes' own comes first, that of uploaded photos last.
-    """
+    """Folders of assets: the scenes' own first, that of uploaded photos last."""
     return (settings.scenes, *settings.assets, settings.uploads)
 
 
@@ -109,7 +106,6 @@ def check_name(name: str) -> str:
 
 
 def output_folder(settings: Settings, name: str) -> Path:
-    """Return the folder of an output with this name, directly below the exports."""
     return settings.exports / check_name(name)
 
 
@@ -127,10 +123,9 @@ def check_name_free(settings: Settings, name: str) -> Path:
 
 
 def check_order(order: Order, settings: Settings, who: User) -> None:
-    """Check an order against role, limits and disk; Refused or RecipeError if invalid."""
     if isinstance(order, Generate):
         require(who, "generate")
-        _check_generate(order, settings)
+        check_generate(order, settings)
     elif isinstance(order, Photos):
         require(who, "import")
         incoming(settings, order.files)
@@ -148,14 +143,8 @@ def check_order(order: Order, settings: Settings, who: User) -> None:
     check_name_free(settings, order.out)
 
 
-def check_resumed(order: Generate, settings: Settings, who: User, *, made: int) -> None:
-    """Check an order whose job is resumed; `made` of its frames are on the disk."""
-    require(who, "generate")
-    check_name(order.out)
-    _check_generate(order, settings, made=made)
-
-
-def _check_generate(order: Generate, settings: Settings, *, made: int = 0) -> None:
+def check_generate(order: Generate, settings: Settings, *, made: int = 0) -> None:
+    """Check an order's values; `made` of its frames are on the disk. Refused, RecipeError."""
     limits, recipe = settings.limits, parse(dict(order.recipe))
     check_size(recipe, limits)
     if type(order.workers) is not int or not 1 <= order.workers <= MAX_WORKERS:
@@ -211,12 +200,10 @@ def check_size(recipe: Recipe, limits: Limits) -> None:
 
 
 def missing_folders(recipe: Recipe, root: Path) -> list[str]:
-    """Return the asset folders of a recipe that are missing below a root."""
     return sorted({name for name in recipe.folders.values() if not (root / name).is_dir()})
 
 
 def check_folders(recipe: Recipe, root: Path) -> None:
-    """Check that a root has a recipe's asset folders; Refused with the missing ones."""
     if lacking := missing_folders(recipe, root):
         raise _refused(
             "the recipe's asset folders are missing",
@@ -227,10 +214,7 @@ def check_folders(recipe: Recipe, root: Path) -> None:
 
 
 def bytes_needed(recipe: Recipe, *, made: int = 0) -> int:
-    """Estimate the bytes of a recipe's data set, rather too high.
-
-    `made`: how many of its frames exist.
-    """
+    """An upper estimate of the data set's bytes; `made` of its frames exist."""
     frames = max(0, recipe.frames - made)
     pixels = recipe.image.width_px * recipe.image.height_px
     layers = len(recipe.layers) * _BYTES_A_PIXEL_OF_LAYER
@@ -252,14 +236,6 @@ DATABASE = "SYNTHSTUDIO_JOB_DATABASE"
 command lines are readable by all users of a machine."""
 
 
-def order_to_spec(order: Order) -> dict[str, Any]:
-    return asdict(order) | ({"resume": False} if isinstance(order, Generate) else {})
-
-
-def order_from_spec(spec: Mapping[str, Any]) -> Generate:
-    return Generate(**{name: value for name, value in spec.items() if name != "resume"})
-
-
 def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]:
     """Return the arguments of a job; Refused if its row is invalid."""
     place = output_folder(settings, str(spec["out"]))
@@ -268,7 +244,7 @@ def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]
         number = spec["assets"]
         if type(number) is not int or not 0 <= number < len(roots):
             raise _refused(_DAMAGED, "job, assets", got=repr(number)[:80])
-        line = [sys.executable, "-m", "synthstudio", "generate", str(recipe_path(place))]
+        line = [sys.executable, "-m", "synthstudio", "generate", str(place.with_suffix(".yaml"))]
         line += ["--out", str(place), "--assets", str(roots[number])]
         line += ["--workers", str(int(spec["workers"])), "--json"]
         return [*line, "--resume"] if spec["resume"] else line
@@ -295,7 +271,6 @@ def _skeleton(name: str, settings: Settings) -> str:
 
 
 def environment(kind: str, spec: Mapping[str, Any], settings: Settings) -> dict[str, str]:
-    """Return a job's environment variables."""
     if kind != "export":
         return {}
     return {DATABASE: settings.database, **environment_of(str(spec["dataset"]))}
@@ -303,10 +278,6 @@ def environment(kind: str, spec: Mapping[str, Any], settings: Settings) -> dict[
 
 def archive_path(place: Path) -> Path:
     return place.with_suffix(".zip")
-
-
-def recipe_path(place: Path) -> Path:
-    return place.with_suffix(".yaml")
 
 
 def delete_inputs(kind: str, spec: Mapping[str, Any], settings: Settings) -> None:
@@ -321,6 +292,6 @@ def write_inputs(kind: str, spec: Mapping[str, Any], settings: Settings) -> None
     if kind != "generate":
         return
     settings.exports.mkdir(parents=True, exist_ok=True)
-    path = recipe_path(output_folder(settings, str(spec["out"])))
+    path = output_folder(settings, str(spec["out"])).with_suffix(".yaml")
     text = yaml.safe_dump(dict(spec["recipe"]), sort_keys=False, allow_unicode=True)
     write_file(path, f"# Made by the studio.\n{text}".encode())

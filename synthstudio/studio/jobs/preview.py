@@ -46,18 +46,15 @@ class Preview:
     state: Literal["waiting", "done", "failed"]
     picture: bytes = b""
     message: str = ""
-    seconds: float = 0.0
 
 
 class Previews:
     """Draws previews one after another; thread-safe. No picture is held in memory."""
 
     def __init__(self, settings: Settings) -> None:
-        """`settings.state` holds the pictures; no process runs before the first request."""
         self._folder, self._settings = settings.state / "previews", settings
         self._waiting: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._failed: LastUsed[str, str] = LastUsed(MAX_FILES)
-        self._seconds: dict[str, float] = {}
         self._lock = threading.Condition()
         self._thread: threading.Thread | None = None
         self._worker: subprocess.Popen[str] | None = None
@@ -107,7 +104,7 @@ class Previews:
             data = self._path(key).read_bytes()
         except OSError:
             return Preview(state="failed", message="The preview no longer exists.")
-        return Preview(state="done", picture=data, seconds=self._seconds.get(key, 0.0))
+        return Preview(state="done", picture=data)
 
     def forget(self, key: str) -> None:
         """Allow a failed preview to be retried."""
@@ -148,16 +145,17 @@ class Previews:
                 key, request = next(iter(self._waiting.items()))
             message = ""
             try:
-                self._seconds[key] = float(self._request_answer(request).get("seconds", 0.0))
+                self._draw(request)
             except (StudioError, OSError) as error:
                 message = str(error)
             with self._lock:
                 self._waiting.pop(key, None)
                 if message:
                     self._failed.put(key, message)
-            self._delete_old()
+            for old in sorted(self._folder.glob("*.jpg"), key=_age)[MAX_FILES:]:
+                old.unlink(missing_ok=True)
 
-    def _request_answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _draw(self, request: Mapping[str, Any]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         used = self._worker
         answer = self._exchange(worker := self._worker_process(), request)
@@ -177,7 +175,6 @@ class Previews:
         self._drawn += 1
         if "error" in answer:
             raise StudioError(str(answer["error"]))
-        return dict(answer)
 
     def _exchange(
         self, worker: subprocess.Popen[str], request: Mapping[str, Any]
@@ -213,7 +210,7 @@ class Previews:
                 stdout=subprocess.PIPE,
                 stderr=err,
                 text=True,
-                env=process.own_environment(),
+                env=process.clean_environment(),
                 start_new_session=True,
             )
         self._drawn = 0
@@ -227,12 +224,6 @@ class Previews:
                 with suppress(OSError):
                     pipe.close()  # type: ignore[union-attr]
             worker.wait()
-
-    def _delete_old(self) -> None:
-        found = sorted(self._folder.glob("*.jpg"), key=_age)
-        for old in found[MAX_FILES:]:
-            old.unlink(missing_ok=True)
-            self._seconds.pop(old.stem, None)
 
 
 @functools.lru_cache(4)

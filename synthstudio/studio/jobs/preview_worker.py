@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +19,16 @@ QUALITY = 88
 
 
 def main() -> None:
-    """Answer requests on stdin with a line of JSON each on stdout."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
     sys.stdout = sys.stderr  # keeps library output out of the answers
     os.nice(5)
     for line in sys.stdin:
         request = json.loads(line)
-        started = time.monotonic()
         answer: dict[str, Any] = {"key": request["key"]}
         try:
             draw(request)
         except SynthStudioError as error:
             answer["error"] = str(error)
-        answer["seconds"] = round(time.monotonic() - started, 3)
         answers.write(json.dumps(answer) + "\n")
 
 
@@ -40,11 +36,14 @@ def draw(request: dict[str, Any]) -> None:
     from synthstudio.core.images import decode_rgb, encode_jpeg
     from synthstudio.core.skeleton import get_skeleton
     from synthstudio.dataset.durable import write_file
+    from synthstudio.generation.pipeline import draw_spec, make_frame
+    from synthstudio.generation.stage import FrameGenerator, prepare
     from synthstudio.recipe.schema.load import parse
     from synthstudio.report.draw import draw_labels
 
     recipe = parse(bounded(request["recipe"]))
-    frame = _frame(recipe, Path(request["assets"]), int(request["index"]))
+    stage = FrameGenerator(prepare(recipe, assets=Path(request["assets"]), device="auto"))
+    frame = make_frame(stage, draw_spec(stage, int(request["index"])))
     rgb = decode_rgb(frame.jpeg, "preview")
     if request["labels"]:
         rgb = draw_labels(
@@ -63,14 +62,6 @@ def bounded(recipe: dict[str, Any]) -> dict[str, Any]:
         "image": {**image, **sides, "supersample": min(2, image["supersample"])},
         "layers": [],
     }
-
-
-def _frame(recipe: Any, assets: Path, index: int) -> Any:
-    from synthstudio.generation.pipeline import draw_spec, make_frame
-    from synthstudio.generation.stage import FrameGenerator, prepare
-
-    stage = FrameGenerator(prepare(recipe, assets=assets, device="auto"))
-    return make_frame(stage, draw_spec(stage, index))
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def start(
             stdin=subprocess.DEVNULL if outlives else subprocess.PIPE,
             stdout=out,
             stderr=err,
-            env={**own_environment(), **(extra or {})},
+            env={**clean_environment(), **(extra or {})},
             start_new_session=True,
             close_fds=True,
         )
@@ -81,15 +81,8 @@ def start(
     return Running(pid=child.pid, start_time=start_time)
 
 
-def own_environment() -> dict[str, str]:
-    return clean_environment(os.environ)
-
-
-def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the part of the server's environment for jobs: no settings of ours, no secrets.
-
-    Store credentials are not included: see environment_of.
-    """
+def clean_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment of jobs: no settings of ours, no secrets, no credentials of stores."""
     kept_back = (*_OWN_PREFIXES, *(start for starts in _OF_STORES.values() for start in starts))
     return {
         name: value
@@ -114,7 +107,7 @@ def environment_of(place: str | Place) -> dict[str, str]:
 
 def is_alive(process: Running) -> bool:
     """Whether this very process still runs; zombies count as ended."""
-    if _process_of(process) is not None:
+    if _is_running(process.pid, process.start_time):
         return True
     with _lock:
         child = _children.pop(process.pid, None)
@@ -126,7 +119,6 @@ def is_alive(process: Running) -> bool:
 
 
 def recorded(folder: Path) -> Running | None:
-    """Return the last process started with this folder, None if there is none."""
     try:
         path = folder / PID_NAME
         return Running(pid=int(path.read_text("ascii")), start_time=path.stat().st_mtime)
@@ -136,7 +128,7 @@ def recorded(folder: Path) -> Running | None:
 
 def send_signal(process: Running, number: signal.Signals) -> bool:
     """Send a signal to the process and its descendants; False if it has ended."""
-    if _process_of(process) is None:
+    if not _is_running(process.pid, process.start_time):
         return False
     with suppress(ProcessLookupError, PermissionError):
         # Its session is its own, so its group has only it and its workers.
@@ -150,7 +142,7 @@ def send_signal(process: Running, number: signal.Signals) -> bool:
 
 def kill_leftovers(process: Running) -> None:
     """Kill a dead process's remaining group: workers that outlived it."""
-    if process.pid in (0, 1, os.getpid(), os.getpgrp()) or _pid_in_use(process.pid):
+    if process.pid in (0, 1, os.getpid(), os.getpgrp()) or _is_running(process.pid):
         return
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)  # the number is not reused while the group exists
@@ -169,24 +161,14 @@ def tail(path: Path, *, lines: int = 12) -> str:
     return "\n".join(kept.strip().splitlines()[-lines:])
 
 
-def _pid_in_use(pid: int) -> bool:
-    """Whether a living process has this number: then the old group has ended."""
+def _is_running(pid: int, start_time: float | None = None) -> bool:
+    """Whether a process has this number, zombies apart, and if given this start time."""
     try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
+        found = psutil.Process(pid)
+        moved_s = 0.0 if start_time is None else abs(found.create_time() - start_time)
+        return moved_s <= _START_TOLERANCE_S and found.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, ValueError):
         return False
-
-
-def _process_of(process: Running) -> psutil.Process | None:
-    if process.pid <= 0:
-        return None
-    try:
-        found = psutil.Process(process.pid)
-        if abs(found.create_time() - process.start_time) > _START_TOLERANCE_S:
-            return None
-        return None if found.status() == psutil.STATUS_ZOMBIE else found
-    except psutil.Error:
-        return None
 
 
 MAX_OUT_BYTES = 1_000_000
@@ -210,19 +192,13 @@ def frames_on_disk(dataset: Path) -> int:
     try:
         for place in (dataset / SHARDS_DIR).iterdir():
             if is_shard_name(place.name):
-                made += _frames_in_shard(place)
+                with suppress(SynthStudioError):  # generate reports it on resuming
+                    made += read_entry(place).frames
             elif place.name.startswith(f"{TEMPORARY}shard-"):
                 made += sum(1 for _ in (place / "images").iterdir())
     except OSError:  # not there yet, or renamed while we looked
         return made
     return made
-
-
-def _frames_in_shard(shard: Path) -> int:
-    try:
-        return read_entry(shard).frames
-    except SynthStudioError:
-        return 0  # generate reports it on resuming
 
 
 def read_outcome(folder: Path, *, cancelled: bool) -> Outcome:
@@ -232,7 +208,8 @@ def read_outcome(folder: Path, *, cancelled: bool) -> Outcome:
     """
     result, errors_text = read_result(folder / OUT_NAME), tail(folder / ERR_NAME)
     if result is not None:
-        return Outcome(state="done", message=_last_line(errors_text), result=result)
+        lines = [line for line in errors_text.splitlines() if not line.startswith(_STOPPED)]
+        return Outcome(state="done", message=lines[-1] if lines else "", result=result)
     if cancelled:
         return Outcome(state="cancelled", message="Cancelled; complete shards are kept.", result={})
     errors = [line for line in errors_text.splitlines() if line.startswith(_ERROR)]
@@ -246,7 +223,6 @@ def read_outcome(folder: Path, *, cancelled: bool) -> Outcome:
 
 
 def read_result(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in the last line of a job's output, or None."""
     try:
         if path.stat().st_size > MAX_OUT_BYTES:
             return None
@@ -255,8 +231,3 @@ def read_result(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _last_line(errors_text: str) -> str:
-    lines = [line for line in errors_text.splitlines() if not line.startswith(_STOPPED)]
-    return lines[-1] if lines else ""

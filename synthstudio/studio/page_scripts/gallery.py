@@ -12,8 +12,7 @@ from synthstudio.core.amounts import people_text
 from synthstudio.review.values import User, may
 from synthstudio.studio.components import Cell, people_grid
 from synthstudio.studio.context import Context, OpenSet, context, current_user
-from synthstudio.studio.drawing import plots
-from synthstudio.studio.drawing.marks import legend_html
+from synthstudio.studio.gallery import plots
 from synthstudio.studio.gallery.actions import bulk_actions, csv_button, views_menu
 from synthstudio.studio.gallery.panel import map_of_poses, panel, statistics
 from synthstudio.studio.gallery.view import (
@@ -33,6 +32,7 @@ from synthstudio.studio.gallery.view import (
 )
 from synthstudio.studio.overview import added_note, count_people
 from synthstudio.studio.page_parts import empty_state, no_people, open_review, review_href
+from synthstudio.studio.pictures import legend_html
 from synthstudio.studio.text import plain
 
 
@@ -138,7 +138,6 @@ def _toolbar(
 
 
 def _narrowed(state: GalleryState) -> None:
-    """Show whose pose sorts the people, or that a part of the map is shown; offer a reset."""
     if state.like is None and state.among is None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="gallery_narrowed"):
@@ -228,8 +227,7 @@ def _clean(chosen: OpenSet, frame: int, instance: int) -> int | None:
     clean = chosen.source.clean_of(frame)
     if clean is None:
         return None
-    row = chosen.table.rows_of(np.array([clean]), np.array([instance]))
-    return clean if row[0] >= 0 else None
+    return clean if chosen.table.rows_at([(clean, instance)])[0] >= 0 else None
 
 
 def _empty_result(state: GalleryState, chosen: OpenSet, found: SearchResult) -> None:
@@ -247,14 +245,10 @@ def _empty_result(state: GalleryState, chosen: OpenSet, found: SearchResult) -> 
         )
         st.code("\n".join(lines), language=None)
     else:
-        empty_state(f"No people match: {_empty_reason(state)}.")
+        reviewed = "all people were deleted by reviewers"
+        why = "the query excludes all of them" if state.query else reviewed
+        empty_state(f"No people match: {why}.")
     st.button("Show all people", on_click=set_query, args=(state, "", chosen.skeleton.joints))
-
-
-def _empty_reason(state: GalleryState) -> str:
-    if state.query:
-        return "the query excludes all of them"
-    return "all people were deleted by reviewers"
 
 
 main()

@@ -13,9 +13,16 @@ from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.review.values import User
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, context, require
-from synthstudio.studio.generating.form import Draft, show_further_fields, show_main_fields
+from synthstudio.studio.generating.form import (
+    MAIN,
+    Draft,
+    Scene,
+    background,
+    scenes,
+    show_further_fields,
+    show_main_fields,
+)
 from synthstudio.studio.generating.job_list import bytes_text, job_list
-from synthstudio.studio.generating.scenes import Scene, background, photo_form, scenes
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import (
     MAX_WORKERS,
@@ -27,6 +34,7 @@ from synthstudio.studio.jobs.orders import (
 from synthstudio.studio.jobs.preview import Previews, previews
 from synthstudio.studio.page_parts import HOME, empty_state, field_error
 from synthstudio.studio.text import plain
+from synthstudio.studio.uploads import photo_form
 
 _LOOK_EVERY_S = 0.4
 
@@ -86,37 +94,20 @@ def _pick(found: list[Scene]) -> Scene:
 def _form(ctx: Context, draft: Draft) -> tuple[Recipe | None, dict[str, str]]:
     _, before = draft.checked()
     show_main_fields(draft, before, max_frames=ctx.settings.limits.frames)
-    opened = any(not _is_main(name) for name in before)
+    main = tuple(".".join(map(str, path)) for path in MAIN)
+    opened = any(not name.startswith(main) for name in before)
     with st.expander("Everything else", expanded=opened):
         show_further_fields(draft, before)
     recipe, errors = draft.checked()
     if errors != before:
         st.rerun()  # shows messages beside fields drawn earlier
-    _other_errors(draft, errors)
+    for name, text in errors.items():
+        if name not in draft.shown:
+            field_error(f"{name}: {text}" if name else text)
     if draft.edits and st.button("Reset to the scene's values", key=f"reset_{draft.scene.name}"):
         draft.forget()
         st.rerun()
     return recipe, errors
-
-
-def _is_main(name: str) -> bool:
-    return name.startswith(
-        (
-            "frames",
-            "seed",
-            "image.",
-            "layers",
-            "people.count",
-            "camera.distance",
-            "targets.occluded",
-        )
-    )
-
-
-def _other_errors(draft: Draft, errors: dict[str, str]) -> None:
-    for name, text in errors.items():
-        if name not in draft.shown:
-            field_error(f"{name}: {text}" if name else text)
 
 
 def _preview(ctx: Context, draft: Draft, recipe: Recipe | None) -> None:
@@ -146,7 +137,7 @@ def _preview(ctx: Context, draft: Draft, recipe: Recipe | None) -> None:
 
 
 def _picture(drawer: Previews, kept: dict[str, Any], waited: bool, alone: list[bool]) -> None:
-    """Show the picture, or that it is pending; `alone` as in job_list._told."""
+    """Show the picture, or that it is pending; `alone` as in job_list."""
     seen = drawer.status(kept["key"])
     if waited and seen.state != "waiting" and alone:
         st.rerun()
@@ -202,7 +193,9 @@ def _order(
             check_order(order, ctx.settings, me)
         except SynthStudioError as error:
             fault = str(error).removeprefix("recipe: ")
-        _summary(recipe)
+        sides = f"{recipe.image.width_px} x {recipe.image.height_px}"
+        needed = bytes_text(bytes_needed(recipe))
+        st.caption(f"{recipe.frames:,} frames of {sides}, at most about {needed}")
     if fault:
         field_error(fault)
     ready = recipe is not None and not fault
@@ -229,12 +222,6 @@ def _root(ctx: Context, draft: Draft) -> None:
             format_func=lambda k: roots[k].name,
             key=f"root_{draft.scene.name}",
         )
-
-
-def _summary(recipe: Recipe) -> None:
-    image = recipe.image
-    text = f"{recipe.frames:,} frames of {image.width_px} x {image.height_px}"
-    st.caption(f"{text}, at most about {bytes_text(bytes_needed(recipe))}")
 
 
 main()

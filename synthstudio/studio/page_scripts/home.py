@@ -13,9 +13,8 @@ from synthstudio.formats.registry import FORMATS
 from synthstudio.review.values import User, may
 from synthstudio.studio import guard
 from synthstudio.studio.components import API
-from synthstudio.studio.context import Context, OpenSet, context, current_user
+from synthstudio.studio.context import Context, OpenSet, context, current_user, titles
 from synthstudio.studio.generating.job_list import bytes_text, job_list, seconds_text
-from synthstudio.studio.generating.photo_sets import photo_set_form
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import ONLY, Export
 from synthstudio.studio.overview import (
@@ -26,10 +25,9 @@ from synthstudio.studio.overview import (
     health_checks,
 )
 from synthstudio.studio.page_parts import TEAM, field_error, open_review, show_unreadable
-from synthstudio.studio.set_names import titles
+from synthstudio.studio.team_lists import assigned_waiting, due_note, threads_note
 from synthstudio.studio.text import plain
-from synthstudio.studio.thread_list import threads_note
-from synthstudio.studio.work_table import assigned_waiting, due_note
+from synthstudio.studio.uploads import photo_set_form
 
 _IMPORT = "synthstudio import annotations.json --images photos --out exports/photos"
 _PHOTOS = "synthstudio import-photos photos --out exports/to-review"

@@ -14,8 +14,7 @@ from synthstudio.review.settings import share_of
 from synthstudio.review.values import User, may
 from synthstudio.studio.components import Cell, people_grid
 from synthstudio.studio.context import Context, OpenSet, context, current_user
-from synthstudio.studio.drawing import plots
-from synthstudio.studio.drawing.marks import legend_html
+from synthstudio.studio.gallery import plots
 from synthstudio.studio.gallery.view import columns_of, crop_url, page_of, pager
 from synthstudio.studio.overview import added_note, checks_summary, count_people
 from synthstudio.studio.page_parts import (
@@ -29,6 +28,7 @@ from synthstudio.studio.page_parts import (
     review_href,
     shown_refusals,
 )
+from synthstudio.studio.pictures import legend_html
 from synthstudio.studio.second_reviews import share_input
 
 _SIZE = 24
@@ -123,9 +123,8 @@ def no_estimate_text(found: Estimate) -> str:
 
 
 def error_words(found: Estimate) -> str:
-    people = "person" if found.n == 1 else "people"
     text = (
-        f"Random sample: {found.wrong:,} of {found.n:,} {people} had wrong labels, "
+        f"Random sample: {found.wrong:,} of {people_text(found.n)} had wrong labels, "
         f"**{found.rate:.1%}**. All people: **{found.low:.1%}** to **{found.high:.1%}** (95 %)."
     )
     if found.n < _ENOUGH:
@@ -158,11 +157,7 @@ def _people(chosen: OpenSet, order: Order, columns: Columns, places: np.ndarray)
     )
     if opened is not None:
         open_review(chosen.key, *opened, queue="risk")
-    pager(page, "queue", _turn)
-
-
-def _turn(number: int) -> None:
-    st.session_state["queue_page"] = number
+    pager(page, "queue", lambda number: st.session_state.update(queue_page=number))
 
 
 def _cell(chosen: OpenSet, order: Order, columns: Columns, place: int) -> Cell:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -33,10 +34,6 @@ def main() -> None:
     used = {each.skeleton.title for each in ctx.sets.values() if each.skeleton.own}
     started = _choose(kept, used)
     message = st.session_state.pop("skeleton_message", None)
-
-    def on_save() -> None:
-        _save(ctx, me.name)
-
     mount_skeleton(
         {
             "start": started,
@@ -47,14 +44,13 @@ def main() -> None:
             "message": message,
         },
         key=_MAKER,
-        on_save=on_save,
+        on_save=partial(_save, ctx, me.name),
     )
     if kept:
         _files(kept)
 
 
 def _choose(kept: dict[str, Skeleton], used: set[str]) -> str:
-    """The starting point: empty, a stored one, a data set's, or the package's."""
     wanted = st.session_state.pop("skeleton_saved", None)
     choices = [_NEW, *kept, *sorted(used - set(kept)), *SKELETONS]
     if wanted in choices or st.session_state.get("skeleton_start") not in choices:

@@ -27,14 +27,13 @@ from synthstudio.review.team.statistics import (
 from synthstudio.review.values import ROLES, Person, Role, User, may
 from synthstudio.studio.context import Context, OpenSet, context, current_user
 from synthstudio.studio.credentials import show_accounts, show_tokens
-from synthstudio.studio.drawing import plots
+from synthstudio.studio.gallery import plots
 from synthstudio.studio.gallery.view import clear_columns, columns_of
 from synthstudio.studio.overview import added_note, count_people
 from synthstudio.studio.page_parts import QUEUE, empty_state, show_table, shown_refusals
 from synthstudio.studio.second_reviews import show_agreement, show_decisions, show_second_review
+from synthstudio.studio.team_lists import show_due, show_threads, show_throughput, whole
 from synthstudio.studio.text import plain
-from synthstudio.studio.thread_list import show_threads
-from synthstudio.studio.work_table import show_due, show_throughput, whole
 
 _WORDS = {"viewer": "views", "reviewer": "edits", "lead": "assigns", "admin": "manages roles"}
 
@@ -54,7 +53,6 @@ def show_members(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> N
 
 
 def member_lines(ctx: Context, chosen: OpenSet, columns: Columns) -> list[dict[str, object]]:
-    """Return one line per person with a role or any activity, by name."""
     roles = members.members(ctx.store)
     given = members.assignment_counts(ctx.store, chosen.key)
     held = Counter(lease.who for lease in leases.leases(ctx.store, chosen.key).values())
@@ -107,7 +105,6 @@ def _role_form(ctx: Context, me: User, found: object) -> None:
 
 
 def show_work(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None:
-    """Let leads assign the next people by risk; show the active leases."""
     waiting = np.isin(columns["status"], ("pending", "skipped")) & ~columns["deleted"]
     free = waiting & np.array([name is None for name in columns["assigned"]], bool)
     people = count_people(ctx.store, chosen.key)
@@ -174,7 +171,6 @@ def show_daily_decisions(ctx: Context, chosen: OpenSet) -> None:
 
 PARTS = ("Members", "Threads", "Throughput", "Second review", "Decide", "Tokens")
 ACCOUNTS = "Accounts"
-"""Shown as a separate part if sign-in is by passwords."""
 
 
 def main() -> None:

@@ -88,7 +88,6 @@ def _boxes() -> list[list[float]] | None:
 def _upload(
     ctx: Context, me: User, model: OnnxModel, boxes: list[list[float]], *, video: bool
 ) -> None:
-    """Take one file, predict, and delete it."""
     word, suffixes = ("video", VIDEOS) if video else ("photo", SUFFIXES)
     limits, turn = ctx.settings.limits, st.session_state.get("try_turn", 0)
     file = st.file_uploader(
@@ -105,8 +104,12 @@ def _upload(
     try:
         if video:
             bar = st.progress(0.0, "Reading the video")
+
+            def advance(done: int) -> None:
+                bar.progress(min(1.0, done / answers.VIDEO_PICTURES))
+
             found = answers.video_people(
-                model, data, suffix, boxes, limits=limits, who=me, progress=partial(_advance, bar)
+                model, data, suffix, boxes, limits=limits, who=me, progress=advance
             )
         else:
             rgb = answers.checked_photo(data, limits=limits, who=me)
@@ -116,10 +119,6 @@ def _upload(
         st.session_state["try_message"] = str(error)
     st.session_state["try_turn"] = turn + 1  # a new key drops the uploaded file
     st.rerun()
-
-
-def _advance(bar: Any, done: int) -> None:
-    bar.progress(min(1.0, done / answers.VIDEO_PICTURES))
 
 
 def _answer() -> None:
@@ -145,15 +144,11 @@ def _camera(me: User, model: OnnxModel, name: str, boxes: list[list[float]]) -> 
         kept.clear()
         kept.update(of=(name, repr(boxes)), count=0, began=time.perf_counter())
         kept["follower"] = answers.new_follower(model, boxes)
-
-    def answered() -> None:
-        _step(me, model, kept)
-
-    mount_camera({"answer": kept.get("answer")}, key=_CAMERA, on_frame=answered)
+    step = partial(_step, me, model, kept)
+    mount_camera({"answer": kept.get("answer")}, key=_CAMERA, on_frame=step)
 
 
 def _step(me: User, model: OnnxModel, kept: dict[str, Any]) -> None:
-    """Predict on the picture sent by the component."""
     state: Any = st.session_state.get(_CAMERA)
     message = state.get("frame") if hasattr(state, "get") else None
     found = answers.camera_frame(message, who=me)

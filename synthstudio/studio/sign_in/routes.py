@@ -1,4 +1,4 @@
-"""The routes of sign-in by password; failures do not reveal their reason.
+"""Sign-in by password, and checks of its sessions; failures do not reveal their reason.
 
 The guard has already refused foreign forms (by their Origin). Codes and passwords are only in
 bodies, so no address and no log contains them.
@@ -6,27 +6,48 @@ bodies, so no address and no log contains them.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote, urlsplit
 
 import jinja2
 from anyio import CapacityLimiter, to_thread
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.responses import (
+    FileResponse,
+    HTMLResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
 from starlette.routing import Route
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
 
-from synthstudio.core.errors import Refused
+from synthstudio.core.errors import Refused, SynthStudioError
 from synthstudio.review.names import NAME_CHARS, normal_name
 from synthstudio.review.team.accounts import CODE_PAGE, SIGN_IN_PAGE, choose_password, read_code
 from synthstudio.review.team.passwords import MAX_CHARS, MIN_CHARS
 from synthstudio.review.team.sessions import LONGEST, Waits, read_session, sign_in
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, context
+from synthstudio.studio.guard import (
+    Asgi,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    UserOf,
+    cookies,
+    header_map,
+)
 
 _HEADERS = {"Cache-Control": "no-store"}
 _MAX_BYTES = 8_192
@@ -46,6 +67,13 @@ _SAFE = re.compile(r"/(?:[A-Za-z0-9_\-.][A-Za-z0-9_\-./]*)?(?:\?[A-Za-z0-9_\-.~%
 Fields = dict[str, str]
 Use = Callable[[Context, Request, Fields], Response]
 Answer = Callable[[Request], Awaitable[Response]]
+_DRAW_ANEW = BackMsg(rerun_script=ClientState()).SerializeToString()
+"""Replaces messages of an ended session: nothing is executed, and the page shows sign-in."""
+_AGAIN_S = (0.2, 1.0, 3.0)
+"""Waits between retries while the store cannot identify the user."""
+_PROTOCOLS = b"sec-websocket-protocol"
+_OPEN_PATHS = (SIGN_IN_PAGE, CODE_PAGE, "/api", "/healthz")
+_NO_PAGES = (*_OPEN_PATHS, "/_stcore/", "/static/", "/media/", "/component/")
 
 
 def safe_path(text: str) -> str:
@@ -53,11 +81,9 @@ def safe_path(text: str) -> str:
     return text if len(text) <= 2_000 and _SAFE.fullmatch(text) else "/"
 
 
-def account_of(ctx: Context) -> guard.UserOf:
-    """Return the function from a request's cookies to its user."""
-
-    def user_of(cookies: Mapping[str, str]) -> str | None:
-        return read_session(ctx.store, cookies.get(ctx.browsers.session_cookie, ""))
+def account_of(ctx: Context) -> UserOf:
+    def user_of(sent: Mapping[str, str]) -> str | None:
+        return read_session(ctx.store, sent.get(ctx.browsers.session_cookie, ""))
 
     return user_of
 
@@ -100,7 +126,6 @@ class _Turns:
         self._inside = 0
 
     async def take(self, use: Use, ctx: Context, request: Request, fields: Fields) -> Response:
-        """Return a form's answer; the form again if too many wait already."""
         if self._inside >= _AT_ONCE + _MAX_WAITING:
             return _too_many(request, fields)
         self._inside += 1
@@ -177,7 +202,7 @@ def _signed_in(
 ) -> Response | None:
     """Return the redirect, with the cookie of a new session; None for a wrong password."""
     cookie = ctx.browsers.session_cookie
-    old = guard.cookies(guard.header_map(request.scope)).get(cookie, "")
+    old = cookies(header_map(request.scope)).get(cookie, "")
     secret = ctx.names_key
     text = sign_in(ctx.store, name, password, address=_client(request), secret=secret, old=old)
     if text is None:
@@ -196,7 +221,6 @@ def _signed_in(
 
 
 def _too_many(request: Request, fields: Fields) -> Response:
-    """Return the answer under load: the form again."""
     guard.log_refusal("a sign-in while many others wait", client=_client(request))
     if request.url.path != SIGN_IN_PAGE:
         return _page("code", _BUSY, 503, code=fields.get("code", ""))
@@ -248,3 +272,89 @@ def _page(
     )
     retry = {"Retry-After": str(_RETRY_S)} if status == 503 else {}
     return HTMLResponse(text, status_code=status, headers={**_HEADERS, **retry})
+
+
+class SessionMiddleware:
+    """ASGI middleware: blocks ended sessions, also on pages that are already open.
+
+    The guard is in front of it. Pages identify users when drawn, but their components' messages
+    are handled first: so each message of a websocket is checked here.
+    """
+
+    def __init__(self, app: Asgi, *, user_of: UserOf) -> None:
+        self.app, self.user_of = app, user_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        sent = cookies(header_map(scope))
+        if scope["type"] == "http" and not _opens_a_page(scope):
+            await self.app(scope, receive, send)
+            return
+        try:
+            user = await run_in_threadpool(self.user_of, sent)
+        except SynthStudioError as error:
+            await guard.refuse_busy(scope, send, error)
+            return
+        if scope["type"] == "websocket":
+            # The sign-in page starts without state of an earlier page.
+            scope = _without_state(scope) if user is None else scope
+            await self.app(scope, self._watched(receive, sent, user), send)
+        elif user is None:
+            await _way_in(scope)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _watched(self, receive: Receive, sent: Mapping[str, str], user: str | None) -> Receive:
+        logged: set[str] = set()
+
+        async def watched() -> Message:
+            message = await receive()
+            if message["type"] != "websocket.receive":
+                return message
+            why = await self._why_not(sent, user)
+            if not why:
+                return message
+            if why not in logged:
+                logged.add(why)
+                guard.log_refusal(why, user=user)
+            return {"type": "websocket.receive", "bytes": _DRAW_ANEW}
+
+        return watched
+
+    async def _why_not(self, sent: Mapping[str, str], user: str | None) -> str:
+        """Return why a message is blocked; else "". A busy store is retried a few times."""
+        for wait_s in _AGAIN_S:
+            with suppress(SynthStudioError):
+                same = await run_in_threadpool(self.user_of, sent) == user
+                return "" if same else "messages after a session's end"
+            await asyncio.sleep(wait_s)
+        return guard.BUSY_SESSION
+
+
+def _opens_a_page(scope: Scope) -> bool:
+    """Whether a browser opens a page directly or from ours: then it has sent its cookies."""
+    headers = header_map(scope)
+    return (
+        scope["method"] == "GET"
+        and headers.get("sec-fetch-mode") == "navigate"
+        and headers.get("sec-fetch-site") in ("none", "same-origin")
+        and not str(scope["path"]).startswith(_NO_PAGES)
+    )
+
+
+def _way_in(scope: Scope) -> RedirectResponse:
+    query = bytes(scope.get("query_string", b"")).decode("latin-1")
+    path = urlsplit(str(scope["path"])).path + (f"?{query}" if query else "")
+    to = "" if path == "/" else f"?to={quote(path, safe='/')}"
+    return RedirectResponse(SIGN_IN_PAGE + to, 303, {"cache-control": "no-store"})
+
+
+def _without_state(scope: Scope) -> Scope:
+    """Return a websocket's scope without an earlier session: Streamlit's third protocol."""
+    headers = [
+        (name, b",".join(value.split(b",")[:2]) if name.lower() == _PROTOCOLS else value)
+        for name, value in scope["headers"]
+    ]
+    return {**scope, "headers": headers, "subprotocols": list(scope.get("subprotocols", ()))[:2]}

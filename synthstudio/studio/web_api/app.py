@@ -12,7 +12,6 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
@@ -51,17 +50,9 @@ LOG = logging.getLogger("synthstudio.studio.api")
 _KEPT = 4_096
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rate:
-    """`burst` requests at once, then `per_s` a second."""
-
-    burst: int
-    per_s: float
-
-
-TOKEN = Rate(burst=300, per_s=30.0)
-"""Of a valid token."""
-ANONYMOUS = Rate(burst=20, per_s=0.2)
+TOKEN = 300, 30.0
+"""Requests at once, then a second, of a valid token."""
+ANONYMOUS = 20, 0.2
 """Of an address without one; excess requests are not logged, and answered with 429.
 
 A valid token is still accepted: others may share the address.
@@ -71,24 +62,26 @@ A valid token is still accepted: others may share the address.
 class Buckets:
     """Rate limiters by name, recent ones cached; thread-safe."""
 
-    def __init__(self, rate: Rate, *, now: Callable[[], float] = time.monotonic) -> None:
-        self._rate, self._now, self._lock = rate, now, threading.Lock()
+    def __init__(
+        self, burst: float, per_s: float, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`burst` requests at once, then `per_s` a second."""
+        self._burst, self._per_s, self._now = burst, per_s, now
+        self._lock = threading.Lock()
         self._left: LastUsed[str, tuple[float, float]] = LastUsed(_KEPT)
 
     def take(self, name: str) -> float:
         """Take one; return 0, or the seconds until the next one."""
         now = self._now()
         with self._lock:
-            left, at = self._left.get(name) or (float(self._rate.burst), now)
-            left = min(left + (now - at) * self._rate.per_s, float(self._rate.burst))
-            wait_s = 0.0 if left >= 1.0 else (1.0 - left) / self._rate.per_s
+            left, at = self._left.get(name) or (self._burst, now)
+            left = min(left + (now - at) * self._per_s, self._burst)
+            wait_s = 0.0 if left >= 1.0 else (1.0 - left) / self._per_s
             self._left.put(name, (left - 1.0 if left >= 1.0 else left, now))
         return wait_s
 
 
 def api_routes(user_of: UserOf) -> list[BaseRoute]:
-    """Return the API as routes of the server. `user_of`: the signed-in user of cookies."""
-
     async def nothing(_: Request) -> Response:
         return _error(404, "gone", f"no such operation; see {BASE}/docs")
 
@@ -97,7 +90,6 @@ def api_routes(user_of: UserOf) -> list[BaseRoute]:
 
 
 def api_app(user_of: UserOf) -> FastAPI:
-    """Return the application; its paths are below /api/v1."""
     app = FastAPI(
         title="synthstudio review",
         version=__version__,
@@ -120,7 +112,7 @@ class Authenticator:
 
     def __init__(self, app: Asgi, *, user_of: UserOf) -> None:
         self.app, self.user_of = app, user_of
-        self.known, self.anonymous = Buckets(TOKEN), Buckets(ANONYMOUS)
+        self.known, self.anonymous = Buckets(*TOKEN), Buckets(*ANONYMOUS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -157,7 +149,6 @@ class Authenticator:
         return call
 
     def _by_token(self, ctx: Context, request: Request) -> Call | None:
-        """Return the call of a token's owner, with the current permissions."""
         kind, _, text = request.headers["authorization"].partition(" ")
         found = read_token(ctx.store, text.strip()) if kind.lower() == "bearer" else None
         if found is None:
@@ -170,7 +161,6 @@ class Authenticator:
         return Call(ctx=ctx, me=User(name=found.who, role=min(role, found.role, key=ROLES.index)))
 
     def _by_page(self, ctx: Context, request: Request) -> Call | None:
-        """Return the call of one of our pages: by the browser's current user."""
         sent = guard.cookies(guard.header_map(request.scope))
         browser = ctx.browsers.name_of(sent.get(ctx.browsers.cookie))
         given = request.headers.get(_USER)
@@ -209,7 +199,6 @@ def _limited(receive: Receive) -> Receive:
 
 
 async def _check_query(request: Request) -> None:
-    """Refuse unknown and repeated query parameters."""
     path, method = request.scope["route"].path, request.method.lower()
     described = request.app.openapi()["paths"][path][method].get("parameters", ())
     known = [one["name"] for one in described if one["in"] == "query"]

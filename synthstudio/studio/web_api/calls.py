@@ -35,8 +35,6 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class SetCall(Call):
-    """A call on a data set."""
-
     chosen: OpenSet
 
     def hidden(self, people: Collection[Pair], layer: str = MAIN) -> set[Pair]:

@@ -7,8 +7,7 @@ as "gone": its client opens it again.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -24,7 +23,7 @@ from synthstudio.review.leases import SECOND
 from synthstudio.review.team import members
 from synthstudio.review.tracks import has_clips
 from synthstudio.review.values import MAIN, may
-from synthstudio.studio.drawing import pictures
+from synthstudio.studio import pictures
 from synthstudio.studio.editor import clips, window
 from synthstudio.studio.editor.ops import MAX_JOINTS, HeldLeases, Strict, renew_leases
 from synthstudio.studio.editor.predictions import poses_of
@@ -39,16 +38,7 @@ from synthstudio.studio.editor.queue import (
 )
 from synthstudio.studio.overview import photos_left, review_progress
 from synthstudio.studio.segmentation import segmented
-from synthstudio.studio.web_api.calls import (
-    BASE,
-    MAX_NUMBER,
-    Json,
-    Number,
-    OnSet,
-    Pair,
-    SetCall,
-    needs,
-)
+from synthstudio.studio.web_api.calls import MAX_NUMBER, Json, Number, OnSet, SetCall, needs
 
 MAX_QUEUES, MAX_EDITORS = 500, 2_000
 router = APIRouter()
@@ -161,16 +151,15 @@ def _window(call: SetCall, editors: Editors, queue: OpenQueue, at: int) -> Json:
     wanted = [call.person(*pair, layer) for pair in people]
     renew_leases(call.ctx.store, editors.leases(call, layer), wanted, who=call.me)
     with call.ctx.store.snapshot():
-        items = items_of(
-            call,
-            people,
+        shown = window.QueueWindow(
             start=start,
+            people=people,
             layer=layer,
             model=queue.model,
-            reasons=order.reasons(start, stop),
+            reasons=[*map(order.reasons, range(start, stop))],
             elsewhere=order.extra,
         )
-        progress = progress_of(call)
+        items, progress = items_of(call, shown), progress_of(call)
     can = {"edit": may(call.me.role, "edit"), "masks": layer == MAIN}
     return {"at": at, "can": can, "items": items, "progress": progress}
 
@@ -183,42 +172,10 @@ def progress_of(call: SetCall) -> Json:
     return found
 
 
-def items_of(
-    call: SetCall,
-    people: Sequence[Pair],
-    *,
-    start: int = 0,
-    layer: str = MAIN,
-    model: str = "",
-    reasons: Sequence[Sequence[str]] = (),
-    elsewhere: Collection[Pair] = (),
-    alone: bool = False,
-) -> list[Json]:
-    """Return people as shown in the editor; see `window.items`."""
-    chosen = call.chosen
-    shown = window.QueueWindow(
-        start=start,
-        people=people,
-        reasons=reasons,
-        blinded=call.hidden(window.people_in(chosen.frames, people), layer),
-        elsewhere=elsewhere,
-        model=model,
-        alone=alone,
-    )
-    return window.items(
-        call.ctx.store,
-        chosen.key,
-        chosen.frames,
-        shown,
-        who=call.me,
-        layer=layer,
-        url=lambda kind, frame: picture_url(call, kind, frame),
-        clean_of=chosen.source.clean_of,
-    )
-
-
-def picture_url(call: SetCall, kind: str, frame: int) -> str:
-    return f"{BASE}/sets/{call.chosen.key}/frames/{frame}/{kind}"
+def items_of(call: SetCall, shown: window.QueueWindow) -> list[Json]:
+    beside = window.people_in(call.chosen.frames, shown.people)
+    shown = replace(shown, blinded=call.hidden(beside, shown.layer))
+    return window.items(call.ctx.store, call.chosen, shown, who=call.me)
 
 
 @router.get("/sets/{set}/people/{frame}/{instance}/events")
@@ -269,14 +226,8 @@ def get_strip(
 ) -> JSONResponse:
     """The strip of a person's clip, and the person in the neighbouring frames."""
     scene = _scene(call, call.frame(frame))
-    look = clips.Look(frame=frame, instance=instance, track=query.track)
-    of_clip = scene.members()
-    strip = clips.strip(
-        look, scene, of_clip, lambda f: picture_url(call, "thumbnail", f), log=query.log
-    )
-    return JSONResponse(
-        {"clip": strip, "items": items_of(call, clips.beside(look, scene, of_clip))}
-    )
+    strip, beside = clips.strip(scene, (frame, instance), query.track, log=query.log)
+    return JSONResponse({"clip": strip, "items": items_of(call, window.QueueWindow(people=beside))})
 
 
 @router.post("/sets/{set}/clips", dependencies=[needs("edit")])

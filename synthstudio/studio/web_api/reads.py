@@ -22,8 +22,7 @@ from synthstudio.review.history import (
     states,
 )
 from synthstudio.review.masks import WHICH, Size, as_rle, box_of, masks_on_disk
-from synthstudio.review.models import ThreadRow
-from synthstudio.review.risk.predictions import Prediction, prediction_layers, predictions_in
+from synthstudio.review.risk.predictions import prediction_layers, predictions_in
 from synthstudio.review.risk.review_fields import ME
 from synthstudio.review.threads import mentions_of, thread_list, threads_in
 from synthstudio.review.values import (
@@ -35,8 +34,8 @@ from synthstudio.review.values import (
     Kind,
     Status,
 )
-from synthstudio.studio.context import Context, OpenSet
-from synthstudio.studio.drawing import pictures
+from synthstudio.studio import pictures
+from synthstudio.studio.frame_rows import UNTOUCHED
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import archive_path, output_folder
 from synthstudio.studio.overview import count_people
@@ -51,6 +50,7 @@ from synthstudio.studio.web_api.calls import (
     Pair,
     SetCall,
     needs,
+    on_set,
 )
 
 router = APIRouter()
@@ -69,17 +69,13 @@ def me(call: AnyCall) -> Json:
 @router.get("/sets")
 def sets(call: AnyCall) -> Json:
     """The open data sets."""
-    return {"sets": [_set(call.ctx, chosen) for chosen in call.ctx.sets.values()]}
+    return {"sets": [one_set(on_set(call, key)) for key in call.ctx.sets]}
 
 
 @router.get(_SET)
 def one_set(call: OnSet) -> Json:
     """One data set: its size, joints and progress."""
-    return _set(call.ctx, call.chosen)
-
-
-def _set(ctx: Context, chosen: OpenSet) -> Json:
-    people = count_people(ctx.store, chosen.key)
+    chosen, people = call.chosen, count_people(call.ctx.store, call.chosen.key)
     return {
         "key": chosen.key,
         "name": chosen.name,
@@ -112,19 +108,20 @@ def _frames(call: SetCall, indices: Sequence[int]) -> list[Json]:
     now = states(call.ctx.store, chosen.key, people=pairs, masks=False)
     for pair in call.hidden([*now]):
         del now[pair]
-    return [_frame(chosen, pair[0], now.get(pair)) for pair in pairs]
-
-
-def _frame(chosen: OpenSet, index: int, state: ItemState | None) -> Json:
-    found = chosen.frames.get(index)
-    return {
-        "frame": index,
-        "width_px": found.frame["width_px"],
-        "height_px": found.frame["height_px"],
-        "on_disk": sorted(found.people),
-        "empty": state is not None and state.status == NO_PEOPLE,
-        "revision": 0 if state is None else state.revision,
-    }
+    found = []
+    for pair in pairs:
+        rows, state = chosen.frames.get(pair[0]), now.get(pair, UNTOUCHED)
+        found.append(
+            {
+                "frame": pair[0],
+                "width_px": rows.frame["width_px"],
+                "height_px": rows.frame["height_px"],
+                "on_disk": sorted(rows.people),
+                "empty": state.status == NO_PEOPLE,
+                "revision": state.revision,
+            }
+        )
+    return found
 
 
 @router.get(f"{_SET}/frames/{{frame}}")
@@ -157,7 +154,7 @@ def picture(
     elif kind == "clean":
         raise Refused("no variant without occluders", where=f"frame {index}", reason="gone")
     if kind == "depth":
-        data, media = pictures.depth(source, index), "image/png"
+        data, media = pictures.depth(source, call.chosen.frames.get(index).frame), "image/png"
     elif kind == "thumbnail":
         key, cache, media = ("thumbnail", call.chosen.key, index), call.ctx.cache, "image/jpeg"
         data = cache.get_or(key, lambda: pictures.small(source, index, size=_THUMB_PX))
@@ -223,8 +220,12 @@ def people(call: OnSet, page: Annotated[PeoplePage, Query()]) -> Json:
     With `status`, people hidden by a blind second review are left out.
     """
     chosen, limit, status = call.chosen, page.limit, page.status
-    waiting = _numbers(call)
-    waiting = waiting[waiting > _cursor(page.after)]
+    first, _, instance = (page.after or "0:-1").partition(":")
+    table, added = chosen.table, added_people(call.ctx.store, chosen.key)
+    on_disk = (table.frame.astype(np.int64) << 32) | table.instance.astype(np.int64)
+    more = np.array([(frame << 32) | n for frame, n in added], np.int64)
+    waiting = np.unique(np.concatenate([on_disk, more]))
+    waiting = waiting[waiting > (int(first) << 32) + int(instance)]
     found: list[Json] = []
     looked = 0
     while looked < min(len(waiting), _SCANNED) and len(found) < limit:
@@ -234,42 +235,26 @@ def people(call: OnSet, page: Annotated[PeoplePage, Query()]) -> Json:
         hidden = call.hidden(pairs)
         for pair in pairs:
             looked += 1
-            state = None if pair in hidden else now.get(pair)
-            gone = state is not None and state.deleted
             blinded = pair in hidden
-            now_is = None if blinded else "pending" if state is None else state.status
-            if not gone and status in (None, now_is):
+            state = UNTOUCHED if blinded else now.get(pair, UNTOUCHED)
+            if not state.deleted and status in (None, None if blinded else state.status):
                 found.append(_brief(pair, state, blinded=blinded))
                 if len(found) == limit:
                     break
     last = int(waiting[looked - 1]) if looked else 0
-    more = looked < len(waiting)
-    return {"people": found, "next": f"{last >> 32}:{last & MAX_NUMBER}" if more else None}
+    after = f"{last >> 32}:{last & MAX_NUMBER}" if looked < len(waiting) else None
+    return {"people": found, "next": after}
 
 
-def _numbers(call: SetCall) -> Any:
-    table, store = call.chosen.table, call.ctx.store
-    on_disk = (table.frame.astype(np.int64) << 32) | table.instance.astype(np.int64)
-    added = [(frame << 32) | n for frame, n in added_people(store, call.chosen.key)]
-    return np.unique(np.concatenate([on_disk, np.array(added, np.int64)]))
-
-
-def _cursor(text: str | None) -> int:
-    if text is None:
-        return -1
-    frame, _, instance = text.partition(":")
-    return (int(frame) << 32) | int(instance)
-
-
-def _brief(pair: Pair, state: ItemState | None, *, blinded: bool = False) -> Json:
-    """Return a person's state; `blinded`: as unreviewed, for a second review."""
+def _brief(pair: Pair, state: ItemState, *, blinded: bool = False) -> Json:
+    """`blinded`: for a second review, with a state as unreviewed."""
     return {
         "frame": pair[0],
         "instance": pair[1],
-        "status": "pending" if state is None else state.status,
-        "revision": 0 if state is None else state.revision,
-        "who": None if state is None else state.who,
-        "added": state is not None and state.added,
+        "status": state.status,
+        "revision": state.revision,
+        "who": state.who,
+        "added": state.added,
         "blinded": blinded,
     }
 
@@ -285,31 +270,29 @@ def person(call: OnSet, frame: Number, instance: Number) -> Json:
 
 
 def _people(call: SetCall, pairs: list[Pair]) -> list[Json]:
-    """Return people with their joints, without unknown ones."""
     chosen, store = call.chosen, call.ctx.store
     hidden = call.hidden(pairs)
     now = states(store, chosen.key, people=pairs)
     talk = threads_in(store, chosen.key, [p for p in pairs if p not in hidden])
     found = []
     for pair in pairs:
-        row = chosen.frames.get(pair[0]).people.get(pair[1])
-        state = None if pair in hidden else now.get(pair)
-        if row is None and (state is None or not state.added):
+        row, size = chosen.frames.get(pair[0]).people.get(pair[1]), chosen.frames.get(pair[0]).size
+        reviewed = pair in now and pair not in hidden
+        state = now[pair] if reviewed else UNTOUCHED
+        if row is None and not state.added:
             continue
         labels = labels_of(row, chosen.skeleton.joints) if row is not None else {}
-        labels |= dict(state.joints) if state is not None else {}
-        size = chosen.frames.get(pair[0]).size
-        masks = masks_on_disk(row, size)
+        labels |= dict(state.joints)
+        masks = masks_on_disk(row, size) | (state.masks or {})
         box = list(row["modal_box_px"]) if row is not None and row["modal_box_px"] else None
-        if state is not None:
-            masks |= state.masks or {}
+        if reviewed:
             box = box_of(masks["modal"], size) if "modal" in masks else state.box or box
         found.append(
             _brief(pair, state, blinded=pair in hidden)
             | {
                 "exists": row is not None,
-                "deleted": state is not None and state.deleted,
-                "reason": "" if state is None else state.reason,
+                "deleted": state.deleted,
+                "reason": state.reason,
                 "box": box,
                 "masks": {which: as_rle(masks.get(which), size) for which in WHICH},
                 "joints": {
@@ -375,22 +358,22 @@ def threads(call: OnSet, page: Annotated[ThreadPage, Query()]) -> Json:
         limit=page.limit,
     )
     hidden = call.hidden([(one.frame, one.instance) for one in found])
-    shown = [_thread(one) for one in found if (one.frame, one.instance) not in hidden]
+    shown = [
+        {
+            "thread": one.id,
+            "frame": one.frame,
+            "instance": one.instance,
+            "joint": one.joint,
+            "open": one.is_open,
+            "who": one.who,
+            "when": one.when.isoformat(),
+            "comments": one.comments,
+            "mentions": list(one.mentions),
+        }
+        for one in found
+        if (one.frame, one.instance) not in hidden
+    ]
     return {"threads": shown, "next": found[-1].id if len(found) == page.limit else None}
-
-
-def _thread(one: ThreadRow) -> Json:
-    return {
-        "thread": one.id,
-        "frame": one.frame,
-        "instance": one.instance,
-        "joint": one.joint,
-        "open": one.is_open,
-        "who": one.who,
-        "when": one.when.isoformat(),
-        "comments": one.comments,
-        "mentions": list(one.mentions),
-    }
 
 
 @router.get(f"{_SET}/decisions")
@@ -427,15 +410,5 @@ def predictions(call: OnSet, layer: str, page: Paged) -> Json:
     """A network's predictions for the people of some frames."""
     found, last = _stretch(call, page)
     stored = predictions_in(call.ctx.store, call.chosen.key, layer, found)
-    rows = [prediction_json(p) for _, some in sorted(stored.items()) for p in some]
+    rows = [vars(p) for _, some in sorted(stored.items()) for p in some]
     return {"predictions": rows, "next": last}
-
-
-def prediction_json(p: Prediction) -> Json:
-    return {
-        "frame": p.frame,
-        "instance": p.instance,
-        "score": p.score,
-        "joints": {name: list(point) for name, point in p.joints.items()},
-        "causes": dict(p.causes),
-    }

@@ -13,7 +13,7 @@ from synthstudio.review import history
 from synthstudio.review.leases import SECOND
 from synthstudio.review.models import WebhookRow
 from synthstudio.review.risk.predictions import Prediction, put_predictions
-from synthstudio.review.values import MAIN
+from synthstudio.review.values import MAIN, invalid
 from synthstudio.review.webhooks import make_webhook, remove_webhook, webhooks
 from synthstudio.studio import guard
 from synthstudio.studio.editor.ops import (
@@ -25,11 +25,11 @@ from synthstudio.studio.editor.ops import (
     ReceivedOp,
     Strict,
     apply_ops,
-    invalid,
     parse_ops,
     release_decided,
     renew_leases,
 )
+from synthstudio.studio.editor.window import QueueWindow
 from synthstudio.studio.web_api.calls import AnyCall, Json, Number, OnSet, SetCall, needs, on_set
 from synthstudio.studio.web_api.editor import Editors, items_of, progress_of
 from synthstudio.studio.web_api.reads import state_json
@@ -58,7 +58,7 @@ def ops(call: AnyCall, body: OpsBody, request: Request) -> JSONResponse:
     """
     of_set = on_set(call, body.set)
     if body.layer == SECOND and not call.browser:
-        invalid("blind second reviews require the studio", "layer", MAIN, body.layer)
+        invalid("blind second reviews require the studio", "layer", expected=MAIN, got=body.layer)
     store, chosen, layer = call.ctx.store, of_set.chosen, body.layer
     parsed = parse_ops(body.ops, dataset=chosen.key, layer=layer)
     editors: Editors = request.app.state.editors
@@ -100,10 +100,10 @@ def _current_items(of_set: SetCall, parsed: ParsedOps, answer: Answer, body: Ops
     ]
     try:
         with of_set.ctx.store.snapshot():
-            shown = items_of(
-                of_set, list(dict.fromkeys(people)), layer=body.layer, model=body.model, alone=True
+            shown = QueueWindow(
+                people=list(dict.fromkeys(people)), layer=body.layer, model=body.model, alone=True
             )
-            return {"items": shown, "progress": progress_of(of_set)}
+            return {"items": items_of(of_set, shown), "progress": progress_of(of_set)}
     except SynthStudioError as error:
         guard.LOG.warning("people were not read after their ops: %s", error)
         return {"items": [], "progress": None}
@@ -114,10 +114,7 @@ def _refusal(client: str, seq: int, why: str, text: str) -> Json:
 
 
 def _refused(of_set: SetCall, received: ReceivedOp | None, row: tuple[str, int, str, str]) -> Json:
-    """Return why an op was refused, and the current person if its author saw another.
-
-    Without people who were decided meanwhile and are now blinded.
-    """
+    """Why an op was refused, and the person as it is now, unless blinded meanwhile."""
     client, seq, why, _ = row
     if received is None or why != "revision":
         return _refusal(*row)
@@ -153,11 +150,12 @@ class PredictionsBody(Strict):
 def set_predictions(call: OnSet, layer: str, body: PredictionsBody) -> Json:
     """Store predictions of a network atomically; with `replace`, drop all previous ones."""
     if layer in (MAIN, SECOND):
-        invalid("this name is reserved for labels", "layer", "a network's name", layer)
+        invalid("this name is reserved for labels", "layer", expected="a network's name", got=layer)
     count = call.chosen.dataset.frames
     for n, one in enumerate(body.predictions):
         if one.frame >= count:
-            invalid("no such frame", f"predictions[{n}].frame", f"0 to {count - 1}", one.frame)
+            where, expected = f"predictions[{n}].frame", f"0 to {count - 1}"
+            invalid("no such frame", where, expected=expected, got=one.frame)
     found = [Prediction(**dict(one)) for one in body.predictions]
     stored = put_predictions(call.ctx.store, call.chosen.key, layer, found, replace=body.replace)
     return {"stored": stored}

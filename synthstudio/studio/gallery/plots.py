@@ -6,7 +6,6 @@ browser is trusted. Colours of causes are those of the report.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ import plotly.graph_objects as go
 from synthstudio.core.amounts import people_text
 from synthstudio.core.arrays import F64, I64
 from synthstudio.core.labels import CAUSES
+from synthstudio.studio.gallery.filters import Form, JointCondition
 
 STATUS_COLOURS = {
     "pending": "#8b9199",
@@ -27,8 +27,8 @@ STATUS_COLOURS = {
 }
 """After Okabe and Ito (2008), as for causes; pages write the word beside the colour."""
 ACCENT = "#3a86c8"
-OCCLUDED_EDGES = tuple(round(0.1 * k, 1) for k in range(11))
-"""Bins of the occluded fraction; only the last includes its upper end."""
+_BINS = tuple((round(0.1 * k, 1), round(0.1 * (k + 1), 1)) for k in range(10))
+"""Of the occluded fraction; only the last includes its upper end."""
 CONFIG = {"displayModeBar": False, "scrollZoom": False}
 """For st.plotly_chart: no tool bar, no zoom by wheel."""
 _MANY = 2_000
@@ -38,37 +38,23 @@ TOOLS = {"displaylogo": False, "scrollZoom": False, "modeBarButtonsToRemove": ["
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlotFilter:
-    """A click's filter: joints by cause (`which`, `test`), a `field`'s values or its range."""
-
-    which: str = ""
-    test: str = ""
-    field: str = ""
-    values: tuple[str, ...] = ()
-    limits: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Plot:
     """A figure, the filter of each of its points, and a description for screen readers."""
 
     figure: go.Figure
-    filters: tuple[PlotFilter, ...]
+    filters: tuple[Form, ...]
     alt: str
 
 
 def occluded_counts(fraction: F64) -> I64:
-    """Return how many people are in each bin of OCCLUDED_EDGES, without unknown ones (NaN)."""
+    """How many people are in each of _BINS, without unknown ones (NaN)."""
     known = fraction[np.isfinite(fraction)].astype(np.float64)
     tenth = np.floor(np.round(known * 10, 9)).astype(np.int64)
     return np.bincount(np.clip(tenth, 0, 9), minlength=10).astype(np.int64)
 
 
 def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
-    """Return cause x joint, in fractions of the people shown: `counts` (J, causes).
-
-    `dark`: dark theme, so numbers in pale cells are light.
-    """
+    """Fractions of people by cause and joint: `counts` (J, causes); `dark`: the page's theme."""
     used = [k for k, name in enumerate(CAUSES) if k < 5 or counts[:, k].any()]
     people = counts.sum(axis=1, keepdims=True)
     shares = counts[:, used] / np.maximum(people, 1)
@@ -88,6 +74,8 @@ def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
             ygap=1,
         )
     )
+    white = "#ffffff"
+    ink = white if dark else "#1d2125"
     cells = [(j, i) for j in range(len(joints)) for i in range(len(names))]
     # Heat maps get no clicks; invisible marks above the cells do.
     figure.add_scatter(
@@ -95,7 +83,7 @@ def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
         y=[rows[j] for j, _ in cells],
         mode="markers+text",
         text=[_percent(shares[j, i]) for j, i in cells],
-        textfont={"size": 11, "color": [_text_colour(shares[j, i], dark=dark) for j, i in cells]},
+        textfont={"size": 11, "color": [white if shares[j, i] >= 0.6 else ink for j, i in cells]},
         marker={"size": 22, "opacity": 0, "symbol": "square"},
         hovertext=[
             f"{rows[j]}: {names[i]}, {people_text(int(counts[j, used[i]]))}" for j, i in cells
@@ -107,15 +95,21 @@ def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
     _set_layout(figure, height=20 * len(joints) + 44)
     figure.update_yaxes(range=[len(joints) - 0.5, -0.5], showgrid=False)
     figure.update_xaxes(side="top", range=[-0.5, len(names) - 0.5], showgrid=False)
-    filters = tuple(PlotFilter(which=joints[j], test=_joint_test(names[i])) for j, i in cells)
-    return Plot(figure=figure, filters=filters, alt=_heat_alt(counts, joints))
+    filters = tuple(
+        Form(joints=(JointCondition(which=joints[j], test=_joint_test(names[i])),))
+        for j, i in cells
+    )
+    most = max(1, int(people.max(initial=0)))
+    parts = "; ".join(f"{row} visible {counts[j, 0] / most:.0%}" for j, row in enumerate(rows))
+    alt = f"Causes by joint, percent of people: {parts}."
+    return Plot(figure=figure, filters=filters, alt=alt)
 
 
-def histogram(counts: I64, *, field: str = "occluded") -> Plot:
-    labels = [f"{lo:.0%} to {hi:.0%}" for lo, hi in _bins()]
+def histogram(counts: I64) -> Plot:
+    labels = [f"{lo:.0%} to {hi:.0%}" for lo, hi in _BINS]
     figure = go.Figure(
         go.Bar(
-            x=[(lo + hi) / 2 for lo, hi in _bins()],
+            x=[(lo + hi) / 2 for lo, hi in _BINS],
             y=counts.tolist(),
             width=0.094,
             marker={"color": ACCENT},
@@ -126,10 +120,10 @@ def histogram(counts: I64, *, field: str = "occluded") -> Plot:
     )
     _set_layout(figure, height=150)
     figure.update_xaxes(tickformat=".0%", range=[0, 1], dtick=0.2, showgrid=False)
-    filters = tuple(PlotFilter(field=field, limits=limits) for limits in _bins())
+    filters = tuple(Form(ranges={"occluded": limits}) for limits in _BINS)
     parts = ", ".join(f"{n} at {name}" for name, n in zip(labels, counts, strict=True) if n)
     return Plot(
-        figure=figure, filters=filters, alt=f"People by {field} fraction: {parts or 'none'}."
+        figure=figure, filters=filters, alt=f"People by occluded fraction: {parts or 'none'}."
     )
 
 
@@ -140,7 +134,6 @@ def bars(
     colours: Mapping[str, str] | None = None,
     maximum: int = 9,
 ) -> Plot:
-    """Return people by a field's values, the most frequent first, at most `maximum`."""
     rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))[:maximum]
     names = [name for name, _ in rows]
     figure = _across(
@@ -155,15 +148,12 @@ def bars(
     )
     figure.update_xaxes(visible=False, range=[0, 1.25 * max([1, *(n for _, n in rows)])])
     parts = ", ".join(f"{n} {name}" for name, n in rows)
-    filters = tuple(PlotFilter(field=field, values=(name,)) for name in names)
+    filters = tuple(Form(choices={field: (name,)}) for name in names)
     return Plot(figure=figure, filters=filters, alt=f"People by {field}: {parts or 'none'}.")
 
 
 def points(places: F64, ids: Sequence[tuple[int, int]], occluded: F64) -> Plot:
-    """Return a map of people at `places` (P, 2), for lasso selection.
-
-    Coloured by their occluded fraction, if known for all.
-    """
+    """A map of people at `places` (P, 2), for a lasso; coloured if `occluded` is known for all."""
     many = len(ids) > _MANY
     scale = {"colorscale": "Viridis", "cmin": 0, "cmax": 1, "colorbar": {"title": "occluded"}}
     known = bool(np.isfinite(occluded).all())
@@ -210,7 +200,6 @@ def interval(rate: float, low: float, high: float) -> Plot:
 
 
 def per_joint(values: F64, joints: Sequence[str], *, means: str) -> Plot:
-    """Return a value for each joint (J,) as points on lines; NaN: unknown."""
     texts = [f"{v:.2f}" if np.isfinite(v) else "" for v in values]
     figure = _across(
         joints,
@@ -227,7 +216,6 @@ def per_joint(values: F64, joints: Sequence[str], *, means: str) -> Plot:
 
 
 def over_days(days: Sequence[str], counts: Mapping[str, Sequence[float]], *, means: str) -> Plot:
-    """Return a stacked bar a day: `counts` by reviewer, a number for each day."""
     figure = go.Figure()
     palette = ("#3a86c8", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a25e")
     for k, (name, values) in enumerate(counts.items()):
@@ -278,10 +266,6 @@ def _set_layout(figure: go.Figure, *, height: int) -> None:
     figure.update_yaxes(automargin=True, fixedrange=True, zeroline=False)
 
 
-def _bins() -> list[tuple[float, float]]:
-    return list(itertools.pairwise(OCCLUDED_EDGES))
-
-
 def _joint_test(cause: str) -> str:
     return {"visible": "visible", "truncated": "cause = truncated", "unlabelled": "unlabelled"}.get(
         cause, f"hidden by {cause}"
@@ -290,16 +274,3 @@ def _joint_test(cause: str) -> str:
 
 def _percent(share: float) -> str:
     return "" if share == 0 else "<1" if share < 0.01 else f"{100 * share:.0f}"
-
-
-def _text_colour(share: float, *, dark: bool) -> str:
-    return "#ffffff" if dark or share >= 0.6 else "#1d2125"
-
-
-def _heat_alt(counts: I64, joints: Sequence[str]) -> str:
-    people = max(1, int(counts.sum(axis=1).max(initial=0)))
-    parts = "; ".join(
-        f"{joint.replace('_', ' ')} visible {counts[j, 0] / people:.0%}"
-        for j, joint in enumerate(joints)
-    )
-    return f"Causes by joint, percent of people: {parts}."

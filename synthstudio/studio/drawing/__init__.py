@@ -1,1 +1,0 @@
-"""Pictures for the browser: people with their labels drawn in, masks, depth, plots."""
