@@ -96,10 +96,7 @@ def free_folder(out: Path, *, own: Callable[[str], bool] = lambda name: False) -
 
 
 def plain_file(out: Path, *, new: bool = False) -> Path:
-    """The file that `out` means, links followed; DiskError unless it is new or a plain file.
-
-    `new`: what exists is not replaced.
-    """
+    """The file that `out` means, links followed: new, or unless `new` a plain one; DiskError."""
     kind = _kind(out)
     if kind and (new or kind != "a file"):
         raise DiskError(

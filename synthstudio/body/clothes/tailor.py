@@ -144,10 +144,7 @@ def suit(base: Basis, field: Field) -> tuple[GarmentMesh, Places]:
 def tube(
     path_m: NDArray[Any], radius_m: NDArray[Any], *, columns: int, closed: bool = False
 ) -> tuple[F32, I32]:
-    """Return a round tube along a path (R, 3) with a radius at each place (R,), outward.
-
-    Its ends are open; a closed one joins the last place to the first.
-    """
+    """A round tube, outward, along (R, 3) of radii (R,); `closed`: its ends are joined."""
     along = np.roll(path_m, -1, axis=0) - np.roll(path_m, 1, axis=0)
     if not closed:
         along[0], along[-1] = path_m[1] - path_m[0], path_m[-1] - path_m[-2]
