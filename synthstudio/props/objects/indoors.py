@@ -6,7 +6,7 @@ Their designs (how many doors, which goods on a shelf) follow from the kind and 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
