@@ -33,7 +33,8 @@ from synthstudio.studio.context import OpenSet
 from synthstudio.studio.jobs import process
 from synthstudio.studio.jobs.process import Running
 
-S, T = TypeVar("S", str, OpenSet), TypeVar("T")
+S = TypeVar("S", str, OpenSet)
+T = TypeVar("T")
 _MAX_SETS = 500
 Name = tuple[str, str]
 """A data set's key in caches: the store's URL and its key."""
