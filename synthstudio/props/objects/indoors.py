@@ -6,7 +6,7 @@ Their designs (how many doors, which goods on a shelf) follow from the kind and 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -103,7 +103,7 @@ def desk(size: Vec3, shape: Shape) -> list[Piece]:
 @kind(
     "cloth_blue cloth_blue black", (0.7, 0.75, 0.78), (0.95, 0.9, 1.0), "plain stripes plaid knit"
 )
-def armchair(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def armchair(size: Vec3, shape: Shape) -> Iterable[Piece]:
     """Build an armchair: body and arms (0), cushions (1), feet (2). It faces -y."""
     return sofa(size, shape)
 
