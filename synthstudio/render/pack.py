@@ -41,6 +41,7 @@ class Packed:
     snapped: wp.array[wp.vec2i]  # (V,) screen x, y in 1/256 px
     surface: wp.array[wp.int32]  # (F,) place in scene.surfaces
     instance: wp.array[wp.int32]  # (F,)
+    part: wp.array[wp.uint8]  # (F,)
     covers: wp.array[wp.uint32]  # (F,)
     drawn: wp.array[wp.bool]  # (F,)
     cull: wp.array[wp.bool]  # (F,) back faces are left out
@@ -161,6 +162,7 @@ def pack(scene: Scene, *, device: str = "cpu") -> Packed:
         snapped=to_device(snapped, wp.vec2i, device),
         surface=to_device(surface, wp.int32, device),
         instance=to_device(instance, wp.int32, device),
+        part=to_device(part, wp.uint8, device),
         covers=to_device(covers, wp.uint32, device),
         drawn=to_device(drawn, wp.bool, device),
         cull=to_device(cull, wp.bool, device),
