@@ -37,7 +37,7 @@ async function start(state) {
     return;
   }
   state.allowed = performance.now();
-  delete state.stage.dataset.firstMs;
+  state.first = null;
   state.video.srcObject = state.stream;
   state.stream.getVideoTracks()[0].addEventListener("ended", () => {
     stop(state);
@@ -75,7 +75,10 @@ function answer(state, said) {
   state.waiting = false;
   if (!state.stream) return;
   draw(state, said);
-  if (said.people.length) state.stage.dataset.firstMs ??= Math.round(performance.now() - state.allowed);
+  if (said.people.length && state.first === null) {
+    state.first = performance.now() - state.allowed;
+    state.stage.dataset.firstMs = Math.round(state.first);
+  }
   state.list.replaceChildren(...said.hidden.slice(0, 40).map((textContent) => Object.assign(make("li", ""), {textContent})));
   requestAnimationFrame(() => send(state));
 }

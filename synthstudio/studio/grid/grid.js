@@ -65,9 +65,7 @@ function change(box, state) {
   state.setStateValue("picked", [...state.picked]);
 }
 
-function build(parent) {
-  const state = {grid: make("ul", "grid"), picked: new Set(), page: null, turn: 0};
-  parent.append(state.grid);
+function attach(state) {
   state.grid.addEventListener("keydown", (event) => onKey(event, state));
   state.grid.addEventListener("change", (event) => change(event.target, state));
   state.grid.addEventListener("click", (event) => {
@@ -76,12 +74,16 @@ function build(parent) {
     event.preventDefault();
     state.setTriggerValue("open", link.dataset.id);
   });
-  return state;
 }
 
 export default function ({data, parentElement, setStateValue, setTriggerValue}) {
-  const state = states.get(parentElement) ?? build(parentElement);
-  states.set(parentElement, state);
+  let state = states.get(parentElement);
+  if (!state) {
+    state = {grid: make("ul", "grid"), picked: new Set(), page: null, turn: 0};
+    states.set(parentElement, state);
+    parentElement.append(state.grid);
+    attach(state);
+  }
   // While this module loads Streamlit calls for several runs at once, in no certain order.
   if (data.turn < state.turn) return;
   Object.assign(state, {turn: data.turn, data, setStateValue, setTriggerValue});

@@ -322,6 +322,12 @@ export function fillEvents(list, events, none) {
   if (events) list.scrollIntoView({ block: "nearest" });
 }
 
+// The theme may change while the page stays.
+function fillTheme(S) {
+  const rgb = getComputedStyle(S.root).backgroundColor.match(/[\d.]+/g) ?? [255, 255, 255];
+  S.root.classList.toggle("dark", rgb[0] * 0.3 + rgb[1] * 0.59 + rgb[2] * 0.11 < 128);
+}
+
 export function fillStatus(S) {
   const now = syncStatus(S);
   const { status } = S.ui;
@@ -332,6 +338,7 @@ export function fillStatus(S) {
   status.className = `status ${word}`;
   Object.assign(S.root.dataset, { pending: S.sync.pending.length, refused: elsewhere, saved: now.word, seq: S.sync.seq, ackMs: S.sync.ackMs.at(-1)?.toFixed(1) ?? "" });
   fillProgress(S);
+  fillTheme(S);
 }
 
 export function flash(S, text, ms = 2200) {
