@@ -209,10 +209,10 @@ def sentences(found: Findings) -> list[str]:
 def _sentence(comparison: Comparison) -> str:
     by: dict[str, list[str]] = {}
     for part, one in comparison.figures["PCK"].items():
-        word, told = verdict(one), PARTS[part]
+        word, text = verdict(one), PARTS[part]
         if word in ("helped", "harmed"):
-            told += f" {one.text()}"
-        by.setdefault(word, []).append(told)
+            text += f" {one.text()}"
+        by.setdefault(word, []).append(text)
     order = ("helped", "harmed", "not shown", "nothing to measure")
     parts = [f"{word}: {'; '.join(by[word])}" for word in order if word in by]
     if set(by) == {"not shown"}:

@@ -99,8 +99,8 @@ def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
         Form(joints=(JointCondition(which=joints[j], test=_joint_test(names[i])),))
         for j, i in cells
     )
-    most = max(1, int(people.max(initial=0)))
-    parts = "; ".join(f"{row} visible {counts[j, 0] / most:.0%}" for j, row in enumerate(rows))
+    maximum = max(1, int(people.max(initial=0)))
+    parts = "; ".join(f"{row} visible {counts[j, 0] / maximum:.0%}" for j, row in enumerate(rows))
     alt = f"Causes by joint, percent of people: {parts}."
     return Plot(figure=figure, filters=filters, alt=alt)
 
