@@ -49,7 +49,7 @@ GROUPS = {
     "review": "review/store review/edits review/history review/reverting review/reviewed"
     " review/values review/check review/masks",
     "models": "models/heatmaps models/smooth models/bottom_up/grouping models/bottom_up/voting"
-    " models/bottom_up/tags models/bottom_up/contract",
+    " models/bottom_up/contract",
     "evaluation": "evaluation/metrics evaluation/localization evaluation/precision"
     " evaluation/calibration evaluation/whole_body",
 }

@@ -91,7 +91,7 @@ class ReviewQueue:
         if row < 0:
             return []
         found = [text.replace("_", " ") for text in self.risk.reasons(row, maximum=4)]
-        return found or (["drawn at random"] if self.control[place] else [])
+        return found or (["random sample"] if self.control[place] else [])
 
     def place_of(self, table: PeopleTable, frame: int, instance: int) -> int | None:
         row = self._row(table, frame, instance)
