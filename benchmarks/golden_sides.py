@@ -181,9 +181,9 @@ def snapshot(folder: Path, root: Path) -> Path:
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
         source, target = root / name, folder / name
-        if source.is_file():
+        if source.is_file() or source.is_symlink():
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+            shutil.copyfile(source, target, follow_symlinks=False)
     return folder
 
 
