@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset
@@ -21,24 +21,20 @@ from synthstudio.core.errors import ArgumentError
 from synthstudio.core.places import resolved
 from synthstudio.dataset.reader import Dataset as StoredDataset
 from synthstudio.formats.export import Exported
-from synthstudio.review import history, imports, reviewed
-from synthstudio.review import store as stores
-from synthstudio.review import tokens as programs
-from synthstudio.review.datasets import content_key, register
-from synthstudio.review.reviewed import Only
-from synthstudio.review.risk import findings
-from synthstudio.review.store import FILE_NAME, Store, default_url, open_store
-from synthstudio.review.team import accounts as team_accounts
-from synthstudio.review.team import members as team_members
-from synthstudio.review.team.accounts import Code
-from synthstudio.review.values import Event, User
+
+if TYPE_CHECKING:  # without the extra, only calls fail
+    from synthstudio.review.history import Counts
+    from synthstudio.review.imports import ImportResult, PredictionsImported
+    from synthstudio.review.reviewed import Only
+    from synthstudio.review.store import Store
+    from synthstudio.review.team.accounts import Account, Code
+    from synthstudio.review.tokens import Token
+    from synthstudio.review.values import Event, User
 
 Role = Annotated[str, args.Option(choices=("viewer", "reviewer", "lead", "admin"))]
 """Rising permissions."""
 Reviewed = Annotated[args.PathLike, args.Option(help="Folder of a dataset.")]
 Address = Annotated[str | None, args.Option(envvar="SYNTHSTUDIO_URL")]
-ME = User(name="command line", role="admin")
-"""Write access to the database implies admin."""
 
 
 def export_reviewed(
@@ -61,6 +57,8 @@ def export_reviewed(
     Raises:
         ReviewError: for a missing store, or one without reviews.
     """
+    from synthstudio.review import reviewed
+
     folder = args.to_folder(out, "out")
     with opened(dataset, db) as (store, data):
         return reviewed.export_reviewed(
@@ -72,6 +70,8 @@ def reviewed_dataset(
     dataset: Reviewed, out: args.PathLike, *, only: Only = "approved", db: str | None = None
 ) -> Dataset:
     """Write the reviewed labels as a new data set, in a folder or at a URL."""
+    from synthstudio.review import reviewed
+
     folder = args.to_place(out, "out")
     with opened(dataset, db) as (store, data):
         reviewed.reviewed_dataset(store, data, folder, only=only)
@@ -86,7 +86,7 @@ def import_corrections(
     format: args.Format = "coco",
     images: args.PathLike | None = None,
     db: args.Database = None,
-) -> imports.ImportResult:
+) -> ImportResult:
     """Import corrections from another tool: one event per person that differs.
 
     Args:
@@ -97,6 +97,9 @@ def import_corrections(
     Raises:
         FormatError: for a file that is unreadable or of other frames.
     """
+    from synthstudio.review import imports
+    from synthstudio.review.values import User
+
     where = None if images is None else args.to_path(images, "images")
     with opened(dataset, db, make=True) as (store, data):
         who = User(name=by, role="lead")
@@ -112,7 +115,7 @@ def import_predictions(
     layer: str,
     images: args.PathLike | None = None,
     db: args.Database = None,
-) -> imports.PredictionsImported:
+) -> PredictionsImported:
     """Import a network's predictions, a COCO results or keypoints file, as a layer for review.
 
     Args:
@@ -124,6 +127,9 @@ def import_predictions(
     Raises:
         FormatError: for a file that is unreadable, or of other frames or joints.
     """
+    from synthstudio.review import imports
+    from synthstudio.review.values import User
+
     where = None if images is None else args.to_path(images, "images")
     with opened(dataset, db, make=True) as (store, data):
         who = User(name="command line", role="lead")
@@ -150,6 +156,8 @@ def check(
         audit: Also audit by ray casting, which is slow.
         audited: Use this output of audit --json instead of an audit.
     """
+    from synthstudio.review.risk import findings
+
     with opened(dataset, db, make=True) as (store, data):
         with progress_steps() as begin:
             found = {"validation": findings.validate_rows(store, data, frames=frames, begin=begin)}
@@ -172,8 +180,11 @@ def check(
     }
 
 
-def counts(dataset: Reviewed, *, db: args.Database = None) -> history.Counts:
+def counts(dataset: Reviewed, *, db: args.Database = None) -> Counts:
     """Progress of the review of a data set, in total and by reviewer."""
+    from synthstudio.review import history
+    from synthstudio.review.datasets import content_key
+
     with opened(dataset, db) as (store, data):
         return history.counts(store, content_key(data))
 
@@ -195,6 +206,9 @@ def events(
         who: Only events of this author.
         limit: Only the last N events.
     """
+    from synthstudio.review import history
+    from synthstudio.review.datasets import content_key
+
     with opened(dataset, db) as (store, data):
         found = (
             event
@@ -206,6 +220,9 @@ def events(
 
 def check_replay(dataset: Reviewed, *, db: args.Database = None) -> list[str]:
     """Replay all events and compare with the items; one line per mismatch."""
+    from synthstudio.review import history
+    from synthstudio.review.datasets import content_key
+
     with opened(dataset, db) as (store, data):
         return list(history.check_replay(store, content_key(data)))
 
@@ -216,17 +233,22 @@ def backup(db: args.StoreUrl, out: args.PathLike) -> int:
     Args:
         out: New file for the copy.
     """
+    from synthstudio.review import store as stores
+
     target = args.to_file(out, "out", new=True)
-    with closing(open_store(db, make=False)) as store:
+    with closing(stores.open_store(db, make=False)) as store:
         stores.backup(store, target)
     return target.stat().st_size
 
 
 def members(db: args.StoreUrl, *, role_of: dict[str, str | None] | None = None) -> dict[str, str]:
     """Members of a store and their roles; `role_of` sets roles first, None removes a member."""
+    from synthstudio.review.store import open_store
+    from synthstudio.review.team import members as team_members
+
     with closing(open_store(db)) as store:
         for name, role in (role_of or {}).items():
-            team_members.set_role(store, name, role, by=ME)  # type: ignore[arg-type]
+            team_members.set_role(store, name, role, by=_me())  # type: ignore[arg-type]
         return dict(team_members.members(store))
 
 
@@ -238,7 +260,7 @@ def tokens(
     label: str = "token",
     days: Annotated[int, args.Option(minimum=1, maximum=366)] = 90,
     revoke: args.Count | None = None,
-) -> tuple[list[programs.Token], str | None]:
+) -> tuple[list[Token], str | None]:
     """API tokens, including inactive ones; `make`: create one for this person first.
 
     Args:
@@ -251,6 +273,10 @@ def tokens(
     Returns:
         The tokens, and the text of the new one, which is not stored.
     """
+    from synthstudio.review import tokens as programs
+    from synthstudio.review.store import open_store
+    from synthstudio.review.team import members as team_members
+
     with closing(open_store(db)) as store:
         text = None
         if make is not None:
@@ -264,9 +290,11 @@ def tokens(
                     then=f"Give one: synthstudio review members --set {make!r} --role reviewer.",
                 )
             chosen: Any = role or own
-            _, text = programs.make_token(store, make, role=chosen, by=ME, label=label, days=days)
+            _, text = programs.make_token(
+                store, make, role=chosen, by=_me(), label=label, days=days
+            )
         if revoke is not None:
-            programs.revoke_token(store, revoke, by=ME)
+            programs.revoke_token(store, revoke, by=_me())
         return programs.tokens(store), text
 
 
@@ -275,6 +303,10 @@ def opened(
     path: args.PathLike, db: str | None, *, make: bool = False
 ) -> Iterator[tuple[Store, StoredDataset]]:
     """Open a data set and the store of its reviews; `make`: to write, so it is registered."""
+    from synthstudio.review import history
+    from synthstudio.review.datasets import content_key, register
+    from synthstudio.review.store import open_store
+
     data = Dataset(args.to_place(path, "dataset"))._stored
     url = db or _address_of(data)
     if url is None:
@@ -295,6 +327,10 @@ def _address_of(data: StoredDataset) -> str | None:
     Searched: review.db beside the set, and the studio's, which it keeps below its exports
     folder (`studio --exports`): the set's own, the one above it, or ./exports.
     """
+    from synthstudio.review import history
+    from synthstudio.review.datasets import content_key
+    from synthstudio.review.store import FILE_NAME, default_url, open_store
+
     key, beside = content_key(data), data.folder.resolve().parent
     near = (beside, beside.parent) if isinstance(data.place, Path) else ()
     studios = [folder / "studio" for folder in (*near, Path("exports").absolute())]
@@ -321,6 +357,8 @@ def invite(
         role: Role of the new member; existing members keep theirs.
         url: Address of the studio, for the link: https://HOST; else the link begins with a slash.
     """
+    from synthstudio.review.team import accounts as team_accounts
+
     make = partial(team_accounts.invite, role=role)  # type: ignore[arg-type]
     return _linked(db, make, name, url)
 
@@ -332,25 +370,40 @@ def reset_password(db: args.StoreUrl, name: str, *, url: Address = None) -> tupl
         name: Name to sign in by.
         url: Address of the studio, for the link: https://HOST; else the link begins with a slash.
     """
+    from synthstudio.review.team import accounts as team_accounts
+
     return _linked(db, team_accounts.reset_password, name, url)
 
 
-def accounts(db: args.StoreUrl, *, revoke: str | None = None) -> list[team_accounts.Account]:
+def accounts(db: args.StoreUrl, *, revoke: str | None = None) -> list[Account]:
     """Members and invited people, by name.
 
     Args:
         revoke: Account to revoke first, with its sessions, tokens and invitations.
     """
+    from synthstudio.review.store import open_store
+    from synthstudio.review.team import accounts as team_accounts
+
     with closing(open_store(db)) as store:
         if revoke is not None:
-            team_accounts.revoke_account(store, revoke, by=ME)
+            team_accounts.revoke_account(store, revoke, by=_me())
         return team_accounts.accounts(store)
 
 
 def _linked(
     db: str, make: Callable[..., tuple[Code, str]], name: str, url: str | None
 ) -> tuple[Code, str]:
+    from synthstudio.review.store import open_store
+    from synthstudio.review.team import accounts as team_accounts
+
     origin = "" if url is None else args.to_studio(url)
     with closing(open_store(db)) as store:
-        code, text = make(store, name, by=ME)
+        code, text = make(store, name, by=_me())
     return code, team_accounts.code_link(origin, text)
+
+
+def _me() -> User:
+    """Write access to the database implies admin."""
+    from synthstudio.review.values import User
+
+    return User(name="command line", role="admin")

@@ -26,7 +26,7 @@ from synthstudio.training.data.windows import Letterbox
 
 FORMAT = "synthstudio person finder 1"
 MIN_SCORE, OVERLAP = 0.5, 0.6
-"""Minimum score of people, and maximum IoU of two boxes, of which the surest is kept."""
+"""Minimum score of people, and maximum IoU of two boxes, of which the most confident is kept."""
 _MAX_FOUND = 100
 _log = logging.getLogger("synthstudio")
 MARGIN = 0.07

@@ -4,6 +4,8 @@ import ast
 import importlib
 import inspect
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -74,3 +76,23 @@ def test_what_the_wheel_takes_along_is_there():
     extras = project["project"]["optional-dependencies"]
     page = (ROOT / "docs" / "install.md").read_text("utf-8")
     assert {e for e in extras if f"| `{e}` |" in page} == set(extras) - {"dev", "docs"}
+
+
+WITHOUT_EXTRAS = """
+import sys, typer
+from typer.testing import CliRunner
+names = "sqlalchemy argon2 streamlit plotly fastapi starlette httpx pandas onnx onnxruntime timm "
+names += "torchvision tensorboard transformers ray fsspec motmetrics sklearn"
+sys.modules.update(dict.fromkeys(names.split()))  # an import of one fails
+import synthstudio as ss
+from synthstudio.cli import app
+assert all(getattr(ss, name) for name in ss.__all__)
+review = typer.main.get_command(app).get_command(None, "review")
+for name in review.list_commands(None):
+    shown = CliRunner().invoke(app, ["review", name, "--help"])
+    assert shown.exit_code == 0, (name, shown.exception)
+"""
+
+
+def test_names_and_help_need_no_extra():
+    subprocess.run([sys.executable, "-c", WITHOUT_EXTRAS], check=True, cwd=ROOT)

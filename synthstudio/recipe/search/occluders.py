@@ -8,6 +8,7 @@ module tries, compares and accepts them.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -35,7 +36,7 @@ Propose = Callable[[float], Candidate[Item, Seen] | None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Problem(Generic[Item, Seen]):
+class Problem(ABC, Generic[Item, Seen]):
     """The search's interface to a scene or a photo; `person` is a place among people."""
 
     ctx: SampleContext
@@ -44,10 +45,11 @@ class Problem(Generic[Item, Seen]):
     gain: float  # an occluder must lower the error by more than this
     patience: float = 0.0  # relative growth of the tolerance with each try
 
+    @abstractmethod
     def tolerance(self, person: int, seen: Seen, *, further: bool) -> float:
         """The error that ends the search; `further`: the person has an occluder already."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rounds(
         self, person: int, key: int, seen: list[Seen], put: list[Item]
     ) -> Iterable[Iterable[Propose[Item, Seen]]]:
@@ -55,11 +57,10 @@ class Problem(Generic[Item, Seen]):
 
         `key` names the random streams of this occluder; `put` are the person's previous ones.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def harm(self, person: int, before: Seen, after: Seen) -> float:
         """The cost of hiding other people more."""
-        raise NotImplementedError
 
 
 def hide_person(
