@@ -31,7 +31,7 @@ test: $(STAMP)        ## the tests of every change; slow ones run in `make night
 nightly: $(STAMP)     ## the slow tests, part by part (hours); goes on where it was stopped
 	@$(BIN)/python tools/nightly.py $(NIGHTLY_ARGS)
 
-steady: $(STAMP)      ## make test ten times, five of them beside busy loops: none may fail (two hours)
+steady: $(STAMP)      ## make test ten times, five of them beside busy loops: none may fail (two hours; goes on)
 	@$(BIN)/python tools/steady.py $(STEADY_ARGS)
 
 mutants: $(STAMP)     ## 300 seeded faults in the package: which do the tests catch? (hours; goes on)
