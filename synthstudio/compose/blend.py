@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
-from synthstudio.core.scene import F32, NO_PART, U8, Bool, CutoutLayer, Rendering
+from synthstudio.core.scene import F32, NO_PART, U8, CutoutLayer, Rendering
 
 OPAQUE = 0.5
 """From this alpha on a cut-out determines the pixel's ids, parts and depth."""
 SOLID = 0.9999
 """Above this alpha, surfaces behind change no grey level."""
+_DROP_BLUR = 0.012
+"""Blur of what a drop on the lens shows, as a share of the frame's height."""
 
 
 def over(rendering: Rendering, layers: tuple[CutoutLayer, ...]) -> Rendering:
@@ -35,16 +38,17 @@ def over(rendering: Rendering, layers: tuple[CutoutLayer, ...]) -> Rendering:
         surface=None if rendering.surface is None else rendering.surface.copy(),
     )
     for layer in sorted(layers, key=lambda layer: -layer.depth_m if layer.depth_m else 0.0):
-        _lay(out, layer, layer.depth_m <= rendering.depth_m)
+        _lay(out, layer, rendering.depth_m)
     return out
 
 
-def _lay(out: Rendering, layer: CutoutLayer, in_front: Bool) -> None:
-    """Lay one layer over the arrays of `out`, where it is `in_front` (H, W) of the rendering."""
+def _lay(out: Rendering, layer: CutoutLayer, depth_m: F32) -> None:
+    """Lay one layer over the arrays of `out`, where it is before the rendering's depth (H, W)."""
     h, w = layer.alpha.shape
     box = (slice(layer.top_px, layer.top_px + h), slice(layer.left_px, layer.left_px + w))
-    alpha = np.where(in_front[box], layer.alpha, np.float32(0))
-    mix(out.rgb[box], layer.rgb, alpha)
+    alpha = layer.alpha_before(layer.alpha, depth_m[box])
+    alpha = np.where(layer.depth_m <= depth_m[box], alpha, np.float32(0))
+    mix(out.rgb[box], layer.rgb if layer.seen_px is None else _seen(out.rgb, layer), alpha)
     owned = alpha >= OPAQUE
     out.instance[box][owned] = layer.instance
     out.depth_m[box][owned] = layer.depth_m
@@ -53,6 +57,14 @@ def _lay(out: Rendering, layer: CutoutLayer, in_front: Bool) -> None:
         out.normal[box][owned] = (0, 0, -1)
     if out.surface is not None:
         out.surface[box][owned] = -1
+
+
+def _seen(rgb: U8, layer: CutoutLayer) -> U8:
+    """(h, w, 3) what drops show of the picture, tinted."""
+    smooth = cv2.GaussianBlur(rgb, (0, 0), _DROP_BLUR * len(rgb))
+    at = np.asarray(layer.seen_px, np.float32) - np.float32(0.5)
+    shown = cv2.remap(smooth, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(shown * (layer.rgb / np.float32(255)), np.uint8)
 
 
 def mix(below: U8, above: U8, alpha: F32) -> None:

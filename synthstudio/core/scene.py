@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from synthstudio.core.spec import Material, Vec3
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+Float = TypeVar("Float", NDArray[np.float32], NDArray[np.float64])
 I32 = NDArray[np.int32]
 U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
@@ -129,16 +131,31 @@ def painted_backdrop(scene: Scene, where: Bool | None = None) -> U8:
     return scene.backdrop(np.ones(size, np.bool_) if where is None else where)
 
 
+FOG_END_M = 50.0
+"""Depth of a bank of fog; the sky is behind it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CutoutLayer:
-    """A cut-out ready to compose over the frame: scaled, mirrored, feathered, clipped to it."""
+    """A layer ready to compose over the frame: a cut-out clipped to it, or weather."""
 
     instance: int
     left_px: int
     top_px: int
     rgb: U8  # (h, w, 3) sRGB, gain applied
-    alpha: F32  # (h, w) 0..1
+    alpha: F32  # (h, w) 0..1; of fog its density relative to the thickest
     depth_m: float  # z in camera metres; 0 is in front of everything
+    per_m: float = 0.0  # of fog: extinction coefficient where it is thickest
+    seen_px: F32 | None = None  # of a lens drop: (h, w, 2) x, y seen in it, tinted by `rgb`
+
+    def alpha_before(self, alpha: Float, depth_m: Float) -> Float:
+        """`alpha` before surfaces at these depths: of fog 1 less its transmittance.
+
+        Transmittance is exp(-extinction x depth) (Bouguer's law), constant beyond FOG_END_M.
+        """
+        if self.per_m == 0:
+            return alpha
+        return 1 - np.exp(-self.per_m * alpha * np.minimum(depth_m, FOG_END_M))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,7 @@ Pattern = Literal[
     "abstract",
     "logo",
 ]
+WeatherKind = Literal["rain", "snow", "fog", "lens_dirt", "lens_drops"]
 Split = Literal["train", "val", "test"]
 Detail = Literal["fine", "coarse"]
 PERSON_BASE = 1
@@ -218,6 +219,15 @@ class CutoutSpec:
     gain: float = 1.0  # brightness in linear light
     feather_px: float = 1.0
     depth_m: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeatherSpec:
+    """Rain, snow or fog, or dirt or drops on the lens; `amount` from 0, hardly any, to 1."""
+
+    kind: WeatherKind
+    amount: float
+    seed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -418,6 +428,7 @@ class FrameSpec:
     people: tuple[PersonSpec, ...]
     objects: tuple[ObjectSpec, ...] = ()
     cutouts: tuple[CutoutSpec, ...] = ()
+    weather: tuple[WeatherSpec, ...] = ()
     backdrop: Backdrop
     light: LightSpec
     lens: LensSpec

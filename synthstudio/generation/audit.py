@@ -21,7 +21,16 @@ from synthstudio.core.arrays import I64
 from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
-from synthstudio.core.scene import F32, F64, I32, Bool, CutoutLayer, JointPatches, PosedPerson
+from synthstudio.core.scene import (
+    F32,
+    F64,
+    FOG_END_M,
+    I32,
+    Bool,
+    CutoutLayer,
+    JointPatches,
+    PosedPerson,
+)
 from synthstudio.core.spec import OBJECT_BASE, FrameSpec
 from synthstudio.core.visibility import EMPTY_BASE, VISIBLE_THRESHOLD
 from synthstudio.dataset.reader import Dataset, opened
@@ -263,7 +272,10 @@ def _what_becomes(built: Built, own: int, pixel: F64, z: F64, blocker: tuple[I32
     out, left = np.zeros((len(z), 5)), np.ones(len(z))
     first = np.where(met != 0, np.minimum(met_m, z), z)
     for layer in sorted(built.cutouts, key=lambda c: c.depth_m):
-        taken = left * _alpha(layer, pixel, frame_wh) * (layer.depth_m <= first)
+        opaque = _alpha(layer, pixel, frame_wh)
+        if layer.per_m > 0:
+            opaque = 1 - 1 / np.exp(opaque * layer.per_m * first.clip(max=FOG_END_M))
+        taken = left * opaque * (layer.depth_m <= first)
         out[:, 2 if layer.instance < OBJECT_BASE else 3] += taken
         left = left - taken
     who = np.where(met == 0, 0, np.where(met == own, 1, np.where(met < OBJECT_BASE, 2, 3)))

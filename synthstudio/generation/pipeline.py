@@ -59,7 +59,7 @@ from synthstudio.generation.stage import (
 )
 from synthstudio.label.frame import PersonEvidence, label_frame
 from synthstudio.label.visibility import patch_query
-from synthstudio.props import backgrounds, cutouts, places
+from synthstudio.props import backgrounds, cutouts, places, weather
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.check import doubted, left_out
 from synthstudio.recipe.sampling.outfits import unusable_garments
@@ -136,6 +136,9 @@ def build(stage: FrameGenerator, spec: FrameSpec) -> Built:
         for i, c in enumerate(spec.cutouts)
     )
     named += [(first_cutout + i, c.kind, None) for i, c in enumerate(spec.cutouts)]
+    for instance, item in enumerate(spec.weather, first_cutout + len(spec.cutouts)):
+        layers += tuple(weather.weather_layers(spec, item, instance=instance))
+        named.append((instance, item.kind, None))
     lit = recent.get(("light", spec.backdrop, spec.light), partial(_light, stage, spec))
     exposure = spec.light.exposure
     backdrop = recent.get(

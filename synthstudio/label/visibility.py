@@ -17,7 +17,8 @@ plane. Three cases, in this order:
   whose remaining patch is seen is seen.
 
 A point is hidden wholly by the nearest surface in front of it, and by a cut-out in front of it
-as far as the cut-out's alpha goes. Front to back, each takes its part of what is left.
+as far as the cut-out's alpha goes. Front to back, each takes its part of what is left. Weather is
+cut-outs that fill the frame; fog hides 1 - its transmittance down to the nearest surface.
 """
 
 from __future__ import annotations
@@ -218,7 +219,8 @@ def _occluder_shares(
     # Of two cut-outs at one depth the later lies on top: layers are laid in their order.
     order = sorted(range(len(cutouts)), key=lambda k: (cutouts[k].depth_m, -k))
     for cutout in (cutouts[k] for k in order):
-        part = left * alpha_at(cutout, query.px, frame_px=frame_px) * (cutout.depth_m <= limit)
+        alpha = cutout.alpha_before(alpha_at(cutout, query.px, frame_px=frame_px), limit)
+        part = left * alpha * (cutout.depth_m <= limit)
         left = left - part
         hide(cutout.instance, part)
     for instance in np.unique(blocker_instance[blocked]):

@@ -44,7 +44,7 @@ from synthstudio.recipe.sampling.context import SampleContext, split_of
 from synthstudio.recipe.sampling.light import draw_light, picture_gain
 from synthstudio.recipe.sampling.moving import draw_moving
 from synthstudio.recipe.sampling.people import draw_people
-from synthstudio.recipe.sampling.skies import with_sky
+from synthstudio.recipe.sampling.skies import draw_weather, with_sky
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.recipe.search.goals import crowd_request, draw_targets
 from synthstudio.recipe.search.people import finder, rotated_people
@@ -155,6 +155,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
         people=persons,
         objects=in_order([p.item for p in standing if isinstance(p.item, ObjectSpec)]),
         cutouts=hiding.cutouts,
+        weather=draw_weather(ctx, backdrop),
         backdrop=backdrop,
         light=light,
         lens=lens,

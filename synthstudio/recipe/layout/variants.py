@@ -96,9 +96,9 @@ def in_order(objects: Sequence[ObjectSpec]) -> tuple[ObjectSpec, ...]:
 
 
 def clean(base: FrameSpec) -> FrameSpec:
-    """The spec without occluders, held objects and cut-outs; seats and supports stay."""
+    """The spec without occluders, held objects, cut-outs and weather; seats and supports stay."""
     kept = tuple(obj for obj in base.objects if obj.role not in REMOVED)
-    return dataclasses.replace(base, objects=kept, cutouts=(), targets=())
+    return dataclasses.replace(base, objects=kept, cutouts=(), weather=(), targets=())
 
 
 def _occluded(base: FrameSpec, other: Occluders) -> FrameSpec:

@@ -1,17 +1,28 @@
-"""Twenty skies; one matching the light is drawn."""
+"""Twenty skies, of which one matching the light is drawn, and the weather under them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass, replace
+from typing import get_args
 
 from synthstudio.core.rng import Generator
-from synthstudio.core.spec import Backdrop, LightSpec, PlaceBackdrop, RoomBackdrop, SkySpec, Vec2
+from synthstudio.core.spec import (
+    Backdrop,
+    LightSpec,
+    PlaceBackdrop,
+    PlainBackdrop,
+    RoomBackdrop,
+    SkySpec,
+    Vec2,
+    WeatherKind,
+    WeatherSpec,
+)
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.palette import linear
 from synthstudio.recipe.sampling.view import Behind, dimmed, flash_share
-from synthstudio.recipe.schema.distributions import pick
+from synthstudio.recipe.schema.distributions import pick, sample
 from synthstudio.recipe.schema.scene import Place, Room
 
 _LOW_RAD, _HIGH_RAD = math.radians(8), math.radians(30)
@@ -117,3 +128,31 @@ def sky_of(design: SkyDesign, rng: Generator, *, flash: float = 0.0) -> SkySpec:
         turn_rad=palette.between(0, math.pi, rng),
         seed=int(rng.integers(_SEEDS)),
     )
+
+
+_COVERED = 0.5
+"""Least cover of a sky from which it rains or snows."""
+
+
+def draw_weather(ctx: SampleContext, backdrop: Backdrop) -> tuple[WeatherSpec, ...]:
+    """The frame's weather as it suits the backdrop, and what is on its lens."""
+    options = ctx.recipe.weather
+    if options is None:
+        return ()
+    rng = ctx.rng("weather")
+    room = isinstance(backdrop, RoomBackdrop) and not backdrop.walls and backdrop.ceiling is None
+    sky = backdrop.sky if isinstance(backdrop, RoomBackdrop) else None
+    open_air = (room or isinstance(backdrop, PlainBackdrop)) and (
+        sky is None or sky.cover >= _COVERED
+    )
+    found: list[WeatherSpec] = []
+    kinds: tuple[WeatherKind, ...] = get_args(WeatherKind)
+    for kind in kinds:
+        happens = rng.random() < getattr(options, kind)
+        one = WeatherSpec(
+            kind=kind, amount=sample(options.amount, rng), seed=int(rng.integers(_SEEDS))
+        )
+        dry = kind == "snow" and any(other.kind == "rain" for other in found)
+        if happens and not dry and (open_air or kind.startswith("lens")):
+            found.append(one)
+    return tuple(found)

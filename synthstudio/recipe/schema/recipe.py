@@ -39,6 +39,7 @@ from synthstudio.recipe.schema.scene import (
     Plain,
     Probability,
     Share,
+    Weather,
     Weights,
 )
 from synthstudio.recipe.schema.targets import Occlude, Targets
@@ -278,6 +279,8 @@ class Recipe(Base):
     """3D objects that occlude people."""
     cutouts: Cutouts | None = None
     """2D pictures that occlude people."""
+    weather: Weather | None = None
+    """Rain, snow, fog, dirt or drops on the lens."""
     backdrop: Backdrop = Plain()
     """The backdrop."""
     light: Light = Light()

@@ -116,6 +116,26 @@ class Cutouts(Base):
         return self
 
 
+class Weather(Base):
+    """Rain, snow, fog, and dirt or drops on the lens, over the whole frame. Each is an object of
+    its own in the labels. Targets do not count it; the variant `clean` lacks it."""
+
+    rain: Probability = 0.0
+    """How often it rains. Rain, snow and fog occur only in rooms without walls whose sky is mostly
+    covered, and before plain backdrops."""
+    snow: Probability = 0.0
+    """How often it snows where it does not rain."""
+    fog: Probability = 0.0
+    """How often there is fog. A joint is visible while fog transmits half of its light or more."""
+    lens_dirt: Probability = 0.0
+    """How often there are specks and smears on the lens."""
+    lens_drops: Probability = 0.0
+    """How often there are drops of water on the lens."""
+    amount: Annotated[Number, Within(0, 1)] = (0.1, 0.7)
+    """Their strength: 0 hardly any; 1 a cloudburst, dense snowfall, 12 m of visibility, 70 specks,
+    40 drops."""
+
+
 class Photo(Base):
     """A photo behind the people; the floor under them only catches their shadow."""
 
