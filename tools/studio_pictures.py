@@ -77,6 +77,7 @@ camera: {distance_m: [3.0, 4.6], height_m: [1.1, 1.8], vertical_fov_deg: [40, 52
 people: {count: [1, 3], identities: 20, arrangement: {kind: group, spread_m: [0.6, 1.2]}}
 objects: [{kind: procedural, count: [1, 2], placement: in_front, hides: [0.2, 0.6]}]
 backdrop: {kind: room, walls: 0.7}
+lens: {noise: 0}
 """
 
 

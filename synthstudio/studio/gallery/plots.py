@@ -83,7 +83,7 @@ def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
         y=[rows[j] for j, _ in cells],
         mode="markers+text",
         text=[_percent(shares[j, i]) for j, i in cells],
-        textfont={"size": 11, "color": [white if shares[j, i] >= 0.6 else ink for j, i in cells]},
+        textfont={"size": 12, "color": [white if shares[j, i] >= 0.6 else ink for j, i in cells]},
         marker={"size": 22, "opacity": 0, "symbol": "square"},
         hovertext=[
             f"{rows[j]}: {names[i]}, {people_text(int(counts[j, used[i]]))}" for j, i in cells
@@ -201,17 +201,19 @@ def interval(rate: float, low: float, high: float) -> Plot:
 
 def per_joint(values: F64, joints: Sequence[str], *, means: str) -> Plot:
     texts = [f"{v:.2f}" if np.isfinite(v) else "" for v in values]
+    shown = np.nan_to_num(values)
     figure = _across(
         joints,
-        np.nan_to_num(values),
+        shown,
         texts,
         height=20 * len(joints) + 34,
         marker={"color": ACCENT},
         hoverinfo="skip",
     )
-    figure.update_xaxes(title={"text": means, "font": {"size": 11}}, showgrid=True)
-    shown = zip(joints, texts, strict=True)
-    parts = ", ".join(f"{joint.replace('_', ' ')} {text}" for joint, text in shown if text)
+    ends = [1.2 * end for end in (min(0.0, *shown), max(0.1, *shown))]  # room for the numbers
+    figure.update_xaxes(title={"text": means, "font": {"size": 12}}, showgrid=True, range=ends)
+    named = zip(joints, texts, strict=True)
+    parts = ", ".join(f"{joint.replace('_', ' ')} {text}" for joint, text in named if text)
     return Plot(figure=figure, filters=(), alt=f"{means}: {parts or 'nothing yet'}.")
 
 
@@ -227,7 +229,7 @@ def over_days(days: Sequence[str], counts: Mapping[str, Sequence[float]], *, mea
         barmode="stack", showlegend=len(counts) > 1, legend={"orientation": "h", "y": -0.25}
     )
     figure.update_xaxes(type="category")
-    figure.update_yaxes(title={"text": means, "font": {"size": 11}})
+    figure.update_yaxes(title={"text": means, "font": {"size": 12}})
     parts = ", ".join(f"{name} {sum(values):g}" for name, values in counts.items())
     return Plot(figure=figure, filters=(), alt=f"{means} by day: {parts or 'none'}.")
 
@@ -258,7 +260,7 @@ def _set_layout(figure: go.Figure, *, height: int) -> None:
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         dragmode=False,
-        font={"size": 11},
+        font={"size": 12},
         hoverlabel={"font": {"size": 12}},
         clickmode="event+select",
     )

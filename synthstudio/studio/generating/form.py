@@ -136,7 +136,7 @@ _NUMBERS: tuple[tuple[Path, str, Kind, float, float, float], ...] = (
     (("image", "width_px"), "Width, px", "whole", 64, 4096, 1),
     (("image", "height_px"), "Height, px", "whole", 64, 4096, 1),
     (("people", "count"), "People in a frame", "range", 0, _MANY_PEOPLE, 1),
-    (("targets", "occluded_fraction"), "Hidden share of each person", "range", 0, 0.95, 0.05),
+    (("targets", "occluded_fraction"), "Occluded fraction", "range", 0, 0.95, 0.05),
     (("camera", "distance_m"), "Camera's distance, m", "range", 0.6, 20, 0.1),
 )
 _LAYERS: Path = ("layers",)

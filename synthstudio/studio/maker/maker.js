@@ -56,8 +56,7 @@ function build(parent) {
   S.back = button(S.modes, "Undo", () => undo(S));
   S.hint = make(left, "p", "hint");
   S.svg = drawn(left, "svg", {viewBox: "0 0 1 1", class: "figure", role: "group", "aria-label": "The figure; the table beside it has the same data"});
-  const row = make(left, "div", "row");
-  const label = make(row, "label", "", "A photo behind it (it stays in this browser)");
+  const label = make(make(left, "div", "row"), "label", "", "A photo behind it (it stays in this browser)");
   const photo = make(label, "input", "", "", {type: "file", accept: "image/*"});
   photo.addEventListener("change", () => {
     if (S.photo) URL.revokeObjectURL(S.photo);
@@ -89,8 +88,7 @@ function undo(S) {
 }
 
 function change(S, act) {
-  keep(S);
-  act(S.now);
+  set(S, act);
   show(S);
 }
 
@@ -251,9 +249,10 @@ function drawFigure(S) {
     const group = drawn(S.svg, "g", {tabindex: 0, role: "button", "aria-label": `${name}, ${side}`, "aria-pressed": name === S.chosen});
     group.dataset.joint = name;
     drawn(group, "circle", {class: `${side} ${name === S.chosen ? "chosen" : ""}`, cx, cy, r: 0.018});
-    const before = cx > 0.8 || (cx > 0.2 && cx < 0.5); // names stand outside, where there is room
-    const text = drawn(group, "text", {x: cx + (before ? -0.024 : 0.024), y: cy + 0.01, "text-anchor": before ? "end" : "start"});
-    text.textContent = name;
+    // Names stand outside, but below joints near the side's edge, and higher at the top.
+    const [before, edge] = [cx < 0.5 ? -1 : 1, Math.abs(cx - 0.5) > 0.28];
+    const place = edge ? {x: cx, y: cy + 0.055} : {x: cx + before * 0.024, y: cy + (cy < 0.1 ? -0.02 : 0.01)};
+    drawn(group, "text", {...place, "text-anchor": edge ? "middle" : before < 0 ? "end" : "start"}).textContent = name;
   }
 }
 
