@@ -172,7 +172,7 @@ def test_held_out_objects_are_never_in_train():
     ("people", "reason"),
     [
         ({"hold": {"share": 1.0, "kinds": {"cupp": 1.0}}}, "cup"),
-        ({"hold": {"share": 1.0, "kinds": {"table": 1.0}}}, "nothing of that name"),
+        ({"hold": {"share": 1.0, "kinds": {"table": 1.0}}}, "unknown name"),
         ({"hold": {"share": 2.0}}, "share"),
         ({"hold": {"share": 1.0, "kinds": {}}}, "positive sum"),
     ],

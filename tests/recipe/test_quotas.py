@@ -134,7 +134,7 @@ WORLDS = {
 @pytest.mark.parametrize(
     ("world", "quotas", "changes", "message"),
     [
-        ("usual", {"family": {"wolk": 1}}, {}, r"nothing of that name.*Did you mean 'walk'\?"),
+        ("usual", {"family": {"wolk": 1}}, {}, r"unknown name.*Did you mean 'walk'\?"),
         ("usual", {"family": {"lie": 1}}, {"holdout": {"poses": ["lie"]}}, "held out"),
         (
             "usual",

@@ -1,4 +1,5 @@
-"""Builders of what rolls: bicycle, motor scooter, pram, shopping cart, car; front to -y."""
+"""Builders of what rolls: bicycle, motor scooter, pram, shopping cart, wheelchair, walker, car;
+front to -y."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import Vec3
-from synthstudio.props.objects.kinds import Shape, belongs, elsewhere, held, kind, outdoors
+from synthstudio.props.objects.furniture import seat_height
+from synthstudio.props.objects.kinds import SEAT, Shape, belongs, elsewhere, held, kind, outdoors
 from synthstudio.props.objects.shapes import (
     Piece,
     about,
@@ -31,16 +33,17 @@ def _across(outline: list[tuple[float, float]], half: float, slot: int = 0) -> P
     return moved(prism(outline, -half, half, slot=slot), turn=_SIDE)
 
 
+def _ring(radius: float, bar: float, at: Vec3, *, slot: int) -> Piece:
+    angles = np.linspace(0, 2 * math.pi, 29)
+    path = [(0.0, radius * math.cos(a), radius * math.sin(a)) for a in angles]
+    return moved(tube(path, bar, segments=7, slot=slot), at)
+
+
 def _tyre(r: float, thick: float, at: Vec3, *, slot: int, spokes: int, metal: int) -> list[Piece]:
     """A wheel with its axle along x: tyre, rim, hub and spokes."""
-
-    def ring(radius: float, bar: float, which: int) -> Piece:
-        angles = np.linspace(0, 2 * math.pi, 29)
-        path = [(0.0, radius * math.cos(a), radius * math.sin(a)) for a in angles]
-        return moved(tube(path, bar, segments=7, slot=which), at)
-
     hub = moved(moved(cylinder(0.022, -0.04, 0.04, segments=10, slot=metal), turn=_AXLE), at)
-    pieces = [ring(r - thick, thick, slot), ring(r - 2.2 * thick, 0.45 * thick, metal), hub]
+    rim = _ring(r - 2.2 * thick, 0.45 * thick, at, slot=metal)
+    pieces = [_ring(r - thick, thick, at, slot=slot), rim, hub]
     for k in range(spokes):
         a = 2 * math.pi * k / spokes
         end = (0.0, (r - 2 * thick) * math.cos(a), (r - 2 * thick) * math.sin(a))
@@ -169,6 +172,65 @@ def pram(size: Vec3, shape: Shape) -> Iterator[Piece]:
             yield from disc(r, 0.02, wheel, slot=2, hub=1)
             yield tube([(edge, at, r), wheel], 0.01, segments=6, slot=1)
     yield box((-half + 0.02, -0.6 * y, 0.24 * h), (half - 0.02, 0.4 * y, 0.28 * h), slot=0)
+
+
+@belongs("ward")
+@kind(
+    "cloth_blue steel black",
+    (0.66, 0.76, 0.88),
+    (0.7, 0.82, 0.96),
+    shape="seat_height_m",
+    roles=SEAT,
+)
+def wheelchair(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build a wheelchair: seat and back (0), frame and rims (1), tyres and grips (2).
+
+    Footplates are folded up and there are no armrests.
+    """
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    sit = seat_height(size, shape)
+    r, half = min(0.3, 0.85 * sit), x - 0.07
+    axle, back = y - r, y - r - 0.03
+    front, caster = -y + 0.09, 0.065
+    yield box((-half, -y + 0.02, sit - 0.03), (half, back, sit), bevel=0.012)
+    yield box((-half, back, sit + 0.06), (half, back + 0.025, h - 0.1), bevel=0.01)
+    for s in (-1, 1):
+        cross = [(-s * half, front + 0.12, 0.16), (s * half, front + 0.12, sit - 0.05)]
+        yield tube(cross, 0.011, segments=8, slot=1)
+        post = [(s * half, back + 0.015, 0.16), (s * half, back + 0.015, h - 0.05)]
+        yield tube([*post, (s * half, back + 0.06, h - 0.016)], 0.013, segments=8, slot=1)
+        grip = [(s * half, back + 0.05, h - 0.016), (s * half, back + 0.17, h - 0.016)]
+        yield tube(grip, 0.016, segments=8, slot=2)
+        side = [(s * half, back, sit - 0.04), (s * half, front, sit - 0.04)]
+        yield tube([*side, (s * half, front, 2 * caster)], 0.013, segments=8, slot=1)
+        yield tube([(s * half, back, 0.16), (s * half, front, 0.16)], 0.011, segments=8, slot=1)
+        yield box((s * half, back - 0.3, sit - 0.03), (s * (half + 0.006), back, sit + 0.1), slot=0)
+        plate = (s * (half - 0.11), -y, 0.1), (s * (half - 0.01), -y + 0.012, 0.26)
+        yield box(*plate, slot=2)
+        yield from disc(caster, 0.014, (s * half, front, caster), slot=2, hub=1)
+        yield from _tyre(r, 0.013, (s * (x - 0.04), axle, r), slot=2, spokes=16, metal=1)
+        yield _ring(0.88 * r, 0.008, (s * (x - 0.008), axle, r), slot=1)
+
+
+@held("push", at=(0.0, 0.47, 0.985), stands=True, supports=True)
+@belongs("ward")
+@kind("cloth_blue steel black", (0.58, 0.6, 0.82), (0.64, 0.72, 1.02))
+def walker(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build a walker with four wheels: bag and seat (0), frame (1), grips and tyres (2)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    half, r, seat = x - 0.05, 0.09, 0.6 * h
+    bar = (y - 0.016, h - 0.016)
+    yield box((-half + 0.02, -0.2 * y, seat - 0.02), (half - 0.02, 0.3 * y, seat), slot=2)
+    yield box((-half + 0.05, -0.75 * y, 0.3 * h), (half - 0.05, -0.1 * y, 0.52 * h), bevel=0.02)
+    yield moved(cylinder(0.014, -half, half, slot=2), (0, *bar), turn=_AXLE)
+    for s in (-1, 1):
+        rear = [(s * half, *bar), (s * half, 0.35 * y, 0.8 * h), (s * half, 0.1 * y, seat)]
+        yield tube([*rear, (s * half, -0.82 * y, 1.6 * r)], 0.014, segments=8, slot=1)
+        yield tube([rear[2], (s * half, 0.75 * y, r)], 0.014, segments=8, slot=1)
+        yield tube([(s * half, -0.75 * y, 0.42 * h), rear[2]], 0.009, segments=8, slot=1)
+        for at in (-0.82 * y, 0.75 * y):
+            yield from disc(r, 0.016, (s * (x - 0.02), at, r), slot=2, hub=1)
+            yield tube([(s * half, at, r), (s * (x - 0.02), at, r)], 0.009, segments=6, slot=1)
 
 
 @held("push", at=(0.0, 0.48, 0.985), stands=True, supports=True)

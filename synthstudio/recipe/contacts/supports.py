@@ -11,7 +11,7 @@ from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, PARTS
 from synthstudio.core.spec import Material, ObjectSpec, PersonSpec, Vec3
 from synthstudio.recipe.sampling import palette
-from synthstudio.recipe.sampling.context import SampleContext
+from synthstudio.recipe.sampling.context import SampleContext, pick_one
 from synthstudio.recipe.sampling.people import facing
 
 FLAT = frozenset({"table", "counter", "low_wall", "railing", "barrel", "crate"})
@@ -173,11 +173,18 @@ _MIN_EDGE_M = 0.12
 def seats_in(ctx: SampleContext) -> tuple[ObjectKind, ...]:
     """The seats possible in this frame; if none, nobody sits."""
     train = ctx.split == "train"
-    return ctx.fitting(tuple(k for k in _seats(ctx) if not (train and ctx.occluder_held(k))))
+    return _suited(ctx, tuple(k for k in _seats(ctx) if not (train and ctx.occluder_held(k))))
 
 
 def _seats(ctx: SampleContext) -> tuple[ObjectKind, ...]:
-    return tuple(kind for kind in ctx.catalogue.objects if "seat" in kind.roles)
+    weights = ctx.recipe.people.seats
+    able = (kind for kind in ctx.catalogue.objects if "seat" in kind.roles)
+    return tuple(kind for kind in able if (weights or {kind.kind: 1}).get(kind.kind))
+
+
+def _suited(ctx: SampleContext, kinds: tuple[ObjectKind, ...]) -> tuple[ObjectKind, ...]:
+    """Those that suit the place; seats that the recipe names suit everywhere."""
+    return kinds if ctx.recipe.people.seats else ctx.fitting(kinds)
 
 
 def draw_seat(
@@ -198,10 +205,10 @@ def draw_seat(
     ahead = (skin - hips) @ front
     sat_on = skin[(ahead > -_SAT_ON_M[0]) & (ahead < _SAT_ON_M[1]), 2]
     top = max(float(sat_on.min()) + PRESSED_M, _MIN_M)
-    kinds = ctx.fitting(ctx.allowed(_seats(ctx), rng, held=ctx.occluder_held))
+    kinds = _suited(ctx, ctx.allowed(_seats(ctx), rng, held=ctx.occluder_held))
     if narrow or float(ctx.geometry.skin_m(person, _HANDS)[:, 2].min()) < top - _HANGING_M:
         kinds = tuple(kind for kind in kinds if kind.size_high_m[0] <= NARROW_M) or kinds
-    kind = kinds[int(rng.random() * len(kinds))]
+    kind = pick_one(kinds, rng, weights=ctx.recipe.people.seats, name=lambda kind: kind.kind)
     width, depth, height = drawn_size(kind, rng)
     forward = _STOOL_FORWARD_M
     backed = _HEIGHT in kind.shape

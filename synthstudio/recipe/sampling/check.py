@@ -54,6 +54,8 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
             _known(recipe, "backdrop.rooms", share.backdrop.rooms or (), INTERIORS.keys())
     held = {t.kind for t in catalogue.objects if t.grip}
     _known(recipe, "people.hold.kinds", options.hold.kinds or (), held)
+    seats = {t.kind for t in catalogue.objects if "seat" in t.roles}
+    _known(recipe, "people.seats", options.seats or (), seats)
     meetings = {m.name for m in catalogue.meetings}
     _known(recipe, "people.interactions.kinds", options.interactions.kinds or (), meetings)
     motions = {m.name for m in catalogue.motions}
@@ -155,7 +157,7 @@ def _known(recipe: Recipe, field: str, names_given: Iterable[str], known: Set[st
         if name not in known:
             near = difflib.get_close_matches(name, sorted(known), n=1)
             raise RecipeError(
-                "there is nothing of that name",
+                "unknown name",
                 where=f"{recipe.name}: {field}",
                 expected=", ".join(sorted(known)[:40]) or "no name: there is nothing to choose",
                 got=repr(name),
@@ -232,7 +234,12 @@ def _check_family(recipe: Recipe, catalogue: Catalogue, family: str) -> None:
     names, trained = recipe.people.poses.names, recipe.splits.train > 0
     held = pose_held(recipe)
     kept_out = recipe.holdout.occluders if trained else ()
-    seats = any("seat" in t.roles and t.kind not in kept_out for t in catalogue.objects)
+    seats = any(
+        "seat" in t.roles
+        and t.kind not in kept_out
+        and (recipe.people.seats or {t.kind: 1.0}).get(t.kind)
+        for t in catalogue.objects
+    )
     own = [pose for pose in catalogue.poses if pose.family == family]
     for fits, what, then in (
         (

@@ -220,6 +220,8 @@ class People(Base):
     """Held objects and supports."""
     bed: Bed = Bed()
     """Beds and blankets."""
+    seats: Weights | None = None
+    """Built-in seats and their weights; null: all that suit the place, equally."""
     interactions: Interaction = Interaction()
     """Interactions between people."""
     facing_deg: Annotated[Number, Within(-180, 180)] = (-180, 180)
