@@ -66,6 +66,7 @@ UMBRELLAS = tuple(("uses/umbrellas.yaml", k) for k in (0, 2, 3, 5, 6, 11))
 IN_BED = tuple(("uses/in_bed.yaml", k) for k in range(6))
 SHELVES = tuple(("uses/shelves.yaml", k) for k in range(6))
 CARE = tuple(("uses/care.yaml", k) for k in (1, 5, 8, 10, 13, 15))
+GYM = tuple(("uses/gym.yaml", k) for k in (1, 4, 6, 9, 12, 13))
 WEATHER = tuple(("uses/weather.yaml", k) for k in (6, 11, 13, 18, 20, 22))
 WHOLE_BODY = (4, 9, 20)
 GALLERY, SHEETS = ("wild", "everyday"), 5
@@ -534,6 +535,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "in_bed": lambda out: sheet(IN_BED, out, labels=False),
     "shelves": lambda out: sheet(SHELVES, out, labels=False),
     "care": lambda out: sheet(CARE, out, labels=False),
+    "gym": lambda out: sheet(GYM, out, labels=False),
     "weather": lambda out: sheet(WEATHER, out, labels=False),
     "poses": pose_sheet,
     "together": together,

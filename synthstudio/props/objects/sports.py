@@ -160,6 +160,40 @@ def barbell(size: Vec3, shape: Shape) -> Iterator[Piece]:
             yield moved(disc, (0, 0, r), turn=_ACROSS)
 
 
+@elsewhere("black steel rubber", (1.15, 1.1, 2.1), (1.3, 1.4, 2.35))
+def squat_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build a squat rack: posts and beams (0), barbell (1), plates (2)."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    thick, bar = 0.06, 0.62 * h
+    for s in (-1, 1):
+        for t in (-1, 1):
+            yield box((s * x, t * y, 0), (s * (x - thick), t * (y - thick), h))
+        for z in (0.03, 0.4 * h, h - thick):
+            yield box((s * (x - 0.01), -y, z), (s * (x - 0.05), y, z + 0.05), along="y")
+        yield box((s * x, -y - 0.0, bar - 0.05), (s * (x - thick), -y + 0.12, bar - 0.01), slot=1)
+        for inner, r in ((0.0, 0.22), (0.045, 0.16)):
+            a, b = sorted((s * (x - 0.16 - inner), s * (x - 0.2 - inner)))
+            plate = cylinder(r, a, b, bevel=0.006, segments=28, slot=2)
+            yield moved(plate, (0, -y + 0.1, bar), turn=_ACROSS)
+    for z in (0.9 * h, h - thick):
+        yield box((-x, y - thick, z), (x, y, z + 0.05), along="x")
+    yield moved(cylinder(0.014, -x, x, slot=1), (0, -y + 0.1, bar), turn=_ACROSS)
+
+
+@elsewhere("black rubber steel", (0.75, 1.6, 1.3), (0.9, 1.9, 1.5))
+def treadmill(size: Vec3, shape: Shape) -> Iterator[Piece]:
+    """Build a treadmill: housing and console (0), belt (1), uprights and rails (2); front to -y."""
+    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    yield box((-x, -y, 0.02), (x, y, 0.14), bevel=0.02)
+    yield box((-0.72 * x, -0.75 * y, 0.13), (0.72 * x, 0.97 * y, 0.155), bevel=0.005, slot=1)
+    yield box((-0.8 * x, -y, 0.14), (0.8 * x, -0.72 * y, 0.26), bevel=0.03)
+    yield box((-0.75 * x, -0.82 * y, h - 0.22), (0.75 * x, -0.72 * y, h), bevel=0.02)
+    for s in (-1, 1):
+        post = [(s * 0.88 * x, -0.86 * y, 0.14), (s * 0.88 * x, -0.72 * y, h - 0.3)]
+        yield tube([*post, (s * 0.7 * x, -0.74 * y, h - 0.12)], 0.03, segments=10, slot=2)
+        yield tube([post[1], (s * 0.88 * x, 0.05 * y, h - 0.36)], 0.02, segments=10, slot=2)
+
+
 def _shaft(low: float, high: float, radius: float) -> Piece:
     return cylinder(radius, low, high, bevel=0.006, segments=12)
 
