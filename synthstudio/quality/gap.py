@@ -13,10 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.threads import one_thread
+from synthstudio.dataset.durable import json_ready
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.gap_classifier import Classifier, classify
 from synthstudio.quality.gap_distance import Difference
@@ -93,7 +92,7 @@ class Gap:
             "poses": _poses(self.poses),
             "classifier": _classifier(self.classifier),
         }
-        return dict(plain(found))
+        return dict(json_ready(found))
 
     def text(self) -> str:
         a, b = self.sides
@@ -188,16 +187,3 @@ def _classifier(found: Classifier | None) -> dict[str, Any] | None:
         "accuracy": asdict(found.accuracy),
         "by_cue": {name: asdict(a) for name, a in found.by_cue.items()},
     }
-
-
-def plain(value: Any) -> Any:
-    """JSON-compatible values: non-finite numbers as null, tuples and arrays as lists."""
-    if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in value.items()}
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

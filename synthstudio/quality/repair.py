@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from synthstudio.core.errors import AssetError, FormatError
-from synthstudio.dataset.durable import atomic_file, disk_errors
+from synthstudio.dataset.durable import atomic_file, disk_errors, json_ready
 from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row
 from synthstudio.formats.coco.file import are_joint_names, category_skeleton, with_size
 from synthstudio.quality.coco import key_of
@@ -57,7 +57,7 @@ class _Repairer:
         return out if self._importable(out) else None
 
     def _without_nan(self, out: dict[str, Any]) -> dict[str, Any]:
-        plain = _plain(out)
+        plain = json_ready(out)
         self.done["not_finite"] += plain != out
         return dict(plain)
 
@@ -198,7 +198,7 @@ def _categories(categories: Iterable[Any], done: Counter[str]) -> list[Mapping[s
         names = category.get("keypoints") or [] if isinstance(category, Mapping) else None
         with suppress(FormatError):
             if number is not None and number not in kept and are_joint_names(names):
-                plain = {**_plain(category), "keypoints": names}
+                plain = {**json_ready(category), "keypoints": names}
                 category_skeleton(plain, where="categories")
                 kept[number] = plain
                 continue
@@ -218,7 +218,7 @@ def _usable(
         if not name or number in seen:
             done["duplicate_id" if name else "image_left_out"] += 1
             continue
-        plain = _plain(dict(image))
+        plain = json_ready(dict(image))
         try:
             row = frame_row(with_size(plain, folder), "coco17", 0)
         except (FormatError, AssetError):
@@ -228,15 +228,6 @@ def _usable(
         done["image_size_written"] += repr(size) != repr({name: plain.get(name) for name in size})
         seen.add(number)
         yield {**plain, **size}
-
-
-def _plain(value: Any) -> Any:
-    """A value with null for NaN and infinity."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, list) else value
 
 
 def _write(file: IO[str], entries: Iterable[Mapping[str, Any] | None]) -> None:
