@@ -123,7 +123,7 @@ class Gap:
         return "\n".join(lines)
 
 
-def measure(dataset: Dataset, annotations: Path, images: Path, *, step: Step | None = None) -> Gap:
+def measure(dataset: Dataset, annotations: Path, images: Path, *, step: Step) -> Gap:
     """Measure a data set against photos. Deterministic.
 
     DatasetError for a set without people; FormatError or AssetError for unusable
@@ -145,10 +145,9 @@ def measure(dataset: Dataset, annotations: Path, images: Path, *, step: Step | N
         )
 
 
-def _cropped(side: Side, step: Step | None) -> Crops:
-    title = f"cropping people: {side.name}"
-    total = min(MAX_CROPS, side.people)
-    return crop_side(side, on_crop=counter(None if step is None else step(title), total))
+def _cropped(side: Side, step: Step) -> Crops:
+    report = step(f"cropping people: {side.name}")
+    return crop_side(side, on_crop=counter(report, min(MAX_CROPS, side.people)))
 
 
 def classifier_summary(found: Classifier | None) -> str:
