@@ -387,9 +387,9 @@ def drawable(people: People) -> FrameLabels:
         range(len(found)),
         key=lambda k: (found[k].depth_rank, -found[k].modal_area_px, found[k].instance),
     )
-    rank = {k: place for place, k in enumerate(order)}
-    ranked = [dataclasses.replace(p, depth_rank=rank[k]) for k, p in enumerate(found)]
-    return FrameLabels(people=tuple(ranked), crowd_index=0.0, objects=())
+    for rank, k in enumerate(order):
+        found[k] = dataclasses.replace(found[k], depth_rank=rank)
+    return FrameLabels(people=tuple(found), crowd_index=0.0, objects=())
 
 
 def _drawable(person: PersonLabel) -> PersonLabel:
