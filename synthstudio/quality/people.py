@@ -51,8 +51,6 @@ Problem = tuple[int, str, str, int | None]
 
 def check_people(s: Subjects) -> list[list[Finding]]:
     out: list[list[Finding]] = [[] for _ in s.where]
-    if not len(s):
-        return out
     with np.errstate(divide="ignore", invalid="ignore"):
         for check in _CHECKS:
             for problem in check(s):
