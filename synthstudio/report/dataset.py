@@ -333,8 +333,10 @@ def _counts(found: Coverage, axis: str) -> dict[str, int]:
 
 
 def _heat(found: Coverage, rows: str, columns: str) -> Markup:
-    counts, names = found.table((rows, columns), lambda axis, sums: np.flatnonzero(sums).tolist())
-    return plots.heat(*names, counts.tolist())
+    counts, (names, heads) = found.table(
+        (rows, columns), lambda axis, sums: np.flatnonzero(sums).tolist()
+    )
+    return plots.heat(names, heads, counts.tolist())
 
 
 def _target_rows(targets: Mapping[str, Any]) -> list[tuple[Any, ...]]:
