@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.outputs import TEMPORARY as TEMPORARY
 from synthstudio.core.outputs import disk_errors as disk_errors
@@ -171,6 +173,17 @@ def canonical_json(value: Any) -> bytes:
     """Return canonical JSON of `value`: sorted keys, indent 2, a final newline."""
     text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode("utf-8")
+
+
+def json_ready(value: Any) -> Any:
+    """Plain values of dicts, lists, arrays and numbers, with None for NaN and infinity."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(k): json_ready(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_ready(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_json(path: Path, where: Place | None = None) -> dict[str, Any]:

@@ -10,7 +10,6 @@ Folders are written atomically.
 from __future__ import annotations
 
 import io
-import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -25,6 +24,7 @@ from synthstudio.core.errors import DatasetError, ModelError
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.safe_files import UNREADABLE
 from synthstudio.dataset.durable import canonical_json, read_json, whole_folder
+from synthstudio.dataset.durable import json_ready as json_ready
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.evaluation.precision import Detections
 
@@ -151,17 +151,6 @@ def find(path: Path) -> Path:
         got=names or None,
         then="Pass one of them." if found else "Make one: synthstudio evaluate RUN DATASET.",
     )
-
-
-def json_ready(value: Any) -> Any:
-    """Plain values, with None for NaN and infinity."""
-    if isinstance(value, dict):
-        return {str(k): json_ready(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_ready(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _read_predictions(path: Path) -> tuple[Predictions, Detections | None]:

@@ -315,10 +315,7 @@ def html(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> by
             for measure, title in MEASURES.items()
         ],
         forests=[
-            (
-                a.question.text,
-                plots.forest(list(a.figures["PCK"].items()), unit="points"),
-            )
+            (a.question.text, plots.forest(list(a.figures["PCK"].items())))
             for a in found.comparisons
         ],
         notes=notes(found, facts, config),

@@ -12,7 +12,7 @@ EXAMPLES = 6
 """Number of examples kept per kind."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Kind:
     """A kind of finding. `fix`: what --fix does; empty: needs manual work."""
 
@@ -21,93 +21,80 @@ class Kind:
     fix: str = ""
 
 
+_IMAGE_OUT = "the image and its annotations are left out"
+_OF_MASK = "it is taken from the mask"
 KINDS: dict[str, Kind] = {
     # the file
     "schema": Kind(
-        title="a field is missing or of the wrong type",
+        "a field is missing or of the wrong type",
         fix="an entry that an import cannot take is left out, an annotation without id gets one, "
         "a size that is missing or 160.0 is written",
     ),
-    "no_keypoint_category": Kind(title="a category has no keypoints"),
-    "unknown_skeleton": Kind(title="the keypoints are those of no known skeleton"),
+    "no_keypoint_category": Kind("a category has no keypoints"),
+    "unknown_skeleton": Kind("the keypoints are those of no known skeleton"),
     "category_keypoints": Kind(
-        title="a category's keypoints do not fit together",
+        "a category's keypoints do not fit together",
         fix="a category without id or names is left out",
     ),
     "category_mismatch": Kind(
-        title="an annotation of a category that has no such keypoints",
+        "an annotation of a category that has no such keypoints",
         fix="an annotation of no category is left out",
     ),
     "duplicate_id": Kind(
-        title="an id is used twice",
+        "an id is used twice",
         fix="a copy (or a second image) is left out, another annotation gets a new id",
     ),
-    "duplicate_image": Kind(title="two images have the same file"),
-    "orphan_annotation": Kind(title="an annotation of no image", fix="the annotation is left out"),
-    "unsafe_name": Kind(
-        title="a file name that leaves its folder",
-        fix="the image and its annotations are left out",
-    ),
-    "stored_bytes": Kind(title="stored bytes differ from their hash", fix="the frame is left out"),
+    "duplicate_image": Kind("two images have the same file"),
+    "orphan_annotation": Kind("an annotation of no image", fix="the annotation is left out"),
+    "unsafe_name": Kind("a file name that leaves its folder", fix=_IMAGE_OUT),
+    "stored_bytes": Kind("stored bytes differ from their hash", fix="the frame is left out"),
     # pictures
-    "image_missing": Kind(
-        title="an image is missing", fix="the image and its annotations are left out"
-    ),
-    "image_broken": Kind(
-        title="an image cannot be decoded", fix="the image and its annotations are left out"
-    ),
-    "image_size": Kind(
-        title="an image's size differs from its entry",
-        fix="the image and its annotations are left out",
-    ),
-    "image_changed": Kind(title="an image has other bytes than those that were labelled"),
-    "image_mirrored": Kind(title="an image is the mirror of the one that was labelled"),
+    "image_missing": Kind("an image is missing", fix=_IMAGE_OUT),
+    "image_broken": Kind("an image cannot be decoded", fix=_IMAGE_OUT),
+    "image_size": Kind("an image's size differs from its entry", fix=_IMAGE_OUT),
+    "image_changed": Kind("an image has other bytes than those that were labelled"),
+    "image_mirrored": Kind("an image is the mirror of the one that was labelled"),
     # numbers
     "not_finite": Kind(
-        title="a number is NaN or infinite", fix="a joint with such a number becomes 0,0,0"
+        "a number is NaN or infinite", fix="a joint with such a number becomes 0,0,0"
     ),
-    "keypoint_count": Kind(title="the list of keypoints is too long or too short"),
-    "num_keypoints": Kind(title="num_keypoints is not the count of v > 0", fix="it is recounted"),
-    "bad_visibility": Kind(title="a v that is none of 0, 1, 2"),
+    "keypoint_count": Kind("the list of keypoints is too long or too short"),
+    "num_keypoints": Kind("num_keypoints is not the count of v > 0", fix="it is recounted"),
+    "bad_visibility": Kind("a v that is none of 0, 1, 2"),
     "coordinates_without_v": Kind(
-        title="a joint with v=0 has coordinates", fix="the joint becomes 0,0,0, as COCO writes it"
+        "a joint with v=0 has coordinates", fix="the joint becomes 0,0,0, as COCO writes it"
     ),
     "visible_outside": Kind(
-        title="a joint with v=2 outside the image",
-        fix="the joint becomes 0,0,0: invisible",
+        "a joint with v=2 outside the image", fix="the joint becomes 0,0,0: invisible"
     ),
-    "hidden_outside": Kind(title="a joint with v=1 outside the image", severity="warning"),
+    "hidden_outside": Kind("a joint with v=1 outside the image", severity="warning"),
     # boxes and masks
-    "box_empty": Kind(title="a box without width or height", fix="it is taken from the mask"),
-    "box_outside": Kind(title="a box lies outside the image"),
-    "box_mask": Kind(title="a box does not hold its mask", fix="it is taken from the mask"),
-    "box_loose": Kind(
-        title="a box is far larger than its mask",
-        severity="warning",
-        fix="it is taken from the mask",
-    ),
-    "area": Kind(title="the area is not that of the mask", fix="it is counted again"),
-    "no_area": Kind(title="no area", severity="warning", fix="it is that of the mask"),
-    "mask_size": Kind(title="a mask of another size than the image"),
-    "mask_broken": Kind(title="a mask cannot be decoded"),
+    "box_empty": Kind("a box without width or height", fix=_OF_MASK),
+    "box_outside": Kind("a box lies outside the image"),
+    "box_mask": Kind("a box does not hold its mask", fix=_OF_MASK),
+    "box_loose": Kind("a box is far larger than its mask", severity="warning", fix=_OF_MASK),
+    "area": Kind("the area is not that of the mask", fix="it is counted again"),
+    "no_area": Kind("no area", severity="warning", fix="it is that of the mask"),
+    "mask_size": Kind("a mask of another size than the image"),
+    "mask_broken": Kind("a mask cannot be decoded"),
     # people
-    "joint_far": Kind(title="a joint far outside its box"),
-    "joints_one_point": Kind(title="all joints at one point"),
-    "limb_length": Kind(title="a limb of impossible length"),
-    "swapped": Kind(title="left and right are swapped"),
-    "duplicate_keypoints": Kind(title="two people of one image with the same keypoints"),
+    "joint_far": Kind("a joint far outside its box"),
+    "joints_one_point": Kind("all joints at one point"),
+    "limb_length": Kind("a limb of impossible length"),
+    "swapped": Kind("left and right are swapped"),
+    "duplicate_keypoints": Kind("two people of one image with the same keypoints"),
     # rows of a data set against themselves
-    "table_mismatch": Kind(title="the tables of frames and people do not fit"),
-    "list_length": Kind(title="a list of another length than its label's"),
-    "limits": Kind(title="a number outside what its label may be"),
-    "shares": Kind(title="the shares of a joint do not sum to 1"),
-    "state": Kind(title="a state that its shares or place contradict"),
-    "cause": Kind(title="a cause that its state or shares contradict"),
-    "hidden_by": Kind(title="an occluder that the frame does not have, or wrong shares"),
-    "fraction": Kind(title="a fraction that the masks contradict"),
-    "projection": Kind(title="a 2D joint is not the projection of its 3D joint"),
-    "amodal": Kind(title="what is seen leaves the mask of the whole person"),
-    "fields_disagree": Kind(title="two fields contradict each other about a joint"),
+    "table_mismatch": Kind("the tables of frames and people do not fit"),
+    "list_length": Kind("a list of another length than its label's"),
+    "limits": Kind("a number outside what its label may be"),
+    "shares": Kind("the shares of a joint do not sum to 1"),
+    "state": Kind("a state that its shares or place contradict"),
+    "cause": Kind("a cause that its state or shares contradict"),
+    "hidden_by": Kind("an occluder that the frame does not have, or wrong shares"),
+    "fraction": Kind("a fraction that the masks contradict"),
+    "projection": Kind("a 2D joint is not the projection of its 3D joint"),
+    "amodal": Kind("what is seen leaves the mask of the whole person"),
+    "fields_disagree": Kind("two fields contradict each other about a joint"),
 }
 
 

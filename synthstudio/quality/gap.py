@@ -13,10 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.threads import one_thread
+from synthstudio.dataset.durable import json_ready
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.gap_classifier import Classifier, classify
 from synthstudio.quality.gap_distance import Difference
@@ -93,7 +92,7 @@ class Gap:
             "poses": _poses(self.poses),
             "classifier": _classifier(self.classifier),
         }
-        return dict(plain(found))
+        return dict(json_ready(found))
 
     def text(self) -> str:
         a, b = self.sides
@@ -124,7 +123,7 @@ class Gap:
         return "\n".join(lines)
 
 
-def measure(dataset: Dataset, annotations: Path, images: Path, *, step: Step | None = None) -> Gap:
+def measure(dataset: Dataset, annotations: Path, images: Path, *, step: Step) -> Gap:
     """Measure a data set against photos. Deterministic.
 
     DatasetError for a set without people; FormatError or AssetError for unusable
@@ -146,10 +145,9 @@ def measure(dataset: Dataset, annotations: Path, images: Path, *, step: Step | N
         )
 
 
-def _cropped(side: Side, step: Step | None) -> Crops:
-    title = f"cropping people: {side.name}"
-    total = min(MAX_CROPS, side.people)
-    return crop_side(side, on_crop=counter(None if step is None else step(title), total))
+def _cropped(side: Side, step: Step) -> Crops:
+    report = step(f"cropping people: {side.name}")
+    return crop_side(side, on_crop=counter(report, min(MAX_CROPS, side.people)))
 
 
 def classifier_summary(found: Classifier | None) -> str:
@@ -188,16 +186,3 @@ def _classifier(found: Classifier | None) -> dict[str, Any] | None:
         "accuracy": asdict(found.accuracy),
         "by_cue": {name: asdict(a) for name, a in found.by_cue.items()},
     }
-
-
-def plain(value: Any) -> Any:
-    """JSON-compatible values: non-finite numbers as null, tuples and arrays as lists."""
-    if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in value.items()}
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

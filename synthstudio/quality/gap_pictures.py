@@ -7,8 +7,8 @@ JPEG blocks in the picture's own pixels. Letters: N crops.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 import cv2
@@ -98,27 +98,23 @@ _FIGURES = {
 """Names of figures as titles, units, and the recipe's fields that affect them."""
 
 
-def crop_side(side: Side, *, on_crop: Callable[[int], None] | None = None) -> Crops:
+def crop_side(side: Side, *, on_crop: Callable[[int], None]) -> Crops:
     """Crop at most MAX_CROPS people, evenly spread, and measure; unreadable ones are counted."""
     large = np.flatnonzero(side.box[:, 2:].max(axis=1) >= MIN_PX)
     take = np.unique(np.linspace(0, len(large) - 1, min(MAX_CROPS, len(large))).round())
     rows, bad = [], 0
-    kept: tuple[int, U8 | None] = (-1, None)
-    for done, p in enumerate(large[take.astype(np.int64)].tolist()):
-        number = int(side.picture[p])
-        if kept[0] != number:
-            kept = (number, None)
-            with suppress(AssetError):
-                kept = (number, side.load(number))
-        if kept[1] is None:
-            bad += 1
+    chosen = large[take.astype(np.int64)].tolist()
+    for number, people in itertools.groupby(chosen, key=lambda p: int(side.picture[p])):
+        try:
+            picture = side.load(number)
+        except AssetError:
+            bad += len(list(people))
             continue
-        x, y, s, _ = window = crop_window(side.box[p], side.size[p])
-        crop = resample(kept[1], (x, y, x + s, y + s), (SIDE_PX, SIDE_PX))
-        own, shares = _figures(crop, kept[1], window)
-        rows.append((crop, p, window, own, shares))
-        if on_crop is not None:
-            on_crop(done + 1)
+        for p in people:
+            x, y, s, _ = window = crop_window(side.box[p], side.size[p])
+            crop = resample(picture, (x, y, x + s, y + s), (SIDE_PX, SIDE_PX))
+            rows.append((crop, p, window, *_figures(crop, picture, window)))
+            on_crop(len(rows) + bad)
     rgb, person, windows, figures, turns = zip(*rows, strict=True) if rows else ((),) * 5
     return Crops(
         rgb=np.array(rgb, np.uint8).reshape(-1, SIDE_PX, SIDE_PX, 3),

@@ -142,16 +142,8 @@ def generated_side(dataset: Dataset) -> Side:
         where = f"{dataset.place}, frame {frames[k]['index']}"
         return decode_rgb(dataset.image_bytes_of(frames[k]), where)
 
-    return _side(
-        "generated",
-        skeleton,
-        people,
-        notes,
-        keys=[f["group_id"] or f["image_sha256"] for f in frames],
-        hashes=[f["image_sha256"] for f in frames],
-        labels=[f"frame {f['index']}" for f in frames],
-        load=load,
-    )
+    labels = [f"frame {frame['index']}" for frame in frames]
+    return _side("generated", skeleton, frames, people, notes=notes, labels=labels, load=load)
 
 
 def photo_side(path: Path, images: Path) -> Side:
@@ -190,24 +182,16 @@ def photo_side(path: Path, images: Path) -> Side:
             expected="people with keypoints and a box inside their picture",
             got="; ".join([f"{total} photos", *left]),
         )
-    files = [images / frame["file_name"] for frame in frames]
-    hashes = [file_sha256(file) for file in files]
+    labels = [frame["file_name"] for frame in frames]
+    frames = [{"group_id": "", "image_sha256": file_sha256(images / name)} for name in labels]
     remarks = [f"{n} x {what}" for what, n in sorted(lost.items()) if n] + left
     remarks += [f"{step - 1} photos of every {step}"] if step > 1 else []
 
     def load(k: int) -> U8:
-        return decode_rgb(read_bytes(files[k]), str(files[k]))
+        return decode_rgb(read_bytes(images / labels[k]), str(images / labels[k]))
 
-    return _side(
-        "photos",
-        skeleton,
-        people,
-        [f"{what}: left out." for what in remarks],
-        keys=hashes,
-        hashes=hashes,
-        labels=[frame["file_name"] for frame in frames],
-        load=load,
-    )
+    notes = [f"{what}: left out." for what in remarks]
+    return _side("photos", skeleton, frames, people, notes=notes, labels=labels, load=load)
 
 
 def _unusable(frame: Mapping[str, Any], images: Path) -> str:
@@ -272,17 +256,18 @@ def _person(
 def _side(
     name: str,
     skeleton: Skeleton,
+    frames: list[Row],
     people: list[dict[str, Any]],
-    notes: list[str],
     *,
-    keys: Sequence[str],
-    hashes: Sequence[str],
+    notes: list[str],
     labels: Sequence[str],
     load: Callable[[int], U8],
 ) -> Side:
     people, unlabelled = _labelled(people)
     truths = [p["truth"] for p in people if "truth" in p]
     truth = Truth(**{n: np.array([t[n] for t in truths]) for n in truths[0]}) if truths else None
+    hashes = tuple(frame["image_sha256"] for frame in frames)
+    keys = [frame["group_id"] or frame["image_sha256"] for frame in frames]
     numbers = {key: k for k, key in enumerate(dict.fromkeys(keys))}
     groups = np.array([numbers[key] for key in keys], np.int64)
     names = ("px", "whole_px", "v", "box", "size", "picture")
@@ -294,7 +279,7 @@ def _side(
         group=groups[columns["picture"]],
         groups=groups,
         who=tuple(p["who"] for p in people),
-        hashes=tuple(hashes),
+        hashes=hashes,
         labels=tuple(labels),
         load=load,
         truth=truth,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -52,8 +51,6 @@ Problem = tuple[int, str, str, int | None]
 
 def check_people(s: Subjects) -> list[list[Finding]]:
     out: list[list[Finding]] = [[] for _ in s.where]
-    if not len(s):
-        return out
     with np.errstate(divide="ignore", invalid="ignore"):
         for check in _CHECKS:
             for problem in check(s):
@@ -156,22 +153,12 @@ def at_one_point(px: F64, known: Bool, diagonal: F64) -> tuple[Bool, F64]:
     return ~few & (spread <= np.maximum(1e-6, _ONE_POINT * diagonal)), spread
 
 
-@dataclass(frozen=True)
-class _Limbs:
-    """B bones: joints `a` and `b` (B,), their fraction of stature, twin on the other side (B,).
-
-    `apart` (B, B): whether two bones share no joint.
-    """
-
-    a: I64
-    b: I64
-    share: F64
-    twin: I64
-    apart: Bool
-
-
 @functools.cache
-def _limbs(joints: tuple[str, ...]) -> _Limbs:
+def _limbs(joints: tuple[str, ...]) -> tuple[I64, F64, I64, Bool]:
+    """B bones: their joints (2, B), fraction of stature (B,) and twin on the other side (B,).
+
+    Last whether two bones share no joint (B, B).
+    """
     names = {name: j for j, name in enumerate(joints)}
     pairs = [(f"{s}_{a}", f"{s}_{b}", r) for a, b, r in _BONES for s in ("left", "right")]
     pairs += list(_ACROSS)
@@ -180,15 +167,9 @@ def _limbs(joints: tuple[str, ...]) -> _Limbs:
     flip = flip_of(joints)
     sets = [set(pair) for pair in ends.tolist()]
     twins = [{int(flip[a]), int(flip[b])} for a, b in ends]
-    return _Limbs(
-        a=ends[:, 0],
-        b=ends[:, 1],
-        share=np.array([r for _, _, r in have]),
-        twin=np.array([sets.index(t) if t in sets else k for k, t in enumerate(twins)], np.int64),
-        apart=np.array([[not x & y for y in sets] for x in sets], np.bool_).reshape(
-            len(have), len(have)
-        ),
-    )
+    twin = np.array([sets.index(t) if t in sets else k for k, t in enumerate(twins)], np.int64)
+    apart = np.array([[not x & y for y in sets] for x in sets], np.bool_)
+    return ends.T, np.array([r for _, _, r in have]), twin, apart.reshape(len(have), len(have))
 
 
 def _limb_2d(s: Subjects) -> Iterator[Problem]:
@@ -196,27 +177,27 @@ def _limb_2d(s: Subjects) -> Iterator[Problem]:
 
     Compared with at least three bones that share no joint with it.
     """
-    limbs, known = _limbs(s.skeleton.known_as), s.labelled
-    if not len(limbs.a):
+    (a, b), share, _, apart = _limbs(s.skeleton.known_as)
+    if not len(a):
         return
-    bones = known[:, limbs.a] & known[:, limbs.b]  # (N, B)
-    length = np.where(bones, lengths(s.px[:, limbs.a] - s.px[:, limbs.b]), 0.0)
-    implied = length / limbs.share
+    bones = s.labelled[:, a] & s.labelled[:, b]  # (N, B)
+    length = np.where(bones, lengths(s.px[:, a] - s.px[:, b]), 0.0)
+    implied = length / share
     maximum = np.zeros_like(implied)
-    for k, apart in enumerate(limbs.apart):
-        maximum[:, k] = np.where(bones[:, apart], implied[:, apart], 0.0).max(axis=1, initial=0.0)
-    others = bones @ limbs.apart.T.astype(np.int64)
+    for k, other in enumerate(apart):
+        maximum[:, k] = np.where(bones[:, other], implied[:, other], 0.0).max(axis=1, initial=0.0)
+    others = bones @ apart.T.astype(np.int64)
     enough = (bones.sum(axis=1) >= 4)[:, None] & bones & (others >= 3)
     wrong = enough & (implied > LIMB_TIMES * np.maximum(maximum, 0.75 * _diagonals(s)[:, None]))
     for n in np.flatnonzero(wrong.any(axis=1)).tolist():
         k = int(np.argmax(np.where(wrong[n], implied[n], 0.0)))
-        limit = f"at most {maximum[n, k] * limbs.share[k]:.0f} by the rest of the body"
-        text = f"{_bone(s, limbs, k)} is {length[n, k]:.0f} px, {limit}"
-        yield n, "limb_length", text, int(limbs.b[k])
+        limit = f"at most {maximum[n, k] * share[k]:.0f} by the rest of the body"
+        text = f"{_bone(s, a[k], b[k])} is {length[n, k]:.0f} px, {limit}"
+        yield n, "limb_length", text, int(b[k])
 
 
-def _bone(s: Subjects, limbs: _Limbs, k: int) -> str:
-    return f"{s.skeleton.joints[limbs.a[k]]} to {s.skeleton.joints[limbs.b[k]]}"
+def _bone(s: Subjects, a: int, b: int) -> str:
+    return f"{s.skeleton.joints[a]} to {s.skeleton.joints[b]}"
 
 
 def lengths(vectors: F64) -> F64:
@@ -225,20 +206,20 @@ def lengths(vectors: F64) -> F64:
 
 def _limb_3d(s: Subjects) -> Iterator[Problem]:
     """In 3D a bone matches its twin on the other side and the rest of the body."""
-    limbs = _limbs(s.skeleton.known_as)
-    if not len(limbs.a):
+    (a, b), share, twin, _ = _limbs(s.skeleton.known_as)
+    if not len(a):
         return
     whole = s.has_camera & np.isfinite(s.camera_m).all(axis=(1, 2))
-    length = lengths(s.camera_m[:, limbs.a] - s.camera_m[:, limbs.b])
-    median = np.median(length / limbs.share, axis=1)
-    times = np.where(limbs.share < _SMALL, 2.0, 1.0) * SIDES_TIMES_3D
-    twins = length[:, limbs.twin]
+    length = lengths(s.camera_m[:, a] - s.camera_m[:, b])
+    median = np.median(length / share, axis=1)
+    times = np.where(share < _SMALL, 2.0, 1.0) * SIDES_TIMES_3D
+    twins = length[:, twin]
     wrong = length > np.maximum(times * twins, 1e-3)
-    wrong |= length > 1.5 * times * median[:, None] * limbs.share
+    wrong |= length > 1.5 * times * median[:, None] * share
     for n in np.flatnonzero(whole & wrong.any(axis=1)).tolist():
         k = int(np.argmax(wrong[n]))
-        text = f"{_bone(s, limbs, k)} is {length[n, k]:.2f} m, its twin {twins[n, k]:.2f} m"
-        yield n, "limb_length", text, int(limbs.b[k])
+        text = f"{_bone(s, a[k], b[k])} is {length[n, k]:.2f} m, its twin {twins[n, k]:.2f} m"
+        yield n, "limb_length", text, int(b[k])
 
 
 def _projected(s: Subjects) -> Iterator[Problem]:

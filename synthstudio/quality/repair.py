@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from synthstudio.core.errors import AssetError, FormatError
-from synthstudio.dataset.durable import atomic_file, disk_errors
+from synthstudio.dataset.durable import atomic_file, disk_errors, json_ready
 from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row
 from synthstudio.formats.coco.file import are_joint_names, category_skeleton, with_size
 from synthstudio.quality.coco import key_of
@@ -44,24 +44,27 @@ class _Repairer:
             self.done["schema"] += 1
             return None
         out = dict(entry)
-        if key_of(out, "image_id") not in self.sizes or key_of(out, "image_id") is None:
+        image = key_of(out, "image_id")
+        if image is None or image not in self.sizes:
             self.done["orphan_annotation"] += 1
             return None
         if not self._identified(out):
             return None
         if out.get("iscrowd"):
             return self._without_nan(out)
-        self._repair_mask_fields(out)
-        self._repair_keypoints(out)
+        width, height = self.sizes[image]
+        self._repair_mask_fields(out, width, height)
+        self._repair_keypoints(out, width, height)
         out = self._without_nan(out)
-        return out if self._importable(out) else None
+        frame = {"index": 0, "width_px": width, "height_px": height}
+        return out if self._importable(out, image, frame) else None
 
     def _without_nan(self, out: dict[str, Any]) -> dict[str, Any]:
-        plain = _plain(out)
+        plain = json_ready(out)
         self.done["not_finite"] += plain != out
         return dict(plain)
 
-    def _importable(self, out: Mapping[str, Any]) -> bool:
+    def _importable(self, out: Mapping[str, Any], image: Any, frame: Mapping[str, Any]) -> bool:
         """Whether the annotation can be imported, if its category has keypoints."""
         category = key_of(out, "category_id")
         if category not in self.categories:
@@ -69,14 +72,12 @@ class _Repairer:
             return False
         if category not in self.joints:
             return True
-        width, height = self.sizes[key_of(out, "image_id")]
-        frame = {"index": 0, "width_px": width, "height_px": height}
         try:
             row = instance_row(out, frame, 1, self.joints[category])
         except FormatError:
             self.done["schema"] += 1
             return False
-        mark = digest(key_of(out, "image_id"), row["instance"])
+        mark = digest(image, row["instance"])
         if INSTANCE in out and mark in self.numbers:
             self.done["schema"] += 1
             return False
@@ -98,8 +99,7 @@ class _Repairer:
         self.next_id += 1
         return True
 
-    def _repair_mask_fields(self, out: dict[str, Any]) -> None:
-        width, height = self.sizes[key_of(out, "image_id")]
+    def _repair_mask_fields(self, out: dict[str, Any], width: int, height: int) -> None:
         try:
             mask = read_mask(out.get("segmentation"), height, width)
         except ValueError:
@@ -116,13 +116,11 @@ class _Repairer:
             out["area"] = mask.area
             self.done["no_area" if area is None else "area"] += 1
 
-    def _repair_keypoints(self, out: dict[str, Any]) -> None:
+    def _repair_keypoints(self, out: dict[str, Any], width: int, height: int) -> None:
         flat = out.get("keypoints")
         joints = self.joints.get(key_of(out, "category_id"), -1)
-        fits = isinstance(flat, list) and len(flat) == 3 * joints
-        if not fits or not isinstance(flat, list) or not all(map(is_number, flat)):
+        if not isinstance(flat, list) or len(flat) != 3 * joints or not all(map(is_number, flat)):
             return
-        width, height = self.sizes[key_of(out, "image_id")]
         repaired = list(flat)
         for j in range(0, len(flat), 3):
             kind = _joint_kind(flat[j : j + 3], width, height)
@@ -198,7 +196,7 @@ def _categories(categories: Iterable[Any], done: Counter[str]) -> list[Mapping[s
         names = category.get("keypoints") or [] if isinstance(category, Mapping) else None
         with suppress(FormatError):
             if number is not None and number not in kept and are_joint_names(names):
-                plain = {**_plain(category), "keypoints": names}
+                plain = {**json_ready(category), "keypoints": names}
                 category_skeleton(plain, where="categories")
                 kept[number] = plain
                 continue
@@ -218,7 +216,7 @@ def _usable(
         if not name or number in seen:
             done["duplicate_id" if name else "image_left_out"] += 1
             continue
-        plain = _plain(dict(image))
+        plain = json_ready(dict(image))
         try:
             row = frame_row(with_size(plain, folder), "coco17", 0)
         except (FormatError, AssetError):
@@ -228,15 +226,6 @@ def _usable(
         done["image_size_written"] += repr(size) != repr({name: plain.get(name) for name in size})
         seen.add(number)
         yield {**plain, **size}
-
-
-def _plain(value: Any) -> Any:
-    """A value with null for NaN and infinity."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, list) else value
 
 
 def _write(file: IO[str], entries: Iterable[Mapping[str, Any] | None]) -> None:

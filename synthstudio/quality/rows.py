@@ -95,10 +95,8 @@ def check_rows(
     frames: Sequence[Row], people: pa.Table, owner: I64, skeleton: Skeleton
 ) -> list[list[Finding]]:
     instances = as_numpy(people["instance"])
-    bounds = np.searchsorted(owner, np.arange(len(frames) + 1))
     out = [
-        _of_frame(frame, instances[start:stop].tolist(), skeleton)
-        for frame, start, stop in zip(frames, bounds[:-1], bounds[1:], strict=True)
+        _of_frame(frame, instances[owner == k].tolist(), skeleton) for k, frame in enumerate(frames)
     ]
     unfit = _misfits(frames, people, owner, len(skeleton.joints))
     for n, finding in unfit:

@@ -55,16 +55,39 @@ _GOALS = {
 }
 
 
+class _Pairs:
+    """Counts of requested and achieved values, 0 to 1, and of their absolute differences."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.max_error = 0.0
+        self._sums = np.zeros(3)  # requested, achieved, error
+        self.histograms = np.zeros((3, _STEPS + 1), np.int64)
+
+    def add(self, requested: float, achieved: float) -> None:
+        values = requested, achieved, abs(requested - achieved)
+        self.count += 1
+        self.max_error = max(self.max_error, values[2])
+        self._sums += values
+        for line, value in zip(self.histograms, values, strict=True):
+            line[round(value * _STEPS)] += 1
+
+    @property
+    def means(self) -> dict[str, float | None]:
+        named = zip(("requested", "achieved", "mean_error"), self._sums.tolist(), strict=True)
+        return {name: total / self.count if self.count else None for name, total in named}
+
+    @property
+    def ks(self) -> float:
+        return ks_distance(*self.histograms[:2])
+
+
 class TargetTally:
     def __init__(self, skeleton: Skeleton) -> None:
         self._places = {name: j for j, name in enumerate(skeleton.joints)}
-        self._fractions = np.zeros((2, _STEPS + 1), np.int64)  # requested, achieved
-        self._errors = np.zeros(_STEPS + 1, np.int64)
-        self._worst = 0.0
+        self._fractions, self._crowd = _Pairs(), _Pairs()
+        self._causes = {cause: _Pairs() for cause in SHARES}
         self._joints: dict[str, Counter[str]] = {}
-        self._causes = {cause: np.zeros(4) for cause in SHARES}  # n, requested, achieved, error
-        self._cause_shares = {cause: np.zeros((2, _STEPS + 1), np.int64) for cause in SHARES}
-        self._crowd = np.zeros(5)  # frames; requested, achieved, error; greatest error
         self._people = self._missed = 0
         self._listed: list[dict[str, Any]] = []
 
@@ -75,11 +98,8 @@ class TargetTally:
             as_numbers(frames[name])[counted] for name in ("crowd_target", "crowd_index")
         )
         known = ~(np.isnan(requested) | np.isnan(achieved))
-        requested, achieved = requested[known], achieved[known]
-        error = np.abs(requested - achieved)
-        for k, values in enumerate((np.ones(len(error)), requested, achieved, error)):
-            self._crowd[k] = add_in_order(self._crowd[k], values)
-        self._crowd[4] = max(self._crowd[4], error.max(initial=0.0))
+        for pair in zip(requested[known].tolist(), achieved[known].tolist(), strict=True):
+            self._crowd.add(*pair)
         of_requested = is_known(people["target_met"]) & counted[own]
         for row in people.select(COLUMNS).take(as_arrow(np.flatnonzero(of_requested))).to_pylist():
             self._add_person(row)
@@ -92,7 +112,7 @@ class TargetTally:
             requested[_FRACTION] = row["target_fraction"]
             achieved[_FRACTION] = row["occluded_fraction"]
             if row["occluded_fraction"] is not None:
-                self._add_fraction(row["target_fraction"], row["occluded_fraction"])
+                self._fractions.add(row["target_fraction"], row["occluded_fraction"])
         groups = [(g, "hidden") for g in row["target_hidden"]]
         groups += [(g, "shown") for g in row["target_shown"]]
         for group, want in groups:
@@ -107,21 +127,12 @@ class TargetTally:
                 got = row["cause"].count(cause) / len(row["cause"])
                 requested.setdefault("causes", {})[cause] = share
                 achieved.setdefault("causes", {})[cause] = got
-                self._causes[cause] += (1, share, got, abs(share - got))
-                for line, value in zip(self._cause_shares[cause], (share, got), strict=True):
-                    line[round(value * _STEPS)] += 1
+                self._causes[cause].add(share, got)
         if not row["target_met"]:
             self._missed += 1
             if len(self._listed) < LISTED:
                 who = {"frame": row["frame_index"], "person": row["instance"]}
                 self._listed.append({**who, "requested": requested, "achieved": achieved})
-
-    def _add_fraction(self, requested: float, achieved: float) -> None:
-        error = abs(requested - achieved)
-        for line, value in zip(self._fractions, (requested, achieved), strict=True):
-            line[round(value * _STEPS)] += 1
-        self._errors[round(error * _STEPS)] += 1
-        self._worst = max(self._worst, error)
 
     def _hidden(self, group: str, state: Sequence[int]) -> bool:
         names = group.split("+")
@@ -131,29 +142,20 @@ class TargetTally:
 
     def result(self) -> dict[str, Any]:
         """JSON-compatible counts; see `stats.dataset_stats`."""
-        frames = int(self._crowd[0])
+        crowd = self._crowd
         return {
             "people": self._people,
             _FRACTION: self._fraction_result(),
             "joints": {name: _joint_result(self._joints[name]) for name in sorted(self._joints)},
             "causes": {
-                cause: {
-                    "people": int(n),
-                    "requested": requested / n,
-                    "achieved": achieved / n,
-                    "mean_error": error / n,
-                    "ks": ks_distance(*self._cause_shares[cause]),
-                }
-                for cause, (n, requested, achieved, error) in self._causes.items()
-                if n
+                cause: {"people": pairs.count, **pairs.means, "ks": pairs.ks}
+                for cause, pairs in self._causes.items()
+                if pairs.count
             },
             "crowd_index": {
-                "frames": frames,
-                **{
-                    name: float(self._crowd[k]) / frames if frames else None
-                    for k, name in ((1, "requested"), (2, "achieved"), (3, "mean_error"))
-                },
-                "max_error": float(self._crowd[4]) if frames else None,
+                "frames": crowd.count,
+                **crowd.means,
+                "max_error": crowd.max_error if crowd.count else None,
             },
             "missed": {
                 "count": self._missed,
@@ -163,16 +165,16 @@ class TargetTally:
         }
 
     def _fraction_result(self) -> dict[str, Any]:
-        n = int(self._errors.sum())
+        n = self._fractions.count
         if not n:
             return {"people": 0, "median": None, "p95": None, "max": None, "ks": None}
-        cumulative = np.cumsum(self._errors)
+        cumulative = np.cumsum(self._fractions.histograms[2])
         return {
             "people": n,
             "median": int(np.searchsorted(cumulative, 0.5 * n)) / _STEPS,
             "p95": int(np.searchsorted(cumulative, 0.95 * n)) / _STEPS,
-            "max": self._worst,
-            "ks": ks_distance(*self._fractions),
+            "max": self._fractions.max_error,
+            "ks": self._fractions.ks,
         }
 
 

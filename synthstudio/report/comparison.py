@@ -25,7 +25,7 @@ def comparison_page(arms: Sequence[compare.Arm], rows: Sequence[compare.Row]) ->
             for row in rows
             if (d := row.differences[k]) and row.scale == 100 and not row.less_is_better
         ]
-        forests.append((title, plots.forest(shown, unit="points")))
+        forests.append((title, plots.forest(shown)))
     about = ("weights", "seed", *compare.differing_options(arms))
     return render(
         "comparison.html",
@@ -69,7 +69,7 @@ def robustness_page(
         tables[part] = [_cells(c, chosen, names) for c in pictures if c != "plain"]
         for name in names:
             forests[f"{name}, {part} joints"] = plots.forest(
-                [(r.challenge, r.change) for r in chosen if r.run == name], unit="points"
+                [(r.challenge, r.change) for r in chosen if r.run == name]
             )
     head = ["", "joints"]
     for k, name in enumerate(names):
@@ -109,7 +109,7 @@ def stress_page(
         for part in PARTS
     }  # fmt: skip
     forests = {
-        part: plots.forest([(r.challenge, r.change) for r in rows if r.part == part], unit="points")
+        part: plots.forest([(r.challenge, r.change) for r in rows if r.part == part])
         for part in PARTS
     }
     return render(
@@ -148,7 +148,7 @@ def benchmark_page(
         "benchmark.html",
         title=title,
         lead=lead,
-        ranges=plots.ranges(ranges, unit="ms") if ranges else "",
+        ranges=plots.ranges(ranges) if ranges else "",
         trade=plots.trade(trade) if trade else "",
         head=head,
         rows=rows,

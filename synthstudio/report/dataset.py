@@ -55,6 +55,7 @@ _AUDIT = {
     "largest_share_error": "largest error of a share",
     "sampling_error": "mean error by sampling",
 }
+_UNKNOWN = Markup('<p class="soft">unknown for all</p>')
 Chart = tuple[str, str, Markup]  # title, note, markup
 
 
@@ -81,14 +82,13 @@ class Facts:
         return int(self.stats["frames"]) - self.rendered
 
 
-def gather(dataset: Dataset, *, on_step: Callable[[str], None] | None = None) -> Facts:
+def gather(dataset: Dataset, on_step: Callable[[str], None]) -> Facts:
     """Count a data set in three passes, in constant memory."""
-    step = on_step or (lambda _: None)
-    step("counting joints")
+    on_step("counting joints")
     found = dataset_stats(dataset)
-    step("counting coverage")
+    on_step("counting coverage")
     covered = coverage(dataset)
-    step("reading specs")
+    on_step("reading specs")
     skin = dict.fromkeys(SKIN, 0)
     backdrops: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
@@ -162,14 +162,13 @@ def report(
     out: Path,
     *,
     audit: Mapping[str, Any] | None = None,
-    on_step: Callable[[str], None] | None = None,
+    on_step: Callable[[str], None] = lambda line: None,
 ) -> Facts:
     """Write the page `out` about a data set; `audit`: the output of `audit --json`. DatasetError
     for damaged images or rows; DiskError."""
     _check_audit(audit)
-    facts = gather(dataset, on_step=on_step)
-    if on_step is not None:
-        on_step("drawing examples")
+    facts = gather(dataset, on_step)
+    on_step("drawing examples")
     identity, targets = dataset.identity, facts.stats["targets"]
     page = render(
         "dataset.html",
@@ -267,7 +266,6 @@ def _charts(facts: Facts) -> list[tuple[str, list[Chart]]]:
     builds = [f"{gender}, {weight}" for gender in ("men", "women") for weight in WEIGHTS]
     bodies = [body[k * len(HEIGHTS) : (k + 1) * len(HEIGHTS)] for k in range(len(builds))]
     family = sorted(_counts(found, "family").items(), key=lambda item: (-item[1], item[0]))
-    unknown = Markup('<p class="soft">unknown for all</p>')
     sun = plots.columns(
         [f"{10 * k} to {10 * k + 10} degrees" for k in range(9)],
         facts.lights,
@@ -289,10 +287,10 @@ def _charts(facts: Facts) -> list[tuple[str, list[Chart]]]:
         (
             "Skin tone",
             "By individual typology angle of the albedo, before light and exposure.",
-            plots.bars(facts.skin) if any(facts.skin.values()) else unknown,
+            plots.bars(facts.skin) if any(facts.skin.values()) else _UNKNOWN,
         ),
         ("Pose families", "", plots.bars(dict(family), maximum=16)),
-        ("Bodies", "", plots.heat(builds, HEIGHTS, bodies) if any(map(any, bodies)) else unknown),
+        ("Bodies", "", plots.heat(builds, HEIGHTS, bodies) if any(map(any, bodies)) else _UNKNOWN),
         (
             "What hides joints",
             "Objects, by how many joints they hide most of.",
@@ -300,7 +298,7 @@ def _charts(facts: Facts) -> list[tuple[str, list[Chart]]]:
         ),
         ("Objects in frames", "", plots.bars(stats["objects"], maximum=14)),
         ("Backdrops", "", plots.bars(facts.backdrops)),
-        ("Height of the sun", "", sun if any(facts.lights) else unknown),
+        ("Height of the sun", "", sun if any(facts.lights) else _UNKNOWN),
     ]
     crossed = [
         ("Cause by occluded fraction (joints)", "", _heat(found, "cause", "fraction")),
@@ -320,7 +318,7 @@ def _charts(facts: Facts) -> list[tuple[str, list[Chart]]]:
 
 def _tenths(title: str, histogram: Mapping[str, Any]) -> Chart:
     if histogram["mean"] is None:
-        return title, "", Markup('<p class="soft">unknown for all</p>')
+        return title, "", _UNKNOWN
     note = f"mean {histogram['mean']:.3f}; {histogram['zero']:,} are 0"
     if histogram["unknown"]:
         note += f"; {histogram['unknown']:,} unknown"
@@ -335,12 +333,10 @@ def _counts(found: Coverage, axis: str) -> dict[str, int]:
 
 
 def _heat(found: Coverage, rows: str, columns: str) -> Markup:
-    joints = {"joint", "cause"} & {rows, columns}
-    counts = found.of_joints(rows, columns) if joints else found.of_people(rows, columns)
-    keep, across = counts.sum(axis=1) > 0, counts.sum(axis=0) > 0
-    names = [n for n, k in zip(found.labels[rows], keep, strict=True) if k]
-    heads = [n for n, k in zip(found.labels[columns], across, strict=True) if k]
-    return plots.heat(names, heads, counts[keep][:, across].tolist())
+    counts, (names, heads) = found.table(
+        (rows, columns), lambda axis, sums: np.flatnonzero(sums).tolist()
+    )
+    return plots.heat(names, heads, counts.tolist())
 
 
 def _target_rows(targets: Mapping[str, Any]) -> list[tuple[Any, ...]]:

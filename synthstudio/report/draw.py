@@ -22,6 +22,7 @@ from synthstudio.core.skeleton import COLOURS, Skeleton
 from synthstudio.dataset.rows import NO_STATE
 
 Colour = tuple[int, int, int]
+Point = Sequence[float] | F64
 Rectangle = tuple[float, float, float, float]  # x0 y0 x1 y1
 
 BASE_ROWS = 900
@@ -65,7 +66,7 @@ class _Pen:
     marker: float  # radius of a joint's marker, output pixels
     by_cause: bool = False
 
-    def place(self, px: Sequence[float] | F64) -> tuple[int, int]:
+    def place(self, px: Point) -> tuple[int, int]:
         """A continuous frame point in OpenCV's fixed-point pixel indices."""
         x, y = (round((float(v) * self.zoom - 0.5) * (1 << _SHIFT)) for v in (px[0], px[1]))
         return x, y
@@ -173,9 +174,9 @@ def _draw_boxes(canvas: U8, person: PersonLabel, pen: _Pen) -> None:
         if w <= 0 or h <= 0:
             continue
         corners = [(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y)]
-        for a, b in itertools.pairwise(corners):
+        for ends in itertools.pairwise(corners):
             for strokes, ink in ((2.2, INK), (1.0, colour)):
-                _line(canvas, a, b, pen=pen, colour=ink, strokes=strokes, dash=dash)
+                _line(canvas, pen, ends, ink, strokes, dash=dash)
 
 
 def _draw_skeleton(canvas: U8, person: PersonLabel, skeleton: Skeleton, pen: _Pen) -> None:
@@ -185,17 +186,10 @@ def _draw_skeleton(canvas: U8, person: PersonLabel, skeleton: Skeleton, pen: _Pe
         for a, b in skeleton.edges:
             if not (known[a] and known[b]) or not (person.state[a] or person.state[b]):
                 continue
-            side = _bone_side(skeleton, a, b)
+            ends = person.joints_px[a], person.joints_px[b]
+            colour = INK if under else COLOURS[_bone_side(skeleton, a, b)]
             hidden = min(person.state[a], person.state[b]) < 2
-            _line(
-                canvas,
-                person.joints_px[a],
-                person.joints_px[b],
-                pen=pen,
-                colour=INK if under else COLOURS[side],
-                strokes=strokes * (0.6 if hidden else 1.0),
-                dash=hidden,
-            )
+            _line(canvas, pen, ends, colour, strokes * (0.6 if hidden else 1.0), dash=hidden)
     for j in np.argsort(-person.joints_camera_m[:, 2], kind="stable"):
         if not known[j]:
             continue
@@ -217,11 +211,10 @@ def _marker(canvas: U8, at: F64, cause: str, colour: Colour, pen: _Pen) -> None:
     x, y = pen.place(at)
     r = pen.marker
     if cause in ("visible", "self"):
-        fill = colour if cause == "visible" else INK
         _disc(canvas, (x, y), r + pen.unit * 1.2, INK)
         _disc(canvas, (x, y), r, colour)
         if cause == "self":
-            _disc(canvas, (x, y), r * 0.6, fill)
+            _disc(canvas, (x, y), r * 0.6, INK)
         return
     if cause == "truncated":
         arms = [(_polar(x, y, r, k), _polar(x, y, r, k + 180)) for k in (45, 135)]
@@ -230,11 +223,8 @@ def _marker(canvas: U8, at: F64, cause: str, colour: Colour, pen: _Pen) -> None:
                 cv2.line(canvas, a, b, ink, pen.width(strokes), cv2.LINE_AA, _SHIFT)
         return
     turn, sides, grow = {"person": (-90, 3, 1.45), "object": (45, 4, 1.3)}.get(cause, (0, 4, 1.3))
-    for radius, ink in (
-        (r * grow + pen.unit * 1.6, INK),
-        (r * grow, colour),
-        (r * grow * 0.55, INK),
-    ):
+    r *= grow
+    for radius, ink in ((r + pen.unit * 1.6, INK), (r, colour), (r * 0.55, INK)):
         ring = [_polar(x, y, radius, turn + k * 360 / sides) for k in range(sides)]
         cv2.fillPoly(canvas, [np.array(ring, np.int32)], ink, cv2.LINE_AA, _SHIFT)
 
@@ -249,33 +239,23 @@ def _polar(x: int, y: int, radius: float, degrees: float) -> tuple[int, int]:
 
 
 def _line(
-    canvas: U8,
-    a: Sequence[float] | F64,
-    b: Sequence[float] | F64,
-    *,
-    pen: _Pen,
-    colour: Colour,
-    strokes: float,
-    dash: bool,
+    canvas: U8, pen: _Pen, ends: tuple[Point, Point], colour: Colour, strokes: float, *, dash: bool
 ) -> None:
-    clipped = _clip(a, b, canvas.shape[1] / pen.zoom, canvas.shape[0] / pen.zoom)
+    clipped = _clip(*ends, canvas.shape[1] / pen.zoom, canvas.shape[0] / pen.zoom)
     if clipped is None:
         return
     start, end = clipped
     length = float(np.hypot(*(end - start))) * pen.zoom
     pieces = [(0.0, 1.0)]
     if dash and length > 0:
-        period = 9 * pen.unit
-        count = max(1, round(length / period))
+        count = max(1, round(length / (9 * pen.unit)))
         pieces = [(k / count, (k + 0.55) / count) for k in range(count)]
     for lo, hi in pieces:
         p, q = (pen.place(start + (end - start) * t) for t in (lo, hi))
         cv2.line(canvas, p, q, colour, pen.width(strokes), cv2.LINE_AA, _SHIFT)
 
 
-def _clip(
-    a: Sequence[float] | F64, b: Sequence[float] | F64, width: float, height: float
-) -> tuple[F64, F64] | None:
+def _clip(a: Point, b: Point, width: float, height: float) -> tuple[F64, F64] | None:
     """The part of a segment inside the frame grown by 2 px (Liang-Barsky); None: none."""
     p, q = np.asarray(a, np.float64), np.asarray(b, np.float64)
     low, high = 0.0, 1.0
@@ -385,8 +365,8 @@ def _legend(width: int, pen: _Pen) -> U8:
     boxes = (("visible box", False), ("amodal box", True))
     lines += [(text, 22, _PEOPLE[0], 1.2, dash) for text, dash in boxes]
     for text, long, colour, strokes, dash in lines:
-        end = (x + long * pen.unit, high / 2)
-        _line(strip, (x, high / 2), end, pen=pen, colour=colour, strokes=strokes, dash=dash)
+        ends = (x, high / 2), (x + long * pen.unit, high / 2)
+        _line(strip, pen, ends, colour, strokes, dash=dash)
         place(text, (long + 6) * pen.unit)
     image = Image.fromarray(strip)
     draw = ImageDraw.Draw(image)
@@ -407,9 +387,9 @@ def drawable(people: People) -> FrameLabels:
         range(len(found)),
         key=lambda k: (found[k].depth_rank, -found[k].modal_area_px, found[k].instance),
     )
-    rank = {k: place for place, k in enumerate(order)}
-    ranked = [dataclasses.replace(p, depth_rank=rank[k]) for k, p in enumerate(found)]
-    return FrameLabels(people=tuple(ranked), crowd_index=0.0, objects=())
+    for rank, k in enumerate(order):
+        found[k] = dataclasses.replace(found[k], depth_rank=rank)
+    return FrameLabels(people=tuple(found), crowd_index=0.0, objects=())
 
 
 def _drawable(person: PersonLabel) -> PersonLabel:

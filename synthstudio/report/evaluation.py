@@ -281,14 +281,12 @@ def _headline(metrics: Mapping[str, Any]) -> dict[str, str]:
 
 def _tables(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Rows of the tables, by their names in the template."""
-    by_state = []
-    for part in _PARTS:
-        cells = []
-        for name in _PCK:
-            found = lookup(metrics, "localization", part, name)
-            plain = number(found, 1) if name == "EPE_px" else percent(found)
-            cells.append(interval(found) if isinstance(found, dict) else plain)
-        by_state.append((part, *cells))
+
+    def accuracy(part: str, name: str) -> str:
+        found = lookup(metrics, "localization", part, name)
+        if isinstance(found, dict):
+            return interval(found)
+        return number(found, 1) if name == "EPE_px" else percent(found)
 
     def precisions(*path: str) -> list[str]:
         return [percent(lookup(metrics, *path, name)) for name in _AP]
@@ -302,7 +300,7 @@ def _tables(metrics: Mapping[str, Any]) -> dict[str, Any]:
     lifted = metrics.get("lifting", {})
     return {
         "pck_names": _PCK,
-        "by_state": by_state,
+        "by_state": [(part, *(accuracy(part, name) for name in _PCK)) for part in _PARTS],
         "precision": [(part, *precisions("precision", part)) for part in _PARTS],
         "whole_body": [
             (part.replace("_", " "), *precisions("whole_body", part))

@@ -39,15 +39,14 @@ _DRAWN = 3  # examples of a kind that are drawn
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One person to sketch. `px` (J, 2), NaN: none; `state` (J,) 1 hidden, 2 visible; `faulty`:
-    the finding is about them; `ring`: the joint to ring."""
+    """One person to sketch. `px` (J, 2), NaN: none; `state` (J,) 1 hidden, 2 visible; `fault`:
+    the finding, if it is about them."""
 
     skeleton: Skeleton | None
     px: F64
     state: Sequence[float]
-    box: tuple[float, float, float, float] | None = None
-    faulty: bool = False
-    ring: int | None = None
+    box: Sequence[float] | None
+    fault: Finding | None
 
 
 def write_dataset_findings(found: Findings, dataset: Dataset, out: Path) -> None:
@@ -110,18 +109,15 @@ def write_coco_findings(
 
 
 def _row_figure(row: Row, skeleton: Skeleton, finding: Finding) -> Figure:
-    own = row["instance"] == finding.person
     state = np.array(row["state"], np.int64)
     px = np.array(row["joints_px"], np.float64).reshape(-1, 2)
     px[(state == NO_STATE) | (state == 0)] = np.nan
-    x, y, w, h = row["modal_box_px"]
     return Figure(
         skeleton=skeleton,
         px=px,
         state=state.tolist(),
-        box=(x, y, w, h),
-        faulty=own,
-        ring=finding.joint if own else None,
+        box=row["modal_box_px"],
+        fault=finding if row["instance"] == finding.person else None,
     )
 
 
@@ -141,9 +137,8 @@ def _entry_figure(
         skeleton=skeleton if fits else None,
         px=px,
         state=points[:, 2].tolist(),
-        box=(box[0], box[1], box[2], box[3]) if is_box(box) and box else None,
-        faulty=own,
-        ring=finding.joint if own else None,
+        box=box if is_box(box) else None,
+        fault=finding if own else None,
     )
 
 
@@ -197,7 +192,7 @@ def sketch(rgb: U8, figures: Sequence[Figure]) -> U8:
     method = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
     size = (max(1, round(rgb.shape[1] * zoom)), _ROWS_PX)
     canvas = np.array(cv2.resize(rgb, size, interpolation=method), np.uint8)
-    for figure in sorted(figures, key=lambda f: f.faulty):
+    for figure in sorted(figures, key=lambda f: f.fault is not None):
         _draw(canvas, figure, zoom)
     return canvas
 
@@ -206,7 +201,7 @@ def _draw(canvas: U8, figure: Figure, zoom: float) -> None:
     if figure.box is not None and all(abs(v) < _FAR for v in figure.box):
         x, y, w, h = (v * zoom for v in figure.box)
         corners = (round(x), round(y)), (round(x + w) - 1, round(y + h) - 1)
-        for width, ink in ((4, _INK), (2, _BAD if figure.faulty else _BOX)):
+        for width, ink in ((4, _INK), (2, _BAD if figure.fault else _BOX)):
             cv2.rectangle(canvas, *corners, ink, width, cv2.LINE_AA)
     known = np.asarray((np.abs(np.nan_to_num(figure.px, nan=np.inf)) < _FAR).all(axis=1))
     at = np.clip(figure.px * zoom, 6, np.array(canvas.shape[1::-1]) - 7)
@@ -215,5 +210,5 @@ def _draw(canvas: U8, figure: Figure, zoom: float) -> None:
     for j in np.flatnonzero(known).tolist():
         colour = COLOURS[figure.skeleton.sides[j] if figure.skeleton is not None else "middle"]
         (disc if figure.state[j] == 2 else ring)(canvas, at[j], colour, 4)
-        if j == figure.ring:
+        if figure.fault and j == figure.fault.joint:
             ring(canvas, at[j], _RING, 13)

@@ -12,17 +12,17 @@ from PIL import Image
 from synthstudio.core.errors import FormatError, RecipeError
 from synthstudio.core.images import decode_rgb, encode_jpeg, encode_png
 from synthstudio.core.labels import Frame
-from synthstudio.core.places import Place
 from synthstudio.core.scene import U8
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import FrameSpec
 from synthstudio.dataset.durable import write_file
-from synthstudio.dataset.reader import Dataset, opened
+from synthstudio.dataset.reader import Dataset
 from synthstudio.generation.pipeline import draw_spec, make_frame
 from synthstudio.generation.stage import FrameGenerator, Settings
 from synthstudio.report.draw import captioned, contact_sheet, draw_labels, drawable
 
 SHEET_ROWS_PX = 400
+_SHEET_FRAMES = 12
 _QUALITY = 92
 
 
@@ -98,25 +98,17 @@ _ENCODERS: dict[str, Callable[[U8], bytes]] = {
 }
 
 
-def drawn(dataset: Dataset, index: int, *, rows_px: int = 900, legend: bool = True) -> U8:
-    """A stored frame (h, w, 3) with its stored labels drawn in, about `rows_px` high."""
-    labels = drawable(dataset.people_of(index))
-    rgb = decode_rgb(dataset.image_bytes(index), str(dataset.image_path(index)))
-    return draw_labels(rgb, labels, dataset.skeleton, rows_px=rows_px, legend=legend)
-
-
-def sheet(place: Place | Dataset, out: Path, *, frames: int = 12, columns: int = 4) -> None:
+def sheet(dataset: Dataset, out: Path) -> None:
     """Write a contact sheet of evenly spread frames of a data set, each with its number."""
     check_name(out)
-    dataset = opened(place)
     indices = [row["index"] for row in dataset.iter_frames(columns=["index"])]
-    step = max(1, len(indices) // frames)
-    chosen = indices[::step][:frames]
-    pictures = [
-        captioned(drawn(dataset, i, rows_px=SHEET_ROWS_PX, legend=False), f"frame {i}")
-        for i in chosen
-    ]
-    save(out, contact_sheet(pictures, columns=columns))
+    pictures = []
+    for index in indices[:: max(1, len(indices) // _SHEET_FRAMES)][:_SHEET_FRAMES]:
+        labels = drawable(dataset.people_of(index))
+        rgb = decode_rgb(dataset.image_bytes(index), str(dataset.image_path(index)))
+        made = draw_labels(rgb, labels, dataset.skeleton, rows_px=SHEET_ROWS_PX, legend=False)
+        pictures.append(captioned(made, f"frame {index}"))
+    save(out, contact_sheet(pictures, columns=4))
 
 
 def clip_frames(settings: Settings, number: int, *, frames: int) -> list[U8]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -131,13 +131,8 @@ def paired(edges: Sequence[float], shares: Sequence[Sequence[float]], *, unit: s
     first, last = used[0], used[-1] + 1
     low, high = edges[first], edges[last]
     top = max(max(side) for side in shares)
-
-    def x(value: float) -> str:
-        return f"{_PAIR_LEFT + (_PAIR_W - 2 * _PAIR_LEFT) * (value - low) / (high - low):.1f}"
-
-    def y(share: float) -> str:
-        return f"{_PAIR_BOTTOM - (_PAIR_BOTTOM - _PAIR_TOP) * share / top:.1f}"
-
+    x = _scale(low, high, _PAIR_LEFT, _PAIR_W - _PAIR_LEFT)
+    y = _scale(0, top, _PAIR_BOTTOM, _PAIR_TOP)
     shapes = []
     for (name, colour), side in zip(SIDES.items(), shares, strict=True):
         if any(side):
@@ -147,6 +142,11 @@ def paired(edges: Sequence[float], shares: Sequence[Sequence[float]], *, unit: s
     ticks = [(x(v), f"{v:g}") for v in _round_numbers(low, high)]
     size = (f"{_PAIR_W:g}", f"{_PAIR_H:g}", f"{_PAIR_BOTTOM:g}")
     return macro("plots.html", "paired")(shapes, ticks, unit, size)
+
+
+def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    """The linear function from values `low` to `high` to coordinates `start` to `end`."""
+    return lambda value: round(start + (end - start) * (value - low) / (high - low), 1)
 
 
 def _round_numbers(low: float, high: float) -> list[float]:
@@ -183,16 +183,13 @@ def paired_stacks(
     return macro("plots.html", "paired_stacks")(lines, colours)
 
 
-def forest(rows: Sequence[tuple[str, Interval]], *, unit: str) -> Markup:
-    """Differences with their intervals about zero; NaN rows are left out."""
+def forest(rows: Sequence[tuple[str, Interval]]) -> Markup:
+    """Differences in points with their intervals about zero; NaN rows are left out."""
     known = [(n, d) for n, d in rows if all(map(math.isfinite, (d.value, d.low, d.high)))]
     if not known:
         return macro("plots.html", "nothing")("nothing to compare")
     reach = max(max(abs(d.low), abs(d.high)) for _, d in known) or 1.0
-
-    def x(value: float) -> str:
-        return f"{_FOREST_MIDDLE + _FOREST_HALF * value / reach:.1f}"
-
+    x = _scale(0, reach, _FOREST_MIDDLE, _FOREST_MIDDLE + _FOREST_HALF)
     lines = [
         {
             "label": label,
@@ -203,13 +200,13 @@ def forest(rows: Sequence[tuple[str, Interval]], *, unit: str) -> Markup:
             "colour": COLOURS[
                 "all" if not d.excludes_zero else "visible" if d.value > 0 else "hidden"
             ],
-            "title": f"{d.text(scale=100)} {unit}",
+            "title": f"{d.text(scale=100)} points",
         }
         for k, (label, d) in enumerate(known)
     ]
     ticks = [(x(value), f"{100 * value:+.1f}") for value in (-reach, 0.0, reach)]
     height = _FOREST_ROW * len(known) + 34
-    return macro("plots.html", "forest")(lines, ticks, unit, _FOREST_MIDDLE, f"{_W:g}", height)
+    return macro("plots.html", "forest")(lines, ticks, _FOREST_MIDDLE, f"{_W:g}", height)
 
 
 def _axes(across: str, up: str) -> dict[str, object]:
@@ -235,19 +232,16 @@ def _y(value: float) -> float:
     return round(_H - _BOTTOM - (_H - _TOP - _BOTTOM) * min(max(value, 0.0), 1.0), 1)
 
 
-def ranges(rows: Sequence[Range], *, unit: str) -> Markup:
-    """A row per median with a line to the 95th percentile, from zero."""
+def ranges(rows: Sequence[Range]) -> Markup:
+    """A row of milliseconds per median with a line to the 95th percentile, from zero."""
     left, width = 210.0, 560.0
     maximum = max(high for _, _, high in rows) or 1.0
-
-    def x(value: float) -> float:
-        return round(left + (width - left - 90) * value / maximum, 1)
-
+    x = _scale(0, maximum, left, width - 90)
     lines = [
-        (label, 16 + 22 * k, x(middle), x(high), f"{middle:.2f} {unit}")
+        (label, 16 + 22 * k, x(middle), x(high), f"{middle:.2f} ms")
         for k, (label, middle, high) in enumerate(rows)
     ]
-    return macro("plots.html", "ranges")(lines, unit, left, width, 22 * len(rows) + 12)
+    return macro("plots.html", "ranges")(lines, left, width, 22 * len(rows) + 12)
 
 
 def trade(points: Sequence[Trade]) -> Markup:
@@ -259,13 +253,7 @@ def trade(points: Sequence[Trade]) -> Markup:
     slow = 1.15 * max(ms for _, ms, _, _ in points)
     low, high = min(p[2] for p in points), max(p[2] for p in points)
     low, high = low - 0.1 * (high - low) - 0.5, high + 0.1 * (high - low) + 0.5
-
-    def x(ms: float) -> float:
-        return round(left + (width - left - 90) * ms / slow, 1)
-
-    def y(percent: float) -> float:
-        return round(bottom - (bottom - 12) * (percent - low) / (high - low), 1)
-
+    x, y = _scale(0, slow, left, width - 90), _scale(low, high, bottom, 12)
     dots = [
         (
             x(ms),

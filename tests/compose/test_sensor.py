@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from synthstudio.compose.lens import develop
-from synthstudio.compose.sensor import balance, noise_line, noisy
+from synthstudio.compose.lens import balance, develop, noise_line, noisy
 from synthstudio.core.images import srgb_to_linear
 from synthstudio.core.spec import LensSpec
 
