@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -116,7 +117,7 @@ def history(
         text = "\n".join(wrong) or "all items agree with events"
         return {"problems": wrong}, text, bool(wrong)
     found = call()
-    rows = [review.event_row(event) for event in found]
+    rows = list(map(_row, found))
     return {"events": rows}, "\n".join(map(_line, found)) or "no events"
 
 
@@ -157,7 +158,7 @@ def token(call: Call, make: Any, role: Any) -> Output:
     if role is not None and make is None:
         raise typer.BadParameter("--role goes with --make NAME")
     found, text = call()
-    rows = [_row(one, "made", "until", "revoked") for one in found]
+    rows = list(map(_row, found))
     lines = [
         f"{one.id}  {plain(one.who)}  {one.role}  {plain(one.label)}  "
         + (f"revoked {one.revoked:%Y-%m-%d}" if one.revoked else f"until {one.until:%Y-%m-%d}")
@@ -211,7 +212,7 @@ def reset_password(call: Call) -> Output:
 def accounts(call: Call) -> Output:
     """List the accounts of a studio, and who is invited; revoke one."""
     found = call()
-    rows = [_row(one, "made", "until", "blocked_until") for one in found]
+    rows = list(map(_row, found))
     lines = [
         "  ".join([plain(one.name), one.role or "no role", one.state, *_notes(one)])
         for one in found
@@ -222,12 +223,13 @@ def accounts(call: Call) -> Output:
 def _linked(code: Any, link: str, text: str) -> Output:
     where = "" if "://" in link else ", behind the address of the studio"
     lines = f"{text}\nThis link is not shown again. It is valid until {code.until:%Y-%m-%d}{where}:"
-    return {**_row(code, "made", "until"), "link": link}, f"{lines}\n{link}"
+    return {**_row(code), "link": link}, f"{lines}\n{link}"
 
 
-def _row(one: Any, *times: str) -> dict[str, Any]:
-    row = dataclasses.asdict(one)
-    return row | {k: row[k] and row[k].isoformat() for k in times}
+def _row(record: Any) -> dict[str, Any]:
+    """Its fields as plain values, times as text."""
+    fields = dataclasses.asdict(record)
+    return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in fields.items()}
 
 
 def _notes(one: Any) -> list[str]:
