@@ -68,22 +68,19 @@ def gap(
         log(f"{recipe}: {found.recipe_note}")
 
 
-@command("quality.validate", skip="pictures")
+@command("quality.validate")
 def validate(
     call: Call,
     path: Annotated[Path, typer.Argument(help="Folder or URL of a dataset, or a COCO file.")],
     images: Any,
     report: Any,
     fix: Any,
-    no_pictures: Annotated[
-        bool, typer.Option("--no-pictures", help="Do not open images or check hashes.")
-    ] = False,
     where: WhereOption = "",
 ) -> Output:
     """Check the labels of a dataset or of any COCO keypoint file for errors."""
     if path.is_dir() and images is not None:
         raise typer.BadParameter("a dataset has its own images", param_hint="--images")
-    found = call(part(path, where), pictures=not no_pictures)
+    found = call(part(path, where))
     result, text = found.as_json(), found.text()
     if found.fixed is not None:
         result["repaired"] = {"out": str(fix), "kinds": found.fixed}

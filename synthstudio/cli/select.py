@@ -13,22 +13,14 @@ from synthstudio.cli.signatures import Call, Output, command
 from synthstudio.core.amounts import frames_text, people_text
 
 
-@command()
+@command("selection.filter", arguments="dataset query")
 def filter(
-    dataset: DatasetArgument,
-    query: Annotated[
-        str, typer.Argument(help='E.g. "left_wrist hidden by object and occluded > 0.3".')
-    ] = "",
-    out: Annotated[Path | None, typer.Option(help="Folder or URL of the new dataset.")] = None,
+    call: Call,
+    dataset: Any,
+    query: Any = "",
+    out: Any = None,
     count: Annotated[bool, typer.Option("--count", help="Only count what matches.")] = False,
-    keep_people: Annotated[
-        bool,
-        typer.Option(
-            "--keep-people/--frames", help="Keep matching people only, or all people of a frame."
-        ),
-    ] = False,
     fields: Annotated[bool, typer.Option("--fields", help="List the fields of queries.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
 ) -> Output:
     """Write the frames with people who match a query as a dataset (docs/query.md)."""
     from synthstudio.api import selection
@@ -38,12 +30,12 @@ def filter(
         return None
     if not query:
         raise typer.BadParameter("a query is needed", param_hint="QUERY")
-    if not count and out is None:
-        raise typer.BadParameter("pass --out or --count", param_hint="--out")
-    if count or out is None:
+    if count:
         found = selection.count(dataset, query)
         return found.as_json(), found.text()
-    made = selection.filter(dataset, query, out, keep_people=keep_people, resume=resume)
+    if out is None:
+        raise typer.BadParameter("pass --out or --count", param_hint="--out")
+    made = call()
     result = {"folder": str(made.path), "frames": made.frames, "people": made.num_people}
     return result, f"{frames_text(made.frames)} with {people_text(made.num_people)} in {made.path}"
 

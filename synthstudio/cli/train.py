@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from synthstudio.cli.options import JsonOption, WhereOption, WorkersOption, log, part
+from synthstudio.cli.options import JsonOption, WhereOption, log, part
 from synthstudio.cli.signatures import Call, Output, command
 
 
@@ -59,25 +58,16 @@ def pretrain(call: Call) -> Output:
     return result, f"{text}. Next: init_from: {result['weights']}"
 
 
-@command()
-def train_demo(
-    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("exports/train_demo"),
-    frames: Annotated[
-        int | None, typer.Option(min=40, help="Number of frames; default: the recipe's.")
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs; default: the config's.")
-    ] = None,
-    workers: WorkersOption = 2,
-) -> Output:
+@command("train_demo.train_demo", arguments="", skip="config")
+def train_demo(call: Call) -> Output:
     """Generate people, train a nano network on them and evaluate it: minutes on two cores.
 
     The same command continues an interrupted run.
     """
-    from synthstudio.api import train_demo
+    from synthstudio.api.train_demo import summary
 
-    result = train_demo.train_demo(out, frames=frames, epochs=epochs, workers=workers, log=log)
-    return result, train_demo.summary(result), not result["finished"]
+    result = call(log=log)
+    return result, summary(result), not result["finished"]
 
 
 @command("networks.evaluate", arguments="", skip="predict")
