@@ -11,8 +11,10 @@ import typer
 from synthstudio.cli.options import DatasetArgument, JsonOption, WhereOption, log, part
 from synthstudio.cli.signatures import Call, Output, command
 
+app = typer.Typer()
 
-@command("generation.audit")
+
+@command(app, "generation.audit")
 def audit(call: Call, dataset: DatasetArgument, where: WhereOption = "") -> Output:
     """Recompute every joint's visibility by ray casting and count disagreements."""
     found = call(part(dataset, where))
@@ -21,6 +23,7 @@ def audit(call: Call, dataset: DatasetArgument, where: WhereOption = "") -> Outp
     return found.figures, found.summary, not found.passed
 
 
+@app.command()
 def stats(dataset: DatasetArgument, where: WhereOption = "", as_json: JsonOption = False) -> None:
     """Count joints by cause of occlusion, people and poses; compare requested with achieved."""
     from synthstudio.api import quality
@@ -29,7 +32,7 @@ def stats(dataset: DatasetArgument, where: WhereOption = "", as_json: JsonOption
     typer.echo(json.dumps(found, sort_keys=True) if as_json else quality.stats_text(found))
 
 
-@command("quality.coverage")
+@command(app, "quality.coverage")
 def coverage(
     call: Call,
     dataset: DatasetArgument,
@@ -51,7 +54,7 @@ def coverage(
         log(f"{recipe}: {found.recipe_note}")
 
 
-@command("quality.gap")
+@command(app, "quality.gap")
 def gap(
     call: Call,
     dataset: DatasetArgument,
@@ -68,7 +71,7 @@ def gap(
         log(f"{recipe}: {found.recipe_note}")
 
 
-@command("quality.validate")
+@command(app, "quality.validate")
 def validate(
     call: Call,
     path: Annotated[Path, typer.Argument(help="Folder or URL of a dataset, or a COCO file.")],
@@ -92,7 +95,7 @@ def validate(
     return result, text, found.errors > 0
 
 
-@command("quality.write_report")
+@command(app, "quality.write_report")
 def report(
     call: Call, dataset: DatasetArgument, out: Any = Path("report.html"), where: WhereOption = ""
 ) -> Output:
@@ -102,6 +105,7 @@ def report(
     return result, f"{stats['frames']} frames reported in {out}"
 
 
+@app.command()
 def diff(
     a: Annotated[Path, typer.Argument(help="Folder or URL of a dataset.")],
     b: Annotated[Path, typer.Argument(help="Folder of another one.")],

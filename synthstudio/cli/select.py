@@ -12,8 +12,10 @@ from synthstudio.cli.options import DatasetArgument, WhereOption, numbers, part
 from synthstudio.cli.signatures import Call, Output, command
 from synthstudio.core.amounts import frames_text, people_text
 
+app = typer.Typer()
 
-@command("selection.filter", arguments="dataset query")
+
+@command(app, "selection.filter", arguments="dataset query")
 def filter(
     call: Call,
     dataset: Any,
@@ -40,7 +42,7 @@ def filter(
     return result, f"{frames_text(made.frames)} with {people_text(made.num_people)} in {made.path}"
 
 
-@command("selection.split", skip="shares")
+@command(app, "selection.split", skip="shares")
 def split(
     call: Call,
     dataset: Any,
@@ -71,17 +73,7 @@ def split(
     return made.as_json(), made.text()
 
 
-@command("selection.merge")
-def merge(call: Call, parts: Any, sets: Any) -> Output:
-    """Merge parts made with --part into the bytes of one run, or whole datasets into a new one."""
-    with waiting("merging"):
-        made = call()
-    result = {"folder": str(made.path), "frames": made.frames, "people": made.num_people}
-    what = "datasets" if sets else "parts"
-    return result, f"{made.frames} frames of {len(parts)} {what} in {made.path}"
-
-
-@command("datasets.Dataset.export", arguments="")
+@command(app, "datasets.Dataset.export", arguments="")
 def export(
     call: Call, dataset: DatasetArgument, format: Any = "coco", where: WhereOption = ""
 ) -> Output:
@@ -93,7 +85,7 @@ def export(
     return made.as_json(), made.text()
 
 
-@command("exchange.import_")
+@command(app, "exchange.import_")
 def import_(call: Call, format: Any) -> Output:
     """Import another tool's files as a dataset."""
     with waiting(f"importing {format}"):
@@ -101,7 +93,7 @@ def import_(call: Call, format: Any) -> Output:
     return made.as_json(), made.text()
 
 
-@command("exchange.import_photos")
+@command(app, "exchange.import_photos")
 def import_photos(call: Call) -> Output:
     """Import photos or a video as a dataset to be labelled in review."""
     with waiting("importing photos"):
@@ -109,7 +101,7 @@ def import_photos(call: Call) -> Output:
     return made.as_json(), made.text()
 
 
-@command("skeletons.skeleton")
+@command(app, "skeletons.skeleton")
 def skeleton(
     call: Call,
     out: Annotated[
@@ -131,3 +123,13 @@ def skeleton(
         f"sigmas: {facts['sigma_source']}",
     ]
     return facts, "\n".join(lines)
+
+
+@command(app, "selection.merge")
+def merge(call: Call, parts: Any, sets: Any) -> Output:
+    """Merge parts made with --part into the bytes of one run, or whole datasets into a new one."""
+    with waiting("merging"):
+        made = call()
+    result = {"folder": str(made.path), "frames": made.frames, "people": made.num_people}
+    what = "datasets" if sets else "parts"
+    return result, f"{made.frames} frames of {len(parts)} {what} in {made.path}"

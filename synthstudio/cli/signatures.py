@@ -110,37 +110,25 @@ _JSON = inspect.Parameter(
 
 
 def command(
-    *names: str, arguments: str | None = None, skip: str = "", app: typer.Typer | None = None
+    app: typer.Typer, *names: str, arguments: str | None = None, skip: str = ""
 ) -> Callable[[Callable[..., Output]], Command]:
-    """Declare a command; its options are the parameters of these `module.function`s.
+    """Add a command to an app; its options are the parameters of these `module.function`s.
 
     The command calls the first function, if there is any. `arguments`: positional parameters on the
-    command line, by default the first; `skip`: parameters without an option; `app`: adds it.
+    command line, by default the first; `skip`: parameters without an option.
     """
 
     def made(function: Callable[..., Output]) -> Command:
+        def later() -> None:
+            raise AssertionError("_LazyCommand calls the command")
+
         found = Command(function, names, arguments, skip)
-        if app is not None:
-            add(app, found)
+        later.__doc__ = function.__doc__
+        later.command = found  # type: ignore[attr-defined]
+        app.command(found.__name__.strip("_").replace("_", "-"), cls=_LazyCommand)(later)
         return found
 
     return made
-
-
-def add(app: typer.Typer, function: Callable[..., None], name: str = "") -> None:
-    """Add a command to an app, by its function's name."""
-    name = name or function.__name__.strip("_").replace("_", "-")
-    if not isinstance(function, Command):
-        settings = getattr(function, "context_settings", None)
-        app.command(name, context_settings=settings)(function)
-        return
-
-    def later() -> None:
-        raise AssertionError("_LazyCommand calls the command")
-
-    later.__doc__ = function.__doc__
-    later.command = function  # type: ignore[attr-defined]
-    app.command(name, cls=_LazyCommand)(later)
 
 
 class _LazyCommand(TyperCommand):
