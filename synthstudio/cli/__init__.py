@@ -15,8 +15,8 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from synthstudio.cli import generate, inspect, predict, review, select, studio, train
-from synthstudio.cli.options import log
+from synthstudio.cli import datasets, generate, predict, review, studio, train
+from synthstudio.cli.signatures import log
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.outputs import disk_errors
 
@@ -43,7 +43,7 @@ def _root(
         raise typer.Exit
 
 
-for module in (generate, inspect, select, studio, train, predict):  # as --help lists them
+for module in (generate, datasets, studio, train, predict):  # as --help lists them
     app.add_typer(module.app)
 app.add_typer(review.app)
 app.add_typer(train.experiment_app)

@@ -9,8 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from synthstudio.api.progress import waiting
-from synthstudio.cli.options import SceneArgument, SeedOption, WorkersOption, log
-from synthstudio.cli.signatures import Call, Output, command
+from synthstudio.cli.signatures import (
+    Call,
+    Output,
+    SceneArgument,
+    SeedOption,
+    WorkersOption,
+    command,
+    log,
+)
 from synthstudio.core.amounts import frames_text, people_text
 
 app = typer.Typer()

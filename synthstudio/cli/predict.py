@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from synthstudio.cli.options import log, numbers
-from synthstudio.cli.signatures import Call, Output, command
+from synthstudio.cli.signatures import Call, Output, command, log, numbers
 from synthstudio.core.amounts import images_text, people_text
 
 app = typer.Typer()

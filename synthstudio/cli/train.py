@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from synthstudio.cli.options import JsonOption, WhereOption, log, part
-from synthstudio.cli.signatures import Call, Output, command
+from synthstudio.cli.signatures import Call, JsonOption, Output, WhereOption, command, log, part
 
 app = typer.Typer()
 
