@@ -227,7 +227,7 @@ def evaluate(
         )
     written = None if out is None else args.to_folder(out, "out")
     opened = to_dataset(dataset)
-    folder, chosen = opened.path, opened._chosen
+    folder, chosen = opened.path, opened._stored.only
     splits = (split,) if isinstance(split, str) else tuple(split)
     options = EvaluationOptions(
         splits=splits,
