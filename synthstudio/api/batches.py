@@ -161,7 +161,7 @@ def _source(source: Any) -> dict[str, Any]:
     if isinstance(source, Mapping):
         return dict(source)
     if isinstance(source, Dataset):
-        if source._chosen is not None:
+        if source._stored.only is not None:
             raise ArgumentError(
                 "a query is not a source", where="sources", then="Filter it into a data set first."
             )

@@ -56,14 +56,13 @@ class Dataset(Sequence[Frame]):
         """
         place = args.to_place(path, "path")
         self._stored = reader.Dataset(place, allow_unfinished=unfinished)
-        self._chosen: I64 | None = None
         self.summary: Any = None
         """Counts of the run that made it; None for a data set opened from disk."""
 
     @classmethod
-    def _over(cls, stored: reader.Dataset, chosen: I64) -> Dataset:
+    def _of(cls, stored: reader.Dataset) -> Dataset:
         made = cls.__new__(cls)
-        made._stored, made._chosen, made.summary = stored.of_frames(chosen), chosen, None
+        made._stored, made.summary = stored, None
         return made
 
     @property
@@ -112,7 +111,7 @@ class Dataset(Sequence[Frame]):
     def __getitem__(self, key: slice) -> Dataset: ...
     def __getitem__(self, key: int | slice) -> Frame | Dataset:
         if isinstance(key, slice):
-            return self._over(self._stored, self.indices[key])
+            return self._of(self._stored.of_frames(self.indices[key]))
         position = to_index(key, len(self), str(self.path))
         return stored_frame(self._stored, self._stored.index_at(position))
 
@@ -122,8 +121,8 @@ class Dataset(Sequence[Frame]):
     @cached_property
     def indices(self) -> I64:
         """(N,) the frame index at each position, rising; failed frames have none."""
-        if self._chosen is not None:
-            return self._chosen
+        if self._stored.only is not None:
+            return self._stored.only
         parts = [
             as_numpy(batch["index"]) for batch in self._stored.iter_batches("frames", ["index"])
         ]
@@ -148,9 +147,7 @@ class Dataset(Sequence[Frame]):
             raise ArgumentError("a query must be text", where="query", got=args.shown(text))
         if not text:
             raise ArgumentError("the query is empty", where="query")
-        found = part_where(self._stored, text).only
-        assert found is not None
-        return self._over(self._stored, found)
+        return self._of(part_where(self._stored, text))
 
     def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
         """One row a person with the columns of the instances table (dataset/rows.py)."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, overload
 from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset, just_made, to_dataset
 from synthstudio.api.frames import Frame, made_frame
-from synthstudio.api.progress import steps_if
+from synthstudio.api.progress import progress_steps
 from synthstudio.api.recipes import Recipe, to_recipe
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.progress import OnProgress
@@ -80,7 +80,7 @@ def generate(
     from synthstudio.generation import pipeline
 
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
-    with steps_if(progress) as step:
+    with progress_steps(progress) as step:
         summary = pipeline.generate(
             settings,
             args.to_place(out, "out"),
@@ -225,7 +225,7 @@ def audit(
     stored = to_dataset(dataset)._stored
     where = None if assets is None else args.to_path(assets, "assets")
     processes, chosen = args.to_workers(workers, engine), args.to_engine(engine)
-    with steps_if(progress) as step:
+    with progress_steps(progress) as step:
         report = step("auditing")
         if photos.is_of_photos(stored):
             tallies = photos.audit(
@@ -314,7 +314,7 @@ def occlude(
         changes["seed"] = seed
     settings = settings_for(chosen.with_(**changes), assets=assets, device=device)
     file, place = args.to_path(annotations, "annotations"), args.to_place(out, "out")
-    with steps_if(progress) as step:
+    with progress_steps(progress) as step:
         made = run.occlude(
             settings,
             file,
@@ -360,7 +360,7 @@ def render_objects(
     from synthstudio.generation.photos import objects
 
     folder = args.to_folder(out, "out")
-    with steps_if(progress) as step:
+    with progress_steps(progress) as step:
         found = objects.render_objects(
             folder,
             count=count,
@@ -395,7 +395,7 @@ def plan(
     place = args.to_place(out, "out")
     near = place if isinstance(place, Path) else Path(tempfile.gettempdir()) / place.name
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
-    with steps_if(progress) as step:
+    with progress_steps(progress) as step:
         return planning.plan(
             settings,
             near=near,

@@ -29,13 +29,12 @@ from synthstudio.inference import screen
 from synthstudio.inference.finder import find_people
 from synthstudio.inference.live import Follower, LiveOptions, OneEuro, TrackedFrame
 from synthstudio.inference.sources import FindPeople, Source, boxes_from_file
-from synthstudio.inference.stream import Stream, StreamSource, stream_source
+from synthstudio.inference.stream import TIMEOUT_S, Stream, StreamSource, stream_source
 from synthstudio.inference.write import results
 
 Find = Callable[[U8], Any]
 """A picture (H, W, 3) uint8 RGB to boxes (P, 4) x y w h of its people."""
 
-TIMEOUT_S = 10.0
 _SAY_EVERY_S = 5.0
 
 

@@ -12,7 +12,7 @@ from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.evaluations import Evaluation
 from synthstudio.api.model import Model, check_options, network_file, to_network
-from synthstudio.api.progress import steps_if
+from synthstudio.api.progress import progress_steps
 from synthstudio.api.recipes import named_file
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.outputs import disk_errors, free_folder
@@ -107,7 +107,7 @@ def fit(
             return sources.overfit_subset(data, overfit)
         return sources.fast_dev_run_subset(data, batch=settings.batch) if fast_dev_run else data
 
-    with steps_if(progress) as step:
+    with progress_steps(progress) as step:
         common: Any = {"cache": kept, "log": log, "progress": progress_bars(step)}
         if engine == "ray":
             return ray_train.train(settings, folder, processes=processes, resume=resume, **common)
@@ -163,7 +163,7 @@ def pretrain(
     settings = to_config(config)
     folder = free_folder(args.to_path(out, "out"), own={"cache"}.__contains__)
     kept = folder / "cache" if cache is None else args.to_path(cache, "cache")
-    with steps_if(progress) as step:
+    with progress_steps(progress) as step:
         return pretraining.pretrain(settings, folder, cache=kept, log=log, step=step)
 
 
@@ -227,7 +227,7 @@ def evaluate(
         )
     written = None if out is None else args.to_folder(out, "out")
     opened = to_dataset(dataset)
-    folder, chosen = opened.path, opened._chosen
+    folder, chosen = opened.path, opened._stored.only
     splits = (split,) if isinstance(split, str) else tuple(split)
     options = EvaluationOptions(
         splits=splits,
@@ -266,7 +266,7 @@ def evaluate(
         crew = None if pool is None else WorkerPool(engine=pool[0], workers=pool[1])
         run = partial(runs.evaluate, weights, folder, target, options=options)
         run = partial(run, cache=kept, device=device, pool=crew)
-    with steps_if(progress) as step:
+    with progress_steps(progress) as step:
         made = run(step=step)
     return Evaluation(**{**vars(made), "folder": target})
 
@@ -332,7 +332,7 @@ def pose_bank(
     ]
     if not named:
         raise ArgumentError("no source of poses", where="sources", expected="a data set")
-    with steps_if(progress) as step:
+    with progress_steps(progress) as step:
         show = step("cropping people")
         people, _ = load_subset(
             named,

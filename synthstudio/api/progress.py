@@ -22,17 +22,6 @@ def progress(title: str) -> Iterator[OnProgress]:
 
 
 @contextmanager
-def steps_if(wanted: bool | OnProgress) -> Iterator[Callable[[str], OnProgress]]:
-    """As `progress_steps` for True; for a function every step reports to it; else a no-op."""
-    if wanted is True:
-        with progress_steps() as step:
-            yield step
-    else:
-        report = wanted if callable(wanted) else lambda done, total, per_second: None
-        yield lambda title: report
-
-
-@contextmanager
 def waiting(title: str) -> Iterator[None]:
     """Show a spinner with elapsed time on a terminal, after two seconds."""
     if not sys.stderr.isatty():
@@ -57,8 +46,13 @@ def waiting(title: str) -> Iterator[None]:
 
 
 @contextmanager
-def progress_steps() -> Iterator[Callable[[str], OnProgress]]:
-    """Show one bar per step; yield the function that starts a step."""
+def progress_steps(wanted: bool | OnProgress = True) -> Iterator[Callable[[str], OnProgress]]:
+    """Show one bar per step; yield the function that starts a step. With a function as `wanted`
+    every step reports to it instead; with False none does."""
+    if wanted is not True:
+        reporter = wanted if callable(wanted) else lambda done, total, per_second: None
+        yield lambda title: reporter
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining

@@ -15,7 +15,6 @@ from synthstudio.api.progress import progress_steps
 from synthstudio.body.pose_library import library
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.images import encode_jpeg, encode_png
-from synthstudio.core.outputs import plain_file
 from synthstudio.core.places import Place, Url
 from synthstudio.dataset.durable import read_json, write_file
 from synthstudio.dataset.filter import without
@@ -183,7 +182,6 @@ def validate(
     Raises:
         FormatError, DatasetError: for unreadable input. DiskError: for `fix`, `report`.
     """
-
     part = path._stored.only if isinstance(path, Dataset) else None
     source = path.path if isinstance(path, Dataset) else args.to_place(path, "path")
     page = None if report is None else args.to_file(report, "report")
@@ -197,7 +195,7 @@ def validate(
         stored = StoredDataset(source, check=False, only=part)
         return _validate_dataset(stored, pictures, page, target)
     folder = (folder or image_folder(source)) if pictures else None
-    copy = None if fix is None else args.to_path(fix, "fix")
+    copy = None if fix is None else args.to_file(fix, "fix", new=True)
     return _validate_coco(source, folder, page, copy)
 
 
@@ -218,8 +216,6 @@ def _validate_dataset(
 def _validate_coco(
     path: Path, folder: Path | None, report: Path | None, fix: Path | None
 ) -> Validation:
-    if fix is not None:
-        plain_file(fix, new=True)
     with RawCoco(path) as source:
         categories = source.head["categories"]
         with _steps({}) as step:

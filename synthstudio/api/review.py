@@ -6,30 +6,36 @@ review.db beside the data set, or of the studio that reviewed it. Needs `synthst
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset
 from synthstudio.api.progress import note, progress_steps
-from synthstudio.core.errors import ArgumentError
+from synthstudio.core.errors import ArgumentError, ReviewError
 from synthstudio.core.places import resolved
 from synthstudio.dataset.reader import Dataset as StoredDataset
 from synthstudio.formats.export import Exported
 
-if TYPE_CHECKING:  # without the extra, only calls fail
-    from synthstudio.review.history import Counts
-    from synthstudio.review.imports import ImportResult, PredictionsImported
+try:
+    from synthstudio.review import history, imports, reviewed
+    from synthstudio.review import store as stores
+    from synthstudio.review import tokens as programs
+    from synthstudio.review.datasets import content_key, register
     from synthstudio.review.reviewed import Only
+    from synthstudio.review.risk import findings
     from synthstudio.review.store import Store
-    from synthstudio.review.team.accounts import Account, Code
-    from synthstudio.review.tokens import Token
+    from synthstudio.review.team import accounts as team_accounts
+    from synthstudio.review.team import members as team_members
     from synthstudio.review.values import Event, User
+except (ImportError, ReviewError) as error:  # without the extra, only calls fail
+    _missing: Exception | None = error
+else:
+    _missing = None
+    ME = User(name="command line", role="admin")  # who can write to the database is an admin
 
 Role = Annotated[str, args.Option(choices=("viewer", "reviewer", "lead", "admin"))]
 """Rising permissions."""
@@ -57,8 +63,6 @@ def export_reviewed(
     Raises:
         ReviewError: for a missing store, or one without reviews.
     """
-    from synthstudio.review import reviewed
-
     folder = args.to_folder(out, "out")
     with opened(dataset, db) as (store, data):
         return reviewed.export_reviewed(
@@ -70,8 +74,6 @@ def reviewed_dataset(
     dataset: Reviewed, out: args.PathLike, *, only: Only = "approved", db: str | None = None
 ) -> Dataset:
     """Write the reviewed labels as a new data set, in a folder or at a URL."""
-    from synthstudio.review import reviewed
-
     folder = args.to_place(out, "out")
     with opened(dataset, db) as (store, data):
         reviewed.reviewed_dataset(store, data, folder, only=only)
@@ -86,7 +88,7 @@ def import_corrections(
     format: args.Format = "coco",
     images: args.PathLike | None = None,
     db: args.Database = None,
-) -> ImportResult:
+) -> imports.ImportResult:
     """Import corrections from another tool: one event per person that differs.
 
     Args:
@@ -97,9 +99,6 @@ def import_corrections(
     Raises:
         FormatError: for a file that is unreadable or of other frames.
     """
-    from synthstudio.review import imports
-    from synthstudio.review.values import User
-
     where = None if images is None else args.to_path(images, "images")
     with opened(dataset, db, make=True) as (store, data):
         who = User(name=by, role="lead")
@@ -115,7 +114,7 @@ def import_predictions(
     layer: str,
     images: args.PathLike | None = None,
     db: args.Database = None,
-) -> PredictionsImported:
+) -> imports.PredictionsImported:
     """Import a network's predictions, a COCO results or keypoints file, as a layer for review.
 
     Args:
@@ -127,9 +126,6 @@ def import_predictions(
     Raises:
         FormatError: for a file that is unreadable, or of other frames or joints.
     """
-    from synthstudio.review import imports
-    from synthstudio.review.values import User
-
     where = None if images is None else args.to_path(images, "images")
     with opened(dataset, db, make=True) as (store, data):
         who = User(name="command line", role="lead")
@@ -156,8 +152,6 @@ def check(
         audit: Also audit by ray casting, which is slow.
         audited: Use this output of audit --json instead of an audit.
     """
-    from synthstudio.review.risk import findings
-
     with opened(dataset, db, make=True) as (store, data):
         with progress_steps() as begin:
             found = {"validation": findings.validate_rows(store, data, frames=frames, begin=begin)}
@@ -180,11 +174,8 @@ def check(
     }
 
 
-def counts(dataset: Reviewed, *, db: args.Database = None) -> Counts:
+def counts(dataset: Reviewed, *, db: args.Database = None) -> history.Counts:
     """Progress of the review of a data set, in total and by reviewer."""
-    from synthstudio.review import history
-    from synthstudio.review.datasets import content_key
-
     with opened(dataset, db) as (store, data):
         return history.counts(store, content_key(data))
 
@@ -206,9 +197,6 @@ def events(
         who: Only events of this author.
         limit: Only the last N events.
     """
-    from synthstudio.review import history
-    from synthstudio.review.datasets import content_key
-
     with opened(dataset, db) as (store, data):
         found = (
             event
@@ -220,9 +208,6 @@ def events(
 
 def check_replay(dataset: Reviewed, *, db: args.Database = None) -> list[str]:
     """Replay all events and compare with the items; one line per mismatch."""
-    from synthstudio.review import history
-    from synthstudio.review.datasets import content_key
-
     with opened(dataset, db) as (store, data):
         return list(history.check_replay(store, content_key(data)))
 
@@ -233,22 +218,17 @@ def backup(db: args.StoreUrl, out: args.PathLike) -> int:
     Args:
         out: New file for the copy.
     """
-    from synthstudio.review import store as stores
-
     target = args.to_file(out, "out", new=True)
-    with closing(stores.open_store(db, make=False)) as store:
+    with _store(db, make=False) as store:
         stores.backup(store, target)
     return target.stat().st_size
 
 
 def members(db: args.StoreUrl, *, role_of: dict[str, str | None] | None = None) -> dict[str, str]:
     """Members of a store and their roles; `role_of` sets roles first, None removes a member."""
-    from synthstudio.review.store import open_store
-    from synthstudio.review.team import members as team_members
-
-    with closing(open_store(db)) as store:
+    with _store(db) as store:
         for name, role in (role_of or {}).items():
-            team_members.set_role(store, name, role, by=_me())  # type: ignore[arg-type]
+            team_members.set_role(store, name, role, by=ME)  # type: ignore[arg-type]
         return dict(team_members.members(store))
 
 
@@ -260,7 +240,7 @@ def tokens(
     label: str = "token",
     days: Annotated[int, args.Option(minimum=1, maximum=366)] = 90,
     revoke: args.Count | None = None,
-) -> tuple[list[Token], str | None]:
+) -> tuple[list[programs.Token], str | None]:
     """API tokens, including inactive ones; `make`: create one for this person first.
 
     Args:
@@ -273,11 +253,7 @@ def tokens(
     Returns:
         The tokens, and the text of the new one, which is not stored.
     """
-    from synthstudio.review import tokens as programs
-    from synthstudio.review.store import open_store
-    from synthstudio.review.team import members as team_members
-
-    with closing(open_store(db)) as store:
+    with _store(db) as store:
         text = None
         if make is not None:
             own = team_members.role_of(store, make)
@@ -290,12 +266,19 @@ def tokens(
                     then=f"Give one: synthstudio review members --set {make!r} --role reviewer.",
                 )
             chosen: Any = role or own
-            _, text = programs.make_token(
-                store, make, role=chosen, by=_me(), label=label, days=days
-            )
+            _, text = programs.make_token(store, make, role=chosen, by=ME, label=label, days=days)
         if revoke is not None:
-            programs.revoke_token(store, revoke, by=_me())
+            programs.revoke_token(store, revoke, by=ME)
         return programs.tokens(store), text
+
+
+@contextmanager
+def _store(url: str, *, make: bool = True) -> Iterator[Store]:
+    """An open store; ReviewError without the extra `studio`."""
+    if _missing is not None:
+        raise _missing
+    with closing(stores.open_store(url, make=make)) as store:
+        yield store
 
 
 @contextmanager
@@ -303,10 +286,8 @@ def opened(
     path: args.PathLike, db: str | None, *, make: bool = False
 ) -> Iterator[tuple[Store, StoredDataset]]:
     """Open a data set and the store of its reviews; `make`: to write, so it is registered."""
-    from synthstudio.review import history
-    from synthstudio.review.datasets import content_key, register
-    from synthstudio.review.store import open_store
-
+    if _missing is not None:
+        raise _missing
     data = Dataset(args.to_place(path, "dataset"))._stored
     url = db or _address_of(data)
     if url is None:
@@ -315,7 +296,7 @@ def opened(
             where=str(data.place),
             then="Name the store: --db sqlite:///review.db.",
         )
-    with closing(open_store(url, make=make)) as store:
+    with _store(url, make=make) as store:
         if make and content_key(data) not in history.datasets(store):
             register(store, data, resolved(data.place).name)
         yield store, data
@@ -327,29 +308,21 @@ def _address_of(data: StoredDataset) -> str | None:
     Searched: review.db beside the set, and the studio's, which it keeps below its exports
     folder (`studio --exports`): the set's own, the one above it, or ./exports.
     """
-    from synthstudio.review import history
-    from synthstudio.review.datasets import content_key
-    from synthstudio.review.store import FILE_NAME, default_url, open_store
-
     key, beside = content_key(data), data.folder.resolve().parent
     near = (beside, beside.parent) if isinstance(data.place, Path) else ()
     studios = [folder / "studio" for folder in (*near, Path("exports").absolute())]
     for folder in dict.fromkeys((*near[:1], *studios)):
-        if (folder / FILE_NAME).is_file():
-            with closing(open_store(default_url(folder), make=False)) as store:
+        if (folder / stores.FILE_NAME).is_file():
+            with _store(stores.default_url(folder), make=False) as store:
                 if key in history.datasets(store):
-                    note(f"reviews: {folder / FILE_NAME}")
-                    return default_url(folder)
-    return default_url(beside) if near else None
-
-
-def event_row(event: Event) -> dict[str, Any]:
-    return {**dataclasses.asdict(event), "when": event.when.isoformat()}
+                    note(f"reviews: {folder / stores.FILE_NAME}")
+                    return stores.default_url(folder)
+    return stores.default_url(beside) if near else None
 
 
 def invite(
     db: args.StoreUrl, name: str, *, role: Role = "reviewer", url: Address = None
-) -> tuple[Code, str]:
+) -> tuple[team_accounts.Code, str]:
     """Invite a person to a store's studio; return the code and the link, which is shown once.
 
     Args:
@@ -357,53 +330,39 @@ def invite(
         role: Role of the new member; existing members keep theirs.
         url: Address of the studio, for the link: https://HOST; else the link begins with a slash.
     """
-    from synthstudio.review.team import accounts as team_accounts
-
-    make = partial(team_accounts.invite, role=role)  # type: ignore[arg-type]
-    return _linked(db, make, name, url)
+    chosen: Any = role
+    return _linked(db, url, lambda store: team_accounts.invite(store, name, role=chosen, by=ME))
 
 
-def reset_password(db: args.StoreUrl, name: str, *, url: Address = None) -> tuple[Code, str]:
+def reset_password(
+    db: args.StoreUrl, name: str, *, url: Address = None
+) -> tuple[team_accounts.Code, str]:
     """Reset a password and end all sessions; return a new code and its link, shown once.
 
     Args:
         name: Name to sign in by.
         url: Address of the studio, for the link: https://HOST; else the link begins with a slash.
     """
-    from synthstudio.review.team import accounts as team_accounts
-
-    return _linked(db, team_accounts.reset_password, name, url)
+    return _linked(db, url, lambda store: team_accounts.reset_password(store, name, by=ME))
 
 
-def accounts(db: args.StoreUrl, *, revoke: str | None = None) -> list[Account]:
+def accounts(db: args.StoreUrl, *, revoke: str | None = None) -> list[team_accounts.Account]:
     """Members and invited people, by name.
 
     Args:
         revoke: Account to revoke first, with its sessions, tokens and invitations.
     """
-    from synthstudio.review.store import open_store
-    from synthstudio.review.team import accounts as team_accounts
-
-    with closing(open_store(db)) as store:
+    with _store(db) as store:
         if revoke is not None:
-            team_accounts.revoke_account(store, revoke, by=_me())
+            team_accounts.revoke_account(store, revoke, by=ME)
         return team_accounts.accounts(store)
 
 
 def _linked(
-    db: str, make: Callable[..., tuple[Code, str]], name: str, url: str | None
-) -> tuple[Code, str]:
-    from synthstudio.review.store import open_store
-    from synthstudio.review.team import accounts as team_accounts
-
+    db: str, url: str | None, make: Callable[[Store], tuple[team_accounts.Code, str]]
+) -> tuple[team_accounts.Code, str]:
+    """A new code and its link to the studio at `url`."""
     origin = "" if url is None else args.to_studio(url)
-    with closing(open_store(db)) as store:
-        code, text = make(store, name, by=_me())
+    with _store(db) as store:
+        code, text = make(store)
     return code, team_accounts.code_link(origin, text)
-
-
-def _me() -> User:
-    """Write access to the database implies admin."""
-    from synthstudio.review.values import User
-
-    return User(name="command line", role="admin")

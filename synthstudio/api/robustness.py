@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from synthstudio.api import arguments as args
 from synthstudio.api.generation import generate
 from synthstudio.api.model import SUFFIXES, Model, network_file, to_network
-from synthstudio.api.progress import steps_if
+from synthstudio.api.progress import progress_steps
 from synthstudio.api.recipes import SCENES, scene_file
 from synthstudio.core.errors import ArgumentError, ModelError
 from synthstudio.core.outputs import free_folder
@@ -77,7 +77,7 @@ def robustness(
     chosen = [args.to_choice(name, "challenges", CHALLENGES) for name in challenges]
     judged = opened(runs, kind, keypoints, device)
     found: dict[str, dict[str, measured.ChallengePair]] = {name: {} for name in judged}
-    with steps_if(progress) as step:
+    with progress_steps(progress) as step:
         sets = {}
         for name in (PLAIN, *chosen):
             place, making = folder / SETS / name, step(f"making {name}")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from synthstudio.api.arguments import PathLike, PlaceLike, to_file, to_path, to_place
+from synthstudio.api.arguments import Option, PathLike, PlaceLike, to_file, to_path, to_place
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.progress import progress_steps
 from synthstudio.dataset import filter as filtering
@@ -26,15 +26,15 @@ def filter(
     query: str,
     out: PlaceLike,
     *,
-    keep_people: bool = False,
+    keep_people: Annotated[bool, Option(name="--keep-people/--frames")] = False,
     resume: bool = False,
 ) -> Dataset:
     """Write the frames with people who match a query as a data set (docs/query.md).
 
     Args:
-        dataset: The source, which is not changed.
-        query: Such as `left_wrist hidden by object and occluded > 0.3`.
-        out: The new data set's folder or URL.
+        dataset: Folder or URL of a dataset, which is not changed.
+        query: Such as "left_wrist hidden by object and occluded > 0.3".
+        out: Folder or URL of the new dataset.
         keep_people: Keep only the rows of matching people; default: all people of the frames.
         resume: Continue an interrupted filter.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from synthstudio.api import arguments as args
-from synthstudio.api.progress import steps_if
+from synthstudio.api.progress import progress_steps
 from synthstudio.api.recipes import scene_file
 from synthstudio.api.robustness import made_set, opened
 from synthstudio.core.skeleton import Skeleton
@@ -81,7 +81,7 @@ def stress(
     folder = root / f"{name}-{moments}"
     both: dict[str, measured.ChallengePair] = {}
     pictures: dict[str, list[Picture]] = {}
-    with steps_if(progress) as step:
+    with progress_steps(progress) as step:
 
         def shown(cause: str, level: int = 0) -> tuple[Dataset, Predictions, Skeleton]:
             title = set_name(cause, level)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from synthstudio.api import arguments as args
 from synthstudio.api.evaluations import Evaluation
 from synthstudio.api.generation import generate
 from synthstudio.api.networks import evaluate, fit, to_config
@@ -20,20 +21,25 @@ _PARTS = ("all", "visible", "hidden")
 
 
 def train_demo(
-    out: Path,
+    out: args.PathLike = "exports/train_demo",
     *,
-    frames: int | None = None,
-    epochs: int | None = None,
-    workers: int,
-    log: Callable[[str], None],
+    frames: Annotated[int, args.Option(minimum=40)] | None = None,
+    epochs: args.Count | None = None,
+    workers: args.Workers = 2,
+    log: Callable[[str], None] = lambda line: None,
     config: Config | None = None,
 ) -> dict[str, Any]:
     """Generate people, train on them, evaluate on the test split; return figures and paths.
 
-    Output goes below `out`. `frames`, `epochs`: instead of those of the scene and of the config,
-    which is scenes/training/nano.yaml unless `config` is another one. A second call with the same
-    settings resumes an interrupted one and reuses existing results.
+    A second call with the same settings resumes an interrupted one and reuses existing results.
+
+    Args:
+        out: Output folder.
+        frames: Number of frames; default: the recipe's.
+        epochs: Epochs; default: the config's.
+        config: Instead of scenes/training/nano.yaml.
     """
+    out = args.to_path(out, "out")
     recipe = Recipe.load(scene_file(SCENE))
     if frames is not None:
         recipe = recipe.with_(frames=frames)

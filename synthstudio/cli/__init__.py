@@ -15,9 +15,8 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from synthstudio.cli import generate, inspect, predict, review, select, studio, train
-from synthstudio.cli.options import log
-from synthstudio.cli.signatures import add
+from synthstudio.cli import datasets, generate, predict, review, studio, train
+from synthstudio.cli.signatures import log
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.outputs import disk_errors
 
@@ -44,48 +43,8 @@ def _root(
         raise typer.Exit
 
 
-COMMANDS = (
-    generate.demo,
-    generate.generate,
-    generate.preview,
-    generate.schema,
-    generate.frame,
-    inspect.audit,
-    inspect.stats,
-    inspect.coverage,
-    inspect.gap,
-    inspect.validate,
-    inspect.report,
-    inspect.diff,
-    select.filter,
-    select.split,
-    select.export,
-    select.import_,
-    select.import_photos,
-    select.skeleton,
-    select.merge,
-    generate.occlude,
-    generate.objects,
-    studio.studio,
-    train.train_demo,
-    train.train,
-    train.pretrain,
-    train.pose_bank,
-    train.evaluate,
-    train.compare,
-    train.robustness,
-    train.stress,
-    predict.predict,
-    predict.live,
-    predict.export_model,
-    predict.benchmark,
-    predict.compress,
-    predict.suggest,
-)
-"""In the order in which --help lists them; a command is named after its function."""
-
-for command in COMMANDS:
-    add(app, command)
+for module in (generate, datasets, studio, train, predict):  # as --help lists them
+    app.add_typer(module.app)
 app.add_typer(review.app)
 app.add_typer(train.experiment_app)
 

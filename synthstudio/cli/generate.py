@@ -9,12 +9,21 @@ from typing import Annotated, Any
 import typer
 
 from synthstudio.api.progress import waiting
-from synthstudio.cli.options import SceneArgument, SeedOption, WorkersOption, log
-from synthstudio.cli.signatures import Call, Output, command
+from synthstudio.cli.signatures import (
+    Call,
+    Output,
+    SceneArgument,
+    SeedOption,
+    WorkersOption,
+    command,
+    log,
+)
 from synthstudio.core.amounts import frames_text, people_text
 
+app = typer.Typer()
 
-@command()
+
+@command(app)
 def demo(
     out: Annotated[Path, typer.Option(help="Output folder.")] = Path("exports/demo"),
     frames: Annotated[int, typer.Option(min=1, help="Number of frames.")] = 24,
@@ -58,7 +67,7 @@ def demo(
     return result, "\n".join(lines)
 
 
-@command("generation.generate", arguments="", skip="recipe frames_per_shard")
+@command(app, "generation.generate", arguments="", skip="recipe frames_per_shard")
 def generate(
     call: Call,
     scene: SceneArgument,
@@ -117,7 +126,7 @@ def generate(
     return result, text, strict and bool(missed)
 
 
-@command("generation.draw_preview", arguments="", skip="recipe")
+@command(app, "generation.draw_preview", arguments="", skip="recipe")
 def preview(
     call: Call,
     scene: SceneArgument,
@@ -136,6 +145,7 @@ def preview(
     return {"out": str(out), "index": index}, f"{what} drawn in {out}"
 
 
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of recipes, for editors and other tools."""
     from synthstudio.api.recipes import recipe_schema
@@ -143,7 +153,7 @@ def schema() -> None:
     typer.echo(json.dumps(recipe_schema(), indent=2, sort_keys=True))
 
 
-@command("generation.remake", arguments="dataset index")
+@command(app, "generation.remake", arguments="dataset index")
 def frame(call: Call, index: Any) -> Output:
     """Re-render a stored frame and compare it with what is stored."""
     with waiting(f"re-rendering frame {index}"):
@@ -158,7 +168,7 @@ def frame(call: Call, index: Any) -> Output:
     return result, f"frame {index}: {agreement.held}", agreement.held == "different"
 
 
-@command("generation.occlude")
+@command(app, "generation.occlude")
 def occlude(call: Call) -> Output:
     """Occlude people in annotated photos with objects and other people; labels follow."""
     from synthstudio.api.selection import leaks
@@ -196,7 +206,7 @@ def occlude(call: Call) -> Output:
     )
 
 
-@command("generation.render_objects")
+@command(app, "generation.render_objects")
 def objects(call: Call, out: Any, count: Any) -> Output:
     """Render objects as RGBA pictures, to paste over people while training (docs/transforms.md)."""
     kinds = call()

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from synthstudio.cli.options import log, numbers
-from synthstudio.cli.signatures import Call, Output, command
+from synthstudio.cli.signatures import Call, Output, command, log, numbers
 from synthstudio.core.amounts import images_text, people_text
 
+app = typer.Typer()
 
-@command("inference.predict_to_folder", arguments="")
+
+@command(app, "inference.predict_to_folder", arguments="")
 def predict(
     call: Call,
     weights: Annotated[
@@ -53,57 +54,7 @@ def predict(
     return result, text
 
 
-@command("model.Model.export", arguments="")
-def export_model(
-    call: Call,
-    run: Annotated[Path, typer.Argument(help="Folder of a run, or a .safetensors file.")],
-    format: Any,
-    out: Annotated[
-        Path | None, typer.Option(help="New file; default: model.onnx or model.pt2 in the run.")
-    ] = None,
-) -> Output:
-    """Export a network with its decoder to one file that runs without synthstudio."""
-    from synthstudio.api.model import Model
-
-    name = "model.onnx" if format == "onnx" else "model.pt2"
-    folder = run if run.is_dir() else run.parent
-    made = call(Model.load(run, device="cpu"), folder / name if out is None else out)
-    return made, (
-        f"{made['out']}: {made['bytes'] / 1e6:.1f} MB, joints within {made['joints_px']:.1g} px of "
-        f"the network's, probabilities within {made['probabilities']:.1g}. "
-        "Next: docs/deployment.md"
-    )
-
-
-@command("inference.suggest")
-def suggest(call: Call, out: Any) -> Output:
-    """Write a recipe that targets a network's failures."""
-    found, text = call()
-    text += f"\nrecipe in {out}. Next: synthstudio generate {out}"
-    return {"out": str(out), **found}, text
-
-
-@command("speed.benchmark")
-def benchmark(
-    call: Call,
-    batches: Annotated[str, typer.Option(help="People in one call, joined by commas.")] = "1,16",
-    threads: Annotated[str, typer.Option(help="Threads, joined by commas.")] = "1",
-) -> Output:
-    """Time networks on this machine: latency, throughput, memory, load time."""
-    figures, text = call(
-        batches=numbers(batches, int, "--batches"), threads=numbers(threads, int, "--threads")
-    )
-    return figures, text
-
-
-@command("speed.compress", skip="val test")
-def compress(call: Call) -> Output:
-    """Make a network faster: smaller bank, pruned channels, int8; choose by a target."""
-    figures, text = call(log=log)
-    return figures, text
-
-
-@command("live.run_live", "live.live", arguments="", skip="model finder")
+@command(app, "live.run_live", "live.live", arguments="", skip="model finder")
 def live(
     call: Call,
     weights: Annotated[
@@ -168,3 +119,53 @@ def _boxes(given: list[str] | None) -> Path | list[list[float]] | None:
             raise typer.BadParameter(f"{text}: write it as X,Y,W,H", param_hint="--boxes")
         rows.append(row)
     return rows
+
+
+@command(app, "model.Model.export", arguments="")
+def export_model(
+    call: Call,
+    run: Annotated[Path, typer.Argument(help="Folder of a run, or a .safetensors file.")],
+    format: Any,
+    out: Annotated[
+        Path | None, typer.Option(help="New file; default: model.onnx or model.pt2 in the run.")
+    ] = None,
+) -> Output:
+    """Export a network with its decoder to one file that runs without synthstudio."""
+    from synthstudio.api.model import Model
+
+    name = "model.onnx" if format == "onnx" else "model.pt2"
+    folder = run if run.is_dir() else run.parent
+    made = call(Model.load(run, device="cpu"), folder / name if out is None else out)
+    return made, (
+        f"{made['out']}: {made['bytes'] / 1e6:.1f} MB, joints within {made['joints_px']:.1g} px of "
+        f"the network's, probabilities within {made['probabilities']:.1g}. "
+        "Next: docs/deployment.md"
+    )
+
+
+@command(app, "speed.benchmark")
+def benchmark(
+    call: Call,
+    batches: Annotated[str, typer.Option(help="People in one call, joined by commas.")] = "1,16",
+    threads: Annotated[str, typer.Option(help="Threads, joined by commas.")] = "1",
+) -> Output:
+    """Time networks on this machine: latency, throughput, memory, load time."""
+    figures, text = call(
+        batches=numbers(batches, int, "--batches"), threads=numbers(threads, int, "--threads")
+    )
+    return figures, text
+
+
+@command(app, "speed.compress", skip="val test")
+def compress(call: Call) -> Output:
+    """Make a network faster: smaller bank, pruned channels, int8; choose by a target."""
+    figures, text = call(log=log)
+    return figures, text
+
+
+@command(app, "inference.suggest")
+def suggest(call: Call, out: Any) -> Output:
+    """Write a recipe that targets a network's failures."""
+    found, text = call()
+    text += f"\nrecipe in {out}. Next: synthstudio generate {out}"
+    return {"out": str(out), **found}, text

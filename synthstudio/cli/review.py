@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import typer
@@ -20,10 +20,9 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-from_api = partial(command, app=app)
 
 
-@from_api("review.export_reviewed", skip="format")
+@command(app, "review.export_reviewed", skip="format")
 def export(
     call: Call,
     dataset: Any,
@@ -53,7 +52,7 @@ def export(
     return result, text
 
 
-@from_api("review.import_corrections", arguments="dataset path")
+@command(app, "review.import_corrections", arguments="dataset path")
 def import_(call: Call, format: Any) -> Output:
     """Import corrections made in another tool: each person that differs becomes one event."""
     with waiting(f"importing {format}"):
@@ -61,7 +60,7 @@ def import_(call: Call, format: Any) -> Output:
     return made.as_json(), made.text(), bool(made.refused)
 
 
-@from_api("review.import_predictions", arguments="dataset path")
+@command(app, "review.import_predictions", arguments="dataset path")
 def predictions(call: Call) -> Output:
     """Import a network's predictions: drawn in the editor, compared by the risk queue."""
     with waiting("importing predictions"):
@@ -69,7 +68,7 @@ def predictions(call: Call) -> Output:
     return made.as_json(), made.text()
 
 
-@from_api("review.check")
+@command(app, "review.check")
 def check(call: Call, frames: Any, audit: Any, audited: Any) -> Output:
     """Validate and audit a dataset, and add suspicious people to the risk queue."""
     if audited is not None and (frames is not None or not audit):
@@ -84,7 +83,7 @@ def check(call: Call, frames: Any, audit: Any, audited: Any) -> Output:
     return result, "\n".join(lines)
 
 
-@from_api("review.counts")
+@command(app, "review.counts")
 def stats(call: Call) -> Output:
     """Show the progress of a review, in total and by reviewer."""
     found = call()
@@ -99,7 +98,7 @@ def stats(call: Call) -> Output:
     return dataclasses.asdict(found), "\n".join(lines)
 
 
-@from_api("review.events")
+@command(app, "review.events")
 def history(
     call: Call,
     dataset: Any,
@@ -116,11 +115,11 @@ def history(
         text = "\n".join(wrong) or "all items agree with events"
         return {"problems": wrong}, text, bool(wrong)
     found = call()
-    rows = [review.event_row(event) for event in found]
+    rows = list(map(_row, found))
     return {"events": rows}, "\n".join(map(_line, found)) or "no events"
 
 
-@from_api("review.backup", arguments="")
+@command(app, "review.backup", arguments="")
 def backup(call: Call, out: Any) -> Output:
     """Copy the whole store as a snapshot, while others may continue to work."""
     with waiting("copying"):
@@ -128,7 +127,7 @@ def backup(call: Call, out: Any) -> Output:
     return {"file": str(out), "bytes": size}, f"{size:,} bytes in {out}"
 
 
-@from_api("review.members", arguments="", skip="role_of")
+@command(app, "review.members", arguments="", skip="role_of")
 def members(
     call: Call,
     name: Annotated[str | None, typer.Option("--set", help="Member whose role to set.")] = None,
@@ -151,13 +150,13 @@ def members(
     return {"members": found}, "\n".join(lines) or "no members: every user is admin"
 
 
-@from_api("review.tokens", arguments="")
+@command(app, "review.tokens", arguments="")
 def token(call: Call, make: Any, role: Any) -> Output:
     """List the tokens by which programs use the studio; make or revoke one."""
     if role is not None and make is None:
         raise typer.BadParameter("--role goes with --make NAME")
     found, text = call()
-    rows = [_row(one, "made", "until", "revoked") for one in found]
+    rows = list(map(_row, found))
     lines = [
         f"{one.id}  {plain(one.who)}  {one.role}  {plain(one.label)}  "
         + (f"revoked {one.revoked:%Y-%m-%d}" if one.revoked else f"until {one.until:%Y-%m-%d}")
@@ -192,14 +191,14 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-@from_api("review.invite", arguments="name")
+@command(app, "review.invite", arguments="name")
 def invite(call: Call) -> Output:
     """Invite a person to the studio: print a link, once, to choose a password."""
     code, link = call()
     return _linked(code, link, f"{plain(code.name)} is invited as {code.role}.")
 
 
-@from_api("review.reset_password", arguments="name")
+@command(app, "review.reset_password", arguments="name")
 def reset_password(call: Call) -> Output:
     """Reset the password and end all sessions of an account: print a link, once, for a new one."""
     code, link = call()
@@ -207,11 +206,11 @@ def reset_password(call: Call) -> Output:
     return _linked(code, link, text)
 
 
-@from_api("review.accounts", arguments="")
+@command(app, "review.accounts", arguments="")
 def accounts(call: Call) -> Output:
     """List the accounts of a studio, and who is invited; revoke one."""
     found = call()
-    rows = [_row(one, "made", "until", "blocked_until") for one in found]
+    rows = list(map(_row, found))
     lines = [
         "  ".join([plain(one.name), one.role or "no role", one.state, *_notes(one)])
         for one in found
@@ -222,12 +221,13 @@ def accounts(call: Call) -> Output:
 def _linked(code: Any, link: str, text: str) -> Output:
     where = "" if "://" in link else ", behind the address of the studio"
     lines = f"{text}\nThis link is not shown again. It is valid until {code.until:%Y-%m-%d}{where}:"
-    return {**_row(code, "made", "until"), "link": link}, f"{lines}\n{link}"
+    return {**_row(code), "link": link}, f"{lines}\n{link}"
 
 
-def _row(one: Any, *times: str) -> dict[str, Any]:
-    row = dataclasses.asdict(one)
-    return row | {k: row[k] and row[k].isoformat() for k in times}
+def _row(record: Any) -> dict[str, Any]:
+    """Its fields as plain values, times as text."""
+    fields = dataclasses.asdict(record)
+    return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in fields.items()}
 
 
 def _notes(one: Any) -> list[str]:

@@ -1,29 +1,44 @@
 """Commands made from functions of the Python API: names, types, bounds, defaults and help of their
-options are those of the parameters and of the docstring's `Args`."""
+options are those of the parameters and of the docstring's `Args`. Options that commands share."""
 
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
-from synthstudio.cli.options import JsonOption, finish
-
+T = TypeVar("T")
 Call = Any
 """The API's function, with the options that came from its signature."""
 Output = tuple[dict[str, Any], str] | tuple[dict[str, Any], str, bool] | None
 """What --json prints, the text without it, whether the status is 1; None: it is printed already."""
 GIVEN = {"progress", "log", "on_result", "on_note", "on_step"}
 """Parameters for progress and messages, which commands set themselves."""
+SceneArgument = Annotated[Path, typer.Argument(help="Recipe file, or a name: quickstart.")]
+DatasetArgument = Annotated[Path, typer.Argument(help="Folder or URL of a dataset.")]
+SeedOption = Annotated[int | None, typer.Option(help="Override the recipe's seed.")]
+WorkersOption = Annotated[
+    int, typer.Option(min=1, max=256, help="Number of processes; the output does not depend on it.")
+]
+WhereOption = Annotated[
+    str,
+    typer.Option(
+        metavar="QUERY",
+        help='Only frames with people who match, e.g. "occluded > 0.3" (docs/query.md).',
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
 
 
 class Command:
@@ -53,7 +68,10 @@ class Command:
         if (output := self._function(*call, **own)) is None:
             return
         result, text, *failed = output
-        finish(result, given["as_json"], text)
+        if given["as_json"]:
+            typer.echo(json.dumps(result, sort_keys=True))
+        else:
+            log(text)
         if any(failed):
             raise typer.Exit(1)
 
@@ -110,37 +128,25 @@ _JSON = inspect.Parameter(
 
 
 def command(
-    *names: str, arguments: str | None = None, skip: str = "", app: typer.Typer | None = None
+    app: typer.Typer, *names: str, arguments: str | None = None, skip: str = ""
 ) -> Callable[[Callable[..., Output]], Command]:
-    """Declare a command; its options are the parameters of these `module.function`s.
+    """Add a command to an app; its options are the parameters of these `module.function`s.
 
     The command calls the first function, if there is any. `arguments`: positional parameters on the
-    command line, by default the first; `skip`: parameters without an option; `app`: adds it.
+    command line, by default the first; `skip`: parameters without an option.
     """
 
     def made(function: Callable[..., Output]) -> Command:
+        def later() -> None:
+            raise AssertionError("_LazyCommand calls the command")
+
         found = Command(function, names, arguments, skip)
-        if app is not None:
-            add(app, found)
+        later.__doc__ = function.__doc__
+        later.command = found  # type: ignore[attr-defined]
+        app.command(found.__name__.strip("_").replace("_", "-"), cls=_LazyCommand)(later)
         return found
 
     return made
-
-
-def add(app: typer.Typer, function: Callable[..., None], name: str = "") -> None:
-    """Add a command to an app, by its function's name."""
-    name = name or function.__name__.strip("_").replace("_", "-")
-    if not isinstance(function, Command):
-        settings = getattr(function, "context_settings", None)
-        app.command(name, context_settings=settings)(function)
-        return
-
-    def later() -> None:
-        raise AssertionError("_LazyCommand calls the command")
-
-    later.__doc__ = function.__doc__
-    later.command = function  # type: ignore[attr-defined]
-    app.command(name, cls=_LazyCommand)(later)
 
 
 class _LazyCommand(TyperCommand):
@@ -220,3 +226,24 @@ def _kind(kinds: Sequence[Any]) -> Any:
     if any(get_origin(kind) is os.PathLike for kind in kinds):
         return Path
     return next((kind for kind in (bool, int, float, str) if kind in kinds), str)
+
+
+def part(dataset: Path | str, where: str) -> Any:
+    """A dataset, or its frames that match `where`."""
+    from synthstudio.api.datasets import Dataset
+
+    return Dataset(dataset).query(where) if where else dataset
+
+
+def log(text: str) -> None:
+    """Print a message to stderr; stdout is for --json."""
+    with suppress(OSError):  # stderr is full or closed
+        typer.echo(text, err=True)
+
+
+def numbers(text: str, kind: Callable[[str], T], option: str) -> list[T]:
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError as error:
+        wrong = f"numbers joined by commas, not {text!r}"
+        raise typer.BadParameter(wrong, param_hint=option) from error

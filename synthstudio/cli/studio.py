@@ -12,7 +12,11 @@ import typer
 if TYPE_CHECKING:
     from synthstudio.studio.settings import Settings
 
+app = typer.Typer()
+_SETTINGS = {"auto_envvar_prefix": "SYNTHSTUDIO"}
 
+
+@app.command(context_settings=_SETTINGS)
 def studio(
     datasets: Annotated[
         list[str] | None, typer.Argument(help="Folders or URLs of datasets.")
@@ -92,10 +96,6 @@ def studio(
     from synthstudio.studio.settings import settings_of
 
     serve(settings_of(given))
-
-
-_SETTINGS = {"auto_envvar_prefix": "SYNTHSTUDIO"}
-studio.context_settings = _SETTINGS  # type: ignore[attr-defined]
 
 
 def parse(words: Sequence[str]) -> Settings:

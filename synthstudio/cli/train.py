@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from synthstudio.cli.options import JsonOption, WhereOption, WorkersOption, log, part
-from synthstudio.cli.signatures import Call, Output, command
+from synthstudio.cli.signatures import Call, JsonOption, Output, WhereOption, command, log, part
+
+app = typer.Typer()
 
 
-@command("networks.fit", skip="model")
+@command(app, "train_demo.train_demo", arguments="", skip="config")
+def train_demo(call: Call) -> Output:
+    """Generate people, train a nano network on them and evaluate it: minutes on two cores.
+
+    The same command continues an interrupted run.
+    """
+    from synthstudio.api.train_demo import summary
+
+    result = call(log=log)
+    return result, summary(result), not result["finished"]
+
+
+@command(app, "networks.fit", skip="model")
 def train(
     call: Call, out: Any, resume: Any, fast_dev_run: Any, overfit: Any, engine: Any
 ) -> Output:
@@ -49,7 +61,7 @@ def train(
     )
 
 
-@command("networks.pretrain")
+@command(app, "networks.pretrain")
 def pretrain(call: Call) -> Output:
     """Pretrain on pairs of the same pose, or photos, without joint labels (`init_from`)."""
     result = call(log=log)
@@ -59,28 +71,15 @@ def pretrain(call: Call) -> Output:
     return result, f"{text}. Next: init_from: {result['weights']}"
 
 
-@command()
-def train_demo(
-    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("exports/train_demo"),
-    frames: Annotated[
-        int | None, typer.Option(min=40, help="Number of frames; default: the recipe's.")
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs; default: the config's.")
-    ] = None,
-    workers: WorkersOption = 2,
-) -> Output:
-    """Generate people, train a nano network on them and evaluate it: minutes on two cores.
-
-    The same command continues an interrupted run.
-    """
-    from synthstudio.api import train_demo
-
-    result = train_demo.train_demo(out, frames=frames, epochs=epochs, workers=workers, log=log)
-    return result, train_demo.summary(result), not result["finished"]
+@command(app, "networks.pose_bank", arguments="model sources")
+def pose_bank(call: Call, out: Any) -> Output:
+    """Replace a trained network's pose bank, without training."""
+    _, figures = call()
+    text = f"{figures['note']}; before, {figures['before']} poses"
+    return figures, f"{text}. Next: synthstudio evaluate {out} DATASET"
 
 
-@command("networks.evaluate", arguments="", skip="predict")
+@command(app, "networks.evaluate", arguments="", skip="predict")
 def evaluate(
     call: Call,
     model: Annotated[
@@ -109,15 +108,7 @@ def evaluate(
     return networks.evaluation_json(evaluation), text
 
 
-@command("networks.pose_bank", arguments="model sources")
-def pose_bank(call: Call, out: Any) -> Output:
-    """Replace a trained network's pose bank, without training."""
-    _, figures = call()
-    text = f"{figures['note']}; before, {figures['before']} poses"
-    return figures, f"{text}. Next: synthstudio evaluate {out} DATASET"
-
-
-@command("inference.compare")
+@command(app, "inference.compare")
 def compare(call: Call, out: Any, as_json: JsonOption = False) -> None:
     """Compare runs by paired tests on the same people."""
     figures, text = call()
@@ -126,7 +117,7 @@ def compare(call: Call, out: Any, as_json: JsonOption = False) -> None:
     typer.echo(json.dumps(figures, sort_keys=True) if as_json else text)
 
 
-@command("robustness.robustness")
+@command(app, "robustness.robustness")
 def robustness(call: Call, as_json: JsonOption = False) -> Output:
     """Test runs on darkness, glare, crowds and other challenges against the plain scene.
 
@@ -139,7 +130,7 @@ def robustness(call: Call, as_json: JsonOption = False) -> Output:
     return found, f"the page is {found['page']}"
 
 
-@command("stress.stress")
+@command(app, "stress.stress")
 def stress(call: Call) -> Output:
     """Stress a network: the same people clean and hidden by four causes at four levels.
 
@@ -156,7 +147,7 @@ experiment_app = typer.Typer(
 NONE = "none"
 
 
-@command("experiments.real_photos", arguments="", app=experiment_app)
+@command(experiment_app, "experiments.real_photos", arguments="")
 def real(call: Call, out: Any, pretrain: Any = NONE) -> Output:
     """Train on photos with and without occlusion and pretraining; evaluate on held-out ones."""
     result, sentences = call(pretrain=None if str(pretrain) == NONE else pretrain)

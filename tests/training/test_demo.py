@@ -26,7 +26,7 @@ def run(out, titles, monkeypatch):
         yield step
 
     for module in (generation, networks):
-        monkeypatch.setattr(module, "steps_if", steps)
+        monkeypatch.setattr(module, "progress_steps", steps)
     torch.set_num_threads(1)
     config = tiny.config(Path("elsewhere"), steps=12, train=[source], val=[val])
     return train_demo.train_demo(out, frames=24, workers=1, log=lambda text: None, config=config)

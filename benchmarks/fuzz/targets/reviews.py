@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import shutil
@@ -80,7 +81,7 @@ def ask_store(case: Case) -> None:
     def look() -> None:
         case.done.append("counts, events, check_replay")
         review.counts(data, db=url)
-        [review.event_row(event) for event in review.events(data, db=url)]
+        [dataclasses.asdict(event) for event in review.events(data, db=url)]
         review.check_replay(data, db=url)
 
     def export() -> None:
