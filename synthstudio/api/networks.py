@@ -100,7 +100,7 @@ def fit(
             got=str(processes),
         )
     if engine == "ray" and (overfit is not None or fast_dev_run):
-        raise ArgumentError("overfitting takes one process", where="engine")
+        raise ArgumentError("overfit and fast_dev_run take one process", where="engine")
 
     def select(data: Any) -> Any:
         if overfit is not None:

@@ -290,29 +290,18 @@ def _regions(joints: Sequence[str]) -> list[list[int]]:
 
 
 def shortened(wanted: dict[str, Any]) -> dict[str, Any]:
-    short: dict[str, Any] = _without_defaults(wanted, dump(parse({"name": "x"})))
-    if "kind" in short.get("backdrop", {}):
-        short["backdrop"] = _of_kind(wanted["backdrop"], ("room", "plain"), "backdrop")
-    if "objects" in short:
-        short["objects"] = [_of_kind(o, ("procedural",), "objects") for o in wanted["objects"]]
-    return short
+    """The recipe's values without those that are defaults; `parse` gives the same recipe."""
+    recipe = parse(wanted)
+    short = recipe.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    found: dict[str, Any] = _with_kinds(short, dump(recipe))
+    return found
 
 
-def _of_kind(value: dict[str, Any], kinds: tuple[str, ...], field: str) -> dict[str, Any]:
-    if value["kind"] not in kinds:
-        return value
-    kind = {"kind": value["kind"]}
-    plain = dump(parse({"name": "x", field: [kind] if field == "objects" else kind}))[field]
-    return {**kind, **_without_defaults(value, plain[0] if isinstance(plain, list) else plain)}
-
-
-def _without_defaults(value: Any, default: Any) -> Any:
-    if not isinstance(value, dict) or not isinstance(default, dict):
-        return value
-    if value.get("kind") != default.get("kind"):
-        return value
-    return {
-        key: _without_defaults(inner, default.get(key))
-        for key, inner in value.items()
-        if key not in default or inner != default[key] or key == "kind"
-    }
+def _with_kinds(short: Any, full: Any) -> Any:
+    """`short` with each part's `kind`, without which `parse` would not know its fields."""
+    if isinstance(short, list):
+        return [_with_kinds(*pair) for pair in zip(short, full, strict=True)]
+    if not isinstance(short, dict):
+        return short
+    kind = {"kind": full["kind"]} if "kind" in full else {}
+    return kind | {key: _with_kinds(value, full[key]) for key, value in short.items()}

@@ -1,5 +1,7 @@
 """The next recipe asks for what can be met; neighbouring bins show different people."""
 
+from pathlib import Path
+
 import covered_set
 import numpy as np
 
@@ -7,15 +9,25 @@ from synthstudio.core.bins import VIEWS
 from synthstudio.core.labels import SHARES
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.coverage import Bins, coverage
-from synthstudio.quality.next_recipe import as_yaml, next_recipe
-from synthstudio.recipe.schema.load import load, parse
+from synthstudio.quality.next_recipe import as_yaml, next_recipe, shortened
+from synthstudio.recipe.schema.load import dump, load, parse
 
 FAMILIES = covered_set.FAMILIES
+SCENES = Path(__file__).resolve().parents[2] / "scenes"
 
 
 def made(folder, frames=4, **changes):
     data = Dataset(covered_set.store(folder / "set", frames=frames, **changes))
     return data, coverage(data)
+
+
+def test_a_recipe_without_its_defaults_is_the_same_recipe():
+    for path in sorted(SCENES.rglob("*.yaml")):
+        if path.parent.name not in ("training", "systems"):  # configs, not recipes
+            recipe = load(path)
+            short = shortened(dump(recipe))
+            assert parse(short) == recipe, path
+            assert len(str(short)) < len(str(dump(recipe))) / 2
 
 
 def test_rates_are_above_what_people_hide_themselves(tmp_path):
