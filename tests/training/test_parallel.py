@@ -131,5 +131,5 @@ def test_what_several_processes_cannot_do(pairs, tmp_path, monkeypatch):
         networks.train(config, tmp_path / "run", processes=2)
     with pytest.raises(ArgumentError, match="engine"):
         networks.train(config, tmp_path / "run", engine="slurm")
-    with pytest.raises(ArgumentError, match="overfitting takes one process"):
+    with pytest.raises(ArgumentError, match="overfit and fast_dev_run take one process"):
         networks.train(config, tmp_path / "run", engine="ray", overfit=4)
