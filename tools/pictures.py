@@ -67,6 +67,10 @@ IN_BED = tuple(("uses/in_bed.yaml", k) for k in range(6))
 SHELVES = tuple(("uses/shelves.yaml", k) for k in range(6))
 CARE = tuple(("uses/care.yaml", k) for k in (1, 5, 8, 10, 13, 15))
 GYM = tuple(("uses/gym.yaml", k) for k in (1, 4, 6, 9, 12, 13))
+USES = tuple(
+    (f"uses/{name}.yaml", k)
+    for name, k in dict(in_bed=1, weather=6, care=13, shelves=2, umbrellas=3, gym=12).items()
+)
 WEATHER = tuple(("uses/weather.yaml", k) for k in (6, 11, 13, 18, 20, 22))
 WHOLE_BODY = (4, 9, 20)
 GALLERY, SHEETS = ("wild", "everyday"), 5
@@ -536,6 +540,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "shelves": lambda out: sheet(SHELVES, out, labels=False),
     "care": lambda out: sheet(CARE, out, labels=False),
     "gym": lambda out: sheet(GYM, out, labels=False),
+    "uses": lambda out: sheet(USES, out, labels=False),
     "weather": lambda out: sheet(WEATHER, out, labels=False),
     "poses": pose_sheet,
     "together": together,
