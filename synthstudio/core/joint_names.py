@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from synthstudio.core.skeleton_value import Skeleton
+from synthstudio.core.skeleton import Skeleton
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _SIDES = {"left": "left", "l": "left", "right": "right", "r": "right"}

@@ -23,8 +23,7 @@ from typing import Literal, NoReturn
 from synthstudio.core.bins import VIEWS
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, LABELS, SHARES
-from synthstudio.core.own_skeletons import query_name
-from synthstudio.core.skeleton_value import joint_kind
+from synthstudio.core.skeleton import joint_kind, query_name
 
 # Fields of queries ------------------------------------------------------------------------------
 
