@@ -7,6 +7,7 @@ come; equal rows give equal bytes.
 
 from __future__ import annotations
 
+import math
 import re
 import zipfile
 import zlib
@@ -148,18 +149,14 @@ def _extract(
         raise ValueError("the archive is encrypted")
     with archive.open(member) as stream:
         shape, fortran, kind = _head(stream)
-        items = 1
-        for side in shape:
-            items *= side
+        items = math.prod(shape)
         bad_order = fortran and not any_order
         if kind.hasobject or kind.kind not in _KINDS or bad_order or kind.itemsize > 65536:
             raise ValueError(f"{member.filename} holds {kind}")
+        if member.file_size - stream.tell() != items * kind.itemsize:
+            raise ValueError(f"{member.filename} has another size than its header states")
     with archive.open(member) as stream, target.open("wb") as file:
         _copy(stream, file, member.file_size)
-    with target.open("rb") as file:
-        _head(file)
-        if target.stat().st_size - file.tell() != items * kind.itemsize:
-            raise ValueError(f"{member.filename} has another size than its header states")
     if not items:
         return np.zeros(shape, kind)
     return np.load(target, mmap_mode="r", allow_pickle=False)

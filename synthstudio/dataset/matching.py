@@ -163,9 +163,8 @@ def _joints(columns: Columns, test: JointTest) -> TriMask:
 def _joint(columns: Columns, test: JointTest, j: int) -> TriMask:
     if test.kind == "cause" and test.compare is not None:
         codes = [CAUSES.index(str(v)) for v in test.compare.values]
-        cause = columns.joint_values("cause", j)
-        some = np.logical_or.reduce([cause == code for code in codes])
-        held = some if test.compare.op in ("=", "in") else ~some
+        by_code = Compare(op=test.compare.op, values=tuple(codes))
+        held = _compared(columns.joint_values("cause", j), by_code)
         return held, ~held
     if test.kind == "share" and test.compare is not None:
         values = columns.joint_values("shares", j * len(SHARES) + SHARES.index(test.what))
@@ -195,8 +194,7 @@ def matching_frames(dataset: Dataset, query: Query) -> Iterator[int]:
     """
     if query.of_frames:
         names = dict.fromkeys(["index", *sorted({f.column for f in _fields(query)})])
-        for batch in dataset.iter_batches("frames", list(names)):
-            table = pa.Table.from_batches([batch])
+        for table in dataset.iter_tables("frames", list(names)):
             found = evaluate(query.tree, Batch(table, table, ()))[0]
             yield from as_numpy(table["index"])[found].tolist()
         return
