@@ -12,9 +12,16 @@ from typing import Any
 import yaml
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.joint_names import mirror_pairs
 from synthstudio.core.safe_json import read_value
-from synthstudio.core.skeleton import COCO17, FOREIGN, SKELETONS, Skeleton, definition, own_skeleton
+from synthstudio.core.skeleton import (
+    COCO17,
+    FOREIGN,
+    SKELETONS,
+    Skeleton,
+    definition,
+    mirror_pairs,
+    own_skeleton,
+)
 from synthstudio.dataset.durable import replace_file
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import RawCoco

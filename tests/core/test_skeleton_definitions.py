@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from synthstudio.core.errors import FormatError, RecipeError
-from synthstudio.core.joint_names import known_joints, lacks_pairs, mirror_pairs
 from synthstudio.core.skeleton import (
     COCO_SIGMAS,
     FOREIGN,
@@ -14,6 +13,9 @@ from synthstudio.core.skeleton import (
     SKELETONS,
     definition,
     get_skeleton,
+    known_joints,
+    lacks_pairs,
+    mirror_pairs,
     own_skeleton,
     query_name,
 )
