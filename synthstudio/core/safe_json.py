@@ -142,15 +142,10 @@ class _Window:
             if not path.is_file():
                 raise _bad(path, "there is no such file")
             self._file = path.open("rb")
+            marked = self._file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+            self._byte = self._file.seek(len(codecs.BOM_UTF8) if marked else 0)  # of self._at
         self._decoder = codecs.getincrementaldecoder("utf-8")("strict")
         self._text, self._at, self._ended = "", 0, False
-        self._byte = 0  # of self._at in the file
-        try:
-            if self._more() and self._text.startswith("\ufeff"):
-                self._step(1)
-        except BaseException:
-            self.close()
-            raise
 
     def close(self) -> None:
         self._file.close()
