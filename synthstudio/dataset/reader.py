@@ -42,10 +42,10 @@ from synthstudio.dataset.shards import (
     SHARD_NAME,
     SOURCES_NAME,
     FailedFrame,
-    Listed,
     ShardEntry,
     parse_index,
     read_entry,
+    read_failed,
     verify_shard,
 )
 from synthstudio.dataset.source import open_source
@@ -129,12 +129,12 @@ class Dataset:
         return tuple(self._entry_of_shard(shard) for shard in self._listed)
 
     @cached_property
-    def _listed(self) -> dict[int, Listed]:
+    def _listed(self) -> dict[int, ShardEntry]:
         """The rows of index.json by shard, in its order; of an unfinished set, of its shards."""
         if not self.finished:
-            found = [read_entry(folder) for folder in self._source.shards()]
+            found = map(read_entry, self._source.shards())
             self._entries.update({entry.shard: entry for entry in found})
-            return {entry.shard: entry.listed for entry in found}
+            return dict(self._entries)
         return parse_index(self._index, self.place / INDEX_NAME)
 
     @property
@@ -143,10 +143,7 @@ class Dataset:
 
         Of a view: with the selected frames, for partly selected shards.
         """
-        if self.finished:
-            whole = {shard: row.sha256 for shard, row in self._listed.items()}
-        else:
-            whole = {entry.shard: entry.sha256 for entry in self.entries}
+        whole = {shard: entry.sha256 for shard, entry in self._listed.items()}
         if self.only is None:
             return whole
         shards = self.only // self.identity.frames_per_shard
@@ -191,7 +188,10 @@ class Dataset:
         """Return the skipped (failed) frames; empty for a view."""
         if self.only is not None:
             return ()
-        return tuple(failed for entry in self.entries for failed in entry.failed)
+        return tuple(failed for entry in self.entries for failed in self._failed_of(entry))
+
+    def _failed_of(self, entry: ShardEntry) -> tuple[FailedFrame, ...]:
+        return read_failed(self.shard_folder(entry.shard)) if entry.failed else ()
 
     def iter_tables(self, kind: Kind, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows of each shard as a table, in the order of frames."""
@@ -227,7 +227,7 @@ class Dataset:
         found: list[Row] = _rows_of(frames, "index", index).to_pylist()
         if found:
             return found[0]
-        failed = [f.error for f in self._entry(index).failed if f.index == index]
+        failed = [f.error for f in self._failed_of(self._entry(index)) if f.index == index]
         raise DatasetError(
             "this frame was skipped when the data set was made",
             where=f"{self.place}, frame {index}",
@@ -264,10 +264,8 @@ class Dataset:
         if not 0 <= position < (ends[-1] if len(ends) else 0):
             raise IndexError(f"frame {position} of a data set of {self.frames} frames")
         place = int(np.searchsorted(ends, position, side="right"))
-        entry = self._entry_of_shard(tuple(self._listed)[place])
-        failed = {f.index for f in entry.failed}
-        stored = [i for i in range(entry.first, entry.first + entry.frames) if i not in failed]
-        return stored[position - int(ends[place - 1] if place else 0)]
+        frames, _ = self._tables(self._entry_of_shard(tuple(self._listed)[place]))
+        return int(as_numpy(frames["index"])[position - int(ends[place - 1] if place else 0)])
 
     @cached_property
     def _ends(self) -> NDArray[np.int64]:
@@ -394,7 +392,7 @@ class Dataset:
         """Return a shard's entry; read from its shard.json once."""
         if shard not in self._entries:
             listed, entry = self._listed[shard], read_entry(self.shard_folder(shard))
-            if entry.listed != listed:
+            if entry != listed:
                 raise damaged(self.place / entry.path / SHARD_NAME, str(listed), str(entry))
             self._entries[shard] = entry
         return self._entries[shard]
@@ -419,7 +417,7 @@ class Dataset:
         with parquet_errors(where), pq.ParquetFile(path, memory_map=True) as file:
             if not file.schema_arrow.equals(schema):
                 raise damaged(where, "this version's columns", ", ".join(file.schema_arrow.names))
-            count = entry.people if kind == "instances" else entry.frames - len(entry.failed)
+            count = entry.people if kind == "instances" else entry.frames - entry.failed
             if self._check and (got := file.metadata.num_rows) != count:
                 raise damaged(where, f"{count} rows, as in shard.json", str(got))
             if unknown := sorted(set(names) - set(schema.names)):

@@ -81,13 +81,10 @@ class Session:
         value = {
             "frames": sum(entry.frames for entry in entries),
             "people": sum(entry.people for entry in entries),
-            "failed": sum(len(entry.failed) for entry in entries),
+            "failed": sum(entry.failed for entry in entries),
             "part": None if self.part is None else list(self.part),
             "mixed": self.mixed,
-            "shards": [
-                {**dataclasses.asdict(entry), "failed": len(entry.failed), "path": entry.path}
-                for entry in entries
-            ],
+            "shards": [{**dataclasses.asdict(entry), "path": entry.path} for entry in entries],
         }
         self.on_event("before-index")
         data = canonical_json(value)
