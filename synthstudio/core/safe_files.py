@@ -117,15 +117,10 @@ def read_npz(
         raise FormatError("there is no such file", where=str(path))
     try:
         with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            if len(members) > MAX_MEMBERS or len({m.filename for m in members}) != len(members):
+            members = {member.filename: member for member in archive.infolist()}
+            if len(members) > MAX_MEMBERS or len(members) != len(archive.infolist()):
                 raise ValueError("too many members, or two of one name")
-            wanted = {
-                member.filename.removesuffix(".npy"): member
-                for member in members
-                if member.filename.endswith(".npy")
-                and member.filename.removesuffix(".npy") in names
-            }
+            wanted = {name: members[f"{name}.npy"] for name in names if f"{name}.npy" in members}
             for member in wanted.values():
                 _check_size(member, limit)
             for name, member in wanted.items():
