@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 import zipfile
 import zlib
 from collections.abc import Collection, Mapping, Sequence
@@ -151,7 +152,7 @@ def _extract(
         if member.file_size - stream.tell() != items * kind.itemsize:
             raise ValueError(f"{member.filename} has another size than its header states")
     with archive.open(member) as stream, target.open("wb") as file:
-        _copy(stream, file, member.file_size)
+        shutil.copyfileobj(stream, file, _CHUNK)  # at most the declared size
     if not items:
         return np.zeros(shape, kind)
     return np.load(target, mmap_mode="r", allow_pickle=False)
@@ -164,15 +165,6 @@ def _head(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     if version == (2, 0):
         return npy.read_array_header_2_0(stream)
     raise ValueError(f"npy version {version}")
-
-
-def _copy(stream: IO[bytes], file: IO[bytes], limit: int) -> None:
-    done = 0
-    while chunk := stream.read(_CHUNK):
-        done += len(chunk)
-        if done > limit:
-            raise ValueError("a member is longer than declared")
-        file.write(chunk)
 
 
 class NpzWriter:
@@ -215,8 +207,7 @@ class NpzWriter:
                         "shape": (self._rows, *shape),
                     }
                     npy.write_array_header_1_0(out, head)
-                    while chunk := file.read(_CHUNK):
-                        out.write(chunk)
+                    shutil.copyfileobj(file, out, _CHUNK)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
