@@ -155,20 +155,16 @@ class StoreDestination:
     is gone writes nothing more; a shard is created only if absent, so a late one replaces none.
     """
 
+    folder: Path
+    """A scratch folder, while the place is held."""
+
     def __init__(self, url: Url) -> None:
         self.place: Place = url
         self.store = Store(url)
         self._marker = b""
-        self._folder: Path | None = None
         self._there: set[str] = set()
         self._log: str | None = None
         self._logged = 0.0
-
-    @property
-    def folder(self) -> Path:
-        """A scratch folder, while the place is held."""
-        assert self._folder is not None  # within `hold`
-        return self._folder
 
     def check_empty(self) -> None:
         """Markers and logs of refused runs do not count as content."""
@@ -186,7 +182,7 @@ class StoreDestination:
     @contextmanager
     def hold(self) -> Iterator[None]:
         """By a marker created only if absent; the marker of a dead local process is removed."""
-        with default_cache().scratch() as self._folder:
+        with default_cache().scratch() as self.folder:
             self._marker = _marker()
             while not self.store.create(LOCK_NAME, self._marker):
                 there = self.store.read(LOCK_NAME)
