@@ -213,7 +213,7 @@ class Dataset:
             yield from table.to_batches(BATCH_ROWS)
 
     def iter_frames(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
-        """Yield the rows of frames.parquet in order; in constant memory."""
+        """Yield the rows of frames.parquet in order; one shard is in memory at a time."""
         for batch in self.iter_batches("frames", columns):
             yield from batch.to_pylist()
 
