@@ -8,7 +8,7 @@ import pytest
 
 import synthstudio as ss
 from synthstudio.api.quality import validate
-from synthstudio.core.distortion import greatest_radius
+from synthstudio.core.camera import greatest_radius
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import NO_PART

@@ -9,8 +9,8 @@ import pytest
 from stick_people import make_camera
 
 import synthstudio as ss
+from synthstudio.core.scene import row_times_s
 from synthstudio.core.spec import MovingSpec
-from synthstudio.core.velocities import row_times_s
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
 from synthstudio.generation.stage import FrameGenerator, prepare, settings_of

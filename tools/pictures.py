@@ -67,10 +67,8 @@ IN_BED = tuple(("uses/in_bed.yaml", k) for k in range(6))
 SHELVES = tuple(("uses/shelves.yaml", k) for k in range(6))
 CARE = tuple(("uses/care.yaml", k) for k in (1, 5, 8, 10, 13, 15))
 GYM = tuple(("uses/gym.yaml", k) for k in (1, 4, 6, 9, 12, 13))
-USES = tuple(
-    (f"uses/{name}.yaml", k)
-    for name, k in dict(in_bed=1, weather=6, care=13, shelves=2, umbrellas=3, gym=12).items()
-)
+_USES = ("in_bed", "weather", "care", "shelves", "umbrellas", "gym")
+USES = tuple((f"uses/{name}.yaml", k) for name, k in zip(_USES, (1, 6, 13, 2, 3, 12), strict=True))
 WEATHER = tuple(("uses/weather.yaml", k) for k in (6, 11, 13, 18, 20, 22))
 WHOLE_BODY = (4, 9, 20)
 GALLERY, SHEETS = ("wild", "everyday"), 5

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from synthstudio.api import arguments as args
 from synthstudio.api.frames import Frame, stored_frame, to_index
 from synthstudio.api.skeletons import to_skeleton
-from synthstudio.core.errors import ArgumentError, DatasetError
-from synthstudio.core.extras import import_extra
+from synthstudio.core.errors import ArgumentError, DatasetError, import_extra
 from synthstudio.core.people import People
 from synthstudio.core.places import Place, Url
 from synthstudio.core.skeleton import Skeleton

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.api import arguments as args
-from synthstudio.core.errors import ArgumentError
-from synthstudio.core.extras import import_extra
+from synthstudio.core.errors import ArgumentError, import_extra
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation import storage

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.api.arguments import to_studio
-from synthstudio.core.errors import ArgumentError, Refused, ReviewError
-from synthstudio.core.extras import import_extra
+from synthstudio.core.errors import ArgumentError, Refused, ReviewError, import_extra
 from synthstudio.core.masks import encode
 
 TOKEN_VARIABLE = "SYNTHSTUDIO_TOKEN"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from synthstudio.api.arguments import PathLike, to_path
-from synthstudio.core.own_skeletons import definition
-from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, definition, get_skeleton
 
 
 def skeleton(path: PathLike, *, category: str | None = None) -> Skeleton:

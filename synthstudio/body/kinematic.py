@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from synthstudio.body import landmarks
 from synthstudio.body.poses import BONES, Chain
 from synthstudio.core.scene import F32, F64
-from synthstudio.core.skeleton_value import joint_kind
+from synthstudio.core.skeleton import joint_kind
 
 CENTRES = {
     "shoulder": "upperarm01",

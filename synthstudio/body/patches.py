@@ -26,8 +26,7 @@ from synthstudio.body.atlas import Atlas, frozen, load_atlas
 from synthstudio.body.landmarks import cross
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import F32, F64, I32, PARTS, U8, JointPatches
-from synthstudio.core.skeleton import JOINTS, get_skeleton
-from synthstudio.core.skeleton_value import joint_kind
+from synthstudio.core.skeleton import JOINTS, get_skeleton, joint_kind
 
 VERSION = "1"  # of the recipe below: part of the cache key
 DIRECTIONS = 128  # over the whole sphere, so 64 over the half that a point faces

@@ -30,7 +30,7 @@ from synthstudio.body.touching import (
 )
 from synthstudio.core.catalogue import Touch
 from synthstudio.core.scene import F64
-from synthstudio.core.skeleton_value import joint_kind
+from synthstudio.core.skeleton import joint_kind
 from synthstudio.core.spec import PersonSpec
 
 TOUCH_M = 0.015

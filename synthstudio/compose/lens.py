@@ -1,5 +1,5 @@
 """Effects of lens, sensor and encoder on a finished picture. Nothing here moves a pixel:
-distortion is the camera's (core/distortion.py, render/bend.py).
+distortion is the camera's (core/camera.py, render/bend.py).
 
 Blurs and noise are albumentations' with every parameter given; noise comes from `core.rng`.
 """

@@ -4,7 +4,9 @@ A message states what is wrong, where (file, field path, frame), what was expect
 found and the remedy. The command line prints it and exits with 1.
 """
 
+import importlib
 import re
+from types import ModuleType
 
 _MAX = {"what": 3000, "where": 500, "expected": 500, "got": 1000}
 """Maximum characters of each field: a value may be a whole file in one line."""
@@ -127,3 +129,18 @@ class DeviceError(SynthStudioError):
 
 class WorkerError(SynthStudioError):
     """A worker process died, or one frame failed twice."""
+
+
+def import_extra(
+    module: str, *, extra: str, error: type[SynthStudioError] = ModelError
+) -> ModuleType:
+    """A module of an optional extra; without it `error` names the extra to install."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.split(".")[0] != module.split(".")[0]:
+            raise
+        raise error(
+            f"{missing.name} is not installed",
+            then=f'Install it: pip install "synthstudio[{extra}]".',
+        ) from missing

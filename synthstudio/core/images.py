@@ -8,7 +8,6 @@ JPEG (MPO) the first picture is read, as any JPEG decoder does.
 
 from __future__ import annotations
 
-import functools
 import re
 import struct
 import warnings
@@ -191,7 +190,7 @@ def check_rgb(data: bytes, where: str) -> tuple[int, int]:
 
 def decode_opaque(data: bytes, where: str) -> U8:
     """Decode as `read_rgb` does; AssetError if parts are transparent."""
-    return decode(data, where, functools.partial(_opaque, where))
+    return decode(data, where, lambda image: _opaque(image, where))
 
 
 def decode_rgba(data: bytes, where: str) -> U8:
@@ -303,9 +302,7 @@ def _check_webp_size(data: bytes, where: str) -> None:
 
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1..8. Damaged EXIF counts as upright, as viewers have it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        value = image.getexif().get(_ORIENTATION, 1)
+    value = image.getexif().get(_ORIENTATION, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
@@ -315,12 +312,10 @@ def focal_35mm(path: Path) -> float | None:
 
 
 def _focal_35mm(image: Image.Image) -> float | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            value = float(image.getexif().get_ifd(_EXIF).get(_FOCAL_35MM, 0))
-        except (TypeError, ValueError, KeyError, ZeroDivisionError, OverflowError, struct.error):
-            return None  # damaged EXIF is ignored
+    try:
+        value = float(image.getexif().get_ifd(_EXIF).get(_FOCAL_35MM, 0))
+    except (TypeError, ValueError, KeyError, ZeroDivisionError, OverflowError, struct.error):
+        return None  # damaged EXIF is ignored
     return value if 5 <= value <= 2000 else None
 
 
@@ -348,7 +343,7 @@ def _rgb(image: Image.Image) -> U8:
     return np.ascontiguousarray(_upright(image, _rgba(image))[..., :3])
 
 
-def _opaque(where: str, image: Image.Image) -> U8:
+def _opaque(image: Image.Image, where: str) -> U8:
     if not image.has_transparency_data:
         return _rgb(image)
     rgba = _upright(image, _rgba(image))

@@ -7,7 +7,9 @@ come; equal rows give equal bytes.
 
 from __future__ import annotations
 
+import math
 import re
+import shutil
 import zipfile
 import zlib
 from collections.abc import Collection, Mapping, Sequence
@@ -116,15 +118,10 @@ def read_npz(
         raise FormatError("there is no such file", where=str(path))
     try:
         with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            if len(members) > MAX_MEMBERS or len({m.filename for m in members}) != len(members):
+            members = {member.filename: member for member in archive.infolist()}
+            if len(members) > MAX_MEMBERS or len(members) != len(archive.infolist()):
                 raise ValueError("too many members, or two of one name")
-            wanted = {
-                member.filename.removesuffix(".npy"): member
-                for member in members
-                if member.filename.endswith(".npy")
-                and member.filename.removesuffix(".npy") in names
-            }
+            wanted = {name: members[f"{name}.npy"] for name in names if f"{name}.npy" in members}
             for member in wanted.values():
                 _check_size(member, limit)
             for name, member in wanted.items():
@@ -148,18 +145,14 @@ def _extract(
         raise ValueError("the archive is encrypted")
     with archive.open(member) as stream:
         shape, fortran, kind = _head(stream)
-        items = 1
-        for side in shape:
-            items *= side
+        items = math.prod(shape)
         bad_order = fortran and not any_order
         if kind.hasobject or kind.kind not in _KINDS or bad_order or kind.itemsize > 65536:
             raise ValueError(f"{member.filename} holds {kind}")
-    with archive.open(member) as stream, target.open("wb") as file:
-        _copy(stream, file, member.file_size)
-    with target.open("rb") as file:
-        _head(file)
-        if target.stat().st_size - file.tell() != items * kind.itemsize:
+        if member.file_size - stream.tell() != items * kind.itemsize:
             raise ValueError(f"{member.filename} has another size than its header states")
+    with archive.open(member) as stream, target.open("wb") as file:
+        shutil.copyfileobj(stream, file, _CHUNK)  # at most the declared size
     if not items:
         return np.zeros(shape, kind)
     return np.load(target, mmap_mode="r", allow_pickle=False)
@@ -172,15 +165,6 @@ def _head(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     if version == (2, 0):
         return npy.read_array_header_2_0(stream)
     raise ValueError(f"npy version {version}")
-
-
-def _copy(stream: IO[bytes], file: IO[bytes], limit: int) -> None:
-    done = 0
-    while chunk := stream.read(_CHUNK):
-        done += len(chunk)
-        if done > limit:
-            raise ValueError("a member is longer than declared")
-        file.write(chunk)
 
 
 class NpzWriter:
@@ -223,8 +207,7 @@ class NpzWriter:
                         "shape": (self._rows, *shape),
                     }
                     npy.write_array_header_1_0(out, head)
-                    while chunk := file.read(_CHUNK):
-                        out.write(chunk)
+                    shutil.copyfileobj(file, out, _CHUNK)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:

@@ -73,27 +73,21 @@ def read_members(
     element matched by `quick_scan` yields these numbers only; the caller must parse its text.
     """
     with closing(_Window(path, _LENIENT if nan else _DECODER)) as window:
-        window.take("{")
         seen: set[str] = set()
-        if window.peek() == "}":
-            window.take("}")
-        else:
-            while True:
-                key = window.value().value
-                if not isinstance(key, str):
-                    window.fail("a key is not text")
-                if key in seen or len(seen) >= MAX_KEYS:
-                    window.fail("a duplicate key, or too many keys", got=key[:80])
-                seen.add(key)
-                window.take(":")
-                if key in streamed or (key in loose and window.peek() == "["):
-                    yield key, BEGIN
-                    for span in _elements(window, (quick_scans or {}).get(key)):
-                        yield key, span
-                else:
-                    yield key, window.value()
-                if window.take(",}") == "}":
-                    break
+        for _ in window.items("{", "}"):
+            key = window.value().value
+            if not isinstance(key, str):
+                window.fail("a key is not text")
+            if key in seen or len(seen) >= MAX_KEYS:
+                window.fail("a duplicate key, or too many keys", got=key[:80])
+            seen.add(key)
+            window.take(":")
+            if key in streamed or (key in loose and window.peek() == "["):
+                yield key, BEGIN
+                for span in _elements(window, (quick_scans or {}).get(key)):
+                    yield key, span
+            else:
+                yield key, window.value()
         window.end()
 
 
@@ -125,14 +119,8 @@ def parse(data: bytes, where: str, *, nan: bool = False) -> Any:
 
 
 def _elements(window: _Window, look: re.Pattern[str] | None = None) -> Iterator[Span]:
-    window.take("[")
-    if window.peek() == "]":
-        window.take("]")
-        return
-    while True:
+    for _ in window.items("[", "]"):
         yield (window.glanced(look) if look else None) or window.value()
-        if window.take(",]") == "]":
-            return
 
 
 class _Window:
@@ -142,15 +130,10 @@ class _Window:
             if not path.is_file():
                 raise _bad(path, "there is no such file")
             self._file = path.open("rb")
+            marked = self._file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+            self._byte = self._file.seek(len(codecs.BOM_UTF8) if marked else 0)  # of self._at
         self._decoder = codecs.getincrementaldecoder("utf-8")("strict")
         self._text, self._at, self._ended = "", 0, False
-        self._byte = 0  # of self._at in the file
-        try:
-            if self._more() and self._text.startswith("\ufeff"):
-                self._step(1)
-        except BaseException:
-            self.close()
-            raise
 
     def close(self) -> None:
         self._file.close()
@@ -174,6 +157,17 @@ class _Window:
             self.fail("invalid JSON", expected=" or ".join(allowed), got=found or "the end")
         self._step(1)
         return found
+
+    def items(self, begin: str, end: str) -> Iterator[None]:
+        """Yield before each item of an object or list, which the caller takes."""
+        self.take(begin)
+        if self.peek() == end:
+            self.take(end)
+            return
+        while True:
+            yield
+            if self.take(f",{end}") == end:
+                return
 
     def value(self) -> Span:
         """The next value, which must end within MAX_ELEMENT_CHARS."""

@@ -40,7 +40,6 @@ ORIGIN_SCHEMA = pa.schema(
         pa.field("source_index", pa.int64(), nullable=False),
     ]
 )
-_COPY_BYTES = 1 << 20
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES)
 
 
@@ -69,40 +68,23 @@ def aligned(
     frame_columns: Sequence[str] | None = None,
     person_columns: Sequence[str] | None = None,
 ) -> Iterator[Chunk]:
-    """Yield a data set in order, some hundred frames at a time, each with all of its people.
+    """Yield a data set in order, a shard at a time, each with all of its people.
 
     `frame_columns` must have index, `person_columns` frame_index; None: all columns.
     DatasetError for people of no frame.
     """
-    names = rows.INSTANCE_SCHEMA.names if person_columns is None else list(person_columns)
-    people = dataset.iter_batches("instances", names)
-    held = pa.Table.from_batches([], rows.INSTANCE_SCHEMA).select(names)
-    ended = False
-    for batch in dataset.iter_batches("frames", frame_columns):
-        last = batch["index"][-1].as_py()
-        waiting = [held]
-        while not ended and (
-            not len(waiting[-1]) or waiting[-1]["frame_index"][-1].as_py() <= last
-        ):
-            more = next(people, None)
-            ended = more is None
-            if more is not None:
-                waiting.append(pa.Table.from_batches([more]).select(names))
-        held = pa.concat_tables(waiting).combine_chunks()
-        count = int(np.searchsorted(as_numpy(held["frame_index"]), last, side="right"))
-        frames, own = pa.Table.from_batches([batch]), held.slice(0, count)
-        _check_owners(frames, own)
-        yield Chunk(source=source, frames=frames, people=own)
-        held = held.slice(count)
-    lost = [held, *(pa.Table.from_batches([more]).select(names) for more in people)]
-    _check_owners(pa.Table.from_batches([], rows.FRAME_SCHEMA), pa.concat_tables(lost))
-
-
-def _check_owners(frames: pa.Table, people: pa.Table) -> None:
-    owners = as_numpy(people["frame_index"])
-    lost = owners[~np.isin(owners, as_numpy(frames["index"]))]
-    if len(lost):
-        raise rows.people_of_no_frame(f"{len(lost)} people, as of frame {int(lost[0])}")
+    tables = zip(
+        dataset.iter_tables("frames", frame_columns),
+        dataset.iter_tables("instances", person_columns),
+        strict=True,
+    )
+    for frames, people in tables:
+        owners = as_numpy(people["frame_index"])
+        lost = owners[~np.isin(owners, as_numpy(frames["index"]))]
+        if len(lost):
+            raise rows.people_of_no_frame(f"{len(lost)} people, as of frame {int(lost[0])}")
+        if len(frames):
+            yield Chunk(source=source, frames=frames, people=people)
 
 
 def chosen(chunk: Chunk, keep: NDArray[np.bool_]) -> Chunk:
@@ -120,8 +102,7 @@ def link_or_copy(source: Path, target: Path) -> None:
         if error.errno not in _NO_LINK:
             error.filename, error.filename2 = str(target), None
             raise
-        with source.open("rb") as read, target.open("wb") as written:
-            shutil.copyfileobj(read, written, _COPY_BYTES)
+        shutil.copyfile(source, target)
 
 
 def source_summary(source: Dataset) -> dict[str, Any]:

@@ -65,12 +65,9 @@ class FolderDestination:
     def place(self) -> Place:
         return self.folder
 
-    def check_free(self, resume: bool) -> None:
-        """Refuse a folder with other files, or with a data set and no `resume`."""
-        if self.read(MANIFEST_NAME) is None:
-            self.folder = free_folder(self.folder, own=_OWN.__contains__)
-        elif not resume:
-            raise _already_here(self.folder)
+    def check_empty(self) -> None:
+        """Refuse a folder with other files."""
+        self.folder = free_folder(self.folder, own=_OWN.__contains__)
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -158,41 +155,34 @@ class StoreDestination:
     is gone writes nothing more; a shard is created only if absent, so a late one replaces none.
     """
 
+    folder: Path
+    """A scratch folder, while the place is held."""
+
     def __init__(self, url: Url) -> None:
         self.place: Place = url
         self.store = Store(url)
         self._marker = b""
-        self._folder: Path | None = None
         self._there: set[str] = set()
         self._log: str | None = None
         self._logged = 0.0
 
-    @property
-    def folder(self) -> Path:
-        """A scratch folder, while the place is held."""
-        assert self._folder is not None  # within `hold`
-        return self._folder
-
-    def check_free(self, resume: bool) -> None:
+    def check_empty(self) -> None:
         """Markers and logs of refused runs do not count as content."""
-        if self.read(MANIFEST_NAME) is None:
-            others = sorted(set(self.store.level()) - {LOCK_NAME, LOG_NAME})
-            if others:
-                more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-                raise DiskError(
-                    "invalid output location",
-                    where=str(self.place),
-                    expected="a URL without objects below it",
-                    got=f"{others[0]}{more}",
-                    then="Choose another location.",
-                )
-        elif not resume:
-            raise _already_here(self.place)
+        others = sorted(set(self.store.level()) - {*_OWN})
+        if others:
+            more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+            raise DiskError(
+                "invalid output location",
+                where=str(self.place),
+                expected="a URL without objects below it",
+                got=f"{others[0]}{more}",
+                then="Choose another location.",
+            )
 
     @contextmanager
     def hold(self) -> Iterator[None]:
         """By a marker created only if absent; the marker of a dead local process is removed."""
-        with default_cache().scratch() as self._folder:
+        with default_cache().scratch() as self.folder:
             self._marker = _marker()
             while not self.store.create(LOCK_NAME, self._marker):
                 there = self.store.read(LOCK_NAME)
@@ -328,12 +318,16 @@ def destination_of(place: Place) -> Destination:
     return StoreDestination(place) if isinstance(place, Url) else FolderDestination(place)
 
 
-def _already_here(place: Place) -> DatasetError:
-    return DatasetError(
-        "a data set already exists here",
-        where=str(place),
-        then="Continue it with --resume, or choose another --out.",
-    )
+def check_free(destination: Destination, resume: bool) -> None:
+    """Refuse a place with other files, or with a data set and no `resume`."""
+    if destination.read(MANIFEST_NAME) is None:
+        destination.check_empty()
+    elif not resume:
+        raise DatasetError(
+            "a data set already exists here",
+            where=str(destination.place),
+            then="Continue it with --resume, or choose another --out.",
+        )
 
 
 def _marker() -> bytes:

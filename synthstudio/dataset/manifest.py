@@ -12,9 +12,8 @@ from typing import Any, get_origin, get_type_hints
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES
-from synthstudio.core.own_skeletons import definition, is_own, own_skeleton
 from synthstudio.core.places import Place
-from synthstudio.core.skeleton import get_skeleton
+from synthstudio.core.skeleton import definition, get_skeleton, is_own, own_skeleton
 from synthstudio.core.visibility import VISIBLE_THRESHOLD
 from synthstudio.dataset.durable import (
     canonical_json,

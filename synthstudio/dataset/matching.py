@@ -163,9 +163,8 @@ def _joints(columns: Columns, test: JointTest) -> TriMask:
 def _joint(columns: Columns, test: JointTest, j: int) -> TriMask:
     if test.kind == "cause" and test.compare is not None:
         codes = [CAUSES.index(str(v)) for v in test.compare.values]
-        cause = columns.joint_values("cause", j)
-        some = np.logical_or.reduce([cause == code for code in codes])
-        held = some if test.compare.op in ("=", "in") else ~some
+        by_code = Compare(op=test.compare.op, values=tuple(codes))
+        held = _compared(columns.joint_values("cause", j), by_code)
         return held, ~held
     if test.kind == "share" and test.compare is not None:
         values = columns.joint_values("shares", j * len(SHARES) + SHARES.index(test.what))
@@ -182,7 +181,7 @@ def _joint(columns: Columns, test: JointTest, j: int) -> TriMask:
 
 def matching_people(dataset: Dataset, query: Query) -> Iterator[tuple[int, int]]:
     """Yield (frame index, instance) of every person that matches, in the order of the set."""
-    for batch in _batches(dataset, query):
+    for batch in people_batches(dataset, *_columns(query), query.joints):
         found = np.flatnonzero(evaluate(query.tree, batch)[0])
         frames, instances = (as_numpy(batch.table[n]) for n in ("frame_index", "instance"))
         yield from zip(frames[found].tolist(), instances[found].tolist(), strict=True)
@@ -194,9 +193,8 @@ def matching_frames(dataset: Dataset, query: Query) -> Iterator[int]:
     A query of frame fields alone also matches frames without people.
     """
     if query.of_frames:
-        names = dict.fromkeys(["index", *sorted({f.column for f in _fields(query)})])
-        for batch in dataset.iter_batches("frames", list(names)):
-            table = pa.Table.from_batches([batch])
+        names = dict.fromkeys(["index", *sorted(_columns(query)[1])])
+        for table in dataset.iter_tables("frames", list(names)):
             found = evaluate(query.tree, Batch(table, table, ()))[0]
             yield from as_numpy(table["index"])[found].tolist()
         return
@@ -288,19 +286,19 @@ class Batch:
         return number_lists(table[name], each)
 
 
-def _fields(query: Query) -> list[Field]:
-    return [leaf.field for leaf in leaves(query.tree) if isinstance(leaf, FieldTest)]
-
-
-def _batches(dataset: Dataset, query: Query) -> Iterator[Batch]:
-    fields = _fields(query)
-    made = {f.column for f in fields if f.table == "computed"}
-    person = {f.column for f in fields if f.table == "person"} | _joint_columns(query)
-    frame = {f.column for f in fields if f.table == "frame"}
-    if "view" in made:
-        person.add("joints_world_m")
-        frame.add("world_to_camera")
-    yield from people_batches(dataset, person, frame, query.joints)
+def _columns(query: Query) -> tuple[set[str], set[str]]:
+    """The columns of people and of frames that a query reads."""
+    person, frame = set[str](), set[str]()
+    for leaf in leaves(query.tree):
+        if isinstance(leaf, JointTest):
+            own = {"cause": "cause", "share": "shares"}.get(leaf.kind, "state")
+            person.add("ambiguous" if leaf.what == "ambiguous" else own)
+        elif leaf.field.column == "view":
+            person.add("joints_world_m")
+            frame.add("world_to_camera")
+        elif leaf.field.table != "computed":
+            (person if leaf.field.table == "person" else frame).add(leaf.field.column)
+    return person, frame
 
 
 def people_batches(
@@ -315,12 +313,3 @@ def people_batches(
 
 def batch_of(chunk: Chunk, joints: tuple[str, ...]) -> Batch:
     return Batch(chunk.people, chunk.frames.take(as_arrow(chunk.owners)), joints)
-
-
-def _joint_columns(query: Query) -> set[str]:
-    names: set[str] = set()
-    for leaf in leaves(query.tree):
-        if isinstance(leaf, JointTest):
-            own = {"cause": "cause", "share": "shares"}.get(leaf.kind, "state")
-            names.add("ambiguous" if leaf.what == "ambiguous" else own)
-    return names

@@ -23,8 +23,7 @@ from typing import Literal, NoReturn
 from synthstudio.core.bins import VIEWS
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, LABELS, SHARES
-from synthstudio.core.own_skeletons import query_name
-from synthstudio.core.skeleton_value import joint_kind
+from synthstudio.core.skeleton import SIGMAS, joint_kind, query_name
 
 # Fields of queries ------------------------------------------------------------------------------
 
@@ -91,15 +90,7 @@ FIELDS: dict[str, Field] = {
 }
 
 _PARTS = {
-    "nose": ("nose",),
-    "eye": ("eye",),
-    "ear": ("ear",),
-    "shoulder": ("shoulder",),
-    "elbow": ("elbow",),
-    "wrist": ("wrist",),
-    "hip": ("hip",),
-    "knee": ("knee",),
-    "ankle": ("ankle",),
+    **{kind: (kind,) for kind in SIGMAS},
     "toe": ("big_toe", "small_toe"),
     "heel": ("heel",),
     "face": ("nose", "eye", "ear"),

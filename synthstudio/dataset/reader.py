@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
@@ -21,6 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError, RecipeError
+from synthstudio.core.last_used import LastUsed
 from synthstudio.core.people import People
 from synthstudio.core.places import Place
 from synthstudio.core.skeleton import Skeleton, get_skeleton
@@ -42,10 +42,10 @@ from synthstudio.dataset.shards import (
     SHARD_NAME,
     SOURCES_NAME,
     FailedFrame,
-    Listed,
     ShardEntry,
     parse_index,
     read_entry,
+    read_failed,
     verify_shard,
 )
 from synthstudio.dataset.source import open_source
@@ -54,6 +54,7 @@ from synthstudio.dataset.writer import Part
 Kind = Literal["frames", "instances"]
 _FILES: dict[Kind, str] = {"frames": FRAMES_NAME, "instances": INSTANCES_NAME}
 _SCHEMAS: dict[Kind, pa.Schema] = {"frames": FRAME_SCHEMA, "instances": INSTANCE_SCHEMA}
+_KEYS: dict[Kind, str] = {"frames": "index", "instances": "frame_index"}
 _IMAGE = re.compile(r"images/[0-9]{6,}\.(?:jpg|png|webp|bmp)")  # rendered ones are jpg
 BATCH_ROWS = 256
 KEPT_SHARDS = 4
@@ -83,9 +84,8 @@ class Dataset:
         self._check = check
         self.identity: Identity = read_identity(self.folder)
         self.finished = (self.folder / INDEX_NAME).is_file()
-        self._kept: dict[int, tuple[pa.Table, pa.Table]] = {}
+        self._kept: LastUsed[int, tuple[pa.Table, pa.Table]] = LastUsed(KEPT_SHARDS)
         self._entries: dict[int, ShardEntry] = {}
-        self._lock = threading.Lock()
         self._table: tuple[int, dict[str, dict[str, Any]]] | None = None
         if not self.finished and not allow_unfinished:
             raise DatasetError(
@@ -129,12 +129,12 @@ class Dataset:
         return tuple(self._entry_of_shard(shard) for shard in self._listed)
 
     @cached_property
-    def _listed(self) -> dict[int, Listed]:
+    def _listed(self) -> dict[int, ShardEntry]:
         """The rows of index.json by shard, in its order; of an unfinished set, of its shards."""
         if not self.finished:
-            found = [read_entry(folder) for folder in self._source.shards()]
+            found = map(read_entry, self._source.shards())
             self._entries.update({entry.shard: entry for entry in found})
-            return {entry.shard: entry.listed for entry in found}
+            return dict(self._entries)
         return parse_index(self._index, self.place / INDEX_NAME)
 
     @property
@@ -143,10 +143,7 @@ class Dataset:
 
         Of a view: with the selected frames, for partly selected shards.
         """
-        if self.finished:
-            whole = {shard: row.sha256 for shard, row in self._listed.items()}
-        else:
-            whole = {entry.shard: entry.sha256 for entry in self.entries}
+        whole = {shard: entry.sha256 for shard, entry in self._listed.items()}
         if self.only is None:
             return whole
         shards = self.only // self.identity.frames_per_shard
@@ -191,26 +188,32 @@ class Dataset:
         """Return the skipped (failed) frames; empty for a view."""
         if self.only is not None:
             return ()
-        return tuple(failed for entry in self.entries for failed in entry.failed)
+        return tuple(failed for entry in self.entries for failed in self._failed_of(entry))
+
+    def _failed_of(self, entry: ShardEntry) -> tuple[FailedFrame, ...]:
+        return read_failed(self.shard_folder(entry.shard)) if entry.failed else ()
+
+    def iter_tables(self, kind: Kind, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the rows of each shard as a table, in the order of frames."""
+        if self.only is None:
+            for entry in self.entries:
+                yield self._table_of(entry, kind, columns)
+            return
+        names = None if columns is None else [_KEYS[kind], *columns]
+        for shard in np.unique(self.only // self.identity.frames_per_shard).tolist():
+            table = self._table_of(self._entry_of_shard(shard), kind, names)
+            kept = table.filter(pa.array(np.isin(as_numpy(table[_KEYS[kind]]), self.only)))
+            yield kept if columns is None else kept.select(list(columns))
 
     def iter_batches(
         self, kind: Kind, columns: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """Yield record batches in the order of frames, at most BATCH_ROWS rows each."""
-        if self.only is None:
-            for entry in self.entries:
-                yield from self._batches(entry, kind, columns)
-            return
-        key = "index" if kind == "frames" else "frame_index"
-        names = None if columns is None else [*dict.fromkeys([key, *columns])]
-        for shard in np.unique(self.only // self.identity.frames_per_shard):
-            for batch in self._batches(self._entry_of_shard(int(shard)), kind, names):
-                kept = batch.filter(pa.array(np.isin(batch[key].to_numpy(), self.only)))
-                if kept.num_rows:
-                    yield kept if columns is None else kept.select(list(columns))
+        for table in self.iter_tables(kind, columns):
+            yield from table.to_batches(BATCH_ROWS)
 
     def iter_frames(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
-        """Yield the rows of frames.parquet in order; in constant memory."""
+        """Yield the rows of frames.parquet in order; one shard is in memory at a time."""
         for batch in self.iter_batches("frames", columns):
             yield from batch.to_pylist()
 
@@ -224,7 +227,7 @@ class Dataset:
         found: list[Row] = _rows_of(frames, "index", index).to_pylist()
         if found:
             return found[0]
-        failed = [f.error for f in self._entry(index).failed if f.index == index]
+        failed = [f.error for f in self._failed_of(self._entry(index)) if f.index == index]
         raise DatasetError(
             "this frame was skipped when the data set was made",
             where=f"{self.place}, frame {index}",
@@ -235,7 +238,7 @@ class Dataset:
         """Frame rows of one of `shard_digests`, in order; DatasetError when it is damaged."""
         frames, _ = self._tables(self._entry_of_shard(shard))
         if self.only is not None:
-            frames = frames.filter(pa.array(np.isin(frames["index"].to_numpy(), self.only)))
+            frames = frames.filter(pa.array(np.isin(as_numpy(frames["index"]), self.only)))
         return frames.to_pylist()
 
     def instances(self, index: int) -> list[Row]:
@@ -261,10 +264,8 @@ class Dataset:
         if not 0 <= position < (ends[-1] if len(ends) else 0):
             raise IndexError(f"frame {position} of a data set of {self.frames} frames")
         place = int(np.searchsorted(ends, position, side="right"))
-        entry = self._entry_of_shard(tuple(self._listed)[place])
-        failed = {f.index for f in entry.failed}
-        stored = [i for i in range(entry.first, entry.first + entry.frames) if i not in failed]
-        return stored[position - int(ends[place - 1] if place else 0)]
+        frames, _ = self._tables(self._entry_of_shard(tuple(self._listed)[place]))
+        return int(as_numpy(frames["index"])[position - int(ends[place - 1] if place else 0)])
 
     @cached_property
     def _ends(self) -> NDArray[np.int64]:
@@ -391,7 +392,7 @@ class Dataset:
         """Return a shard's entry; read from its shard.json once."""
         if shard not in self._entries:
             listed, entry = self._listed[shard], read_entry(self.shard_folder(shard))
-            if entry.listed != listed:
+            if entry != listed:
                 raise damaged(self.place / entry.path / SHARD_NAME, str(listed), str(entry))
             self._entries[shard] = entry
         return self._entries[shard]
@@ -401,61 +402,43 @@ class Dataset:
 
     def _tables(self, entry: ShardEntry) -> tuple[pa.Table, pa.Table]:
         """Return a shard's tables as Arrow; the last ones are cached."""
-        with self._lock:
-            found = self._kept.get(entry.shard)
-        if found is None:
-            found = (self._table_of(entry, "frames"), self._table_of(entry, "instances"))
-            with self._lock:
-                self._kept[entry.shard] = found
-                self._kept = dict(list(self._kept.items())[-KEPT_SHARDS:])
-        return found
 
-    def _table_of(self, entry: ShardEntry, kind: Kind) -> pa.Table:
-        with self._opened(entry, kind) as file:
-            table = file.read(use_threads=False).combine_chunks()
-            self._check_rows(table, entry, kind)
+        def read() -> tuple[pa.Table, pa.Table]:
+            return self._table_of(entry, "frames"), self._table_of(entry, "instances")
+
+        return self._kept.get_or(entry.shard, read)
+
+    def _table_of(
+        self, entry: ShardEntry, kind: Kind, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        schema, where = _SCHEMAS[kind], self.place / entry.path / _FILES[kind]
+        names = schema.names if columns is None else list(dict.fromkeys(columns))
+        path = self.shard_folder(entry.shard) / _FILES[kind]
+        with parquet_errors(where), pq.ParquetFile(path, memory_map=True) as file:
+            if not file.schema_arrow.equals(schema):
+                raise damaged(where, "this version's columns", ", ".join(file.schema_arrow.names))
+            count = entry.people if kind == "instances" else entry.frames - entry.failed
+            if self._check and (got := file.metadata.num_rows) != count:
+                raise damaged(where, f"{count} rows, as in shard.json", str(got))
+            if unknown := sorted(set(names) - set(schema.names)):
+                raise DatasetError(
+                    f"no such column of {kind}",
+                    where=str(where),
+                    expected=f"some of {', '.join(schema.names)}",
+                    got=", ".join(unknown),
+                )
+            table = file.read(names, use_threads=False).select(names).combine_chunks()
+            if self._check:
+                frames = range(entry.first, entry.first + entry.frames)
+                check_rows(table, len(self.skeleton.joints), frames, where)
+            else:
+                check_text(table, where)
             return table
-
-    def _check_rows(self, rows: pa.RecordBatch | pa.Table, entry: ShardEntry, kind: Kind) -> None:
-        path = self.place / entry.path / _FILES[kind]
-        if not self._check:
-            return check_text(rows, path)
-        frames = range(entry.first, entry.first + entry.frames)
-        return check_rows(rows, len(self.skeleton.joints), frames, path)
 
     def __reduce__(self) -> tuple[Any, ...]:
         unfinished = not self.finished
         made = partial(Dataset, allow_unfinished=unfinished, check=self._check, only=self.only)
         return made, (self.place,)
-
-    @contextmanager
-    def _opened(self, entry: ShardEntry, kind: Kind) -> Iterator[pq.ParquetFile]:
-        path = self.shard_folder(entry.shard) / _FILES[kind]
-        where = self.place / entry.path / _FILES[kind]
-        with parquet_errors(where), pq.ParquetFile(path, memory_map=True) as file:
-            if not file.schema_arrow.equals(_SCHEMAS[kind]):
-                raise damaged(where, "this version's columns", ", ".join(file.schema_arrow.names))
-            rows = entry.people if kind == "instances" else entry.frames - len(entry.failed)
-            if self._check and (got := file.metadata.num_rows) != rows:
-                raise damaged(where, f"{rows} rows, as in shard.json", str(got))
-            yield file
-
-    def _batches(
-        self, entry: ShardEntry, kind: Kind, columns: Sequence[str] | None
-    ) -> Iterator[pa.RecordBatch]:
-        wanted = None if columns is None else list(columns)
-        with self._opened(entry, kind) as file:
-            unknown = sorted(set(wanted or ()) - set(_SCHEMAS[kind].names))
-            if unknown:
-                raise DatasetError(
-                    f"no such column of {kind}",
-                    where=str(self.place / entry.path / _FILES[kind]),
-                    expected=f"some of {', '.join(_SCHEMAS[kind].names)}",
-                    got=", ".join(unknown),
-                )
-            for batch in file.iter_batches(BATCH_ROWS, columns=wanted, use_threads=False):
-                self._check_rows(batch, entry, kind)
-                yield batch
 
 
 def opened(place: Place | Dataset) -> Dataset:

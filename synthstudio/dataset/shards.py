@@ -63,6 +63,7 @@ def sources_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 INSTANCES_NAME = "instances.parquet"
 _LAYER = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_COUNTS = ("shard", "first", "frames", "people")
 _MAX_COUNT = 1 << 53
 _FOLDER = re.compile(r"[0-9]{5,}")
 
@@ -84,22 +85,21 @@ class FailedFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardEntry:
-    """One line of the shard table. `first` is a frame index; `sha256` is that of shard.json."""
+    """One line of the shard table. `first` is a frame index; `sha256` is that of shard.json.
+
+    `frames` counts the `failed` ones too.
+    """
 
     shard: int
     first: int
     frames: int
     people: int
-    failed: tuple[FailedFrame, ...] = ()
+    failed: int
     sha256: str
 
     @property
     def path(self) -> str:
         return f"{SHARDS_DIR}/{shard_name(self.shard)}"
-
-    @property
-    def listed(self) -> Listed:
-        return Listed(self.first, self.frames, self.people, len(self.failed), self.sha256)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,18 +232,28 @@ def sync_shard(folder: Path) -> None:
 
 def read_entry(folder: Path) -> ShardEntry:
     """Read a shard's table entry from its shard.json; DatasetError when damaged."""
+    return _read(folder)[0]
+
+
+def read_failed(folder: Path) -> tuple[FailedFrame, ...]:
+    """Read the skipped frames from a shard.json; DatasetError when damaged."""
+    return _read(folder)[1]
+
+
+def _read(folder: Path) -> tuple[ShardEntry, tuple[FailedFrame, ...]]:
     path = folder / SHARD_NAME
     value = durable.read_json(path)
     try:
         failed = tuple(
             FailedFrame(index=int(f["index"]), error=str(f["error"])) for f in value["failed"]
         )
-        counts = {name: int(value[name]) for name in ("shard", "first", "frames", "people")}
+        counts = {name: int(value[name]) for name in _COUNTS}
         if min(counts.values()) < 0 or max(counts.values()) > _MAX_COUNT:
             raise ValueError(f"impossible counts: {counts}")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DatasetError("not the table of a shard", where=str(path), got=repr(error)) from error
-    return ShardEntry(**counts, failed=failed, sha256=durable.file_sha256(path))
+    sha256 = durable.file_sha256(path)
+    return ShardEntry(**counts, failed=len(failed), sha256=sha256), failed
 
 
 def verify_shard(folder: Path, *, sha256: str | None = None) -> list[str]:
@@ -316,33 +326,21 @@ def _compare(path: Path, name: str, facts: dict[str, Any]) -> list[str]:
     return []
 
 
-@dataclass(frozen=True)
-class Listed:
-    """A shard's row of index.json."""
-
-    first: int
-    frames: int
-    people: int
-    failed: int
-    sha256: str
-
-
-def parse_index(index: Mapping[str, Any], path: Place) -> dict[int, Listed]:
+def parse_index(index: Mapping[str, Any], path: Place) -> dict[int, ShardEntry]:
     """The rows of an index.json by shard, in its order; DatasetError when one is damaged."""
     listed = index.get("shards")
     if not isinstance(listed, list):
         raise durable.damaged(path, "shards as a list", repr(listed))
-    out: dict[int, Listed] = {}
+    out: dict[int, ShardEntry] = {}
     for row in listed:
         try:
-            shard, name = int(row["shard"]), str(row["path"])
-            counts = int(row["first"]), int(row["frames"]), int(row["people"])
-            failed, sha256 = int(row["failed"]), str(row["sha256"])
+            counts = {name: int(row[name]) for name in (*_COUNTS, "failed")}
+            entry, name = ShardEntry(**counts, sha256=str(row["sha256"])), str(row["path"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise durable.damaged(path, "a row for each shard", repr(error)) from error
-        if name != f"{SHARDS_DIR}/{shard:05d}":
-            raise durable.damaged(path, f"path {SHARDS_DIR}/{shard:05d}", name)
-        out[shard] = Listed(*counts, failed, sha256)
+        if name != entry.path:
+            raise durable.damaged(path, f"path {entry.path}", name)
+        out[entry.shard] = entry
     return out
 
 

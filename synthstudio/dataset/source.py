@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from synthstudio.core.errors import DatasetError, DiskError
+from synthstudio.core.last_used import LastUsed
 from synthstudio.core.places import Place, Url, parse_place
 from synthstudio.dataset import durable
 from synthstudio.dataset.manifest import INDEX_NAME, LOG_NAME, MANIFEST_NAME, MIXED_NAME, no_dataset
@@ -113,17 +114,12 @@ class StoreSource:
 
         self._small = self.cache.hold(f"set-{digest.hexdigest()}", fill, is_whole)
         self.folder = self._small.folder
-        self._used: dict[int, Held] = {}
+        self._used: LastUsed[int, Held] = LastUsed(KEPT_SHARDS)
         self._checked: set[tuple[str, int]] = set()
 
     def shard(self, shard: int, sha256: str) -> Path:
         """Its folder in the cache, fetched if missing. The last ones used are retained."""
-        used = self._used.pop(shard, None)
-        if used is None:
-            used = self._hold(shard, sha256, None)
-        self._used[shard] = used  # the last of them
-        for old in list(self._used)[:-KEPT_SHARDS]:
-            self._used.pop(old, None)
+        used = self._used.get_or(shard, lambda: self._hold(shard, sha256, None))
         return used.folder / shard_name(shard)
 
     def shards(self) -> Iterator[Path]:

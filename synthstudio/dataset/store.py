@@ -15,8 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from synthstudio.core.errors import DatasetError, DiskError, SynthStudioError
-from synthstudio.core.extras import import_extra
+from synthstudio.core.errors import DatasetError, DiskError, SynthStudioError, import_extra
 from synthstudio.core.places import Url, without_secrets
 
 T = TypeVar("T")

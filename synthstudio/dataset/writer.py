@@ -16,7 +16,7 @@ from typing import Any
 from synthstudio.core.errors import DatasetError, SynthStudioError, WorkerError
 from synthstudio.core.places import Place
 from synthstudio.dataset import manifest, shards
-from synthstudio.dataset.destination import Destination, destination_of
+from synthstudio.dataset.destination import Destination, check_free, destination_of
 from synthstudio.dataset.durable import canonical_json, parse_json
 
 Part = tuple[int, int]
@@ -81,13 +81,10 @@ class Session:
         value = {
             "frames": sum(entry.frames for entry in entries),
             "people": sum(entry.people for entry in entries),
-            "failed": sum(len(entry.failed) for entry in entries),
+            "failed": sum(entry.failed for entry in entries),
             "part": None if self.part is None else list(self.part),
             "mixed": self.mixed,
-            "shards": [
-                {**dataclasses.asdict(entry), "failed": len(entry.failed), "path": entry.path}
-                for entry in entries
-            ],
+            "shards": [{**dataclasses.asdict(entry), "path": entry.path} for entry in entries],
         }
         self.on_event("before-index")
         data = canonical_json(value)
@@ -140,9 +137,9 @@ def open_or_create(
             got=f"{part[0]}/{part[1]}",
         )
     destination = destination_of(out)
-    destination.check_free(resume)
+    check_free(destination, resume)
     with destination.hold():
-        destination.check_free(resume)
+        check_free(destination, resume)
         started = destination.read(manifest.MANIFEST_NAME) is not None
         session = Session(destination=destination, identity=identity, part=part, on_event=on_event)
         destination.clear()
@@ -171,7 +168,7 @@ def open_or_create(
 
 def check_folder(place: Place, resume: bool) -> None:
     """Refuse a location that is neither free nor a data set to resume; before any write."""
-    destination_of(place).check_free(resume)
+    check_free(destination_of(place), resume)
 
 
 def is_unfinished(place: Place) -> bool:

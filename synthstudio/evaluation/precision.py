@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from synthstudio.core.arrays import F64, I64, Bool
-from synthstudio.core.boxes import object_similarity
+from synthstudio.core.masks import object_similarity
 
 MIN_OKS = 0.1
 """Minimum OKS of a match; all joints of unmatched people count as missed."""

@@ -1,6 +1,6 @@
 """Custom skeletons as files: YAML or JSON, and COCO's categories.
 
-core/own_skeletons.py describes definitions. Files are not trusted.
+core/skeleton.py describes definitions (`own_skeleton`). Files are not trusted.
 """
 
 from __future__ import annotations
@@ -12,11 +12,16 @@ from typing import Any
 import yaml
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.joint_names import mirror_pairs
-from synthstudio.core.own_skeletons import definition, own_skeleton
 from synthstudio.core.safe_json import read_value
-from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
-from synthstudio.core.skeleton_value import COCO17
+from synthstudio.core.skeleton import (
+    COCO17,
+    FOREIGN,
+    SKELETONS,
+    Skeleton,
+    definition,
+    mirror_pairs,
+    own_skeleton,
+)
 from synthstudio.dataset.durable import replace_file
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import RawCoco

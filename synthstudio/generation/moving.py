@@ -7,9 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from synthstudio.core.scene import F32, F64, JointPatches, PosedPerson, Surface
-from synthstudio.core.spec import PERSON_BASE, FrameSpec, MovingSpec, PersonSpec
-from synthstudio.core.velocities import (
+from synthstudio.core.scene import (
+    F32,
+    F64,
+    JointPatches,
+    PosedPerson,
+    Surface,
     VertexVelocities,
     apply_rolling_shutter,
     patches_at_rows,
@@ -17,6 +20,7 @@ from synthstudio.core.velocities import (
     velocities,
     velocities_of,
 )
+from synthstudio.core.spec import PERSON_BASE, FrameSpec, MovingSpec, PersonSpec
 from synthstudio.generation.stage import FrameGenerator
 from synthstudio.render.exposure import MIN_PX
 

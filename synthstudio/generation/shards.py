@@ -90,7 +90,7 @@ def run_shards(  # noqa: PLR0913 - the parts of any run
     )
     session.finish()
     entries = session.done.values()
-    failed = sum(len(entry.failed) for entry in entries)
+    failed = sum(entry.failed for entry in entries)
     return Summary(
         folder=session.place,
         frames=sum(entry.frames for entry in entries) - failed,

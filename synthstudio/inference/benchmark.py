@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from synthstudio.core.extras import import_extra
+from synthstudio.core.errors import import_extra
 from synthstudio.core.rng import stream
 from synthstudio.evaluation.latency import Latency, latency
 from synthstudio.inference.onnx_model import SUFFIX, OnnxModel

@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from synthstudio.core.arrays import F64, I64
-from synthstudio.core.errors import ModelError
-from synthstudio.core.extras import import_extra
+from synthstudio.core.errors import ModelError, import_extra
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.inference import scoring

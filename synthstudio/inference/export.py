@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthstudio.core.arrays import F64
-from synthstudio.core.errors import ModelError
-from synthstudio.core.extras import import_extra
+from synthstudio.core.errors import ModelError, import_extra
 from synthstudio.core.labels import SHARES
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton

@@ -14,9 +14,8 @@ from typing import Any, Self
 import numpy as np
 
 from synthstudio.core.arrays import F64, U8
-from synthstudio.core.boxes import nms, object_similarity
-from synthstudio.core.errors import ModelError
-from synthstudio.core.extras import import_extra
+from synthstudio.core.errors import ModelError, import_extra
+from synthstudio.core.masks import nms, object_similarity
 from synthstudio.core.threads import threads_allowed
 from synthstudio.inference.onnx_model import open_session, stated_size
 from synthstudio.inference.predict import PRESENT, Person, Predictor, predict

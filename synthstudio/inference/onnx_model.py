@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.arrays import F64, U8
-from synthstudio.core.errors import DeviceError, ModelError, RecipeError
-from synthstudio.core.extras import import_extra
+from synthstudio.core.errors import DeviceError, ModelError, RecipeError, import_extra
 from synthstudio.core.safe_files import UNREADABLE
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
 from synthstudio.core.threads import CPU_BATCH, threads_allowed

@@ -26,9 +26,8 @@ from synthstudio.core.labels import (
     FrameLabels,
     PersonLabel,
 )
-from synthstudio.core.own_skeletons import definition
 from synthstudio.core.places import resolved
-from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.skeleton import Skeleton, definition
 from synthstudio.dataset.durable import canonical_json, write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE

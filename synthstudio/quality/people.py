@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from synthstudio.core.arrays import F64, I64, Bool
-from synthstudio.core.camera import NEAR_M
-from synthstudio.core.distortion import distorted
+from synthstudio.core.camera import NEAR_M, distorted
 from synthstudio.quality.findings import Finding
 from synthstudio.quality.subject import Subjects, flip_of
 

@@ -66,7 +66,7 @@ Chunk = tuple[list[Row], pa.Table, I64]
 
 
 def chunks_of(dataset: Dataset) -> Iterator[Chunk]:
-    """A data set in order, some hundred frames at a time; DatasetError for inconsistent tables."""
+    """A data set in order, a shard at a time; DatasetError for inconsistent tables."""
     for part in aligned(dataset):
         owners = part.owners
         if (np.diff(as_numpy(part.frames["index"])) <= 0).any() or (np.diff(owners) < 0).any():

@@ -17,8 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.camera import NEAR_M, Camera
-from synthstudio.core.distortion import undistorted_scale
+from synthstudio.core.camera import NEAR_M, Camera, undistorted_scale
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.masks import mask_edges
 from synthstudio.core.scene import F32, F64, U8, Bool, Rendering

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.boxes import box_overlap
 from synthstudio.core.errors import FormatError, Refused
+from synthstudio.core.masks import box_overlap
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.reader import Dataset

@@ -11,8 +11,15 @@ from types import MappingProxyType
 from typing import Any
 
 from synthstudio.core.errors import StudioError, SynthStudioError
-from synthstudio.core.own_skeletons import MAX_CHARS, default_sigma, definition, own_skeleton
-from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
+from synthstudio.core.skeleton import (
+    FOREIGN,
+    MAX_CHARS,
+    SKELETONS,
+    Skeleton,
+    default_sigma,
+    definition,
+    own_skeleton,
+)
 from synthstudio.formats.skeleton_file import read_skeleton, write_skeleton
 from synthstudio.review.values import User, require
 

@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from synthstudio.core.arrays import F64, U8, Bool
-from synthstudio.core.extras import import_extra
+from synthstudio.core.errors import import_extra
 from synthstudio.core.images import encode_png
 from synthstudio.core.skeleton import COLOURS, Skeleton
 

@@ -17,8 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import SynthStudioError, WorkerError
-from synthstudio.core.extras import import_extra
+from synthstudio.core.errors import SynthStudioError, WorkerError, import_extra
 from synthstudio.core.outputs import disk_errors
 from synthstudio.generation.engines.ray import connected
 from synthstudio.training import devices, loop

@@ -9,8 +9,7 @@ from synthstudio.body.patches import RADII_M, patches, posed_patches
 from synthstudio.body.pose_library import library
 from synthstudio.core.scene import PARTS
 from synthstudio.core.skeleton import JOINTS as ALL
-from synthstudio.core.skeleton import SKELETONS
-from synthstudio.core.skeleton_value import joint_kind
+from synthstudio.core.skeleton import SKELETONS, joint_kind
 from synthstudio.core.spec import Phenotype
 
 JOINTS = SKELETONS["coco23"].joints

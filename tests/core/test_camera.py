@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from synthstudio.core import distortion as bend
+from synthstudio.core import camera as bend
 from synthstudio.core.camera import NEAR_M, Camera, look_at
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.rng import stream

@@ -6,10 +6,19 @@ import numpy as np
 import pytest
 
 from synthstudio.core.errors import FormatError, RecipeError
-from synthstudio.core.joint_names import known_joints, lacks_pairs, mirror_pairs
-from synthstudio.core.own_skeletons import MAX_CHARS, definition, own_skeleton, query_name
-from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
-from synthstudio.core.skeleton_value import COCO_SIGMAS
+from synthstudio.core.skeleton import (
+    COCO_SIGMAS,
+    FOREIGN,
+    MAX_CHARS,
+    SKELETONS,
+    definition,
+    get_skeleton,
+    known_joints,
+    lacks_pairs,
+    mirror_pairs,
+    own_skeleton,
+    query_name,
+)
 from synthstudio.dataset.query import FieldTest, JointTest, parse
 from synthstudio.formats.joints import lost_joints, rules
 from synthstudio.formats.skeleton_file import read_skeleton, write_skeleton

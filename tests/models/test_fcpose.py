@@ -10,7 +10,7 @@ import torch
 from stick_frames import SKELETON, crowd, oks, outline, pose
 from torch.nn import functional
 
-from synthstudio.core.boxes import nms
+from synthstudio.core.masks import nms
 from synthstudio.core.rng import stream
 from synthstudio.models.backbones.pyramid import ConvPyramid
 from synthstudio.models.bottom_up.contract import FramePeople

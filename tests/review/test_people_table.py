@@ -192,9 +192,9 @@ def test_sets_without_people_and_rows_that_do_not_fit(tmp_path):
         people = property(lambda self: 7)
 
     class Backwards(Dataset):
-        def iter_batches(self, kind, columns=None):
-            for batch in super().iter_batches(kind, columns):
-                yield batch if kind == "frames" else batch.take(np.arange(len(batch))[::-1])
+        def iter_tables(self, kind, columns=None):
+            for table in super().iter_tables(kind, columns):
+                yield table if kind == "frames" else table.take(np.arange(len(table))[::-1])
 
     for wrong in (Miscounted, Backwards):
         with pytest.raises(DatasetError, match=r"as index|in the order"):

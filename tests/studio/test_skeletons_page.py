@@ -12,7 +12,7 @@ from review_ops import refused
 from test_attack_cases import HOSTILE
 
 from synthstudio.core.errors import StudioError, SynthStudioError
-from synthstudio.core.own_skeletons import MAX_CHARS, MAX_JOINTS, own_skeleton
+from synthstudio.core.skeleton import MAX_CHARS, MAX_JOINTS, own_skeleton
 from synthstudio.formats.skeleton_file import read_skeleton
 from synthstudio.review.values import ROLES, User
 from synthstudio.studio import skeletons

@@ -12,8 +12,7 @@ from own_skeleton_sets import JOINTS, horse_set, write_coco
 
 import synthstudio as ss
 from synthstudio.core.errors import DatasetError, ModelError
-from synthstudio.core.own_skeletons import definition, own_skeleton
-from synthstudio.core.skeleton import get_skeleton
+from synthstudio.core.skeleton import definition, get_skeleton, own_skeleton
 from synthstudio.dataset.merge import merge_sets
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.imports import import_from

@@ -14,8 +14,7 @@ from pydantic_core import to_json
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import FRAME_LABELS, LABELS, SHARES, STATE_OUTSIDE, Label, Rle
 from synthstudio.core.masks import check_counts, decode
-from synthstudio.core.own_skeletons import definition
-from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.skeleton import Skeleton, definition
 from synthstudio.core.spec import OBJECT_BASE
 from synthstudio.core.visibility import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
 from synthstudio.dataset.manifest import AssetRow

@@ -25,10 +25,9 @@ from typing import Any
 
 from synthstudio.core.errors import AssetError, FormatError, RecipeError, SynthStudioError
 from synthstudio.core.images import image_size
-from synthstudio.core.own_skeletons import own_skeleton
 from synthstudio.core.safe_files import file_inside, is_file_below
 from synthstudio.core.safe_json import BEGIN, Span, quick_scan, read_members
-from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, own_skeleton
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked

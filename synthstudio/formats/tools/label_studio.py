@@ -25,11 +25,10 @@ from xml.sax.saxutils import quoteattr
 
 from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
 from synthstudio.core.images import SUFFIXES
-from synthstudio.core.joint_names import spelled
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.safe_files import file_inside, is_file_below, plain_name
 from synthstudio.core.safe_json import read_list
-from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton, spelled
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked, exchange
 

@@ -28,9 +28,8 @@ import yaml
 from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
 from synthstudio.core.images import list_pictures, read_bytes
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.core.own_skeletons import definition
 from synthstudio.core.safe_files import file_inside, plain_name
-from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, definition, get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked, exchange
 from synthstudio.formats.coco.file import match_skeleton

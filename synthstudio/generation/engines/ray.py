@@ -28,8 +28,7 @@ from uuid import uuid4
 
 import psutil
 
-from synthstudio.core.errors import WorkerError
-from synthstudio.core.extras import import_extra
+from synthstudio.core.errors import WorkerError, import_extra
 from synthstudio.core.progress import OnProgress
 from synthstudio.core.threads import one_thread
 from synthstudio.dataset.manifest import machine_kind, package_versions

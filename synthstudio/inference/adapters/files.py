@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.arrays import F32, F64, U8
-from synthstudio.core.errors import ModelError
-from synthstudio.core.extras import import_extra
+from synthstudio.core.errors import ModelError, import_extra
 from synthstudio.core.threads import threads_allowed
 from synthstudio.formats.coco.results import ORDERS, order_of_count
 from synthstudio.inference.onnx_model import SUFFIX, open_session, read_model

@@ -28,8 +28,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from synthstudio.core.errors import ModelError
-from synthstudio.core.extras import import_extra
+from synthstudio.core.errors import ModelError, import_extra
 from synthstudio.models.contract import IMAGE_MEAN, IMAGE_STD
 from synthstudio.models.layers import resize
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthstudio.core.arrays import F64
-from synthstudio.core.boxes import nms
+from synthstudio.core.masks import nms
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.models.bottom_up.contract import (
     FoundPeople,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from synthstudio.core.distortion import folds
+from synthstudio.core.camera import folds
 from synthstudio.core.spec import Pattern
 from synthstudio.recipe.schema.distributions import (
     Base,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.boxes import box_overlap, object_similarity
+from synthstudio.core.masks import box_overlap, object_similarity
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.review.values import JointLabel
 

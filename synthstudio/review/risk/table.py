@@ -23,8 +23,7 @@ import pyarrow.compute as pc
 from numpy.lib import format as npy
 
 from synthstudio.core.arrays import F64
-from synthstudio.core.camera import NEAR_M
-from synthstudio.core.distortion import Coefficients, distorted
+from synthstudio.core.camera import NEAR_M, Coefficients, distorted
 from synthstudio.core.errors import DatasetError, DiskError
 from synthstudio.core.labels import ORIGINS
 from synthstudio.core.skeleton import Skeleton, get_skeleton

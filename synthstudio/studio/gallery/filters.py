@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.own_skeletons import query_name
+from synthstudio.core.skeleton import query_name
 from synthstudio.dataset.query import (
     GROUPS,
     HIDDEN_CAUSES,

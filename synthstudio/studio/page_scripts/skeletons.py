@@ -9,9 +9,14 @@ from typing import Any
 import streamlit as st
 
 from synthstudio.core.errors import SynthStudioError
-from synthstudio.core.own_skeletons import definition
-from synthstudio.core.skeleton import SKELETONS, Skeleton
-from synthstudio.core.skeleton_value import COCO17, COCO_SIGMAS, MEDIAN_SIGMA
+from synthstudio.core.skeleton import (
+    COCO17,
+    COCO_SIGMAS,
+    MEDIAN_SIGMA,
+    SKELETONS,
+    Skeleton,
+    definition,
+)
 from synthstudio.formats.skeleton_file import of_package, skeleton_text
 from synthstudio.studio import guard, skeletons
 from synthstudio.studio.components import mount_skeleton
