@@ -111,7 +111,16 @@ def _copy_shard(session: Session, part: Dataset, shard: int) -> shards.StagedSha
         for name in sorted(table["files"]):
             derive.link_or_copy(source / name, temporary / name)
         head = ("shard", "first", "frames", "people", "failed")
-        return shards.seal(temporary, *(table[key] for key in head))
+        staged = shards.seal(temporary, *(table[key] for key in head))
+    if staged.entry != entry:
+        raise DatasetError(
+            "the shard changed since its part was finished",
+            where=str(source),
+            expected=entry.sha256,
+            got=staged.entry.sha256,
+            then="Run that part again with --resume, then merge again.",
+        )
+    return staged
 
 
 def merge_sets(
