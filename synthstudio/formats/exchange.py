@@ -140,19 +140,6 @@ def exportable(people: Iterable[_Person]) -> list[_Person]:
     return [row for row in people if row["modal_area_px"] >= MIN_AREA_PX]
 
 
-def bare_image_name(frame: Row) -> str:
-    return f"{frame['index']:06d}{Path(frame['file_name']).suffix}"
-
-
-def image_name(frame: Row) -> str:
-    return f"images/{bare_image_name(frame)}"
-
-
-def split_image_name(frame: Row) -> str:
-    """The name of a frame's image in its split's folder: frames without a split go to train."""
-    return f"images/{frame['split'] or 'train'}/{bare_image_name(frame)}"
-
-
 def save_image(out: Path, picture: Picture) -> None:
     (out / picture[0]["file_name"]).write_bytes(picture[2])
 

@@ -109,11 +109,11 @@ def _pictures(
     dataset: Labelled, to: Format, target: Target, sidecar: SidecarWriter | None, exported: Exported
 ) -> Iterator[Picture]:
     """Yield each frame for the format, its image checked; count it and put it in the sidecar."""
-    image_name, skeleton = to.image_name, target.skeleton
+    skeleton = target.skeleton
     frame_ids, person_ids = (_own_ids(dataset, name) for name in ("source_ids", "person_ids"))
     for frame, people in pair_rows(dataset.iter_frames(), dataset.iter_instances()):
         data = dataset.image_bytes_of(frame)
-        picture = {**frame, "file_name": image_name(frame)}
+        picture = {**frame, "file_name": to.image_name(frame)}
         if sidecar is not None:
             sidecar.add(picture)
         kept = exportable(people) if to.missing else people

@@ -237,8 +237,6 @@ class CocoFile:
         try:
             row = self._person(value, frame, len(people) + 1)
             where = f"annotation {str(value.get('id'))[:40]}"
-            if len(people) >= checked.MAX_PEOPLE:
-                raise bad(f"more than {checked.MAX_PEOPLE} people in a picture", where=where)
             if any(row["instance"] == other["instance"] for other in people):
                 raise bad("two people of an image have one instance_number", where=where)
             people.append(row)

@@ -52,16 +52,12 @@ from synthstudio.formats.exchange import (
     Skipped,
     Target,
     save_image,
-    split_image_name,
 )
 
 MMPOSE = "mmpose_dataset.py"
 _OTHERS_IDS = "People of imported pictures; image ids are those of the file they came from"
 """Replaces our description, which states that image ids are frame indices."""
 _STANDARD = ("id", "bbox", "area", "segmentation", "keypoints")
-
-
-image_name = split_image_name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -182,8 +182,6 @@ class ArrayFormat:
                 ]
                 frame, image = frame_with_image(root, name, skeleton)
                 with checked.reading(f"{file}, image {name}"):
-                    if len(entries) > checked.MAX_PEOPLE:
-                        raise ValueError("too many people in a picture")
                     if entries and "K" in self.columns:
                         frame |= _camera(entries[0], frame)
                     people = [self.from_entry(e, frame, n) for n, e in enumerate(entries, 1)]

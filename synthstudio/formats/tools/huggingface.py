@@ -20,7 +20,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.arrays import ParquetWriter
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
 from synthstudio.formats import checked
-from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target, bare_image_name
+from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target
 from synthstudio.formats.sidecar import Groups
 
 CARD_NAME = "README.md"
@@ -59,9 +59,6 @@ def _schema() -> pa.Schema:
 SCHEMA = _schema()
 
 
-image_name = bare_image_name
-
-
 def to_huggingface(frame: Row, people: Sequence[Row], image: bytes) -> Row:
     picture = {"bytes": image, "path": frame["file_name"]}
     return {"image": picture, **frame, "people": list(people)}
@@ -70,17 +67,9 @@ def to_huggingface(frame: Row, people: Sequence[Row], image: bytes) -> Row:
 def from_huggingface(row: Row) -> ReadSample:
     """Undo `to_huggingface`; ValueError."""
     frame = {name: row[name] for name in FRAME_SCHEMA.names}
-    people = row["people"]
-    for one, schema in [(frame, FRAME_SCHEMA), *((p, INSTANCE_SCHEMA) for p in people)]:
-        for field in schema:
-            value = one[field.name]
-            if (value is None and not field.nullable) or (
-                isinstance(value, list) and any(v is None for v in value)
-            ):
-                raise ValueError(f"null in {field.name}")
-    checked.check_sample(frame, people)
+    checked.check_sample(frame, row["people"])
     plain_name(frame["file_name"], where="file_name")
-    return frame, people, row["image"]["bytes"]
+    return frame, row["people"], row["image"]["bytes"]
 
 
 def card(skeleton: Skeleton, splits: Counter[str], people: int) -> str:

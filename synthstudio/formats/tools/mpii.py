@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.safe_files import plain_name
 from synthstudio.core.safe_json import read_list
@@ -97,10 +96,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
         where = f"{file}, byte {span.start}"
         with checked.reading(where):
             name = plain_name(span.value["image"], where=where)
-        found = spans.setdefault(name, array("q"))
-        found.extend((span.start, span.stop))
-        if len(found) > 2 * checked.MAX_PEOPLE:
-            raise FormatError("too many people in a picture", where=where)
+        spans.setdefault(name, array("q")).extend((span.start, span.stop))
     names, skeleton = sorted_by_stem(spans), get_skeleton(SKELETON)
 
     def samples() -> Iterator[ReadSample]:

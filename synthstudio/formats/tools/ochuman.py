@@ -91,8 +91,6 @@ def from_ochuman(entries: Sequence[Mapping[str, Any]], frame: Row) -> list[Row]:
             "self" if c == 2 else cause for c, cause in zip(codes, row["cause"], strict=True)
         ]
         people.append(row)
-    if len(people) > checked.MAX_PEOPLE:
-        raise ValueError("too many people in a picture")
     return people
 
 

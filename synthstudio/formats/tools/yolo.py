@@ -48,9 +48,6 @@ _INSIDE = 0.01
 """Tolerance of numbers outside 0 to 1, as in Ultralytics."""
 
 
-image_name = exchange.split_image_name
-
-
 def to_yolo(frame: Row, people: Iterable[Row]) -> str:
     return "".join(_line(frame, row) for row in people)
 
@@ -100,8 +97,6 @@ def from_yolo(
                     if left_out is not None:
                         left_out["line of another class"] += 1
                     continue
-                if len(people) >= checked.MAX_PEOPLE:
-                    raise ValueError("too many people in a picture")
                 people.append(_person(parts, frame, joints, dims, len(people) + 1))
         except FormatError as error:
             if left_out is None:
