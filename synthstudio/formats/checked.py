@@ -29,7 +29,10 @@ MAX_TEXT = 1_000_000
 MAX_SPEC = 16_000_000
 """Maximum characters of a FrameSpec."""
 _INT64 = 2**63 - 1
-_UNLABELLED, _UNKNOWN, _VISIBLE = "unlabelled", "unknown", "visible"
+_CAUSES = ("unlabelled", "unknown", "visible")
+Point = tuple[float, float, int]
+"""A joint's continuous px, and v: 0 outside or unlabelled, 1 hidden, 2 visible."""
+ABSENT: Point = (0.0, 0.0, 0)
 
 
 @contextmanager
@@ -123,7 +126,7 @@ def frame_of(
 
 
 def person_of(
-    points: Sequence[tuple[float, float, int]],  # continuous px and v: 0 unlabelled, 1, 2
+    points: Sequence[Point],
     frame: Mapping[str, Any],
     instance: int,
     *,
@@ -139,14 +142,13 @@ def person_of(
     state = [integer(v, 0, 2) for _, _, v in points]
     px = [(number(x), number(y)) if v else (math.nan, math.nan) for x, y, v in points]
     around = list(box_px) if box_px is not None else around_points(px)
-    causes = (_UNLABELLED, _UNKNOWN, _VISIBLE)
     known = {
         "frame_index": frame["index"],
         "instance": instance,
         "joints_px": [v for pair in px for v in pair],
         "shares": [math.nan] * (len(labels.SHARES) * len(state)),
         "state": [v or NO_STATE for v in state],
-        "cause": [causes[v] for v in state],
+        "cause": [_CAUSES[v] for v in state],
         "ambiguous": [False] * len(state),
         "occluder_id": [0] * len(state),
         "origin": ["human"] * len(state),
@@ -155,6 +157,15 @@ def person_of(
         "modal_area_px": round(around[2] * around[3]),
     }
     return complete({**known, **more}, labels.LABELS)
+
+
+def points_of(row: Mapping[str, Any]) -> list[Point]:
+    """The joints of a row, ABSENT those that are neither visible nor hidden."""
+    px = row["joints_px"]
+    return [
+        (x, y, state) if state in (labels.STATE_HIDDEN, labels.STATE_VISIBLE) else ABSENT
+        for state, x, y in zip(row["state"], px[::2], px[1::2], strict=True)
+    ]
 
 
 def around_points(px: Sequence[tuple[float, float]]) -> list[float]:

@@ -29,6 +29,7 @@ from synthstudio.dataset.manifest import FORMAT_VERSION, AssetRow
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
 from synthstudio.formats import checked
 from synthstudio.formats.exchange import Contents, Labelled
+from synthstudio.formats.joints import columns_of, joints_of
 
 FOLDER = "synthstudio"
 HEAD_NAME, FRAMES_NAME, INSTANCES_NAME = "sidecar.json", "frames.parquet", "instances.parquet"
@@ -36,6 +37,11 @@ GROUP_ROWS = 512
 MAX_GROUP_BYTES = 512 * 1024 * 1024
 SAME_PX = 1e-4
 """Tolerance for equal numbers: formats print 12 digits."""
+_EDITED = (
+    *("joints_px", "shares", "state", "cause"),
+    *("ambiguous", "occluder_id", "origin", "hidden_by"),
+)
+"""What a file changes of a joint: 3D joints stay."""
 
 
 class SidecarWriter:
@@ -224,19 +230,11 @@ def merge(read: Row, unedited: Row, stored: Row, *, has_boxes: bool = True) -> R
     moved = has_boxes and not all(_same(u, v) for u, v in boxes)
     if not differ and not moved:
         return stored
-    row = {k: list(v) if isinstance(v, list) else v for k, v in stored.items()}
-    if moved:
-        row["modal_box_px"] = read["modal_box_px"]
-    for name in ("state", "cause", "ambiguous", "occluder_id", "origin"):
-        for j in differ:
-            row[name][j] = read[name][j]
-    for name, columns in (("joints_px", 2), ("shares", 5)):
-        for j in differ:
-            row[name][columns * j : columns * (j + 1)] = read[name][columns * j : columns * (j + 1)]
-    kept = [k for k, j in enumerate(row["hidden_joint"]) if j not in differ]
-    for name in ("hidden_joint", "hidden_instance", "hidden_share"):
-        row[name] = [row[name][k] for k in kept]
-    return row
+    joints, new = joints_of(stored), joints_of(read)
+    for j in differ:
+        joints[j] |= {name: new[j][name] for name in _EDITED}
+    box = read["modal_box_px"] if moved else stored["modal_box_px"]
+    return {**stored, **columns_of(joints, stored), "modal_box_px": box}
 
 
 def _points(row: Row) -> Iterable[tuple[float, float, int]]:

@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from pydantic_core import to_json
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.labels import FRAME_LABELS, LABELS, SHARES, STATE_OUTSIDE, Label, Rle
+from synthstudio.core.labels import FRAME_LABELS, LABELS, SHARES, Label, Rle
 from synthstudio.core.masks import check_counts, decode
 from synthstudio.core.own_skeletons import definition
 from synthstudio.core.skeleton import Skeleton
@@ -246,7 +246,7 @@ def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int)
 def _box(
     entry: Mapping[str, Any],
     counts: str | None,
-    points: Sequence[tuple[float, float, int]],
+    points: Sequence[checked.Point],
     size: Sequence[int],
 ) -> list[float]:
     if entry.get("bbox") is not None:
@@ -269,7 +269,7 @@ def _area(area: Any, counts: str | None, box: Sequence[float], size: Sequence[in
     return checked.integer(round(checked.number(area, 1e12)))
 
 
-def _points(keypoints: Any, joints: int) -> list[tuple[float, float, int]]:
+def _points(keypoints: Any, joints: int) -> list[checked.Point]:
     if not isinstance(keypoints, list) or len(keypoints) != 3 * joints:
         got = len(keypoints) if isinstance(keypoints, list) else type(keypoints).__name__
         raise ValueError(f"keypoints: expected {3 * joints} numbers; got {got}")
@@ -332,12 +332,8 @@ def _from_json(entry: Mapping[str, Any], keys: Mapping[str, Label]) -> Row:
 def _keypoints(row: Mapping[str, Any]) -> list[float]:
     """Return COCO's flat x, y, v: pixel indices, and zeros for outside or unlabelled joints."""
     out: list[float] = []
-    px = row["joints_px"]
-    for state, x, y in zip(row["state"], px[::2], px[1::2], strict=True):
-        if state in (STATE_OUTSIDE, NO_STATE):
-            out += [0, 0, 0]
-        else:
-            out += [x - HALF_PX, y - HALF_PX, state]
+    for x, y, v in checked.points_of(row):
+        out += [x - HALF_PX, y - HALF_PX, v] if v else [0, 0, 0]
     return out
 
 

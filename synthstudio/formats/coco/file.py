@@ -17,8 +17,8 @@ may be missing. An entry that breaks a rule is left out and counted.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -428,57 +428,41 @@ def are_joint_names(names: Any) -> bool:
 
 
 class RawCoco:
-    """The raw entries of a file (context manager); FormatError if it is not a COCO file.
+    """The raw entries of a file, read each time; FormatError if it is not a COCO file.
 
-    `head`: every top-level entry but images and annotations. Annotations are read each time;
-    images, which often follow them, are kept in a temporary file.
+    `head`: every top-level entry but images and annotations.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.head: dict[str, Any] = {}
-        self._images = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - see close
-        try:
-            self._read()
-        except BaseException:
-            self.close()
-            raise
-
-    def __enter__(self) -> RawCoco:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._images.close()
-
-    def _read(self) -> None:
         seen = set()
         for key, span in read_members(
-            self.path, streamed=_RAW_LISTS, nan=True, quick_scans=_RAW_QUICK_SCANS
+            path, streamed=_RAW_LISTS, nan=True, quick_scans=_RAW_QUICK_SCANS
         ):
-            if key not in _RAW_LISTS:
-                self.head[key] = span.value
-            elif span is BEGIN:
+            if key in _RAW_LISTS:
                 seen.add(key)
-            elif key == "images":
-                self._images.write(json.dumps(span.value) + "\n")
+            else:
+                self.head[key] = span.value
         for name in _RAW_LISTS:
             if name not in seen:
-                raise bad(f"no list {name}", where=str(self.path))
+                raise bad(f"no list {name}", where=str(path))
         if not isinstance(self.head.get("categories"), list):
-            raise bad("no list categories", where=str(self.path))
+            raise bad("no list categories", where=str(path))
 
     def images(self) -> Iterator[Any]:
-        """Yield the entries of `images`; one iterator at a time."""
-        self._images.seek(0)
-        for line in self._images:
-            yield json.loads(line)
+        return self._entries("images", _RAW_QUICK_SCANS)
 
     def annotations(self) -> Iterator[Any]:
-        for key, span in read_members(self.path, streamed=_RAW_LISTS, nan=True):
-            if key == "annotations" and span is not BEGIN:
+        return self._entries("annotations")
+
+    def _entries(
+        self, name: str, quick_scans: Mapping[str, re.Pattern[str]] | None = None
+    ) -> Iterator[Any]:
+        for key, span in read_members(
+            self.path, streamed=_RAW_LISTS, nan=True, quick_scans=quick_scans
+        ):
+            if key == name and span is not BEGIN:
                 yield span.value
 
 

@@ -69,15 +69,11 @@ def to_cvat(frame: Row, people: Iterable[Row], skeleton: Skeleton) -> str:
     ]
     for order, row in enumerate(people):
         lines.append(f'<skeleton label="person" source="manual" z_order="{order}">\n')
-        px = row["joints_px"]
-        for joint, state, x, y in zip(
-            skeleton.joints, row["state"], px[::2], px[1::2], strict=True
-        ):
-            inside = state in (STATE_HIDDEN, STATE_VISIBLE)
-            place = f"{exchange.format_number(x)},{exchange.format_number(y)}" if inside else "0,0"
+        for joint, (x, y, v) in zip(skeleton.joints, checked.points_of(row), strict=True):
+            place = f"{exchange.format_number(x)},{exchange.format_number(y)}"
             lines.append(
-                f'<points label="{joint}" source="manual" outside="{int(not inside)}" '
-                f'occluded="{int(state == STATE_HIDDEN)}" points="{place}"></points>\n'
+                f'<points label="{joint}" source="manual" outside="{int(not v)}" '
+                f'occluded="{int(v == STATE_HIDDEN)}" points="{place}"></points>\n'
             )
         lines.append("</skeleton>\n")
     return "".join([*lines, "</image>\n"])
@@ -99,7 +95,7 @@ def from_cvat(
     shapes: Iterable[Shape], frame: Row, labels: Labels, left: exchange.Skipped
 ) -> list[Row]:
     """Undo `to_cvat` for an image's shapes; ValueError. `left` counts other skeletons."""
-    people: list[dict[str, tuple[float, float, int]]] = []
+    people: list[dict[str, checked.Point]] = []
     for tag, attributes, points in shapes:
         label = attributes.get("label", _PERSON)
         if tag == _SKELETON and label in labels.joints:
@@ -108,17 +104,15 @@ def from_cvat(
             left[f"skeleton of the label {label[:80]}, whose joints are not people's"] += 1
     kept = [one for one in people if labels.all_off or any(v for _, _, v in one.values())]
     left["skeleton whose points are all switched off (outside)"] += len(people) - len(kept)
-    absent = (0.0, 0.0, 0)
+    joints = labels.skeleton.joints
     return [
-        checked.person_of([person.get(j, absent) for j in labels.skeleton.joints], frame, number)
+        checked.person_of([person.get(j, checked.ABSENT) for j in joints], frame, number)
         for number, person in enumerate(kept, 1)
     ]
 
 
-def _joints_of(
-    points: Iterable[Attributes], joints: Mapping[str, str]
-) -> dict[str, tuple[float, float, int]]:
-    found: dict[str, tuple[float, float, int]] = {}
+def _joints_of(points: Iterable[Attributes], joints: Mapping[str, str]) -> dict[str, checked.Point]:
+    found: dict[str, checked.Point] = {}
     for point in points:
         joint = joints.get(point["label"])
         if joint is None or joint in found:
@@ -127,10 +121,10 @@ def _joints_of(
     return found
 
 
-def _point(attributes: Attributes) -> tuple[float, float, int]:
+def _point(attributes: Attributes) -> checked.Point:
     x, y = (checked.number(float(v)) for v in attributes["points"].split(","))
     if attributes.get("outside", "0") == "1":
-        return 0.0, 0.0, 0
+        return checked.ABSENT
     return x, y, STATE_HIDDEN if attributes.get("occluded", "0") == "1" else STATE_VISIBLE
 
 

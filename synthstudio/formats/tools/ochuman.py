@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.labels import STATE_VISIBLE
 from synthstudio.core.masks import decode
 from synthstudio.core.safe_files import plain_name
 from synthstudio.core.safe_json import BEGIN, read_members
@@ -45,9 +45,9 @@ def to_ochuman(frame: Row, people: Sequence[Row]) -> Row:
 
 def _entry(row: Row, overlap: float) -> Row:
     x, y, w, h = row["modal_box_px"]
-    px, keypoints = row["joints_px"], list[float]()
-    for state, cause, u, v in zip(row["state"], row["cause"], px[::2], px[1::2], strict=True):
-        if state in (STATE_HIDDEN, STATE_VISIBLE):
+    keypoints = list[float]()
+    for cause, (u, v, state) in zip(row["cause"], checked.points_of(row), strict=True):
+        if state:
             code = 1 if state == STATE_VISIBLE else 2 if cause == "self" else 3
             keypoints += [u - exchange.HALF_PX, v - exchange.HALF_PX, code]
         else:

@@ -27,7 +27,6 @@ import yaml
 
 from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
 from synthstudio.core.images import list_pictures, read_bytes
-from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.own_skeletons import definition
 from synthstudio.core.safe_files import file_inside, plain_name
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
@@ -65,10 +64,9 @@ def _line(frame: Row, row: Row) -> str:
             ((x0 + x1) / 2 / w, (y0 + y1) / 2 / h, (x1 - x0) / w, (y1 - y0) / h),
         ),
     ]
-    px = row["joints_px"]
-    for state, x, y in zip(row["state"], px[::2], px[1::2], strict=True):
-        inside = state in (STATE_HIDDEN, STATE_VISIBLE) and 0 <= x <= w and 0 <= y <= h
-        parts += map(exchange.format_number, (x / w, y / h, state) if inside else (0, 0, 0))
+    for x, y, v in checked.points_of(row):
+        inside = 0 <= x <= w and 0 <= y <= h
+        parts += map(exchange.format_number, (x / w, y / h, v) if inside else checked.ABSENT)
     return " ".join(parts) + "\n"
 
 
@@ -112,7 +110,7 @@ def _person(parts: Sequence[str], frame: Row, joints: int, dims: int, number: in
         raise ValueError(f"expected {5 + dims * joints} numbers, got {len(parts)}")
     values = [_number(part) for part in parts[1:]]
     cx, cy, bw, bh = (_share(v) for v in values[:4])
-    points: list[tuple[float, float, int]] = []
+    points: list[checked.Point] = []
     for at in range(4, len(values), dims):
         x, y = (_share(v) for v in values[at : at + 2])
         v = values[at + 2] if dims == 3 else 2.0 * bool(x or y)
@@ -120,7 +118,7 @@ def _person(parts: Sequence[str], frame: Row, joints: int, dims: int, number: in
             raise ValueError(f"v must be 0, 1 or 2, not {v}")
         points.append((x * w, y * h, int(v)))
     box = checked.box([(cx - bw / 2) * w, (cy - bh / 2) * h, bw * w, bh * h])
-    return checked.person_of(points or [(0, 0, 0)] * joints, frame, number, box_px=box)
+    return checked.person_of(points or [checked.ABSENT] * joints, frame, number, box_px=box)
 
 
 def _number(text: str) -> float:
@@ -200,15 +198,14 @@ def read(
             label = _label_name(name)
             try:
                 frame, image = exchange.frame_with_image(root, name, found, split=split_of[name])
-                if not (root / label).is_file():
-                    left["picture without a label file: no people"] += 1
                 with checked.reading(label):
-                    text = _read_text(root, name) if (root / label).is_file() else ""
+                    text = _read_text(root, label, name)
+                left["picture without a label file: no people"] += text is None
             except (AssetError, FormatError) as error:
                 yield error
                 continue
             people = from_yolo(
-                text,
+                text or "",
                 frame,
                 joints,
                 dims=dims,
@@ -238,11 +235,12 @@ def _lonely_labels(root: Path, pictures: Iterable[str]) -> int:
     )
 
 
-def _read_text(root: Path, name: str) -> str:
-    path = file_inside(root, _label_name(name), where=f"label of {name}")
-    if path.stat().st_size == 0:
-        return ""
-    return _text(path)
+def _read_text(root: Path, label: str, name: str) -> str | None:
+    """The label file of a picture; None without one."""
+    if not (root / label).is_file():
+        return None
+    path = file_inside(root, label, where=f"label of {name}")
+    return _text(path) if path.stat().st_size else ""
 
 
 def _read_head(path: Path) -> dict[str, Any]:
