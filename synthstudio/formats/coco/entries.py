@@ -11,6 +11,7 @@ from typing import Any
 from pycocotools import mask as coco_mask
 from pydantic_core import to_json
 
+from synthstudio.core.boxes import box_overlap
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import FRAME_LABELS, LABELS, SHARES, Label, Rle
 from synthstudio.core.masks import check_counts, decode
@@ -154,12 +155,10 @@ def annotation_entries(
 
 def max_iou(boxes: Sequence[Sequence[float]]) -> list[float]:
     found = [0.0] * len(boxes)
-    for i, (ax, ay, aw, ah) in enumerate(boxes):
-        for j, (bx, by, bw, bh) in enumerate(boxes[:i]):
-            w, h = min(ax + aw, bx + bw) - max(ax, bx), min(ay + ah, by + bh) - max(ay, by)
-            if w > 0 and h > 0:
-                iou = w * h / (aw * ah + bw * bh - w * h)
-                found[i], found[j] = max(found[i], iou), max(found[j], iou)
+    for i, box in enumerate(boxes):
+        for j, other in enumerate(boxes[:i]):
+            iou = box_overlap(box, other)
+            found[i], found[j] = max(found[i], iou), max(found[j], iou)
     return found
 
 

@@ -279,9 +279,8 @@ def _skeleton(config: dict[str, Any], joints: int, wanted: Skeleton | None) -> S
     if found is None and names is None:
         fitting = [s for s in (*SKELETONS.values(), *FOREIGN.values()) if len(s.joints) == joints]
         fitting = [s for s in fitting if flips is None or s.flip.tolist() == flips]
-        found = (
-            fitting[0] if len(fitting) == 1 or (fitting and fitting[0].name in SKELETONS) else None
-        )
+        if len(fitting) == 1 or (fitting and fitting[0].name in SKELETONS):
+            found = fitting[0]
     if found is None or len(found.joints) != joints:
         got = str(names)[:300] if names is not None else f"flip_idx {str(flips)[:200]}"
         raise ValueError(
