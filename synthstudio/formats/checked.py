@@ -17,6 +17,7 @@ from synthstudio.core import labels
 from synthstudio.core.errors import FormatError, RecipeError
 from synthstudio.core.images import MAX_PIXELS
 from synthstudio.core.masks import check_counts
+from synthstudio.core.people import HIDDEN
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.rows import COLUMNS, NO_STATE, Row
@@ -193,7 +194,7 @@ def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) 
         raise ValueError("a person of another frame")
     _check_values(row, labels.LABELS, joints)
     _check_joints(row)
-    hidden = _check_alike(row, ("hidden_joint", "hidden_instance", "hidden_share"))
+    hidden = _check_alike(row, HIDDEN)
     if any(not 0 <= j < joints for j in hidden):
         raise ValueError("an occluder of a missing joint")
     box(row["modal_box_px"])

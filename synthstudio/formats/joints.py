@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from synthstudio.core import labels
 from synthstudio.core.errors import FormatError
-from synthstudio.core.people import UNKNOWN
+from synthstudio.core.people import UNKNOWN, hidden_columns
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.rows import NO_STATE, Row, hidden_by
 from synthstudio.formats.exchange import EXPORTED_BOX, Contents, inside
@@ -179,14 +179,8 @@ def _mean(values: Sequence[Sequence[float]]) -> Sequence[float]:
 
 
 def columns_of(joints: Sequence[Joint], row: Mapping[str, Any]) -> Row:
-    hidden = [(j, i, s) for j, joint in enumerate(joints) for i, s in joint["hidden_by"]]
     flat = {
         name: None if row[name] is None else [v for joint in joints for v in joint[name]]
         for name in _EACH
     }
-    return {
-        **flat,
-        "hidden_joint": [j for j, _, _ in hidden],
-        "hidden_instance": [i for _, i, _ in hidden],
-        "hidden_share": [s for _, _, s in hidden],
-    }
+    return {**flat, **hidden_columns(joint["hidden_by"] for joint in joints)}

@@ -8,13 +8,12 @@ from typing import Any
 import albumentations as A
 import numpy as np
 from albumentations.core.transforms_interface import BaseTransformInitSchema
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import U8
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.labels import SHARES
 from synthstudio.transforms import arrays
 
-U8 = NDArray[np.uint8]
 _VISIBLE = SHARES.index("visible")
 _FIRST_LABEL = 5
 """Columns of albumentations' keypoints before label fields: x, y, z, angle, scale."""

@@ -16,6 +16,7 @@ from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import FRAME_LABELS, LABELS, SHARES, Label, Rle
 from synthstudio.core.masks import check_counts, decode
 from synthstudio.core.own_skeletons import definition
+from synthstudio.core.people import hidden_columns
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import OBJECT_BASE
 from synthstudio.core.visibility import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
@@ -282,13 +283,10 @@ def _points(keypoints: Any, joints: int) -> list[checked.Point]:
 
 
 def _stated(entry: Mapping[str, Any]) -> Row:
-    hidden = [(j, i, s) for j, pairs in enumerate(entry["hidden_by"]) for i, s in pairs]
     amodal = entry["amodal_segmentation"]
     return {
         "state": [NO_STATE if s is None else s for s in entry["state"]],
-        "hidden_joint": [j for j, _, _ in hidden],
-        "hidden_instance": [i for _, i, _ in hidden],
-        "hidden_share": [s for _, _, s in hidden],
+        **hidden_columns([(i, s) for i, s in pairs] for pairs in entry["hidden_by"]),
         "amodal_counts": None if amodal is None else amodal["counts"],
         **_from_json(entry, _COPIED),
     }

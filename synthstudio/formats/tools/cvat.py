@@ -13,6 +13,8 @@ The XML is read twice by Expat without DTD, entities and other encodings, a pict
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -131,9 +133,8 @@ def _point(attributes: Attributes) -> checked.Point:
 def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target) -> Path:
     """Write annotations.xml and images/; return the former. OSError."""
     (out / "images").mkdir()
-    path = out / FILE_NAME
-    count = 0
-    with (out / "body.xml").open("w+", encoding="utf-8") as body:
+    path, count = out / FILE_NAME, 0
+    with tempfile.TemporaryFile("w+", dir=out, encoding="utf-8") as body:
         for picture in pictures:
             exchange.save_image(out, picture)
             body.write(to_cvat(picture[0], picture[1], target.skeleton))
@@ -141,10 +142,8 @@ def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Targ
         body.seek(0)
         with path.open("w", encoding="utf-8") as file:
             file.write(head(target.skeleton, count))
-            while chunk := body.read(_CHUNK):
-                file.write(chunk)
+            shutil.copyfileobj(body, file)
             file.write(TAIL)
-    (out / "body.xml").unlink()
     return path
 
 

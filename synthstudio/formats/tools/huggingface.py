@@ -7,8 +7,7 @@ whole rows of the instances table. No sidecar is needed.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +71,7 @@ def from_huggingface(row: Row) -> ReadSample:
     return frame, row["people"], row["image"]["bytes"]
 
 
-def card(skeleton: Skeleton, splits: Counter[str], people: int) -> str:
+def card(skeleton: Skeleton, splits: Mapping[str, int], people: int) -> str:
     """Return README.md: the file list for `datasets`, and descriptions of columns."""
     files = "".join(
         f"  - split: {split}\n    path: data/{split}-*.parquet\n" for split in sorted(splits)
@@ -110,34 +109,34 @@ def _size(frames: int) -> str:
 def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
     """Write the folder; return it. OSError."""
     (out / "data").mkdir()
-    splits, people = Counter[str](), 0
     files: dict[str, _SplitWriter] = {}
+    people = 0
     for frame, rows, data in pictures:
         split = frame["split"] or "train"
         if split not in files:
             files[split] = _SplitWriter(out / "data", split)
         files[split].add(to_huggingface(frame, rows, data))
-        splits[split] += 1
         people += len(rows)
     for file in files.values():
         file.close()
+    splits = {split: file.count for split, file in files.items()}
     (out / CARD_NAME).write_text(card(target.skeleton, splits, people), "utf-8")
     return out
 
 
 class _SplitWriter:
     def __init__(self, folder: Path, split: str) -> None:
-        self._folder, self._split, self._count = folder, split, 0
+        self._folder, self._split, self.count = folder, split, 0
         self._file: ParquetWriter | None = None
         self._rows: list[Row] = []
 
     def add(self, row: Row) -> None:
-        if self._count % FILE_ROWS == 0:
+        if self.count % FILE_ROWS == 0:
             self.close()
-            name = f"{self._split}-{self._count // FILE_ROWS:05d}.parquet"
+            name = f"{self._split}-{self.count // FILE_ROWS:05d}.parquet"
             self._file = ParquetWriter(self._folder / name, SCHEMA, compression="zstd")
         self._rows.append(row)
-        self._count += 1
+        self.count += 1
         if len(self._rows) == GROUP_ROWS:
             self._flush()
 

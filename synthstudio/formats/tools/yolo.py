@@ -340,15 +340,13 @@ def _base(path: Any, root: Path) -> PurePosixPath:
 
     Ultralytics resolves the latter in its own folder of data sets.
     """
-    if path in (None, "") or not isinstance(path, str):
+    if not isinstance(path, str) or not path:
         return PurePosixPath()
-    pure = PurePosixPath(path.replace("\\", "/"))
-    if (root / pure).resolve() == root.resolve():
+    pure, top = PurePosixPath(path.replace("\\", "/")), root.resolve()
+    elsewhere = pure.is_absolute() or not (root / pure).is_dir()
+    if (root / pure).resolve() == top or (elsewhere and pure.name == top.name):
         return PurePosixPath()
-    named = pure.name == root.resolve().name and not (root / pure).is_dir()
-    if named or (pure.is_absolute() and pure.name == root.resolve().name):
-        return PurePosixPath()
-    if pure.is_absolute() or not (root / pure).is_dir():
+    if elsewhere:
         raise ValueError(
             f"path: {path[:200]} is not a folder below {root}; correct it, or pass the pictures' "
             "folder by --images"
