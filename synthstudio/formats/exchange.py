@@ -140,10 +140,6 @@ def exportable(people: Iterable[_Person]) -> list[_Person]:
     return [row for row in people if row["modal_area_px"] >= MIN_AREA_PX]
 
 
-def save_image(out: Path, picture: Picture) -> None:
-    (out / picture[0]["file_name"]).write_bytes(picture[2])
-
-
 def write_entries(
     path: Path,
     pictures: Iterable[Picture],
@@ -153,14 +149,12 @@ def write_entries(
     tail: str = "\n]\n",
     ensure_ascii: bool = True,
 ) -> Path:
-    """Write a JSON list of the entries of all pictures, and images/ beside it; OSError."""
-    (path.parent / "images").mkdir()
+    """Write a JSON list of the entries of all pictures; OSError."""
     separator = "\n"
     with path.open("w", encoding="utf-8") as file:
         file.write(head)
-        for picture in pictures:
-            save_image(path.parent, picture)
-            for entry in entries_of(picture[0], picture[1]):
+        for frame, people, _ in pictures:
+            for entry in entries_of(frame, people):
                 text = json.dumps(entry, separators=(",", ":"), ensure_ascii=ensure_ascii)
                 file.write(separator + text)
                 separator = ",\n"

@@ -93,7 +93,10 @@ def export(
     )
     exported = Exported(annotations=out)
     with whole_folder(out) as unfinished:
-        path = to.write(_pictures(dataset, to, target, exported), unfinished, target)
+        if to.missing:
+            (unfinished / "images").mkdir()
+        pictures = _pictures(dataset, to, target, unfinished, exported)
+        path = to.write(pictures, unfinished, target)
         if to.missing:
             write_sidecar(unfinished, dataset, contents, to.image_name)
     exported.annotations = out / path.relative_to(unfinished)
@@ -104,9 +107,9 @@ def export(
 
 
 def _pictures(
-    dataset: Labelled, to: Format, target: Target, exported: Exported
+    dataset: Labelled, to: Format, target: Target, out: Path, exported: Exported
 ) -> Iterator[Picture]:
-    """Yield each frame for the format, its image checked, and count it."""
+    """Yield each frame for the format, its image checked and saved, and count it."""
     skeleton = target.skeleton
     frame_ids, person_ids = (_own_ids(dataset, name) for name in ("source_ids", "person_ids"))
     for frame, people in pair_rows(dataset.iter_frames(), dataset.iter_instances()):
@@ -121,7 +124,11 @@ def _pictures(
             at = (row["frame_index"], row["instance"])
             own = _named(convert_row(row, frame, skeleton), person_ids, at, annotation_id(*at))
             converted.append(as_exported(own, size, skeleton, target.contents))
-        picture = {**frame, "file_name": to.image_name(frame), "skeleton": skeleton.name}
+        name = to.image_name(frame)
+        if to.missing:
+            (out / name).parent.mkdir(exist_ok=True)
+            (out / name).write_bytes(data)
+        picture = {**frame, "file_name": name, "skeleton": skeleton.name}
         yield _named(picture, frame_ids, frame["index"], frame["index"]), converted, data
 
 

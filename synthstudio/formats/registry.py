@@ -43,7 +43,10 @@ class Format:
 
     @property
     def write(self) -> Write:
-        """(pictures, empty folder, target) -> the annotation file or folder; OSError."""
+        """(pictures, folder, target) -> the annotation file or folder; OSError.
+
+        The folder has only images/, in which the pictures are saved unless files embed them.
+        """
         return self._function("write")
 
     @property

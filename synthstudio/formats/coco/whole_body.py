@@ -134,7 +134,7 @@ _DIALECT = coco.Dialect(head=_head, image=_image, people=to_whole_body)
 
 
 def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
-    """Write as COCO does: a file and a folder of images per split. OSError, DiskError."""
+    """Write as COCO does: a file per split. OSError, DiskError."""
     return coco.write(pictures, out, target, dialect=_DIALECT)
 
 

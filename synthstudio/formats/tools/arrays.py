@@ -137,16 +137,14 @@ class ArrayFormat:
     def write(
         self, pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target
     ) -> Path:
-        """Write the archive and images/; return the former. OSError."""
-        (out / "images").mkdir()
+        """Write the archive; return it. OSError."""
         with (
             tempfile.TemporaryDirectory(dir=out) as scratch,
             NpzWriter(Path(scratch), self.columns) as writer,
         ):
-            for picture in pictures:
-                exchange.save_image(out, picture)
-                for row in picture[1]:
-                    writer.add(self.to_entry(picture[0], row))
+            for frame, people, _ in pictures:
+                for row in people:
+                    writer.add(self.to_entry(frame, row))
             writer.save(out / self.file_name, {"joint_names": target.skeleton.joints})
         return out / self.file_name
 

@@ -131,13 +131,11 @@ def _point(attributes: Attributes) -> checked.Point:
 
 
 def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target) -> Path:
-    """Write annotations.xml and images/; return the former. OSError."""
-    (out / "images").mkdir()
+    """Write annotations.xml; return it. OSError."""
     path, count = out / FILE_NAME, 0
     with tempfile.TemporaryFile("w+", dir=out, encoding="utf-8") as body:
-        for picture in pictures:
-            exchange.save_image(out, picture)
-            body.write(to_cvat(picture[0], picture[1], target.skeleton))
+        for frame, people, _ in pictures:
+            body.write(to_cvat(frame, people, target.skeleton))
             count += 1
         body.seek(0)
         with path.open("w", encoding="utf-8") as file:

@@ -317,7 +317,7 @@ def picture_of(url: str, root: Path, where: str) -> str:
 
 
 def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target) -> Path:
-    """Write tasks.json, label_config.xml and images/; return the first. OSError."""
+    """Write tasks.json and label_config.xml; return the former. OSError."""
     (out / CONFIG_NAME).write_text(label_config(target.skeleton), "utf-8")
     return exchange.write_entries(
         out / FILE_NAME,

@@ -65,7 +65,7 @@ def from_mpii(entries: Sequence[Mapping[str, Any]], frame: Row) -> list[Row]:
 
 
 def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target) -> Path:
-    """Write annotations.json and images/; return the former. OSError."""
+    """Write annotations.json; return it. OSError."""
     return exchange.write_entries(out / FILE_NAME, pictures, to_mpii)
 
 

@@ -102,7 +102,7 @@ def _mask(entry: Mapping[str, Any], frame: Row) -> str | None:
 
 
 def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target) -> Path:
-    """Write ochuman.json and images/; return the former. OSError."""
+    """Write ochuman.json; return it. OSError."""
     names = json.dumps(target.skeleton.joints)
     return exchange.write_entries(
         out / FILE_NAME,

@@ -157,15 +157,13 @@ def data_yaml(skeleton: Skeleton, splits: Iterable[str], notes: Mapping[str, str
 
 
 def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target) -> Path:
-    """Write the folder; return data.yaml. OSError."""
+    """Write labels/ and data.yaml; return the latter. OSError."""
     splits: set[str] = set()
-    for frame, people, data in pictures:
+    for frame, people, _ in pictures:
         split = Path(frame["file_name"]).parent.name
         if split not in splits:
             splits.add(split)
-            for kind in ("images", "labels"):
-                (out / kind / split).mkdir(parents=True)
-        exchange.save_image(out, (frame, people, data))
+            (out / "labels" / split).mkdir(parents=True)
         (out / _label_name(frame["file_name"])).write_text(to_yolo(frame, people), "utf-8")
     path = out / HEAD_NAME
     path.write_text(data_yaml(target.skeleton, splits, target.contents.notes()), "utf-8")
