@@ -112,18 +112,9 @@ def _empty(label: labels.Label) -> Any:
     return [] if label.shape else "" if label.kind == "string" else 0
 
 
-def frame_of(
-    *, index: int, file_name: str, width: int, height: int, skeleton: str, **more: Any
-) -> Row:
-    """Return a row of the frames table for a picture with only these facts known."""
-    known = {
-        "index": index,
-        "file_name": file_name,
-        "width_px": width,
-        "height_px": height,
-        "skeleton": skeleton,
-    }
-    return complete({**known, **more}, labels.FRAME_LABELS)
+def frame_of(**known: Any) -> Row:
+    """A row of the frames table of which only these columns are known."""
+    return complete(known, labels.FRAME_LABELS)
 
 
 def person_of(

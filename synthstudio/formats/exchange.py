@@ -173,9 +173,8 @@ def frame_with_image(images: Path, name: Any, skeleton: Skeleton, **more: Any) -
     path = file_inside(images, name, where=f"image {str(name)[:200]}")
     with reading(f"image {name}"):
         width, height = size(*image_size(path))
-        row = frame_of(
-            index=0, file_name=name, width=width, height=height, skeleton=skeleton.name, **more
-        )
+        known = {"index": 0, "file_name": name, "width_px": width, "height_px": height}
+        row = frame_of(**known, skeleton=skeleton.name, **more)
     return row, path
 
 

@@ -127,9 +127,8 @@ def _samples(photos: list[_Photo], skeleton: Skeleton) -> Iterator[ReadSample]:
 def _row(
     name: str, width: int, height: int, skeleton: Skeleton, **clip: str | int | float | None
 ) -> dict[str, Any]:
-    row = checked.frame_of(
-        index=0, file_name=name, width=width, height=height, skeleton=skeleton.name, **clip
-    )
+    known = {"index": 0, "file_name": name, "width_px": width, "height_px": height}
+    row = checked.frame_of(**known, skeleton=skeleton.name, **clip)
     checked.check_frame(row)
     return row
 

@@ -204,8 +204,8 @@ def frame_row(image: Mapping[str, Any], skeleton: str, index: int) -> Row:
         row = checked.frame_of(
             index=index,
             file_name=checked.text(image["file_name"], 1024),
-            width=width,
-            height=height,
+            width_px=width,
+            height_px=height,
             skeleton=skeleton,
             object_instance=[t["instance"] for t in objects],
             object_kind=[t["kind"] for t in objects],

@@ -229,8 +229,8 @@ def _sample(
         frame = checked.frame_of(
             index=0,
             file_name=_FOLDER + place,
-            width=width,
-            height=height,
+            width_px=width,
+            height_px=height,
             skeleton=labels.skeleton.name,
             split=_SPLITS.get(attributes.get("subset", "").lower(), ""),
         )

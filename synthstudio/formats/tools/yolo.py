@@ -77,13 +77,10 @@ def from_yolo(
     *,
     dims: int = 3,
     person_class: int | None = 0,
-    left_out: exchange.Skipped | None = None,
-    where: str = "",
+    left_out: exchange.Skipped,
+    where: str,
 ) -> list[Row]:
-    """Undo `to_yolo`. `dims` 2: no v; 0 0 is unlabelled.
-
-    An invalid line is counted in `left_out`, else raises ValueError.
-    """
+    """Undo `to_yolo`. `dims` 2: no v; 0 0 is unlabelled. `left_out` counts skipped lines."""
     people: list[Row] = []
     for number, line in enumerate(text.splitlines(), 1):
         parts = line.split()
@@ -92,13 +89,10 @@ def from_yolo(
         try:
             with checked.reading(f"{where}, line {number}"):
                 if person_class is not None and _number(parts[0]) != person_class:
-                    if left_out is not None:
-                        left_out["line of another class"] += 1
+                    left_out["line of another class"] += 1
                     continue
                 people.append(_person(parts, frame, joints, dims, len(people) + 1))
         except FormatError as error:
-            if left_out is None:
-                raise ValueError(error.what) from error
             left_out.add("annotation", error)
     return people
 
@@ -171,8 +165,8 @@ def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Targ
 
 
 def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
-    joints = len(get_skeleton(frame["skeleton"]).joints)
-    return from_yolo(to_yolo(frame, people), frame, joints)
+    joints, text = len(get_skeleton(frame["skeleton"]).joints), to_yolo(frame, people)
+    return from_yolo(text, frame, joints, left_out=exchange.Skipped(), where="round trip")
 
 
 def read(
