@@ -167,17 +167,17 @@ def read(
     if missing and len(missing) == len(places):
         file_inside(root, missing[0], where=f"image {missing[0]}")
     left["picture that is not there"] += len(missing)
+    gone = set(missing)
 
     def samples() -> Iterator[exchange.ReadSample | SynthStudioError]:
         for place, image in zip(places, _images(file, _Reader(str(file))), strict=True):
-            if not is_file_below(root, place):
+            if place in gone:
                 continue
             try:
                 yield _sample(image, root, place, labels, left)
             except FormatError as error:
                 yield error
 
-    gone = set(missing)
     return exchange.Opened(
         skeleton=labels.skeleton,
         names=[_FOLDER + place for place in places if place not in gone],

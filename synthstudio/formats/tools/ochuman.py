@@ -9,7 +9,6 @@ ids, 3D, amodal masks; head and neck: see formats/joints.py.
 from __future__ import annotations
 
 import json
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -120,24 +119,23 @@ def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
 def read(path: Path, images: Path | None, also: Sequence[str]) -> exchange.Opened:
     """Open ochuman.json (or its folder); pictures lie in images/, or `images`. FormatError."""
     file, root = exchange.locate(path, FILE_NAME, images, "images")
-    names: list[str] = []
-    starts, stops, bare = array("q"), array("q"), 0
+    spans: dict[str, tuple[int, int]] = {}
+    bare = 0
     for key, span in read_members(file, streamed=("images",)):
         if key == "images" and span is not BEGIN:
             where = f"{file}, byte {span.start}"
             with checked.reading(where):
-                names.append(plain_name(span.value["file_name"], where=where))
+                name = plain_name(span.value["file_name"], where=where)
                 bare += sum(a.get("keypoints") is None for a in span.value["annotations"])
-            starts.append(span.start)
-            stops.append(span.stop)
-    if len(set(names)) != len(names):
-        raise FormatError("two images share a name", where=str(file))
+            if name in spans:
+                raise FormatError("two images share a name", where=str(file))
+            spans[name] = span.start, span.stop
     skeleton = get_skeleton(SKELETON)
 
     def samples() -> Iterator[exchange.ReadSample]:
         with file.open("rb") as opened:
-            for name, start, stop in zip(names, starts, stops, strict=True):
-                value = exchange.parse_range(opened, start, stop)
+            for name, at in spans.items():
+                value = exchange.parse_range(opened, *at)
                 frame, image = exchange.frame_with_image(root, name, skeleton)
                 with checked.reading(f"{file}, image {name}"):
                     people = from_ochuman(value["annotations"], frame)
@@ -145,7 +143,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> exchange.Opene
 
     return exchange.Opened(
         skeleton=skeleton,
-        names=[_FOLDER + name for name in names],
+        names=[_FOLDER + name for name in spans],
         samples=samples(),
         notes=lambda: [f"{bare} x annotation without keypoints"] if bare else [],
     )

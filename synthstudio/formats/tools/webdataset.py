@@ -72,9 +72,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     shards = sorted(path.glob("*.tar")) if path.is_dir() else [path]
     if not shards:
         raise FormatError("no shards here", where=str(path), expected="*.tar")
-    names: list[str] = []
-    for shard in shards:
-        names += [name for name, _ in _pairs(shard, with_bytes=False)]
+    names = (name for shard in shards for name, _ in _pairs(shard, with_bytes=False))
     numbers = [int(name.partition(".")[0]) for name in names]
     if any(b <= a for a, b in pairwise(numbers)):
         raise FormatError("frames are duplicated or out of order", where=str(path))
