@@ -112,9 +112,10 @@ def _empty(label: labels.Label) -> Any:
     return [] if label.shape else "" if label.kind == "string" else 0
 
 
-def frame_of(**known: Any) -> Row:
-    """A row of the frames table of which only these columns are known."""
-    return complete(known, labels.FRAME_LABELS)
+def frame_of(file_name: Any, size: tuple[int, int], skeleton: str, **more: Any) -> Row:
+    """A row of the frames table of a picture (width, height), of which only this is known."""
+    known = {"index": 0, "file_name": file_name, "width_px": size[0], "height_px": size[1]}
+    return complete({**known, "skeleton": skeleton, **more}, labels.FRAME_LABELS)
 
 
 def person_of(

@@ -172,10 +172,7 @@ def frame_with_image(images: Path, name: Any, skeleton: Skeleton, **more: Any) -
     """Return a row for an image known only by name, and its path."""
     path = file_inside(images, name, where=f"image {str(name)[:200]}")
     with reading(f"image {name}"):
-        width, height = size(*image_size(path))
-        known = {"index": 0, "file_name": name, "width_px": width, "height_px": height}
-        row = frame_of(**known, skeleton=skeleton.name, **more)
-    return row, path
+        return frame_of(name, size(*image_size(path)), skeleton.name, **more), path
 
 
 def parse_range(file: IO[bytes], start: int, stop: int, *, nan: bool = False) -> Any:

@@ -196,17 +196,15 @@ def annotation_id(index: int, instance: int) -> int:
 def frame_row(image: Mapping[str, Any], skeleton: str, index: int) -> Row:
     """Undo `image_entry`; missing values of other files are null, 0 or empty. FormatError."""
     with checked.reading(f"image {str(image.get('id'))[:40]}"):
-        width, height = checked.size(image["width"], image["height"])
-        objects = image.get("objects", [])
+        size, objects = checked.size(image["width"], image["height"]), image.get("objects", [])
         crowd = image.get("crowd_index", image.get("crowdIndex"))
         # Without the frame's spec the distortion is unknown, so K alone would be wrong.
         K = None if image.get("distortion") else image.get("K")
         row = checked.frame_of(
+            checked.text(image["file_name"], 1024),
+            size,
+            skeleton,
             index=index,
-            file_name=checked.text(image["file_name"], 1024),
-            width_px=width,
-            height_px=height,
-            skeleton=skeleton,
             object_instance=[t["instance"] for t in objects],
             object_kind=[t["kind"] for t in objects],
             object_held_by=[t["held_by"] for t in objects],

@@ -225,15 +225,9 @@ def _sample(
     attributes, shapes = image
     where = f"image {attributes.get('name', '')[:200]}"
     with checked.reading(where):
-        width, height = checked.size(int(attributes["width"]), int(attributes["height"]))
-        frame = checked.frame_of(
-            index=0,
-            file_name=_FOLDER + place,
-            width_px=width,
-            height_px=height,
-            skeleton=labels.skeleton.name,
-            split=_SPLITS.get(attributes.get("subset", "").lower(), ""),
-        )
+        size = checked.size(int(attributes["width"]), int(attributes["height"]))
+        split = _SPLITS.get(attributes.get("subset", "").lower(), "")
+        frame = checked.frame_of(_FOLDER + place, size, labels.skeleton.name, split=split)
         people = from_cvat(shapes, frame, labels, left)
     return frame, people, file_inside(root, place, where=where)
 

@@ -155,9 +155,10 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     """Open such a folder; images are embedded. FormatError."""
     files = sorted((path / "data").glob("*.parquet"))
     places: list[tuple[int, int, int]] = []  # index, file, place in it
-    for number, file in enumerate(files):
-        index = Groups(file, SCHEMA).column("index")
-        with checked.reading(str(file)):
+    readers = [Groups(file, SCHEMA) for file in files]
+    for number, reader in enumerate(readers):
+        index = reader.column("index")
+        with checked.reading(str(files[number])):
             found = (checked.integer(i, 0, 2**40) for i in index)
             places += [(i, number, k) for k, i in enumerate(found)]
     if not places:
@@ -166,7 +167,6 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     numbers = [i for i, _, _ in places]
     if len(set(numbers)) != len(numbers):
         raise FormatError("two rows share an index", where=str(path))
-    readers = [Groups(file, SCHEMA) for file in files]
     kind = readers[places[0][1]].row(places[0][2])["skeleton"]
     with checked.reading(str(path)):
         joints = checked.known_skeleton(kind)
