@@ -216,32 +216,32 @@ def _validate_dataset(
 def _validate_coco(
     path: Path, folder: Path | None, report: Path | None, fix: Path | None
 ) -> Validation:
-    with RawCoco(path) as source:
-        categories = source.head["categories"]
-        with _steps({}) as step:
-            found = validating.validate_coco(
-                categories, source.images, source.annotations, folder=folder, on_step=step
-            )
-        if report is not None:
-            write_coco_findings(
-                found.findings,
-                path.name,
-                categories,
-                source.images(),
-                source.annotations(),
-                report,
-                folder=folder,
-            )
-        if fix is None:
-            return Validation(found=found)
-        done = write_repaired(
-            source.head,
-            source.images,
-            source.annotations,
-            fix,
-            left_out=found.unusable,
+    source = RawCoco(path)
+    categories = source.head["categories"]
+    with _steps({}) as step:
+        found = validating.validate_coco(
+            categories, source.images, source.annotations, folder=folder, on_step=step
+        )
+    if report is not None:
+        write_coco_findings(
+            found.findings,
+            path.name,
+            categories,
+            source.images(),
+            source.annotations(),
+            report,
             folder=folder,
         )
+    if fix is None:
+        return Validation(found=found)
+    done = write_repaired(
+        source.head,
+        source.images,
+        source.annotations,
+        fix,
+        left_out=found.unusable,
+        folder=folder,
+    )
     return Validation(found=found, fixed=dict(done))
 
 

@@ -105,9 +105,9 @@ class Label:
     `shape` of one row: numbers, "J" or "N"; on disk such lists are flat, in row-major order.
     `dtype`: on disk, by Arrow's names; `memory`: in `People`, by NumPy's. `null`: whether it may
     be unknown. `within`: its smallest and largest value. `coco`, `query`: its key in an annotation
-    of a COCO file and its name in a query; "": none of its own. A rendered person's value is that
-    of the same name in its PersonLabel, or `of` that, or `of_spec` the frame's spec and its place
-    there.
+    of a COCO file and its name in a query; "": none of its own, or a frame's name. A rendered
+    person's value is that of the same name in its PersonLabel, or `of` that, or `of_spec` the
+    frame's spec and its place there.
     """
 
     name: str
@@ -360,32 +360,23 @@ FRAME_LABELS = {
         Label("index", "int64", "number of the frame"),
         Label("seed", "int64", "seed of the run"),
         Label("file_name", "string", "where its picture lies"),
-        Label("image_sha256", "string", "hash of the picture's bytes"),
+        Label("image_sha256", "string", "hash of the picture's bytes", coco="sha256"),
         Label("width_px", "int32", "width of the frame", unit="px", within=_UP_TO_65536),
         Label("height_px", "int32", "height of the frame", unit="px", within=_UP_TO_65536),
         Label("split", "string", "train, val or test"),
         Label("group_id", "string", "frames of one moment"),
         Label("variant", "string", "base, clean, occluder, ..."),
         Label("skeleton", "string", "skeleton of the joints"),
-        Label("differs", "string", "differences from its group's base", ("N",), coco="differs"),
-        Label("camera_id", "int32", "camera of the rig, from 0", coco="camera_id"),
-        Label("clip_id", "string", "name of the clip", null=True, coco="clip_id"),
-        Label("clip_frame", "int32", "frame of the clip, from 0", null=True, coco="clip_frame"),
-        Label("clip_frames", "int32", "frames of the clip", null=True, coco="clip_frames"),
-        Label(
-            "time_s", "float64", "time from the clip's start", unit="s", null=True, coco="time_s"
-        ),
+        Label("differs", "string", "differences from its group's base", ("N",)),
+        Label("camera_id", "int32", "camera of the rig, from 0"),
+        Label("clip_id", "string", "name of the clip", null=True),
+        Label("clip_frame", "int32", "frame of the clip, from 0", null=True),
+        Label("clip_frames", "int32", "frames of the clip", null=True),
+        Label("time_s", "float64", "time from the clip's start", unit="s", null=True),
         Label("K", "float64", "intrinsics", (3, 3), null=True),
         Label("world_to_camera", "float64", "extrinsics, OpenCV axes", (4, 4), null=True),
         Label("crowd_index", "float64", "crowd index of CrowdPose", null=True, within=(0, 1)),
-        Label(
-            "crowd_target",
-            "float64",
-            "requested crowd index",
-            null=True,
-            within=(0, 1),
-            coco="crowd_target",
-        ),
+        Label("crowd_target", "float64", "requested crowd index", null=True, within=(0, 1)),
         Label("object_instance", "int32", "instance of each object", ("N",)),
         Label("object_kind", "string", "its kind", ("N",)),
         Label("object_held_by", "int32", "instance of its holder, 0: none", ("N",)),

@@ -7,7 +7,7 @@ docs/conventions.md fixes what each column means.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, overload
@@ -21,6 +21,8 @@ from synthstudio.core.spec import FrameSpec
 
 Occluders = tuple[tuple[tuple[int, float], ...], ...]
 """J x [(instance, share)], the largest share first."""
+HIDDEN = ("hidden_joint", "hidden_instance", "hidden_share")
+"""Columns of the occluders of a person's joints."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -204,6 +206,12 @@ def pairs_by_joint(
             raise DatasetError("hidden_joint is out of range", where="instances", got=str(j))
         found[j].append((who, much))
     return tuple(map(tuple, found))
+
+
+def hidden_columns(occluders: Iterable[Iterable[tuple[int, float]]]) -> dict[str, list[Any]]:
+    """Undo `pairs_by_joint`: the three columns of a stored person."""
+    flat = [(joint, *pair) for joint, pairs in enumerate(occluders) for pair in pairs]
+    return {name: [entry[k] for entry in flat] for k, name in enumerate(HIDDEN)}
 
 
 def _single(label: labels.Label, value: Any) -> Any:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import FRAME_LABELS, LABELS, Frame, Label, PersonLabel
-from synthstudio.core.people import Occluders, People, as_column, pairs_by_joint
+from synthstudio.core.people import HIDDEN, Occluders, People, as_column, pairs_by_joint
 from synthstudio.core.places import Place
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import FrameSpec, to_json
@@ -162,7 +162,7 @@ def table_mismatch(where: str, expected: str, got: str) -> DatasetError:
 # `quality`, which reads without these checks.
 
 _ALIKE = (
-    ("hidden_joint", "hidden_instance", "hidden_share"),
+    HIDDEN,
     ("object_instance", "object_kind", "object_held_by"),
 )
 _ROUNDING = 1e-6

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from synthstudio.core import labels
 from synthstudio.core.errors import FormatError, RecipeError
 from synthstudio.core.images import MAX_PIXELS
 from synthstudio.core.masks import check_counts
+from synthstudio.core.people import HIDDEN
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.rows import COLUMNS, NO_STATE, Row
@@ -29,7 +30,10 @@ MAX_TEXT = 1_000_000
 MAX_SPEC = 16_000_000
 """Maximum characters of a FrameSpec."""
 _INT64 = 2**63 - 1
-_UNLABELLED, _UNKNOWN, _VISIBLE = "unlabelled", "unknown", "visible"
+_CAUSES = ("unlabelled", "unknown", "visible")
+Point = tuple[float, float, int]
+"""A joint's continuous px, and v: 0 outside or unlabelled, 1 hidden, 2 visible."""
+ABSENT: Point = (0.0, 0.0, 0)
 
 
 @contextmanager
@@ -108,22 +112,14 @@ def _empty(label: labels.Label) -> Any:
     return [] if label.shape else "" if label.kind == "string" else 0
 
 
-def frame_of(
-    *, index: int, file_name: str, width: int, height: int, skeleton: str, **more: Any
-) -> Row:
-    """Return a row of the frames table for a picture with only these facts known."""
-    known = {
-        "index": index,
-        "file_name": file_name,
-        "width_px": width,
-        "height_px": height,
-        "skeleton": skeleton,
-    }
-    return complete({**known, **more}, labels.FRAME_LABELS)
+def frame_of(file_name: Any, size: tuple[int, int], skeleton: str, **more: Any) -> Row:
+    """A row of the frames table of a picture (width, height), of which only this is known."""
+    known = {"index": 0, "file_name": file_name, "width_px": size[0], "height_px": size[1]}
+    return complete({**known, "skeleton": skeleton, **more}, labels.FRAME_LABELS)
 
 
 def person_of(
-    points: Sequence[tuple[float, float, int]],  # continuous px and v: 0 unlabelled, 1, 2
+    points: Sequence[Point],
     frame: Mapping[str, Any],
     instance: int,
     *,
@@ -134,17 +130,18 @@ def person_of(
 
     The box defaults to that of the labelled joints, the area to the box's.
     """
+    if instance > MAX_PEOPLE:
+        raise ValueError("too many people in a picture")
     state = [integer(v, 0, 2) for _, _, v in points]
     px = [(number(x), number(y)) if v else (math.nan, math.nan) for x, y, v in points]
     around = list(box_px) if box_px is not None else around_points(px)
-    causes = (_UNLABELLED, _UNKNOWN, _VISIBLE)
     known = {
         "frame_index": frame["index"],
         "instance": instance,
         "joints_px": [v for pair in px for v in pair],
         "shares": [math.nan] * (len(labels.SHARES) * len(state)),
         "state": [v or NO_STATE for v in state],
-        "cause": [causes[v] for v in state],
+        "cause": [_CAUSES[v] for v in state],
         "ambiguous": [False] * len(state),
         "occluder_id": [0] * len(state),
         "origin": ["human"] * len(state),
@@ -153,6 +150,15 @@ def person_of(
         "modal_area_px": round(around[2] * around[3]),
     }
     return complete({**known, **more}, labels.LABELS)
+
+
+def points_of(row: Mapping[str, Any]) -> list[Point]:
+    """The joints of a row, ABSENT those that are neither visible nor hidden."""
+    px = row["joints_px"]
+    return [
+        (x, y, state) if state in (labels.STATE_HIDDEN, labels.STATE_VISIBLE) else ABSENT
+        for state, x, y in zip(row["state"], px[::2], px[1::2], strict=True)
+    ]
 
 
 def around_points(px: Sequence[tuple[float, float]]) -> list[float]:
@@ -167,12 +173,10 @@ def check_frame(row: Mapping[str, Any]) -> None:
     """ValueError for an impossible row of the frames table."""
     size(row["width_px"], row["height_px"])
     integer(row["index"], 0, 2**40)
-    _check_alike(row, ("object_instance", "object_kind", "object_held_by"))
-    for name, label in labels.FRAME_LABELS.items():
-        if name not in ("K", "world_to_camera"):
-            _typed(row[name], label)
     _check_values(row, labels.FRAME_LABELS, 0)
-    _check_texts(row, labels.FRAME_LABELS)
+    _check_alike(row, ("object_instance", "object_kind", "object_held_by"))
+    if nan := [name for name, value in row.items() if value != value]:
+        raise ValueError(f"{nan[0]} is NaN")
 
 
 def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) -> None:
@@ -182,35 +186,38 @@ def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) 
         raise ValueError("a person of another frame")
     _check_values(row, labels.LABELS, joints)
     _check_joints(row)
-    hidden = _check_alike(row, ("hidden_joint", "hidden_instance", "hidden_share"))
+    hidden = _check_alike(row, HIDDEN)
     if any(not 0 <= j < joints for j in hidden):
         raise ValueError("an occluder of a missing joint")
     box(row["modal_box_px"])
     if row["amodal_box_px"] is not None:
         box(row["amodal_box_px"])
     _check_masks(row, frame)
-    _check_texts(row, _PERSON_TEXTS)
 
 
 def _check_values(row: Mapping[str, Any], table: Mapping[str, labels.Label], joints: int) -> None:
-    """Lengths, kinds and limits of values; lists of reals are checked before."""
     for name, label in table.items():
-        value, entries, kinds = row[name], label.entries(joints), _KINDS[label.kind]
-        if value is None:
-            if not label.null:
-                raise ValueError(f"{name} is null")
-            continue
-        if entries is not None and len(value) != entries:
-            raise ValueError(f"{name} has {entries} entries, not {len(value)}")
-        if label.shape and float in kinds:
-            continue
-        values = value if label.shape else (value,)
-        if not set(map(type, values)) <= kinds:
-            raise ValueError(f"{name} is {str(value)[:80]}")
-        if values and int in kinds:
-            low, high = _LIMITS[name]
-            if min(values) < low or max(values) > high:  # NaN is neither
-                raise ValueError(f"{name} is {str(value)[:40]}, not from {low:g} to {high:g}")
+        if row[name] is not None:
+            _check_value(row[name], label, joints)
+        elif not label.null:
+            raise ValueError(f"{name} is null")
+
+
+def _check_value(value: Any, label: labels.Label, joints: int) -> None:
+    """Type, length and limits of a column's value; lists of reals have no limits here."""
+    name, entries = label.name, label.entries(joints)
+    values = value if label.shape else [value]
+    if not isinstance(values, list) or not set(map(type, values)) <= _KINDS[label.kind]:
+        raise ValueError(f"{name} is {str(value)[:80]}")
+    if entries is not None and len(values) != entries:
+        raise ValueError(f"{name} has {entries} entries, not {len(values)}")
+    if label.kind == "string":
+        for one in set(values):
+            text(one, MAX_SPEC if name == "spec" else MAX_TEXT)
+    elif values and name in _LIMITS:
+        low, high = _LIMITS[name]
+        if min(values) < low or max(values) > high:  # NaN is neither
+            raise ValueError(f"{name} is {str(value)[:40]}, not from {low:g} to {high:g}")
 
 
 def _check_alike(row: Mapping[str, Any], names: Sequence[str]) -> Any:
@@ -237,12 +244,11 @@ def _limits(label: labels.Label) -> tuple[float, float]:
     return kind(limits.min), kind(limits.max)
 
 
-_LIMITS = {n: _limits(one) for n, one in COLUMNS.items() if one.kind in ("int", "float")}
-_CHECKED_TEXTS = ("cause", "origin", "modal_counts", "amodal_counts")
-_PERSON_TEXTS = [
-    n for n, one in labels.LABELS.items() if one.kind == "string" and n not in _CHECKED_TEXTS
-]
-"""Columns of free text: others are checked as words and codes before."""
+_LIMITS = {
+    name: _limits(one)
+    for name, one in COLUMNS.items()
+    if one.kind == "int" or (one.kind == "float" and not one.shape)
+}
 _CACHED_CHARS = 4096
 """Longer mask codes are not cached as checked."""
 
@@ -267,25 +273,14 @@ def _check_masks(row: Mapping[str, Any], frame: Mapping[str, Any]) -> None:
         raise ValueError(f"a mask of size {row['mask_size']} in a picture of {[height, width]}")
     for name in ("modal_counts", "amodal_counts"):
         if row[name] is not None:
-            counts = text(row[name])
-            check = _check_code if len(counts) <= _CACHED_CHARS else check_counts
-            check(counts, (height, width))
+            check = _check_code if len(row[name]) <= _CACHED_CHARS else check_counts
+            check(row[name], (height, width))
 
 
 @functools.lru_cache(maxsize=512)
 def _check_code(counts: str, size: tuple[int, int]) -> int:
     """Check a code once: unoccluded people repeat it, edited ones again in the sidecar."""
     return check_counts(counts, size)
-
-
-def _check_texts(row: Mapping[str, Any], names: Iterable[str]) -> None:
-    for name in names:
-        value = row[name]
-        if isinstance(value, str):
-            text(value, MAX_SPEC if name == "spec" else MAX_TEXT)
-        elif isinstance(value, list) and value and isinstance(value[0], str):
-            for item in value:
-                text(item)
 
 
 def to_json_row(row: Mapping[str, Any]) -> Row:
@@ -300,38 +295,17 @@ def _plain(value: Any) -> Any:
 
 
 def from_json_row(row: Any, table: Mapping[str, labels.Label]) -> Row:
-    """Undo `to_json_row`; ValueError when a column is missing, unknown or of the wrong type."""
+    """Undo `to_json_row`; ValueError when a column is missing or unknown. Types are unchecked."""
     if not isinstance(row, dict) or set(row) != set(table):
         got = set(row) if isinstance(row, dict) else {type(row).__name__}
         raise ValueError(f"missing or unknown: {', '.join(sorted(got ^ set(table)))[:200]}")
-    return {name: _typed(row[name], label) for name, label in table.items()}
+    return {name: from_json(row[name], label) for name, label in table.items()}
 
 
-def _typed(value: Any, label: labels.Label) -> Any:
-    if value is None:
-        if not label.null:
-            raise ValueError(f"{label.name} is null")
-        return None
-    if not label.shape:
-        return _scalar(value, label)
-    if not isinstance(value, list):
-        raise ValueError(f"{label.name} is not a list")
-    if label.kind == "float":
-        return [math.nan if v is None else number(v, 1e15) for v in value]
-    return [_scalar(v, label) for v in value]
-
-
-def _scalar(value: Any, label: labels.Label) -> Any:
-    if label.kind == "string":
-        return text(value, MAX_SPEC)
-    if label.kind == "bool":
-        if not isinstance(value, bool):
-            raise ValueError(f"{label.name} must be true or false")
-        return value
-    if label.kind == "float":
-        return number(value, 1e15)
-    limits = np.iinfo(label.dtype)
-    return integer(value, int(limits.min), int(limits.max))
+def from_json(value: Any, label: labels.Label) -> Any:
+    """A column's value: null in lists of reals is NaN; ValueError for such lists alone."""
+    reals = label.kind == "float" and label.shape and value is not None
+    return numbers(value, 1e12) if reals else value
 
 
 def known_skeleton(name: Any) -> Skeleton:
@@ -346,8 +320,6 @@ def check_sample(frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) 
     """ValueError for impossible rows of a frame and its people."""
     joints = len(known_skeleton(frame["skeleton"]).joints)
     check_frame(frame)
-    if len(people) > MAX_PEOPLE:
-        raise ValueError("too many people in a picture")
     for row in people:
         check_person(row, frame, joints)
     numbers = [row["instance"] for row in people]

@@ -140,23 +140,6 @@ def exportable(people: Iterable[_Person]) -> list[_Person]:
     return [row for row in people if row["modal_area_px"] >= MIN_AREA_PX]
 
 
-def bare_image_name(frame: Row) -> str:
-    return f"{frame['index']:06d}{Path(frame['file_name']).suffix}"
-
-
-def image_name(frame: Row) -> str:
-    return f"images/{bare_image_name(frame)}"
-
-
-def split_image_name(frame: Row) -> str:
-    """The name of a frame's image in its split's folder: frames without a split go to train."""
-    return f"images/{frame['split'] or 'train'}/{bare_image_name(frame)}"
-
-
-def save_image(out: Path, picture: Picture) -> None:
-    (out / picture[0]["file_name"]).write_bytes(picture[2])
-
-
 def write_entries(
     path: Path,
     pictures: Iterable[Picture],
@@ -166,14 +149,12 @@ def write_entries(
     tail: str = "\n]\n",
     ensure_ascii: bool = True,
 ) -> Path:
-    """Write a JSON list of the entries of all pictures, and images/ beside it; OSError."""
-    (path.parent / "images").mkdir()
+    """Write a JSON list of the entries of all pictures; OSError."""
     separator = "\n"
     with path.open("w", encoding="utf-8") as file:
         file.write(head)
-        for picture in pictures:
-            save_image(path.parent, picture)
-            for entry in entries_of(picture[0], picture[1]):
+        for frame, people, _ in pictures:
+            for entry in entries_of(frame, people):
                 text = json.dumps(entry, separators=(",", ":"), ensure_ascii=ensure_ascii)
                 file.write(separator + text)
                 separator = ",\n"
@@ -191,11 +172,7 @@ def frame_with_image(images: Path, name: Any, skeleton: Skeleton, **more: Any) -
     """Return a row for an image known only by name, and its path."""
     path = file_inside(images, name, where=f"image {str(name)[:200]}")
     with reading(f"image {name}"):
-        width, height = size(*image_size(path))
-        row = frame_of(
-            index=0, file_name=name, width=width, height=height, skeleton=skeleton.name, **more
-        )
-    return row, path
+        return frame_of(name, size(*image_size(path)), skeleton.name, **more), path
 
 
 def parse_range(file: IO[bytes], start: int, stop: int, *, nan: bool = False) -> Any:

@@ -17,7 +17,7 @@ from synthstudio.formats.coco.entries import annotation_id
 from synthstudio.formats.exchange import Contents, Labelled, Picture, Target, exportable
 from synthstudio.formats.joints import as_exported, convert_row, lost_joints, rules
 from synthstudio.formats.registry import FORMATS, Format, get_format
-from synthstudio.formats.sidecar import FOLDER, SidecarWriter
+from synthstudio.formats.sidecar import FOLDER, write_sidecar
 
 
 @dataclass(kw_only=True)
@@ -93,11 +93,12 @@ def export(
     )
     exported = Exported(annotations=out)
     with whole_folder(out) as unfinished:
-        sidecar = SidecarWriter(unfinished, contents) if to.missing else None
-        pictures = _pictures(dataset, to, target, sidecar, exported)
+        if to.missing:
+            (unfinished / "images").mkdir()
+        pictures = _pictures(dataset, to, target, unfinished, exported)
         path = to.write(pictures, unfinished, target)
-        if sidecar is not None:
-            sidecar.close(dataset)
+        if to.missing:
+            write_sidecar(unfinished, dataset, contents, to.image_name)
     exported.annotations = out / path.relative_to(unfinished)
     exported.notes = _notes(to, exported, dataset, into)
     if to.trains:
@@ -106,16 +107,13 @@ def export(
 
 
 def _pictures(
-    dataset: Labelled, to: Format, target: Target, sidecar: SidecarWriter | None, exported: Exported
+    dataset: Labelled, to: Format, target: Target, out: Path, exported: Exported
 ) -> Iterator[Picture]:
-    """Yield each frame for the format, its image checked; count it and put it in the sidecar."""
-    image_name, skeleton = to.image_name, target.skeleton
+    """Yield each frame for the format, its image checked and saved, and count it."""
+    skeleton = target.skeleton
     frame_ids, person_ids = (_own_ids(dataset, name) for name in ("source_ids", "person_ids"))
     for frame, people in pair_rows(dataset.iter_frames(), dataset.iter_instances()):
         data = dataset.image_bytes_of(frame)
-        picture = {**frame, "file_name": image_name(frame)}
-        if sidecar is not None:
-            sidecar.add(picture)
         kept = exportable(people) if to.missing else people
         exported.images += 1
         exported.people += len(kept)
@@ -126,8 +124,12 @@ def _pictures(
             at = (row["frame_index"], row["instance"])
             own = _named(convert_row(row, frame, skeleton), person_ids, at, annotation_id(*at))
             converted.append(as_exported(own, size, skeleton, target.contents))
-        index, picture = frame["index"], {**picture, "skeleton": skeleton.name}
-        yield _named(picture, frame_ids, index, index), converted, data
+        name = to.image_name(frame)
+        if to.missing:
+            (out / name).parent.mkdir(exist_ok=True)
+            (out / name).write_bytes(data)
+        picture = {**frame, "file_name": name, "skeleton": skeleton.name}
+        yield _named(picture, frame_ids, frame["index"], frame["index"]), converted, data
 
 
 def _own_ids(dataset: Labelled, name: str) -> tuple[Mapping[Any, Any], int]:

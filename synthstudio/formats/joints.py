@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from synthstudio.core import labels
 from synthstudio.core.errors import FormatError
-from synthstudio.core.people import UNKNOWN
+from synthstudio.core.people import UNKNOWN, hidden_columns
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.rows import NO_STATE, Row, hidden_by
 from synthstudio.formats.exchange import EXPORTED_BOX, Contents, inside
@@ -83,11 +83,11 @@ def convert_row(row: Mapping[str, Any], frame: Mapping[str, Any], target: Skelet
         raise FormatError(
             "the skeletons have no common joint", where=source.title, got=target.title
         )
-    old = _joints(row)
+    old = joints_of(row)
     size = (frame["width_px"], frame["height_px"])
     parts = [[old[source.joints.index(p)] for p in table[j].parts] for j in target.joints]
     new = [_averaged(found, size) if len(found) != 1 else found[0] for found in parts]
-    return {**row, **_columns(new, row)}
+    return {**row, **columns_of(new, row)}
 
 
 def without_hidden_faces(row: Row, skeleton: Skeleton) -> Row:
@@ -113,19 +113,19 @@ def as_exported(row: Row, size: tuple[int, int], skeleton: Skeleton, contents: C
 def _without(row: Row, left_out: Sequence[bool]) -> Row:
     if not any(left_out):
         return row
-    joints = zip(_joints(row), left_out, strict=True)
-    return {**row, **_columns([_MISSING if gone else j for j, gone in joints], row)}
+    joints = zip(joints_of(row), left_out, strict=True)
+    return {**row, **columns_of([_MISSING if gone else j for j, gone in joints], row)}
 
 
 _EACH = {n: label.entries(1) or 0 for n, label in labels.LABELS.items() if "J" in label.shape}
 """Columns of joints -> number of entries per joint."""
-_Joint = dict[str, Any]
+Joint = dict[str, Any]
 """Column -> a joint's entries, None where the list is null; and `hidden_by`, its occluders."""
-_MISSING: _Joint = {n: [UNKNOWN[labels.LABELS[n].memory]] * each for n, each in _EACH.items()}
+_MISSING: Joint = {n: [UNKNOWN[labels.LABELS[n].memory]] * each for n, each in _EACH.items()}
 _MISSING |= {"cause": ["unlabelled"], "occluder_id": [0], "origin": ["rendered"], "hidden_by": ()}
 
 
-def _joints(row: Mapping[str, Any]) -> list[_Joint]:
+def joints_of(row: Mapping[str, Any]) -> list[Joint]:
     return [
         {
             "hidden_by": occluders,
@@ -138,7 +138,7 @@ def _joints(row: Mapping[str, Any]) -> list[_Joint]:
     ]
 
 
-def _averaged(parts: Sequence[_Joint], size: tuple[int, int]) -> _Joint:
+def _averaged(parts: Sequence[Joint], size: tuple[int, int]) -> Joint:
     if not parts or any(p["state"] == [NO_STATE] for p in parts):
         return _MISSING
     worst = min(parts, key=lambda p: (p["state"], math.isnan(p["shares"][0]), p["shares"][0]))
@@ -178,15 +178,9 @@ def _mean(values: Sequence[Sequence[float]]) -> Sequence[float]:
     return [math.fsum(column) / len(values) for column in zip(*values, strict=True)]
 
 
-def _columns(joints: Sequence[_Joint], row: Mapping[str, Any]) -> Row:
-    hidden = [(j, i, s) for j, joint in enumerate(joints) for i, s in joint["hidden_by"]]
+def columns_of(joints: Sequence[Joint], row: Mapping[str, Any]) -> Row:
     flat = {
         name: None if row[name] is None else [v for joint in joints for v in joint[name]]
         for name in _EACH
     }
-    return {
-        **flat,
-        "hidden_joint": [j for j, _, _ in hidden],
-        "hidden_instance": [i for _, i, _ in hidden],
-        "hidden_share": [s for _, _, s in hidden],
-    }
+    return {**flat, **hidden_columns(joint["hidden_by"] for joint in joints)}

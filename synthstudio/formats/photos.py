@@ -53,12 +53,11 @@ _PLAIN = ("RGB", "L")
 
 @dataclass(frozen=True)
 class _Photo:
-    """A usable photo; `anew`: it is re-encoded."""
+    """A usable photo of `size` (width, height); `anew`: it is re-encoded."""
 
     path: Path
     name: str
-    width_px: int
-    height_px: int
+    size: tuple[int, int]
     anew: bool
 
 
@@ -107,13 +106,13 @@ def open_photos(
 def _looked_at(path: Path, name: str) -> _Photo:
     """Decode a photo completely; AssetError if it is unusable."""
     data = images.read_bytes(path)
-    width, height = images.check_rgb(data, str(path))
+    size = images.check_rgb(data, str(path))
     anew = images.decode(
         data,
         str(path),
         lambda image: image.getexif().get(0x0112, 1) != 1 or image.mode not in _PLAIN,
     )
-    return _Photo(path, name, width, height, anew)
+    return _Photo(path, name, size, anew)
 
 
 def _samples(photos: list[_Photo], skeleton: Skeleton) -> Iterator[ReadSample]:
@@ -121,15 +120,13 @@ def _samples(photos: list[_Photo], skeleton: Skeleton) -> Iterator[ReadSample]:
         data = images.read_bytes(photo.path)
         if photo.anew:
             data = images.encode_jpeg(images.decode_rgb(data, str(photo.path)), QUALITY)
-        yield _row(photo.name, photo.width_px, photo.height_px, skeleton), [], data
+        yield _row(photo.name, photo.size, skeleton), [], data
 
 
 def _row(
-    name: str, width: int, height: int, skeleton: Skeleton, **clip: str | int | float | None
+    name: str, size: tuple[int, int], skeleton: Skeleton, **clip: str | int | float | None
 ) -> dict[str, Any]:
-    row = checked.frame_of(
-        index=0, file_name=name, width=width, height=height, skeleton=skeleton.name, **clip
-    )
+    row = checked.frame_of(name, size, skeleton.name, **clip)
     checked.check_frame(row)
     return row
 
@@ -179,12 +176,10 @@ def _video(path: Path, skeleton: Skeleton, rate_hz: float, every: int | None, ou
 
     def samples() -> Iterator[ReadSample]:
         for place, name in enumerate(names):
-            width, height = images.image_size(folder / name)
             number = name.removesuffix(".jpg")
             row = _row(
                 f"{path.name}#{number}",
-                width,
-                height,
+                images.image_size(folder / name),
                 skeleton,
                 clip_id=path.name,
                 clip_frame=place,

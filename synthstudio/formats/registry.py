@@ -27,9 +27,10 @@ class Format:
     """A format. `home` has its functions: "MODULE" or "MODULE:OBJECT".
 
     `skeleton`: the format's fixed one; people are converted to it. `missing`: data that go to the
-    sidecar; "" if it holds whole rows. `has_boxes`: people have boxes. `has_centres`: its 3D joints
-    are rotation centres. `own_skeletons`: `read` takes `skeleton`, that of its joints. `trains`:
-    pose networks learn from it, so its boxes are amodal by default.
+    sidecar; "" if it holds whole rows and the images. `has_boxes`: people have boxes.
+    `has_centres`: its 3D joints are rotation centres. `own_skeletons`: `read` takes `skeleton`,
+    that of its joints. `trains`: pose networks learn from it, so its boxes are amodal by default,
+    and each split has a folder of images.
     """
 
     home: str
@@ -42,7 +43,10 @@ class Format:
 
     @property
     def write(self) -> Write:
-        """(pictures, empty folder, target) -> the annotation file or folder; OSError."""
+        """(pictures, folder, target) -> the annotation file or folder; OSError.
+
+        The folder has only images/, in which the pictures are saved unless files embed them.
+        """
         return self._function("write")
 
     @property
@@ -61,12 +65,12 @@ class Format:
         """
         return self._function("round_trip", _unchanged)
 
-    @property
-    def image_name(self) -> Callable[[Row], str]:
-        """Frame row -> the name of its image in the export."""
-        from synthstudio.formats.exchange import image_name
-
-        return self._function("image_name", image_name)
+    def image_name(self, frame: Row) -> str:
+        """The name of a frame's image in the export: without a split it is for training."""
+        name = f"{frame['index']:06d}{Path(frame['file_name']).suffix}"
+        if self.trains:
+            return f"images/{frame['split'] or 'train'}/{name}"
+        return f"images/{name}" if self.missing else name
 
     def _function(self, name: str, default: Any = None) -> Any:
         module, _, member = self.home.partition(":")

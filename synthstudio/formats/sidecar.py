@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from synthstudio.dataset.manifest import FORMAT_VERSION, AssetRow
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
 from synthstudio.formats import checked
 from synthstudio.formats.exchange import Contents, Labelled
+from synthstudio.formats.joints import columns_of, joints_of
 
 FOLDER = "synthstudio"
 HEAD_NAME, FRAMES_NAME, INSTANCES_NAME = "sidecar.json", "frames.parquet", "instances.parquet"
@@ -36,39 +38,48 @@ GROUP_ROWS = 512
 MAX_GROUP_BYTES = 512 * 1024 * 1024
 SAME_PX = 1e-4
 """Tolerance for equal numbers: formats print 12 digits."""
+_EDITED = (
+    *("joints_px", "shares", "state", "cause"),
+    *("ambiguous", "occluder_id", "origin", "hidden_by"),
+)
+"""What a file changes of a joint: 3D joints stay."""
 
 
-class SidecarWriter:
-    """Writes the frames one by one; the people are copied from the data set at the end."""
+def write_sidecar(
+    out: Path, dataset: Labelled, contents: Contents, image_name: Callable[[Row], str]
+) -> None:
+    """Write the sidecar of an export; `image_name`: that of a frame's image in it. OSError."""
+    folder = out / FOLDER
+    folder.mkdir()
+    rows = ({**row, "file_name": image_name(row)} for row in dataset.iter_frames())
+    frames = (
+        pa.Table.from_pylist(part, FRAME_SCHEMA)
+        for part in iter(lambda: list(islice(rows, GROUP_ROWS)), [])
+    )
+    people = (
+        pa.Table.from_batches([batch], INSTANCE_SCHEMA)
+        for batch in dataset.iter_batches("instances")
+    )
+    _write_table(folder / FRAMES_NAME, FRAME_SCHEMA, frames)
+    _write_table(folder / INSTANCES_NAME, INSTANCE_SCHEMA, people)
+    head = {
+        "format_version": FORMAT_VERSION,
+        "identity": dataclasses.asdict(dataset.identity),
+        **{k: v for k, v in vars(contents).items() if v != vars(Contents())[k]},
+    }
+    (folder / HEAD_NAME).write_bytes(canonical_json(head))
 
-    def __init__(self, out: Path, contents: Contents) -> None:
-        self._folder, self._contents = out / FOLDER, contents
-        self._folder.mkdir()
-        self._rows: list[Mapping[str, Any]] = []
-        self._file = ParquetWriter(self._folder / FRAMES_NAME, FRAME_SCHEMA, **PARQUET)
 
-    def add(self, frame: Mapping[str, Any]) -> None:
-        self._rows.append(frame)
-        if len(self._rows) == GROUP_ROWS:
-            self._flush()
-
-    def close(self, dataset: Labelled) -> None:
-        self._flush()
-        self._file.close()
-        with ParquetWriter(self._folder / INSTANCES_NAME, INSTANCE_SCHEMA, **PARQUET) as people:
-            for table in _regrouped(dataset.iter_batches("instances")):
-                people.write_table(table, row_group_size=GROUP_ROWS)
-        head = {
-            "format_version": FORMAT_VERSION,
-            "identity": dataclasses.asdict(dataset.identity),
-            **{k: v for k, v in vars(self._contents).items() if v != vars(Contents())[k]},
-        }
-        (self._folder / HEAD_NAME).write_bytes(canonical_json(head))
-
-    def _flush(self) -> None:
-        table = pa.Table.from_pylist(self._rows, schema=FRAME_SCHEMA)
-        self._file.write_table(table, row_group_size=GROUP_ROWS)
-        self._rows = []
+def _write_table(path: Path, schema: pa.Schema, parts: Iterable[pa.Table]) -> None:
+    """Write a table in groups of GROUP_ROWS rows: bytes do not depend on its parts."""
+    kept = schema.empty_table()
+    with ParquetWriter(path, schema, **PARQUET) as file:
+        for part in parts:
+            kept = pa.concat_tables([kept, part])
+            while kept.num_rows >= GROUP_ROWS:
+                file.write_table(kept.slice(0, GROUP_ROWS).combine_chunks())
+                kept = kept.slice(GROUP_ROWS)
+        file.write_table(kept.combine_chunks())
 
 
 class Sidecar:
@@ -224,19 +235,11 @@ def merge(read: Row, unedited: Row, stored: Row, *, has_boxes: bool = True) -> R
     moved = has_boxes and not all(_same(u, v) for u, v in boxes)
     if not differ and not moved:
         return stored
-    row = {k: list(v) if isinstance(v, list) else v for k, v in stored.items()}
-    if moved:
-        row["modal_box_px"] = read["modal_box_px"]
-    for name in ("state", "cause", "ambiguous", "occluder_id", "origin"):
-        for j in differ:
-            row[name][j] = read[name][j]
-    for name, columns in (("joints_px", 2), ("shares", 5)):
-        for j in differ:
-            row[name][columns * j : columns * (j + 1)] = read[name][columns * j : columns * (j + 1)]
-    kept = [k for k, j in enumerate(row["hidden_joint"]) if j not in differ]
-    for name in ("hidden_joint", "hidden_instance", "hidden_share"):
-        row[name] = [row[name][k] for k in kept]
-    return row
+    joints, new = joints_of(stored), joints_of(read)
+    for j in differ:
+        joints[j] |= {name: new[j][name] for name in _EDITED}
+    box = read["modal_box_px"] if moved else stored["modal_box_px"]
+    return {**stored, **columns_of(joints, stored), "modal_box_px": box}
 
 
 def _points(row: Row) -> Iterable[tuple[float, float, int]]:
@@ -250,14 +253,3 @@ def _same(a: float, b: float) -> bool:
 def _fingerprint(row: Row) -> tuple[Any, ...]:
     """Return a key of a person, equal for numbers that print equally."""
     return (*row["state"], *(None if v != v else round(v, 2) for v in row["joints_px"]))
-
-
-def _regrouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Yield tables of GROUP_ROWS rows: bytes do not depend on sharding."""
-    kept = INSTANCE_SCHEMA.empty_table()
-    for batch in batches:
-        kept = pa.concat_tables([kept, pa.Table.from_batches([batch], INSTANCE_SCHEMA)])
-        while kept.num_rows >= GROUP_ROWS:
-            yield kept.slice(0, GROUP_ROWS).combine_chunks()
-            kept = kept.slice(GROUP_ROWS)
-    yield kept.combine_chunks()

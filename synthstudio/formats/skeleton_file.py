@@ -51,8 +51,7 @@ def read_skeleton(path: Path, *, category: str | None = None) -> Skeleton:
         value = read_value(path)
         if not (isinstance(value, dict) and "categories" in value):
             return own_skeleton(value, str(path))
-    with RawCoco(path) as coco:
-        return _of_category(coco.head["categories"], category, str(path))
+    return _of_category(RawCoco(path).head["categories"], category, str(path))
 
 
 def write_skeleton(path: Path, skeleton: Skeleton) -> None:

@@ -238,22 +238,22 @@ def coco_boxes(path: Path) -> tuple[dict[int | str, str], dict[int | str, Boxes]
     than "person" (if there is one). FormatError for any other file."""
     names: dict[int | str, str] = {}
     found: dict[int | str, list[tuple[list[float], float, int]]] = {}
-    with RawCoco(path) as file:
-        people = [  # of unchecked types
-            c.get("id")
-            for c in file.head["categories"]
-            if isinstance(c, dict) and c.get("name") == "person"
-        ]
-        for entry in file.images():
-            with checked.reading(f"{path}: images"):
-                names[id_key(entry["id"])] = checked.text(entry["file_name"])
-        for number, entry in enumerate(file.annotations()):
-            with checked.reading(f"{path}: annotation {number}"):
-                if entry.get("iscrowd") or (people and entry.get("category_id") not in people):
-                    continue
-                key = id_key(entry["id"])
-                row = read_box(entry, key if isinstance(key, int) else number)
-                found.setdefault(id_key(entry["image_id"]), []).append(row)
+    file = RawCoco(path)
+    people = [  # of unchecked types
+        c.get("id")
+        for c in file.head["categories"]
+        if isinstance(c, dict) and c.get("name") == "person"
+    ]
+    for entry in file.images():
+        with checked.reading(f"{path}: images"):
+            names[id_key(entry["id"])] = checked.text(entry["file_name"])
+    for number, entry in enumerate(file.annotations()):
+        with checked.reading(f"{path}: annotation {number}"):
+            if entry.get("iscrowd") or (people and entry.get("category_id") not in people):
+                continue
+            key = id_key(entry["id"])
+            row = read_box(entry, key if isinstance(key, int) else number)
+            found.setdefault(id_key(entry["image_id"]), []).append(row)
     return names, {image: make_boxes(rows) for image, rows in found.items()}
 
 

@@ -21,6 +21,7 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.visibility import is_visible
 from synthstudio.transforms.pasting import (
     COARSE,
+    VISIBLE,
     Body,
     Cutout,
     Cutouts,
@@ -44,7 +45,6 @@ _BOX_FILLED = 0.53
 _SOFT_PX = 4
 _CELLS = 64
 """Resolution for placing pastes, in cells along a person's longer side."""
-_VISIBLE = SHARES.index("visible")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,7 +73,7 @@ class Occluded:
     @property
     def visible_share(self) -> F32:
         """(P, J) visible fraction of each joint, 0 to 1, NaN unknown."""
-        return self.shares[..., _VISIBLE]
+        return self.shares[..., VISIBLE]
 
 
 def occlude_people(
@@ -143,7 +143,7 @@ def occlude_people(
         after = to_array(shares, "shares", (count, each, len(SHARES)), np.float32)
     for p in range(count):
         after[p] = shares_under_paste(after[p], known[p], cover, radius[p])
-    hidden = (joints[..., 2] == 2) & ~is_visible(after[..., _VISIBLE])
+    hidden = (joints[..., 2] == 2) & ~is_visible(after[..., VISIBLE])
     joints[..., 2][hidden] = 1
     return Occluded(
         image=pasted,
@@ -183,7 +183,7 @@ def shares_of(v: ArrayLike) -> F32:
     """Visibility fractions (..., 5) of COCO's v (...): 1 visible where it is 2, else unknown."""
     seen = np.asarray(v) == 2
     shares = np.full((*seen.shape, len(SHARES)), np.nan, np.float32)
-    shares[seen] = np.eye(len(SHARES), dtype=np.float32)[_VISIBLE]
+    shares[seen] = np.eye(len(SHARES), dtype=np.float32)[VISIBLE]
     return shares
 
 

@@ -24,7 +24,7 @@ from synthstudio.core.rng import Generator, stream
 from synthstudio.props.assets import scan_images
 from synthstudio.props.cutouts import crop_to_alpha
 
-_OBJECT, _VISIBLE = SHARES.index("object"), SHARES.index("visible")
+_OBJECT, VISIBLE = SHARES.index("object"), SHARES.index("visible")
 _OUTLINES = 1 / 3
 """Fraction of pastes with synthetic colours that have a cut-out's outline."""
 _STEPS = 8
@@ -237,7 +237,7 @@ def shares_under_paste(shares: F32, xy: F64, mask: U8, radius_px: F64) -> F32:
         part = mask[y0:y1, x0:x1]
         covered = cv2.sumElems(part)[0] / part.size / 255
         out[j] *= 1 - covered
-        out[j, _OBJECT] += covered if np.isfinite(out[j, _VISIBLE]) else 0
+        out[j, _OBJECT] += covered if np.isfinite(out[j, VISIBLE]) else 0
     return out
 
 

@@ -386,7 +386,8 @@ def test_what_is_no_json_is_refused(old, new, tmp_path):
 
 def test_validate_refuses_it_too(tmp_path):
     glanced(tmp_path, '"area":99', '"area":09')
-    with RawCoco(tmp_path / "a.json") as source, pytest.raises(FormatError, match="invalid JSON"):
+    source = RawCoco(tmp_path / "a.json")
+    with pytest.raises(FormatError, match="invalid JSON"):
         list(source.annotations())
 
 

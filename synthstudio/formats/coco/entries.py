@@ -12,8 +12,9 @@ from pycocotools import mask as coco_mask
 from pydantic_core import to_json
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.labels import FRAME_LABELS, LABELS, SHARES, STATE_OUTSIDE, Label, Rle
-from synthstudio.core.masks import check_counts, decode
+from synthstudio.core.labels import FRAME_LABELS, LABELS, SHARES, Label, Rle
+from synthstudio.core.masks import box_overlap, check_counts, decode
+from synthstudio.core.people import hidden_columns
 from synthstudio.core.skeleton import Skeleton, definition
 from synthstudio.core.spec import OBJECT_BASE
 from synthstudio.core.visibility import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
@@ -61,21 +62,29 @@ INFO: dict[str, str] = {  # meaning of each key in our files
 CATEGORY_ID = 1
 INSTANCE = LABELS["instance"].coco
 """Key of a person's number. FiftyOne reserves `instance_id` and opens no file with it."""
-_NESTED = {
-    label.name: int(label.shape[1])
-    for label in LABELS.values()
-    if label.coco and label.kind == "float" and len(label.shape) == 2
+_COPIED = {
+    one.coco: one
+    for name, one in LABELS.items()
+    if one.coco and name not in ("state", "instance", "modal_box_px", "modal_area_px")
 }
-"""Columns that an annotation has as J lists of that many reals."""
-REALS = {LABELS[name].coco for name in _NESTED}
+"""Keys of an annotation that hold a column."""
+_NOT_COPIED = (
+    *("index", "file_name", "width_px", "height_px", "skeleton", "layers", "spec"),
+    *("object_instance", "object_kind", "object_held_by"),
+)
+_FRAME_COPIED = {
+    one.coco or name: one for name, one in FRAME_LABELS.items() if name not in _NOT_COPIED
+}
+"""Keys of an image that hold a column."""
+
+
+def _is_matrix(label: Label) -> bool:
+    """Whether a file has the column as lists of reals in a list."""
+    return label.kind == "float" and len(label.shape) == 2
+
+
+REALS = {key for key, label in _COPIED.items() if _is_matrix(label)}
 """Keys of an annotation that hold nearly all of its reals."""
-_OWN_WAY = (*_NESTED, "state", "instance", "modal_box_px", "modal_area_px")
-_PLAIN = {n: one for n, one in LABELS.items() if one.coco and n not in _OWN_WAY}
-"""Columns copied unchanged to annotations."""
-_FRAME_PLAIN = {name: label for name, label in FRAME_LABELS.items() if label.coco}
-"""Columns copied unchanged to images."""
-
-
 _ENCODER = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
 )
@@ -124,18 +133,10 @@ def image_entry(frame: Mapping[str, Any]) -> Row:
         "width": frame["width_px"],
         "height": frame["height_px"],
         "date_captured": FIXED_DATE,
-        "K": _nested(frame["K"], 3),
-        "world_to_camera": _nested(frame["world_to_camera"], 4),
-        "crowd_index": frame["crowd_index"],
-        "group_id": frame["group_id"],
-        "seed": frame["seed"],
-        "sha256": frame["image_sha256"],
-        "split": frame["split"],
         "objects": [{"instance": i, "kind": k, "held_by": h} for i, k, h in objects],
-        "variant": frame["variant"],
         "crowdIndex": frame["crowd_index"],
         **({} if bent is None else {"distortion": bent}),
-        **_to_json(frame, _FRAME_PLAIN),
+        **_to_json(frame, _FRAME_COPIED),
     }
 
 
@@ -153,12 +154,10 @@ def annotation_entries(
 
 def max_iou(boxes: Sequence[Sequence[float]]) -> list[float]:
     found = [0.0] * len(boxes)
-    for i, (ax, ay, aw, ah) in enumerate(boxes):
-        for j, (bx, by, bw, bh) in enumerate(boxes[:i]):
-            w, h = min(ax + aw, bx + bw) - max(ax, bx), min(ay + ah, by + bh) - max(ay, by)
-            if w > 0 and h > 0:
-                iou = w * h / (aw * ah + bw * bh - w * h)
-                found[i], found[j] = max(found[i], iou), max(found[j], iou)
+    for i, box in enumerate(boxes):
+        for j, other in enumerate(boxes[:i]):
+            iou = box_overlap(box, other)
+            found[i], found[j] = max(found[i], iou), max(found[j], iou)
     return found
 
 
@@ -178,13 +177,12 @@ def _annotation_entry(frame: Mapping[str, Any], row: Mapping[str, Any], *, polyg
         "segmentation": mask_polygons(decode(modal)) if polygons and modal else modal or [],
         "keypoints": keypoints,
         "num_keypoints": sum(v > 0 for v in keypoints[2::3]),
-        **{LABELS[name].coco: _nested(row[name], each) for name, each in _NESTED.items()},
         "state": [None if s == NO_STATE else s for s in row["state"]],
         "hidden_by": [[list(pair) for pair in pairs] for pairs in hidden_by(row)],
         INSTANCE: row["instance"],
         "amodal_segmentation": _rle(size, row["amodal_counts"]),
         "truncated": None if outside is None else outside > 0,
-        **_to_json(row, _PLAIN),
+        **_to_json(row, _COPIED),
     }
 
 
@@ -196,31 +194,19 @@ def annotation_id(index: int, instance: int) -> int:
 def frame_row(image: Mapping[str, Any], skeleton: str, index: int) -> Row:
     """Undo `image_entry`; missing values of other files are null, 0 or empty. FormatError."""
     with checked.reading(f"image {str(image.get('id'))[:40]}"):
-        width, height = checked.size(image["width"], image["height"])
-        objects = image.get("objects", [])
+        size, objects = checked.size(image["width"], image["height"]), image.get("objects", [])
         crowd = image.get("crowd_index", image.get("crowdIndex"))
-        own = {
-            "seed": image.get("seed", 0),
-            "image_sha256": image.get("sha256", ""),
-            "split": image.get("split", ""),
-            "group_id": image.get("group_id", ""),
-            "variant": image.get("variant", ""),
-            # Without the frame's spec the distortion is unknown, so K alone would be wrong.
-            "K": None if image.get("distortion") else _flat(image.get("K")),
-            "world_to_camera": _flat(image.get("world_to_camera")),
-            "crowd_index": None if crowd is None else checked.number(crowd),
-            "object_instance": [t["instance"] for t in objects],
-            "object_kind": [t["kind"] for t in objects],
-            "object_held_by": [t["held_by"] for t in objects],
-            **_from_json(image, _FRAME_PLAIN),
-        }
+        # Without the frame's spec the distortion is unknown, so K alone would be wrong.
+        K = None if image.get("distortion") else image.get("K")
         row = checked.frame_of(
+            checked.text(image["file_name"], 1024),
+            size,
+            skeleton,
             index=index,
-            file_name=checked.text(image["file_name"], 1024),
-            width=width,
-            height=height,
-            skeleton=skeleton,
-            **own,
+            object_instance=[t["instance"] for t in objects],
+            object_kind=[t["kind"] for t in objects],
+            object_held_by=[t["held_by"] for t in objects],
+            **_from_json({**image, "K": K, "crowd_index": crowd}, _FRAME_COPIED),
         )
         checked.check_frame(row)
         return row
@@ -256,7 +242,7 @@ def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int)
 def _box(
     entry: Mapping[str, Any],
     counts: str | None,
-    points: Sequence[tuple[float, float, int]],
+    points: Sequence[checked.Point],
     size: Sequence[int],
 ) -> list[float]:
     if entry.get("bbox") is not None:
@@ -279,7 +265,7 @@ def _area(area: Any, counts: str | None, box: Sequence[float], size: Sequence[in
     return checked.integer(round(checked.number(area, 1e12)))
 
 
-def _points(keypoints: Any, joints: int) -> list[tuple[float, float, int]]:
+def _points(keypoints: Any, joints: int) -> list[checked.Point]:
     if not isinstance(keypoints, list) or len(keypoints) != 3 * joints:
         got = len(keypoints) if isinstance(keypoints, list) else type(keypoints).__name__
         raise ValueError(f"keypoints: expected {3 * joints} numbers; got {got}")
@@ -293,17 +279,12 @@ def _points(keypoints: Any, joints: int) -> list[tuple[float, float, int]]:
 
 
 def _stated(entry: Mapping[str, Any]) -> Row:
-    hidden = [(j, i, s) for j, pairs in enumerate(entry["hidden_by"]) for i, s in pairs]
     amodal = entry["amodal_segmentation"]
-    reals = {name: entry.get(LABELS[name].coco) for name in _NESTED}
     return {
-        **{name: _flat(value) for name, value in reals.items()},
         "state": [NO_STATE if s is None else s for s in entry["state"]],
-        "hidden_joint": [j for j, _, _ in hidden],
-        "hidden_instance": [i for _, i, _ in hidden],
-        "hidden_share": [s for _, _, s in hidden],
+        **hidden_columns([(i, s) for i, s in pairs] for pairs in entry["hidden_by"]),
         "amodal_counts": None if amodal is None else amodal["counts"],
-        **_from_json(entry, _PLAIN),
+        **_from_json(entry, _COPIED),
     }
 
 
@@ -321,44 +302,32 @@ def _edited(row: Row, keypoints: Sequence[float]) -> Row:
     return merge(edited, unedited, row)
 
 
-def _to_json(row: Mapping[str, Any], labels: Mapping[str, Label]) -> Row:
-    return checked.to_json_row({label.coco: row[name] for name, label in labels.items()})
+def _to_json(row: Mapping[str, Any], keys: Mapping[str, Label]) -> Row:
+    out = checked.to_json_row({key: row[label.name] for key, label in keys.items()})
+    for key, label in keys.items():
+        if _is_matrix(label) and out[key] is not None:
+            flat, each = out[key], int(label.shape[1])
+            out[key] = [flat[i : i + each] for i in range(0, len(flat), each)]
+    return out
 
 
-def _from_json(entry: Mapping[str, Any], labels: Mapping[str, Label]) -> Row:
+def _from_json(entry: Mapping[str, Any], keys: Mapping[str, Label]) -> Row:
     found = {}
-    for name, label in labels.items():
-        if label.coco in entry:
-            value = entry[label.coco]
-            reals = label.kind == "float" and label.shape and value is not None
-            found[name] = checked.numbers(value, 1e12) if reals else value
+    for key, label in keys.items():
+        if key in entry:
+            value = entry[key]
+            if _is_matrix(label) and value is not None:
+                value = list(chain.from_iterable(value))
+            found[label.name] = checked.from_json(value, label)
     return found
 
 
 def _keypoints(row: Mapping[str, Any]) -> list[float]:
     """Return COCO's flat x, y, v: pixel indices, and zeros for outside or unlabelled joints."""
     out: list[float] = []
-    px = row["joints_px"]
-    for state, x, y in zip(row["state"], px[::2], px[1::2], strict=True):
-        if state in (STATE_OUTSIDE, NO_STATE):
-            out += [0, 0, 0]
-        else:
-            out += [x - HALF_PX, y - HALF_PX, state]
+    for x, y, v in checked.points_of(row):
+        out += [x - HALF_PX, y - HALF_PX, v] if v else [0, 0, 0]
     return out
-
-
-def _nested(flat: Sequence[float] | None, columns: int) -> list[list[Any]] | None:
-    """Return rows of `columns` numbers, NaN as None; None for None."""
-    if flat is None:
-        return None
-    values = [None if v != v else v for v in flat]
-    return [values[i : i + columns] for i in range(0, len(values), columns)]
-
-
-def _flat(nested: Sequence[Sequence[Any]] | None) -> list[float] | None:
-    if nested is None:
-        return None
-    return checked.numbers(list(chain.from_iterable(nested)), 1e12)
 
 
 def _rle(size: Sequence[int], counts: str | None) -> Rle | None:

@@ -17,8 +17,8 @@ may be missing. An entry that breaks a rule is left out and counted.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,11 +39,10 @@ ANNOTATIONS, IMAGES, PREFIX = "annotations", "images", "person_keypoints_"
 _LISTS = ("images", "annotations", "categories")
 _TABLES = """
 CREATE TABLE images (place INTEGER PRIMARY KEY, key UNIQUE, start INTEGER, stop INTEGER);
-CREATE TABLE people (place INTEGER PRIMARY KEY, key UNIQUE, image, category, start INTEGER,
-                     stop INTEGER);
+CREATE TABLE annotations (place INTEGER PRIMARY KEY, key UNIQUE, image, category, start INTEGER,
+                          stop INTEGER);
 """
 _ORPHANS = "image NOT IN (SELECT key FROM images)"
-_BATCH = 2000
 _QUICK_SCANS = {"annotations": quick_scan("id", "image_id", "category_id", zero=["iscrowd"])}
 _RAW_LISTS = ("images", "annotations")
 _RAW_QUICK_SCANS = {"annotations": quick_scan()}
@@ -193,7 +192,7 @@ class CocoFile:
         """Yield each image's index and rows, or the error of its entry."""
         marks = ",".join("?" * len(self._person_categories))
         people = self._base.execute(
-            "SELECT i.place, p.start, p.stop FROM people p JOIN images i ON i.key = p.image "
+            "SELECT i.place, p.start, p.stop FROM annotations p JOIN images i ON i.key = p.image "
             f"WHERE p.category IN ({marks}) ORDER BY i.{self._by}, p.{self._by}",
             self._person_categories,
         )
@@ -236,8 +235,6 @@ class CocoFile:
         try:
             row = self._person(value, frame, len(people) + 1)
             where = f"annotation {str(value.get('id'))[:40]}"
-            if len(people) >= checked.MAX_PEOPLE:
-                raise bad(f"more than {checked.MAX_PEOPLE} people in a picture", where=where)
             if any(row["instance"] == other["instance"] for other in people):
                 raise bad("two people of an image have one instance_number", where=where)
             people.append(row)
@@ -260,8 +257,6 @@ class CocoFile:
         return row
 
     def _scan(self) -> None:
-        images: list[tuple[Any, ...]] = []
-        people: list[tuple[Any, ...]] = []
         seen = set()
         for key, span in read_members(
             self.path, streamed=_LISTS, loose=["licenses"], nan=True, quick_scans=_QUICK_SCANS
@@ -269,24 +264,53 @@ class CocoFile:
             if span is BEGIN:
                 seen.add(key)
                 continue
+            ids = None
             try:
                 with checked.reading(f"{self.path}, byte {span.start}"):
-                    if key == "images":
-                        images.append((id_key(span.value["id"]), span.start, span.stop))
-                    elif key == "annotations":
-                        people += self._entry(span)
-                    else:
-                        self._add_head(key, span.value)
+                    ids = self._read(key, span)
             except FormatError as error:
                 self.left_out.add(key.removesuffix("s"), error)
-            if len(images) + len(people) >= _BATCH:
-                self._store("images", images)
-                self._store("people", people)
-        self._store("images", images)
-        self._store("people", people)
+            if ids is not None:
+                self._index(key, ids, span)
         for name in _LISTS:
             if name not in seen:
                 raise bad(f"no list {name}", where=str(self.path))
+
+    def _read(self, key: str, span: Span) -> tuple[int | str, ...] | None:
+        """The ids of an image or annotation that is indexed; keep an entry of other keys."""
+        value = span.value
+        if key == "images":
+            return (id_key(value["id"]),)
+        if key != "annotations":
+            self._add_head(key, value)
+        elif value.get("iscrowd"):
+            self.left_out["iscrowd region"] += 1
+        else:
+            own = id_key(value["id"]) if "id" in value else f"at byte {span.start}"
+            return own, id_key(value["image_id"]), id_key(value["category_id"])
+        return None
+
+    def _index(self, table: str, ids: tuple[int | str, ...], span: Span) -> None:
+        """Store an entry's ids and place; one with a duplicate id is counted.
+
+        An annotation that differs from the first of its id is stored under a new key.
+        """
+        marks = ", ".join("?" * (len(ids) + 2))
+        insert = f"INSERT OR IGNORE INTO {table} VALUES (NULL, {marks})"
+        if self._base.execute(insert, (*ids, span.start, span.stop)).rowcount:
+            return
+        if table == "images":
+            self.left_out["image whose id is used before"] += 1
+            return
+        query = "SELECT start, stop FROM annotations WHERE key = ?"
+        first = self._base.execute(query, ids[:1]).fetchone()
+        with self.path.open("rb") as file:
+            values = [parse_range(file, *at, nan=True) for at in (first, (span.start, span.stop))]
+        if values[0] == values[1]:
+            self.left_out["annotation that is in the file twice"] += 1
+        else:
+            key = f"{ids[0]} at byte {span.start}"
+            self._base.execute(insert, (key, *ids[1:], span.start, span.stop))
 
     def _add_head(self, key: str, value: Any) -> None:
         if key == "info":
@@ -298,44 +322,6 @@ class CocoFile:
                 self.left_out["category whose id is used before"] += 1
         elif key == "licenses" and value is not None:
             self._add_licence(value)
-
-    def _store(self, table: str, rows: list[tuple[Any, ...]]) -> None:
-        if not rows:
-            return
-        marks = ", ".join("?" * len(rows[0]))
-        insert = f"INSERT OR IGNORE INTO {table} VALUES (NULL, {marks})"
-        before = self._base.total_changes
-        self._base.executemany(insert, rows)
-        if self._base.total_changes - before < len(rows):
-            for row in rows:
-                self._check_twice(table, row, insert)
-        rows.clear()
-
-    def _check_twice(self, table: str, row: tuple[Any, ...], insert: str) -> None:
-        """Count an entry with a duplicate id; a different annotation is kept under a new key."""
-        query = f"SELECT start, stop FROM {table} WHERE key = ?"
-        had = self._base.execute(query, row[:1]).fetchone()
-        if had[0] == row[-2]:
-            return
-        if table == "images":
-            self.left_out["image whose id is used before"] += 1
-            return
-        with self.path.open("rb") as file:
-            same = parse_range(file, *had, nan=True) == parse_range(file, *row[-2:], nan=True)
-        if same:
-            self.left_out["annotation that is in the file twice"] += 1
-        else:
-            self._base.execute(insert, (f"{row[0]} at byte {row[-2]}", *row[1:]))
-
-    def _entry(self, span: Span) -> list[tuple[Any, ...]]:
-        """Key, image, category and place of an annotation, unless it is a region of a crowd."""
-        value = span.value
-        if value.get("iscrowd"):
-            self.left_out["iscrowd region"] += 1
-            return []
-        key = id_key(value["id"]) if "id" in value else f"at byte {span.start}"
-        image, category = id_key(value["image_id"]), id_key(value["category_id"])
-        return [(key, image, category, span.start, span.stop)]
 
     def _add_licence(self, value: dict[str, Any]) -> None:
         """Take over our own licence ledger; in files of others images refer to licences by id."""
@@ -378,7 +364,7 @@ class CocoFile:
         """Count annotations of no image, or of no or another category; they were only scanned."""
         persons = ",".join("?" * len(self._person_categories))
         others = f"{_ORPHANS} OR category NOT IN ({persons})"
-        query = f"SELECT image, category, start, stop FROM people WHERE {others}"
+        query = f"SELECT image, category, start, stop FROM annotations WHERE {others}"
         with self.path.open("rb") as file:
             for image, category, start, stop in self._base.execute(query, self._person_categories):
                 value = parse_range(file, start, stop, nan=True)
@@ -429,57 +415,41 @@ def are_joint_names(names: Any) -> bool:
 
 
 class RawCoco:
-    """The raw entries of a file (context manager); FormatError if it is not a COCO file.
+    """The raw entries of a file, read each time; FormatError if it is not a COCO file.
 
-    `head`: every top-level entry but images and annotations. Annotations are read each time;
-    images, which often follow them, are kept in a temporary file.
+    `head`: every top-level entry but images and annotations.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.head: dict[str, Any] = {}
-        self._images = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - see close
-        try:
-            self._read()
-        except BaseException:
-            self.close()
-            raise
-
-    def __enter__(self) -> RawCoco:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._images.close()
-
-    def _read(self) -> None:
         seen = set()
         for key, span in read_members(
-            self.path, streamed=_RAW_LISTS, nan=True, quick_scans=_RAW_QUICK_SCANS
+            path, streamed=_RAW_LISTS, nan=True, quick_scans=_RAW_QUICK_SCANS
         ):
-            if key not in _RAW_LISTS:
-                self.head[key] = span.value
-            elif span is BEGIN:
+            if key in _RAW_LISTS:
                 seen.add(key)
-            elif key == "images":
-                self._images.write(json.dumps(span.value) + "\n")
+            else:
+                self.head[key] = span.value
         for name in _RAW_LISTS:
             if name not in seen:
-                raise bad(f"no list {name}", where=str(self.path))
+                raise bad(f"no list {name}", where=str(path))
         if not isinstance(self.head.get("categories"), list):
-            raise bad("no list categories", where=str(self.path))
+            raise bad("no list categories", where=str(path))
 
     def images(self) -> Iterator[Any]:
-        """Yield the entries of `images`; one iterator at a time."""
-        self._images.seek(0)
-        for line in self._images:
-            yield json.loads(line)
+        return self._entries("images", _RAW_QUICK_SCANS)
 
     def annotations(self) -> Iterator[Any]:
-        for key, span in read_members(self.path, streamed=_RAW_LISTS, nan=True):
-            if key == "annotations" and span is not BEGIN:
+        return self._entries("annotations")
+
+    def _entries(
+        self, name: str, quick_scans: Mapping[str, re.Pattern[str]] | None = None
+    ) -> Iterator[Any]:
+        for key, span in read_members(
+            self.path, streamed=_RAW_LISTS, nan=True, quick_scans=quick_scans
+        ):
+            if key == name and span is not BEGIN:
                 yield span.value
 
 

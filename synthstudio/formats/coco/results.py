@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.safe_json import BEGIN, read_list, read_value
+from synthstudio.core.safe_json import read_list, read_value
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats import checked
@@ -108,7 +108,7 @@ def read_results(
     categories: list[dict[str, Any]] = []
     values: list[tuple[str, Any]] = []
     if scored:
-        values = [(f"{path}, byte {s.start}", s.value) for s in read_list(path) if s is not BEGIN]
+        values = [(f"{path}, byte {span.start}", span.value) for span in read_list(path)]
         beside = path.with_name(PICTURES)
         head = read_value(beside, limit=_MAX_BYTES) if beside.is_file() else {}
         with checked.reading(str(beside)):

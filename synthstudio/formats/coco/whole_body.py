@@ -30,15 +30,13 @@ from synthstudio.formats.coco.entries import (
     instance_row,
 )
 from synthstudio.formats.coco.file import CocoFile
-from synthstudio.formats.exchange import HALF_PX, Opened, Picture, Target, split_image_name
+from synthstudio.formats.exchange import HALF_PX, Opened, Picture, Target
 
 PARTS = {name.replace("_", ""): at for name, at in whole_body.PARTS.items()}
 """Published name of a part -> indices of its joints in the skeleton."""
 _BOXED = ("face", "lefthand", "righthand")
 _STANDARD = ("id", "image_id", "category_id", "iscrowd", "bbox", "area", "segmentation")
 _IMAGE = ("id", "file_name", "width", "height", "date_captured", "split")
-
-image_name = split_image_name
 
 
 def keypoints_key(part: str) -> str:
@@ -136,7 +134,7 @@ _DIALECT = coco.Dialect(head=_head, image=_image, people=to_whole_body)
 
 
 def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
-    """Write as COCO does: a file and a folder of images per split. OSError, DiskError."""
+    """Write as COCO does: a file per split. OSError, DiskError."""
     return coco.write(pictures, out, target, dialect=_DIALECT)
 
 

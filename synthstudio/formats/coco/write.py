@@ -51,17 +51,12 @@ from synthstudio.formats.exchange import (
     ReadSample,
     Skipped,
     Target,
-    save_image,
-    split_image_name,
 )
 
 MMPOSE = "mmpose_dataset.py"
 _OTHERS_IDS = "People of imported pictures; image ids are those of the file they came from"
 """Replaces our description, which states that image ids are frame indices."""
 _STANDARD = ("id", "bbox", "area", "segmentation", "keypoints")
-
-
-image_name = split_image_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +99,7 @@ OWN = Dialect(head=head, image=image_entry, people=annotation_entries)
 def write(
     pictures: Iterable[Picture], out: Path, target: Target, *, dialect: Dialect = OWN
 ) -> Path:
-    """Write a file and a folder of images per split; return the file, or the folder of several."""
+    """Write a file per split; return the file, or the folder of several."""
     folder = out / ANNOTATIONS
     folder.mkdir()
     with ExitStack() as stack:
@@ -112,16 +107,15 @@ def write(
 
         def writer(split: str) -> CocoWriter:
             if split not in writers:
-                (out / IMAGES / split).mkdir(parents=True)
                 path = folder / f"{PREFIX}{split}.json"
                 writers[split] = stack.enter_context(coco_writer(path, target, dialect))
             return writers[split]
 
-        for frame, people, data in pictures:
+        for frame, people, _ in pictures:
             name = Path(frame["file_name"])
             writer(name.parent.name).add({**frame, "file_name": name.name}, people)
-            save_image(out, (frame, people, data))
         if not writers:
+            (out / IMAGES / "train").mkdir()
             writer("train")
     if dialect is OWN:
         (out / MMPOSE).write_text(mmpose_metainfo(target.skeleton), encoding="utf-8")

@@ -31,20 +31,16 @@ from synthstudio.core.safe_files import NpzWriter, plain_name, read_npz
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.rows import KINEMATIC, NO_STATE, Row, distortion_of, kinematic_camera_m
-from synthstudio.formats import checked
-from synthstudio.formats.exchange import (
-    HALF_PX,
-    Opened,
-    Picture,
-    ReadSample,
-    Target,
-    frame_with_image,
-    locate,
-    save_image,
-    sorted_by_stem,
-)
+from synthstudio.formats import checked, exchange
+from synthstudio.formats.exchange import HALF_PX
 
 _NAME_CHARS = 64
+_CAUSES = {
+    STATE_VISIBLE: "visible",
+    STATE_HIDDEN: "unknown",
+    STATE_OUTSIDE: "truncated",
+    NO_STATE: "unlabelled",
+}
 Columns = Mapping[str, tuple[tuple[int, ...], str]]
 _LSP: Columns = {"image": ((), f"<U{_NAME_CHARS}"), "joints": ((3, 14), "<f8")}
 _H36M: Columns = {
@@ -71,7 +67,7 @@ def from_lsp(entry: Mapping[str, NDArray[Any]], frame: Row, number: int) -> Row:
     points = []
     for x, y, v in entry["joints"].T.tolist():
         if v != v:
-            points.append((0.0, 0.0, 0))
+            points.append(checked.ABSENT)
         elif v in (0, 1):
             points.append((checked.number(x) + HALF_PX, checked.number(y) + HALF_PX, 1 + int(v)))
         else:
@@ -94,23 +90,14 @@ def to_h36m(frame: Row, row: Row) -> Row:
 
 def from_h36m(entry: Mapping[str, NDArray[Any]], frame: Row, number: int) -> Row:
     """Undo `to_h36m`; ValueError. Without a camera the positions are those of joints_camera_m."""
-    state = [int(v) for v in entry["state"]]
-    px, camera_m = entry["positions_2d"], entry["positions_3d"]
-    if not set(state) <= {STATE_OUTSIDE, STATE_HIDDEN, STATE_VISIBLE, NO_STATE}:
+    state, px, camera_m = entry["state"].tolist(), entry["positions_2d"], entry["positions_3d"]
+    if not set(state) <= set(_CAUSES):
         raise ValueError("a state must be 0, 1, 2 or 255")
-    points = [
-        (float(x), float(y), s) if s in (STATE_HIDDEN, STATE_VISIBLE) else (0.0, 0.0, 0)
-        for (x, y), s in zip(px, state, strict=True)
-    ]
-    row = checked.person_of(points, frame, number)
-    outside = [s == STATE_OUTSIDE for s in state]
-    row["state"] = state
-    row["cause"] = [
-        "truncated" if out else cause for out, cause in zip(outside, row["cause"], strict=True)
-    ]
+    own: Row = {"state": state, "joints_px": px.ravel().tolist()}
+    row = checked.person_of(checked.points_of(own), frame, number)
     if (np.abs(px[np.isfinite(px)]) > checked.LARGEST_PX).any():
         raise ValueError("a joint is far outside the image")
-    row["joints_px"] = [float(v) for v in px.ravel()]
+    row |= {**own, "cause": [_CAUSES[s] for s in state]}
     found = _or_null(camera_m)
     if found is None or frame["world_to_camera"] is None:
         row["joints_camera_m"] = found
@@ -147,23 +134,23 @@ class ArrayFormat:
     to_entry: Callable[[Row, Row], Row]
     from_entry: Callable[[Mapping[str, NDArray[Any]], Row, int], Row]
 
-    def write(self, pictures: Iterable[Picture], out: Path, target: Target) -> Path:
-        """Write the archive and images/; return the former. OSError."""
-        (out / "images").mkdir()
+    def write(
+        self, pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target
+    ) -> Path:
+        """Write the archive; return it. OSError."""
         with (
             tempfile.TemporaryDirectory(dir=out) as scratch,
             NpzWriter(Path(scratch), self.columns) as writer,
         ):
-            for picture in pictures:
-                save_image(out, picture)
-                for row in picture[1]:
-                    writer.add(self.to_entry(picture[0], row))
+            for frame, people, _ in pictures:
+                for row in people:
+                    writer.add(self.to_entry(frame, row))
             writer.save(out / self.file_name, {"joint_names": target.skeleton.joints})
         return out / self.file_name
 
-    def read(self, path: Path, images: Path | None, also: Sequence[str]) -> Opened:
+    def read(self, path: Path, images: Path | None, also: Sequence[str]) -> exchange.Opened:
         """Open the archive (or its folder); images are beside it, or in `images`. FormatError."""
-        file, root = locate(path, self.file_name, images)
+        file, root = exchange.locate(path, self.file_name, images)
         skeleton = get_skeleton(self.skeleton)
         scratch = tempfile.TemporaryDirectory()
         try:
@@ -173,23 +160,23 @@ class ArrayFormat:
         except BaseException:
             scratch.cleanup()
             raise
-        names = sorted_by_stem(rows)
+        names = exchange.sorted_by_stem(rows)
 
-        def samples() -> Iterator[ReadSample]:
+        def samples() -> Iterator[exchange.ReadSample]:
             for name in names:
                 entries = [
                     {c: arrays[c][k] for c in self.columns if c != "image"} for k in rows[name]
                 ]
-                frame, image = frame_with_image(root, name, skeleton)
+                frame, image = exchange.frame_with_image(root, name, skeleton)
                 with checked.reading(f"{file}, image {name}"):
-                    if len(entries) > checked.MAX_PEOPLE:
-                        raise ValueError("too many people in a picture")
                     if entries and "K" in self.columns:
                         frame |= _camera(entries[0], frame)
                     people = [self.from_entry(e, frame, n) for n, e in enumerate(entries, 1)]
                 yield frame, people, image
 
-        return Opened(skeleton=skeleton, names=names, samples=samples(), close=scratch.cleanup)
+        return exchange.Opened(
+            skeleton=skeleton, names=names, samples=samples(), close=scratch.cleanup
+        )
 
     def round_trip(self, frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
         found = []

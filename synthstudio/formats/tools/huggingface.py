@@ -7,8 +7,7 @@ whole rows of the instances table. No sidecar is needed.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.arrays import ParquetWriter
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
 from synthstudio.formats import checked
-from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target, bare_image_name
+from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target
 from synthstudio.formats.sidecar import Groups
 
 CARD_NAME = "README.md"
@@ -59,9 +58,6 @@ def _schema() -> pa.Schema:
 SCHEMA = _schema()
 
 
-image_name = bare_image_name
-
-
 def to_huggingface(frame: Row, people: Sequence[Row], image: bytes) -> Row:
     picture = {"bytes": image, "path": frame["file_name"]}
     return {"image": picture, **frame, "people": list(people)}
@@ -70,20 +66,12 @@ def to_huggingface(frame: Row, people: Sequence[Row], image: bytes) -> Row:
 def from_huggingface(row: Row) -> ReadSample:
     """Undo `to_huggingface`; ValueError."""
     frame = {name: row[name] for name in FRAME_SCHEMA.names}
-    people = row["people"]
-    for one, schema in [(frame, FRAME_SCHEMA), *((p, INSTANCE_SCHEMA) for p in people)]:
-        for field in schema:
-            value = one[field.name]
-            if (value is None and not field.nullable) or (
-                isinstance(value, list) and any(v is None for v in value)
-            ):
-                raise ValueError(f"null in {field.name}")
-    checked.check_sample(frame, people)
+    checked.check_sample(frame, row["people"])
     plain_name(frame["file_name"], where="file_name")
-    return frame, people, row["image"]["bytes"]
+    return frame, row["people"], row["image"]["bytes"]
 
 
-def card(skeleton: Skeleton, splits: Counter[str], people: int) -> str:
+def card(skeleton: Skeleton, splits: Mapping[str, int], people: int) -> str:
     """Return README.md: the file list for `datasets`, and descriptions of columns."""
     files = "".join(
         f"  - split: {split}\n    path: data/{split}-*.parquet\n" for split in sorted(splits)
@@ -121,34 +109,34 @@ def _size(frames: int) -> str:
 def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
     """Write the folder; return it. OSError."""
     (out / "data").mkdir()
-    splits, people = Counter[str](), 0
     files: dict[str, _SplitWriter] = {}
+    people = 0
     for frame, rows, data in pictures:
         split = frame["split"] or "train"
         if split not in files:
             files[split] = _SplitWriter(out / "data", split)
         files[split].add(to_huggingface(frame, rows, data))
-        splits[split] += 1
         people += len(rows)
     for file in files.values():
         file.close()
+    splits = {split: file.count for split, file in files.items()}
     (out / CARD_NAME).write_text(card(target.skeleton, splits, people), "utf-8")
     return out
 
 
 class _SplitWriter:
     def __init__(self, folder: Path, split: str) -> None:
-        self._folder, self._split, self._count = folder, split, 0
+        self._folder, self._split, self.count = folder, split, 0
         self._file: ParquetWriter | None = None
         self._rows: list[Row] = []
 
     def add(self, row: Row) -> None:
-        if self._count % FILE_ROWS == 0:
+        if self.count % FILE_ROWS == 0:
             self.close()
-            name = f"{self._split}-{self._count // FILE_ROWS:05d}.parquet"
+            name = f"{self._split}-{self.count // FILE_ROWS:05d}.parquet"
             self._file = ParquetWriter(self._folder / name, SCHEMA, compression="zstd")
         self._rows.append(row)
-        self._count += 1
+        self.count += 1
         if len(self._rows) == GROUP_ROWS:
             self._flush()
 
@@ -167,9 +155,10 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     """Open such a folder; images are embedded. FormatError."""
     files = sorted((path / "data").glob("*.parquet"))
     places: list[tuple[int, int, int]] = []  # index, file, place in it
-    for number, file in enumerate(files):
-        index = Groups(file, SCHEMA).column("index")
-        with checked.reading(str(file)):
+    readers = [Groups(file, SCHEMA) for file in files]
+    for number, reader in enumerate(readers):
+        index = reader.column("index")
+        with checked.reading(str(files[number])):
             found = (checked.integer(i, 0, 2**40) for i in index)
             places += [(i, number, k) for k, i in enumerate(found)]
     if not places:
@@ -178,7 +167,6 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     numbers = [i for i, _, _ in places]
     if len(set(numbers)) != len(numbers):
         raise FormatError("two rows share an index", where=str(path))
-    readers = [Groups(file, SCHEMA) for file in files]
     kind = readers[places[0][1]].row(places[0][2])["skeleton"]
     with checked.reading(str(path)):
         joints = checked.known_skeleton(kind)

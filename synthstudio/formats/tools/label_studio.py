@@ -66,9 +66,8 @@ def to_label_studio(frame: Row, people: Iterable[Row], skeleton: Skeleton) -> Ro
         share = {k: _percent(v, h if k in ("y", "height") else w) for k, v in sides.items()}
         box = {**share, "rotation": 0, "rectanglelabels": ["person"]}
         found.append(_region(person, "box", "rectanglelabels", box, frame))
-        px = row["joints_px"]
-        for j, (state, x, y) in enumerate(zip(row["state"], px[::2], px[1::2], strict=True)):
-            if state not in (STATE_HIDDEN, STATE_VISIBLE):
+        for j, (x, y, v) in enumerate(checked.points_of(row)):
+            if not v:
                 continue
             value = {
                 "x": _percent(x, w),
@@ -76,7 +75,7 @@ def to_label_studio(frame: Row, people: Iterable[Row], skeleton: Skeleton) -> Ro
                 "width": _POINT_PERCENT,
                 "keypointlabels": [skeleton.joints[j]],
             }
-            if state == STATE_HIDDEN:
+            if v == STATE_HIDDEN:
                 value["hidden"] = True
             region = _region(f"{person}-{j}", "joint", "keypointlabels", value, frame)
             found.append({**region, "parentID": person})
@@ -130,8 +129,8 @@ def from_label_studio(
     """Undo `to_label_studio`; ValueError. `left` counts skipped regions."""
     w, h = frame["width_px"], frame["height_px"]
     found = _regions(task, left)
-    people: dict[str, dict[str, tuple[float, float, int]]] = {}
-    loose: list[tuple[str, tuple[float, float, int]]] = []
+    people: dict[str, dict[str, checked.Point]] = {}
+    loose: list[tuple[str, checked.Point]] = []
     parents = {region.parent for region in found if not region.box}
     boxes: dict[str, list[float]] = {}
     for region in found:
@@ -156,21 +155,18 @@ def from_label_studio(
         else:
             people[region.parent][joint] = place
     _share_out(loose, people, boxes, left)
-    if len(people) > checked.MAX_PEOPLE:
-        raise ValueError("too many people in a picture")
-    absent = (0.0, 0.0, 0)
     joints = labels.skeleton.joints
     return [
         checked.person_of(
-            [own.get(j, absent) for j in joints], frame, number, box_px=boxes.get(owner)
+            [own.get(j, checked.ABSENT) for j in joints], frame, number, box_px=boxes.get(owner)
         )
         for number, (owner, own) in enumerate(people.items(), 1)
     ]
 
 
 def _share_out(
-    loose: list[tuple[str, tuple[float, float, int]]],
-    people: dict[str, dict[str, tuple[float, float, int]]],
+    loose: list[tuple[str, checked.Point]],
+    people: dict[str, dict[str, checked.Point]],
     boxes: Mapping[str, list[float]],
     left: exchange.Skipped,
 ) -> None:
@@ -320,7 +316,7 @@ def picture_of(url: str, root: Path, where: str) -> str:
 
 
 def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target) -> Path:
-    """Write tasks.json, label_config.xml and images/; return the first. OSError."""
+    """Write tasks.json and label_config.xml; return the former. OSError."""
     (out / CONFIG_NAME).write_text(label_config(target.skeleton), "utf-8")
     return exchange.write_entries(
         out / FILE_NAME,
@@ -421,17 +417,15 @@ class _Used:
     def labels(self, where: str, wanted: Skeleton | None) -> Labels:
         """The smallest skeleton with every joint of the file, else with most; `wanted`: that."""
         known = [wanted] if wanted else [*SKELETONS.values(), *FOREIGN.values()]
-        fitting = [s for s in known if self.points <= set(s.joints)]
-        if fitting:
-            skeleton = min(fitting, key=lambda s: (s.name in FOREIGN, len(s.joints)))
-            joints: Mapping[str, str] = {joint: joint for joint in skeleton.joints}
-        else:
-            skeleton = min(
-                known,
-                key=lambda s: (-len(spelled(self.points, s)), s.name in FOREIGN, len(s.joints)),
-            )
-            joints = spelled(self.points, skeleton)
-        if not fitting and (2 * len(joints) < len(self.points) or len(joints) < _FEWEST):
+
+        def misfit(skeleton: Skeleton) -> tuple[bool, int, bool, int]:
+            lacks, same = self.points - set(skeleton.joints), spelled(self.points, skeleton)
+            return bool(lacks), -len(same), skeleton.name in FOREIGN, len(skeleton.joints)
+
+        skeleton = min(known, key=misfit)
+        exact = self.points <= set(skeleton.joints)
+        joints = {one: one for one in self.points} if exact else spelled(self.points, skeleton)
+        if not exact and (2 * len(joints) < len(self.points) or len(joints) < _FEWEST):
             raise FormatError(
                 "no known skeleton has these keypoints",
                 where=where,

@@ -15,25 +15,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import FormatError
-from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.labels import STATE_VISIBLE
 from synthstudio.core.safe_files import plain_name
 from synthstudio.core.safe_json import read_list
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.rows import Row
-from synthstudio.formats import checked
-from synthstudio.formats.exchange import (
-    HALF_PX,
-    Opened,
-    Picture,
-    ReadSample,
-    Target,
-    frame_with_image,
-    locate,
-    parse_range,
-    sorted_by_stem,
-    write_entries,
-)
+from synthstudio.formats import checked, exchange
+from synthstudio.formats.exchange import HALF_PX
 
 FILE_NAME = "annotations.json"
 SKELETON = "mpii16"
@@ -47,18 +35,14 @@ def to_mpii(frame: Row, people: Iterable[Row]) -> list[Row]:
     found = []
     for row in people:
         x, y, w, h = row["modal_box_px"]
-        px, state = row["joints_px"], row["state"]
-        points = zip(state, px[::2], px[1::2], strict=True)
+        points = checked.points_of(row)
         found.append(
             {
                 "image": frame["file_name"].removeprefix(_FOLDER),
                 "center": [x + w / 2 - HALF_PX, y + h / 2 - HALF_PX],
                 "scale": h / _STATURE_PX,
-                "joints": [
-                    [x - HALF_PX, y - HALF_PX] if s in (STATE_HIDDEN, STATE_VISIBLE) else _ABSENT
-                    for s, x, y in points
-                ],
-                "joints_vis": [int(s == STATE_VISIBLE) for s in state],
+                "joints": [[x - HALF_PX, y - HALF_PX] if v else _ABSENT for x, y, v in points],
+                "joints_vis": [int(v == STATE_VISIBLE) for _, _, v in points],
             }
         )
     return found
@@ -80,37 +64,36 @@ def from_mpii(entries: Sequence[Mapping[str, Any]], frame: Row) -> list[Row]:
     return people
 
 
-def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
-    """Write annotations.json and images/; return the former. OSError."""
-    return write_entries(out / FILE_NAME, pictures, to_mpii)
+def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target) -> Path:
+    """Write annotations.json; return it. OSError."""
+    return exchange.write_entries(out / FILE_NAME, pictures, to_mpii)
 
 
 def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
     return from_mpii(to_mpii(frame, people), frame)
 
 
-def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
+def read(path: Path, images: Path | None, also: Sequence[str]) -> exchange.Opened:
     """Open annotations.json (or its folder); pictures lie in images/, or `images`. FormatError."""
-    file, root = locate(path, FILE_NAME, images, "images")
+    file, root = exchange.locate(path, FILE_NAME, images, "images")
     spans: dict[str, array[int]] = {name.removeprefix(_FOLDER): array("q") for name in also}
     for span in read_list(file):
         where = f"{file}, byte {span.start}"
         with checked.reading(where):
             name = plain_name(span.value["image"], where=where)
-        found = spans.setdefault(name, array("q"))
-        found.extend((span.start, span.stop))
-        if len(found) > 2 * checked.MAX_PEOPLE:
-            raise FormatError("too many people in a picture", where=where)
-    names, skeleton = sorted_by_stem(spans), get_skeleton(SKELETON)
+        spans.setdefault(name, array("q")).extend((span.start, span.stop))
+    names, skeleton = exchange.sorted_by_stem(spans), get_skeleton(SKELETON)
 
-    def samples() -> Iterator[ReadSample]:
+    def samples() -> Iterator[exchange.ReadSample]:
         with file.open("rb") as opened:
             for name in names:
-                frame, image = frame_with_image(root, name, skeleton)
+                frame, image = exchange.frame_with_image(root, name, skeleton)
                 ranges = zip(spans[name][::2], spans[name][1::2], strict=True)
-                entries = [parse_range(opened, start, stop) for start, stop in ranges]
+                entries = [exchange.parse_range(opened, start, stop) for start, stop in ranges]
                 with checked.reading(f"{file}, image {name}"):
                     people = from_mpii(entries, frame)
                 yield {**frame, "file_name": _FOLDER + name}, people, image
 
-    return Opened(skeleton=skeleton, names=[_FOLDER + name for name in names], samples=samples())
+    return exchange.Opened(
+        skeleton=skeleton, names=[_FOLDER + name for name in names], samples=samples()
+    )

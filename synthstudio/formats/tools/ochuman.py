@@ -9,13 +9,12 @@ ids, 3D, amodal masks; head and neck: see formats/joints.py.
 from __future__ import annotations
 
 import json
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.labels import STATE_VISIBLE
 from synthstudio.core.masks import decode
 from synthstudio.core.safe_files import plain_name
 from synthstudio.core.safe_json import BEGIN, read_members
@@ -45,9 +44,9 @@ def to_ochuman(frame: Row, people: Sequence[Row]) -> Row:
 
 def _entry(row: Row, overlap: float) -> Row:
     x, y, w, h = row["modal_box_px"]
-    px, keypoints = row["joints_px"], list[float]()
-    for state, cause, u, v in zip(row["state"], row["cause"], px[::2], px[1::2], strict=True):
-        if state in (STATE_HIDDEN, STATE_VISIBLE):
+    keypoints = list[float]()
+    for cause, (u, v, state) in zip(row["cause"], checked.points_of(row), strict=True):
+        if state:
             code = 1 if state == STATE_VISIBLE else 2 if cause == "self" else 3
             keypoints += [u - exchange.HALF_PX, v - exchange.HALF_PX, code]
         else:
@@ -91,8 +90,6 @@ def from_ochuman(entries: Sequence[Mapping[str, Any]], frame: Row) -> list[Row]:
             "self" if c == 2 else cause for c, cause in zip(codes, row["cause"], strict=True)
         ]
         people.append(row)
-    if len(people) > checked.MAX_PEOPLE:
-        raise ValueError("too many people in a picture")
     return people
 
 
@@ -104,7 +101,7 @@ def _mask(entry: Mapping[str, Any], frame: Row) -> str | None:
 
 
 def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target) -> Path:
-    """Write ochuman.json and images/; return the former. OSError."""
+    """Write ochuman.json; return it. OSError."""
     names = json.dumps(target.skeleton.joints)
     return exchange.write_entries(
         out / FILE_NAME,
@@ -122,24 +119,23 @@ def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
 def read(path: Path, images: Path | None, also: Sequence[str]) -> exchange.Opened:
     """Open ochuman.json (or its folder); pictures lie in images/, or `images`. FormatError."""
     file, root = exchange.locate(path, FILE_NAME, images, "images")
-    names: list[str] = []
-    starts, stops, bare = array("q"), array("q"), 0
+    spans: dict[str, tuple[int, int]] = {}
+    bare = 0
     for key, span in read_members(file, streamed=("images",)):
         if key == "images" and span is not BEGIN:
             where = f"{file}, byte {span.start}"
             with checked.reading(where):
-                names.append(plain_name(span.value["file_name"], where=where))
+                name = plain_name(span.value["file_name"], where=where)
                 bare += sum(a.get("keypoints") is None for a in span.value["annotations"])
-            starts.append(span.start)
-            stops.append(span.stop)
-    if len(set(names)) != len(names):
-        raise FormatError("two images share a name", where=str(file))
+            if name in spans:
+                raise FormatError("two images share a name", where=str(file))
+            spans[name] = span.start, span.stop
     skeleton = get_skeleton(SKELETON)
 
     def samples() -> Iterator[exchange.ReadSample]:
         with file.open("rb") as opened:
-            for name, start, stop in zip(names, starts, stops, strict=True):
-                value = exchange.parse_range(opened, start, stop)
+            for name, at in spans.items():
+                value = exchange.parse_range(opened, *at)
                 frame, image = exchange.frame_with_image(root, name, skeleton)
                 with checked.reading(f"{file}, image {name}"):
                     people = from_ochuman(value["annotations"], frame)
@@ -147,7 +143,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> exchange.Opene
 
     return exchange.Opened(
         skeleton=skeleton,
-        names=[_FOLDER + name for name in names],
+        names=[_FOLDER + name for name in spans],
         samples=samples(),
         notes=lambda: [f"{bare} x annotation without keypoints"] if bare else [],
     )

@@ -22,15 +22,12 @@ from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
 from synthstudio.formats.checked import check_sample, from_json_row, to_json_row
 from synthstudio.formats.coco.entries import dump
-from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target, bare_image_name
+from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target
 
 SHARD_FRAMES = 1000
 MAX_JSON_BYTES = 64 * 1024 * 1024
 MAX_IMAGE_BYTES = 256 * 1024 * 1024
 _MEMBER = re.compile(r"([0-9]{6,12})\.(jpg|png|webp|bmp|json)")
-
-
-image_name = bare_image_name
 
 
 def to_webdataset(frame: Row, people: Iterable[Row]) -> bytes:
@@ -75,9 +72,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     shards = sorted(path.glob("*.tar")) if path.is_dir() else [path]
     if not shards:
         raise FormatError("no shards here", where=str(path), expected="*.tar")
-    names: list[str] = []
-    for shard in shards:
-        names += [name for name, _ in _pairs(shard, with_bytes=False)]
+    names = (name for shard in shards for name, _ in _pairs(shard, with_bytes=False))
     numbers = [int(name.partition(".")[0]) for name in names]
     if any(b <= a for a, b in pairwise(numbers)):
         raise FormatError("frames are duplicated or out of order", where=str(path))

@@ -27,7 +27,6 @@ import yaml
 
 from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
 from synthstudio.core.images import list_pictures, read_bytes
-from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.safe_files import file_inside, plain_name
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, definition, get_skeleton
 from synthstudio.dataset.rows import Row
@@ -47,9 +46,6 @@ _INSIDE = 0.01
 """Tolerance of numbers outside 0 to 1, as in Ultralytics."""
 
 
-image_name = exchange.split_image_name
-
-
 def to_yolo(frame: Row, people: Iterable[Row]) -> str:
     return "".join(_line(frame, row) for row in people)
 
@@ -67,10 +63,9 @@ def _line(frame: Row, row: Row) -> str:
             ((x0 + x1) / 2 / w, (y0 + y1) / 2 / h, (x1 - x0) / w, (y1 - y0) / h),
         ),
     ]
-    px = row["joints_px"]
-    for state, x, y in zip(row["state"], px[::2], px[1::2], strict=True):
-        inside = state in (STATE_HIDDEN, STATE_VISIBLE) and 0 <= x <= w and 0 <= y <= h
-        parts += map(exchange.format_number, (x / w, y / h, state) if inside else (0, 0, 0))
+    for x, y, v in checked.points_of(row):
+        inside = 0 <= x <= w and 0 <= y <= h
+        parts += map(exchange.format_number, (x / w, y / h, v) if inside else checked.ABSENT)
     return " ".join(parts) + "\n"
 
 
@@ -81,13 +76,10 @@ def from_yolo(
     *,
     dims: int = 3,
     person_class: int | None = 0,
-    left_out: exchange.Skipped | None = None,
-    where: str = "",
+    left_out: exchange.Skipped,
+    where: str,
 ) -> list[Row]:
-    """Undo `to_yolo`. `dims` 2: no v; 0 0 is unlabelled.
-
-    An invalid line is counted in `left_out`, else raises ValueError.
-    """
+    """Undo `to_yolo`. `dims` 2: no v; 0 0 is unlabelled. `left_out` counts skipped lines."""
     people: list[Row] = []
     for number, line in enumerate(text.splitlines(), 1):
         parts = line.split()
@@ -96,15 +88,10 @@ def from_yolo(
         try:
             with checked.reading(f"{where}, line {number}"):
                 if person_class is not None and _number(parts[0]) != person_class:
-                    if left_out is not None:
-                        left_out["line of another class"] += 1
+                    left_out["line of another class"] += 1
                     continue
-                if len(people) >= checked.MAX_PEOPLE:
-                    raise ValueError("too many people in a picture")
                 people.append(_person(parts, frame, joints, dims, len(people) + 1))
         except FormatError as error:
-            if left_out is None:
-                raise ValueError(error.what) from error
             left_out.add("annotation", error)
     return people
 
@@ -116,7 +103,7 @@ def _person(parts: Sequence[str], frame: Row, joints: int, dims: int, number: in
         raise ValueError(f"expected {5 + dims * joints} numbers, got {len(parts)}")
     values = [_number(part) for part in parts[1:]]
     cx, cy, bw, bh = (_share(v) for v in values[:4])
-    points: list[tuple[float, float, int]] = []
+    points: list[checked.Point] = []
     for at in range(4, len(values), dims):
         x, y = (_share(v) for v in values[at : at + 2])
         v = values[at + 2] if dims == 3 else 2.0 * bool(x or y)
@@ -124,7 +111,7 @@ def _person(parts: Sequence[str], frame: Row, joints: int, dims: int, number: in
             raise ValueError(f"v must be 0, 1 or 2, not {v}")
         points.append((x * w, y * h, int(v)))
     box = checked.box([(cx - bw / 2) * w, (cy - bh / 2) * h, bw * w, bh * h])
-    return checked.person_of(points or [(0, 0, 0)] * joints, frame, number, box_px=box)
+    return checked.person_of(points or [checked.ABSENT] * joints, frame, number, box_px=box)
 
 
 def _number(text: str) -> float:
@@ -163,15 +150,13 @@ def data_yaml(skeleton: Skeleton, splits: Iterable[str], notes: Mapping[str, str
 
 
 def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target) -> Path:
-    """Write the folder; return data.yaml. OSError."""
+    """Write labels/ and data.yaml; return the latter. OSError."""
     splits: set[str] = set()
-    for frame, people, data in pictures:
+    for frame, people, _ in pictures:
         split = Path(frame["file_name"]).parent.name
         if split not in splits:
             splits.add(split)
-            for kind in ("images", "labels"):
-                (out / kind / split).mkdir(parents=True)
-        exchange.save_image(out, (frame, people, data))
+            (out / "labels" / split).mkdir(parents=True)
         (out / _label_name(frame["file_name"])).write_text(to_yolo(frame, people), "utf-8")
     path = out / HEAD_NAME
     path.write_text(data_yaml(target.skeleton, splits, target.contents.notes()), "utf-8")
@@ -179,8 +164,8 @@ def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Targ
 
 
 def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
-    joints = len(get_skeleton(frame["skeleton"]).joints)
-    return from_yolo(to_yolo(frame, people), frame, joints)
+    joints, text = len(get_skeleton(frame["skeleton"]).joints), to_yolo(frame, people)
+    return from_yolo(text, frame, joints, left_out=exchange.Skipped(), where="round trip")
 
 
 def read(
@@ -204,15 +189,14 @@ def read(
             label = _label_name(name)
             try:
                 frame, image = exchange.frame_with_image(root, name, found, split=split_of[name])
-                if not (root / label).is_file():
-                    left["picture without a label file: no people"] += 1
                 with checked.reading(label):
-                    text = _read_text(root, name) if (root / label).is_file() else ""
+                    text = _read_text(root, label, name)
+                left["picture without a label file: no people"] += text is None
             except (AssetError, FormatError) as error:
                 yield error
                 continue
             people = from_yolo(
-                text,
+                text or "",
                 frame,
                 joints,
                 dims=dims,
@@ -242,11 +226,12 @@ def _lonely_labels(root: Path, pictures: Iterable[str]) -> int:
     )
 
 
-def _read_text(root: Path, name: str) -> str:
-    path = file_inside(root, _label_name(name), where=f"label of {name}")
-    if path.stat().st_size == 0:
-        return ""
-    return _text(path)
+def _read_text(root: Path, label: str, name: str) -> str | None:
+    """The label file of a picture; None without one."""
+    if not (root / label).is_file():
+        return None
+    path = file_inside(root, label, where=f"label of {name}")
+    return _text(path) if path.stat().st_size else ""
 
 
 def _read_head(path: Path) -> dict[str, Any]:
@@ -285,9 +270,8 @@ def _skeleton(config: dict[str, Any], joints: int, wanted: Skeleton | None) -> S
     if found is None and names is None:
         fitting = [s for s in (*SKELETONS.values(), *FOREIGN.values()) if len(s.joints) == joints]
         fitting = [s for s in fitting if flips is None or s.flip.tolist() == flips]
-        found = (
-            fitting[0] if len(fitting) == 1 or (fitting and fitting[0].name in SKELETONS) else None
-        )
+        if len(fitting) == 1 or (fitting and fitting[0].name in SKELETONS):
+            found = fitting[0]
     if found is None or len(found.joints) != joints:
         got = str(names)[:300] if names is not None else f"flip_idx {str(flips)[:200]}"
         raise ValueError(
@@ -347,15 +331,13 @@ def _base(path: Any, root: Path) -> PurePosixPath:
 
     Ultralytics resolves the latter in its own folder of data sets.
     """
-    if path in (None, "") or not isinstance(path, str):
+    if not isinstance(path, str) or not path:
         return PurePosixPath()
-    pure = PurePosixPath(path.replace("\\", "/"))
-    if (root / pure).resolve() == root.resolve():
+    pure, top = PurePosixPath(path.replace("\\", "/")), root.resolve()
+    elsewhere = pure.is_absolute() or not (root / pure).is_dir()
+    if (root / pure).resolve() == top or (elsewhere and pure.name == top.name):
         return PurePosixPath()
-    named = pure.name == root.resolve().name and not (root / pure).is_dir()
-    if named or (pure.is_absolute() and pure.name == root.resolve().name):
-        return PurePosixPath()
-    if pure.is_absolute() or not (root / pure).is_dir():
+    if elsewhere:
         raise ValueError(
             f"path: {path[:200]} is not a folder below {root}; correct it, or pass the pictures' "
             "folder by --images"

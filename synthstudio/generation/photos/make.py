@@ -19,6 +19,7 @@ from synthstudio.compose import blend
 from synthstudio.core import masks
 from synthstudio.core.images import encode_jpeg, linear_to_srgb_u8, read_rgb, srgb_to_linear
 from synthstudio.core.labels import SHARES, STATE_VISIBLE, target_row
+from synthstudio.core.people import hidden_columns
 from synthstudio.core.photo import Outline, PhotoPerson, PhotoSpec, PhotoView
 from synthstudio.core.scene import U8, Bool, CutoutLayer
 from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
@@ -251,7 +252,6 @@ def _window(left: int, top: int, part: NDArray[Any]) -> tuple[slice, slice]:
 def _person_row(
     row: Row, person: Annotated, after: Relabelled, target: OcclusionTarget, spec: PhotoSpec
 ) -> Row:
-    hidden = [(j, i, s) for j, found in enumerate(after.hidden_by) for i, s in found]
     amodal = row["amodal_counts"] is not None or row["amodal_area_px"] is not None
     fraction = after.hidden_fraction(person.mask)
     area = int(person.mask.sum()) if person.has_mask else row["modal_area_px"]
@@ -264,9 +264,7 @@ def _person_row(
         "cause": list(after.cause),
         "ambiguous": after.ambiguous.tolist(),
         "occluder_id": after.occluder_id.tolist(),
-        "hidden_joint": [j for j, _, _ in hidden],
-        "hidden_instance": [i for _, i, _ in hidden],
-        "hidden_share": [s for _, _, s in hidden],
+        **hidden_columns(after.hidden_by),
         "amodal_counts": row["amodal_counts"] if amodal else row["modal_counts"],
         "amodal_box_px": row["amodal_box_px"] if amodal else list(row["modal_box_px"]),
         "amodal_area_px": row["amodal_area_px"] if amodal else area,
