@@ -26,12 +26,11 @@ from synthstudio.review.tracks import (
     members,
     same_track,
 )
-from synthstudio.review.values import JointLabel, Op, Person, User, invalid, require
+from synthstudio.review.values import JointLabel, Op, Pair, Person, User, invalid, require
 
 MAX = 2_000
 """Maximum people of a batch edit."""
 BLIND = "a second review is open"
-Pair = tuple[int, int]
 Retracked = tuple[list[Member], int]
 """Members, and the number of their new track."""
 
@@ -239,7 +238,7 @@ def _stroke(
     def once(session: Session) -> Sequence[Op]:
         done.append(len(edits.stroke_events(session, scene.clip.dataset, client)))
         ops = [] if done[0] else plan(session)
-        hidden = [op for op in ops if (op.person.frame, op.person.instance) in scene.blinded]
+        hidden = [op for op in ops if op.person.pair in scene.blinded]
         blind.extend(f"{op.person.where}: {BLIND}" for op in hidden)
         return [op for op in ops if op not in hidden]
 
@@ -274,7 +273,7 @@ def _next_to(keys: Sequence[Member], time: int) -> list[Member]:
 
 
 def _stays(one: Member, blinded: Collection[Pair]) -> str | None:
-    if (one.person.frame, one.person.instance) in blinded:
+    if one.person.pair in blinded:
         return BLIND
     if one.state.deleted:
         return "deleted"

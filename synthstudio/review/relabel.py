@@ -64,7 +64,7 @@ def changes(
         invalid("unknown state and cause", "relabel", expected=expected, got=relabel.to)
     if not people:
         return []
-    pairs = [(person.frame, person.instance) for person in people]
+    pairs = [person.pair for person in people]
     states = history.states(store, people[0].dataset, people=pairs)
     found = []
     for person, pair in zip(people, pairs, strict=True):

@@ -213,7 +213,7 @@ def track_log(
         rows = in_frames(session, query, EventRow.frame, clip.frames.values())
         events = [event for row in rows if "track" in (event := event_of(row)).after]
     for event in sorted(events, key=lambda e: e.id):
-        pair = event.person.frame, event.person.instance
+        pair = event.person.pair
         was, to = (
             disk.get(pair) if values["track"] is None else values["track"]
             for values in (event.before, event.after)

@@ -11,6 +11,8 @@ from typing import Any, Literal, NoReturn, TypeVar, get_args
 from synthstudio.core.errors import Refused
 
 T = TypeVar("T")
+Pair = tuple[int, int]
+"""The frame and number of a person in a data set."""
 Role = Literal["viewer", "reviewer", "lead", "admin"]
 Status = Literal["pending", "approved", "rejected", "flagged", "skipped"]
 FrameStatus = Literal["pending", "no_people"]
@@ -61,6 +63,10 @@ class Person:
     @property
     def key(self) -> tuple[str, int, int, str]:
         return self.dataset, self.frame, self.instance, self.layer
+
+    @property
+    def pair(self) -> Pair:
+        return self.frame, self.instance
 
     @property
     def where(self) -> str:

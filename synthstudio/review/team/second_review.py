@@ -202,7 +202,7 @@ def adjudicate(
     reviews), "revision" (also for the second of two clicks), "invalid" if there are no two reviews.
     """
     require(who, "adjudicate")
-    one = (person.frame, person.instance)
+    one = person.pair
     if one in reviewed_by(store, person.dataset, who.name):
         raise Refused(
             "one of the two reviews is your own",

@@ -165,7 +165,7 @@ def disagreements(store: Store, table: PeopleTable, *, by: str | None = None) ->
     """
     own = set() if by is None else reviewed_by(store, table.key, by)
     both = [p for p in pairs(store, table) if not p.adjudicated]
-    both = [p for p in both if (p.first.person.frame, p.first.person.instance) not in own]
+    both = [p for p in both if p.first.person.pair not in own]
     a = gather_annotations(table, [(p.row, p.first) for p in both])
     b = gather_annotations(table, [(p.row, p.second) for p in both])
     off = _errors(table, both, a, b) / 2.0  # in units of OKS's 2 sigma

@@ -23,10 +23,10 @@ from synthstudio.review.store import Store
 from synthstudio.review.team.members import assigned
 from synthstudio.review.team.second_review import blinded
 from synthstudio.review.tracks import clip_order
-from synthstudio.review.values import MAIN, User
+from synthstudio.review.values import MAIN, Pair, User
+from synthstudio.studio.editor.ops import Strict
 from synthstudio.studio.gallery.view import hide_reviews
 
-Pair = tuple[int, int]
 TODO = ("pending", "skipped")
 QueueName = Literal["risk", "all", "uncertain", "assigned", "second", "added", "empty", "clips"]
 QUEUES: dict[QueueName, str] = {
@@ -50,8 +50,7 @@ EMPTY_TEXTS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class QueueRequest:
+class QueueRequest(Strict):
     """`query`: as in `filter`; `todo`: only undecided people; `model`: of the predictions."""
 
     queue: QueueName = "risk"

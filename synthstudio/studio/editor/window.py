@@ -344,21 +344,9 @@ def _mask(found: FrameRows, row: Row, which: str) -> dict[str, Any]:
 
 
 def _state(state: ItemState) -> dict[str, Any]:
-    return {
-        "revision": state.revision,
-        "status": state.status,
-        "reason": state.reason,
-        "joints": {name: _joint(label) for name, label in state.joints.items()},
-        "box": state.box,
-        "masks": state.masks,
-        "rejected_models": state.rejected_models or [],
-        "track": state.track,
-        "keyframe": state.keyframe,
-        "deleted": state.deleted,
-        "added": state.added,
-        "who": state.who,
-        "comments": state.comments,
-    }
+    joints = {name: _joint(label) for name, label in state.joints.items()}
+    own = {"joints": joints, "rejected_models": state.rejected_models or []}
+    return {name: v for name, v in (vars(state) | own).items() if name not in ("person", "when")}
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -82,7 +82,7 @@ def bulk_actions(
 def flag_people(
     ctx: Context, me: User, chosen: OpenSet, people: Sequence[Person], reason: str
 ) -> str:
-    pairs = [(person.frame, person.instance) for person in people]
+    pairs = [person.pair for person in people]
     states = history.states(ctx.store, chosen.key, people=pairs, masks=False)
     client = f"gallery-{secrets.token_hex(8)}"
     ops = [
@@ -93,9 +93,7 @@ def flag_people(
             kind="status",
             status="flagged",
             text=reason,
-            revision=states[person.frame, person.instance].revision
-            if (person.frame, person.instance) in states
-            else 0,
+            revision=states[person.pair].revision if person.pair in states else 0,
         )
         for seq, person in enumerate(people, start=1)
     ]
