@@ -269,48 +269,35 @@ MIN_LOOK = timedelta(milliseconds=300)
 MIN_ACTIVE = timedelta(minutes=1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Throughput:
-    """A reviewer's day. `per_hour`: NaN below a minute of work; `active_h`: without pauses.
+    """A reviewer's day. `per_hour`: NaN below a minute of work; `active`: without pauses.
 
-    `people`: decided, and not by this reviewer on a later day; `paced`: counted in `per_hour`.
-    `first` and `last`: start and end of work, with pauses.
+    `people`: decided, and not by this reviewer on a later day; `decided`: each person decided, and
+    whether the last decision counts in `per_hour`; `first` and `last`: start and end of work, with
+    pauses.
     """
 
     who: str
     day: date
-    people: int
-    events: int
-    active_h: float
-    per_hour: float
-    paced: int
     first: datetime
     last: datetime
-
-
-@dataclass
-class _Day:
-    """Counts of a day: person -> whether the last decision counts for throughput."""
-
-    first: datetime
-    last: datetime
-    people: dict[tuple[int, int, str], bool] = field(default_factory=dict)
+    people: int = 0
     events: int = 0
     active: timedelta = timedelta()
+    decided: dict[tuple[int, int, str], bool] = field(default_factory=dict)
 
-    def throughput(self, who: str, day: date, people: int) -> Throughput:
-        hours, paced = self.active / timedelta(hours=1), sum(self.people.values())
-        return Throughput(
-            who=who,
-            day=day,
-            people=people,
-            events=self.events,
-            active_h=hours,
-            per_hour=paced / hours if self.active >= MIN_ACTIVE else math.nan,
-            paced=paced,
-            first=self.first,
-            last=self.last,
-        )
+    @property
+    def active_h(self) -> float:
+        return self.active / timedelta(hours=1)
+
+    @property
+    def paced(self) -> int:
+        return sum(self.decided.values())
+
+    @property
+    def per_hour(self) -> float:
+        return self.paced / self.active_h if self.active >= MIN_ACTIVE else math.nan
 
 
 def throughput(store: Store, key: str) -> list[Throughput]:
@@ -324,13 +311,14 @@ def throughput(store: Store, key: str) -> list[Throughput]:
 
 def throughputs(events: Iterable[tuple[str, datetime, str, int, int, str]]) -> list[Throughput]:
     """Throughputs of events in order: who, when, kind, and the person's frame, number, layer."""
-    days: dict[tuple[date, str], _Day] = {}
+    days: dict[tuple[date, str], Throughput] = {}
     last: dict[str, datetime] = {}
     decided: dict[str, datetime] = {}
-    counted: dict[tuple[str, tuple[int, int, str]], date] = {}
+    counted: dict[tuple[str, tuple[int, int, str]], Throughput] = {}
     for who, when, kind, frame, instance, layer in events:
         local = when.astimezone(UTC).date()
-        day = days.setdefault((local, who), _Day(first=when, last=when))
+        new = Throughput(who=who, day=local, first=when, last=when)
+        day = days.setdefault((local, who), new)
         day.events, day.last = day.events + 1, when
         working = who in last and timedelta() <= when - last[who] <= MAX_PAUSE
         if working:
@@ -338,11 +326,12 @@ def throughputs(events: Iterable[tuple[str, datetime, str, int, int, str]]) -> l
         last[who] = when
         if kind in ("status", "delete") and instance != FRAME:
             at_once = who in decided and when - decided[who] < MIN_LOOK
-            day.people[frame, instance, layer] = working and not at_once
+            day.decided[frame, instance, layer] = working and not at_once
             decided[who] = when
-            counted[who, (frame, instance, layer)] = local
-    people = Counter((day, who) for (who, _), day in counted.items())
-    return [day.throughput(who, at, people[at, who]) for (at, who), day in sorted(days.items())]
+            counted[who, (frame, instance, layer)] = day
+    for day in counted.values():
+        day.people += 1
+    return [day for _, day in sorted(days.items())]
 
 
 def decided_by_day(store: Store, key: str) -> Counter[tuple[date, str]]:
