@@ -97,14 +97,13 @@ class Agreement:
 
 @dataclass(frozen=True, kw_only=True)
 class Disagreement:
-    """A differing pair: amount (0 to 1), joints, text."""
+    """A differing pair: amount (0 to 1), joints."""
 
     pair: Pair
     frame: int
     instance: int
     score: float
     joints: tuple[str, ...]
-    what: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,44 +176,32 @@ def disagreements(store: Store, table: PeopleTable, *, by: str | None = None) ->
 def _differs(
     table: PeopleTable, pair: Pair, k: int, a: Annotations, b: Annotations, off: F64
 ) -> Disagreement | None:
-    parts: list[float] = []
-    what: list[str] = []
-    joints: list[str] = []
-    if _verdict(pair.first) != _verdict(pair.second) or pair.first.deleted != pair.second.deleted:
-        parts.append(_OF_STATUS)
-        what.append(f"{_word(pair.first)} or {_word(pair.second)}")
-    for j, name in enumerate(() if _either_deleted(pair) else table.joints):
-        difference = _joint_difference(name, k, j, a, b, float(off[j]))
-        if difference is not None:
-            parts.append(difference[0])
-            what.append(difference[1])
-            joints.append(name)
+    first, second = pair.first, pair.second
+    verdicts = _verdict(first) != _verdict(second) or first.deleted != second.deleted
+    amounts = {
+        name: amount
+        for j, name in enumerate(() if _either_deleted(pair) else table.joints)
+        if (amount := _joint_difference(k, j, a, b, float(off[j])))
+    }
+    parts = [*([_OF_STATUS] if verdicts else []), *amounts.values()]
     if not parts:
         return None
     return Disagreement(
         pair=pair,
-        frame=pair.first.person.frame,
-        instance=pair.first.person.instance,
+        frame=first.person.frame,
+        instance=first.person.instance,
         score=1.0 - math.prod(1 - p for p in parts),
-        joints=tuple(joints),
-        what=tuple(what),
+        joints=tuple(amounts),
     )
 
 
-def _joint_difference(
-    name: str, k: int, j: int, a: Annotations, b: Annotations, off: float
-) -> tuple[float, str] | None:
-    """Amount and kind of two reviews' difference at a joint; None if equal."""
-    first, second = int(a.state[k, j]), int(b.state[k, j])
-    if first != second:
-        return _OF_STATE, f"{name}: {STATES[first]} or {STATES[second]}"
+def _joint_difference(k: int, j: int, a: Annotations, b: Annotations, off: float) -> float:
+    """Amount of two reviews' difference at a joint; 0 if equal."""
+    if a.state[k, j] != b.state[k, j]:
+        return _OF_STATE
     if a.cause[k, j] != b.cause[k, j]:
-        causes = CAUSES[a.cause[k, j]], CAUSES[b.cause[k, j]]
-        return _OF_CAUSE, f"{name}: hidden by {causes[0]} or {causes[1]}"
-    if off > TOLERANCE:
-        apart = float(np.hypot(*(a.px[k, j] - b.px[k, j])))
-        return 1.0 - math.exp(-0.5 * off**2), f"{name}: {apart:.0f} px apart"
-    return None
+        return _OF_CAUSE
+    return 1.0 - math.exp(-0.5 * off**2) if off > TOLERANCE else 0.0
 
 
 def _errors(table: PeopleTable, both: list[Pair], a: Annotations, b: Annotations) -> F64:
@@ -256,10 +243,6 @@ def _is_flagged(state: ItemState) -> bool:
 def _verdict(state: ItemState) -> int:
     """0: the person is kept; 1: deleted."""
     return int(state.deleted or state.status == "rejected")
-
-
-def _word(state: ItemState) -> str:
-    return "deleted" if state.deleted else state.status
 
 
 MAX_PAUSE = timedelta(minutes=5)
