@@ -16,7 +16,17 @@ from synthstudio.review.check import CAUSES_OF, Base
 from synthstudio.review.edits import BaseOf
 from synthstudio.review.models import EventRow, in_layer
 from synthstudio.review.store import Store
-from synthstudio.review.values import HUMAN, Event, JointLabel, Op, Person, User, invalid, require
+from synthstudio.review.values import (
+    HUMAN,
+    Event,
+    JointLabel,
+    Op,
+    Person,
+    User,
+    invalid,
+    numbered,
+    require,
+)
 
 _CLIENT = "relabel-"
 Meaning = tuple[int | None, str]
@@ -104,19 +114,12 @@ def relabel(
     """Apply changes, one event per person, with a reason for each refusal: another's lease,
     or a later edit. Refused for roles that may not relabel."""
     require(who, "relabel")
-    client = f"{_CLIENT}{secrets.token_hex(8)}"
-    ops = [
-        Op(
-            client=client,
-            seq=seq,
-            person=change.person,
-            revision=change.revision,
-            kind="edit",
-            joints=change.after,
-        )
-        for seq, change in enumerate(found, start=1)
-    ]
-    return edits.apply_all(store, ops, who, base_of, progress)
+    ops = (
+        Op(person=change.person, revision=change.revision, kind="edit", joints=change.after)
+        for change in found
+    )
+    named = numbered(ops, f"{_CLIENT}{secrets.token_hex(8)}")
+    return edits.apply_all(store, named, who, base_of, progress)
 
 
 def relabelled(store: Store, dataset: str, *, maximum: int = 10) -> list[Relabelled]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Literal, NoReturn, TypeVar, get_args
 
@@ -104,7 +104,7 @@ class JointLabel:
 class Op:
     """An action of a user on one item.
 
-    `client` and `seq` identify it, so repeats have no effect. `revision`: the
+    `client` and `seq` identify it, so repeats have no effect (see `numbered`). `revision`: the
     item's, as read by its author. `joints`: new values (edit, add); `box`: x, y, width, height in
     continuous pixels (edit, add); `masks`: `modal` or `amodal` -> a COCO code or polygons (edit,
     add). `status` and `text` (its reason) for status; `text` for comment, with the `joint` that it
@@ -113,8 +113,8 @@ class Op:
     number in the clip; `keyframe`: whether it is a key frame of it (edit, add); see tracks.py.
     """
 
-    client: str
-    seq: int
+    client: str = ""
+    seq: int = 0
     person: Person
     revision: int
     kind: Kind
@@ -127,6 +127,11 @@ class Op:
     joint: str | None = None
     track: int | None = None
     keyframe: bool | None = None
+
+
+def numbered(ops: Iterable[Op], client: str) -> list[Op]:
+    """The ops of a client, in order from 1."""
+    return [replace(op, client=client, seq=seq) for seq, op in enumerate(ops, start=1)]
 
 
 @dataclass(frozen=True, kw_only=True)

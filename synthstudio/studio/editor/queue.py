@@ -99,14 +99,12 @@ class ReviewQueue:
 
     def place_near(self, table: PeopleTable, frame: int, instance: int) -> int:
         """Return a person's place; for an added one its frame's place; or 0."""
-        place = self.place_of(table, frame, instance)
-        if place is None and (frame, 0) in self.extra:
-            place = self.place_of(table, frame, 0)
-        if place is None:
-            there = table.frame[np.maximum(self.rows, 0)] == frame
-            same = np.flatnonzero((self.rows >= 0) & there)
-            place = int(same[-1]) if len(same) else 0
-        return place
+        for number in (instance, 0):
+            if (place := self.place_of(table, frame, number)) is not None:
+                return place
+        there = table.frame[np.maximum(self.rows, 0)] == frame
+        same = np.flatnonzero((self.rows >= 0) & there)
+        return int(same[-1]) if len(same) else 0
 
     def with_first(self, table: PeopleTable, frame: int, instance: int) -> ReviewQueue:
         """Return the queue; a person or empty frame missing from it is put first."""

@@ -15,7 +15,7 @@ from synthstudio.review import edits, history, relabel, settings
 from synthstudio.review.check import Base
 from synthstudio.review.relabel import MEANINGS, Change, Meaning, Relabel
 from synthstudio.review.team import members
-from synthstudio.review.values import Event, Op, Person, User, may
+from synthstudio.review.values import Event, Op, Person, User, may, numbered
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.gallery.view import (
     GalleryState,
@@ -84,22 +84,18 @@ def flag_people(
 ) -> str:
     pairs = [person.pair for person in people]
     states = history.states(ctx.store, chosen.key, people=pairs, masks=False)
-    client = f"gallery-{secrets.token_hex(8)}"
-    ops = [
+    ops = (
         Op(
-            client=client,
-            seq=seq,
             person=person,
             kind="status",
             status="flagged",
             text=reason,
             revision=states[person.pair].revision if person.pair in states else 0,
         )
-        for seq, person in enumerate(people, start=1)
-    ]
-
-    done = edits.apply_all(ctx.store, ops, me, chosen.frames.base_of)
-    return happened(done, "flagged")
+        for person in people
+    )
+    named = numbered(ops, f"gallery-{secrets.token_hex(8)}")
+    return happened(edits.apply_all(ctx.store, named, me, chosen.frames.base_of), "flagged")
 
 
 def views_menu(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> None:
