@@ -31,7 +31,14 @@ from synthstudio.review.threads import (
 from synthstudio.review.values import Role, User, may
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, browser, session_cookie
-from synthstudio.studio.page_parts import QUEUE, REVIEW, empty_state, open_review, show_table
+from synthstudio.studio.page_parts import (
+    QUEUE,
+    REVIEW,
+    csv_download,
+    empty_state,
+    open_review,
+    show_table,
+)
 from synthstudio.studio.text import csv_bytes, plain
 
 Choice = Literal["Mentions of you", "Open", "Resolved", "All"]
@@ -119,14 +126,8 @@ def show_threads(ctx: Context, me: User, chosen: OpenSet) -> None:
             "`threads = open` or `mentions = me` finds all of them."
         )
     role_now = partial(ctx.role_in, me.name, browser(), session_cookie(ctx))
-    st.download_button(
-        "CSV",
-        partial(threads_csv, ctx, me.name, role_now, chosen, choice),
-        file_name="threads.csv",
-        mime="text/csv",
-        on_click="ignore",
-        help="All of them; read on request",
-    )
+    made = partial(threads_csv, ctx, me.name, role_now, chosen, choice)
+    csv_download(made, "threads.csv", on_click="ignore", help="All of them; read on request")
 
 
 def _line(one: ThreadRow, text: str) -> str:
@@ -203,12 +204,7 @@ def show_throughput(ctx: Context, chosen: OpenSet) -> None:
     days = sorted(found, key=lambda pace: (-pace.day.toordinal(), pace.who))
     show_table([*map(_day_line, days)], "Active time and people an hour, by day")
     rows = [_day_line(pace) for pace in found]
-    st.download_button(
-        "CSV",
-        data=csv_bytes([*rows[0]], ([*row.values()] for row in rows)),
-        file_name="throughput.csv",
-        mime="text/csv",
-    )
+    csv_download(csv_bytes([*rows[0]], ([*row.values()] for row in rows)), "throughput.csv")
 
 
 def _day_line(pace: Throughput) -> dict[str, object]:

@@ -27,7 +27,7 @@ from synthstudio.studio.gallery.view import (
     set_query,
     view_options,
 )
-from synthstudio.studio.page_parts import review_href, show_table, shown_refusals
+from synthstudio.studio.page_parts import csv_download, review_href, show_table, shown_refusals
 from synthstudio.studio.text import csv_bytes, plain
 
 _PAGE, _ALL, _PICKED = "this page", "all results", "selected"
@@ -149,15 +149,8 @@ def csv_button(chosen: OpenSet, found: SearchResult) -> None:
         header = csv_header(chosen.skeleton.joints)
         return csv_bytes(header, csv_rows(found.rows, found.table, found.columns))
 
-    st.download_button(
-        "CSV",
-        made,
-        file_name=f"{chosen.name}-people.csv",
-        mime="text/csv",
-        on_click="ignore",
-        disabled=not len(found.rows),
-        help="The list with its labels, as a table",
-    )
+    name, about = f"{chosen.name}-people.csv", "The list with its labels, as a table"
+    csv_download(made, name, on_click="ignore", disabled=not len(found.rows), help=about)
 
 
 def _finish(state: GalleryState, notice: str) -> None:
