@@ -163,23 +163,15 @@ def build_queue(
         found = risk_order(risk, share=share, rows=rows)
         rows, control = found.rows, found.control
     rows = rows.astype(np.int64)
+    queue = ReviewQueue(request=request, rows=rows, control=control, risk=risk, extra=extra)
     if request.queue == "uncertain":
         conf = least_confident(store, table.key, request.model) if request.model else {}
         wrong = rejected_predictions(store, table.key, request.model)
-        rows = rows[hidden[rows] | ~np.isin(rows, table.rows_at(wrong))]
-        return _unsure(
-            ReviewQueue(request=request, rows=rows, control=control, risk=risk, extra=extra),
-            table,
-            conf,
-        )
+        kept = hidden[rows] | ~np.isin(rows, table.rows_at(wrong))
+        return _unsure(replace(queue, rows=rows[kept]), table, conf)
     at = _places_after_frames(rows, table, [frame for frame, _ in extra])
-    return ReviewQueue(
-        request=request,
-        rows=np.insert(rows, at, -1 - np.arange(len(extra))),
-        control=np.insert(control, at, False),
-        risk=risk,
-        extra=extra,
-    )
+    added = np.insert(rows, at, -1 - np.arange(len(extra)))
+    return replace(queue, rows=added, control=np.insert(control, at, False))
 
 
 def _unsure(queue: ReviewQueue, table: PeopleTable, conf: Mapping[Pair, Confidence]) -> ReviewQueue:

@@ -17,6 +17,7 @@ from synthstudio.review.relabel import MEANINGS, Change, Meaning, Relabel
 from synthstudio.review.team import members
 from synthstudio.review.values import Event, Op, Person, User, may, numbered
 from synthstudio.studio.context import Context, OpenSet
+from synthstudio.studio.frame_rows import UNTOUCHED
 from synthstudio.studio.gallery.view import (
     GalleryState,
     SearchResult,
@@ -90,7 +91,7 @@ def flag_people(
             kind="status",
             status="flagged",
             text=reason,
-            revision=states[person.pair].revision if person.pair in states else 0,
+            revision=states.get(person.pair, UNTOUCHED).revision,
         )
         for person in people
     )
@@ -225,7 +226,7 @@ def _preview(chosen: OpenSet, found: Sequence[Change]) -> bool:
         st.info("No joint would change.")
         return False
     counted = Counter(
-        (name, label.cause, change.after[name].cause)
+        (name, label.cause, change.op.joints[name].cause)
         for change in found
         for name, label in change.before.items()
     )
@@ -241,7 +242,7 @@ def _preview(chosen: OpenSet, found: Sequence[Change]) -> bool:
     show_table(lines, "Changes of joints")
     links = ", ".join(
         f"[frame {p.frame}, person {p.instance}]({review_href(chosen.key, p.frame, p.instance)})"
-        for p in (change.person for change in found[:_SHOWN])
+        for p in (change.op.person for change in found[:_SHOWN])
     )
     more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
     st.markdown(f"{links}{more}")
