@@ -279,14 +279,6 @@ def counts(store: Store, dataset: str) -> Counts:
     )
 
 
-def progress_counts(store: Store, dataset: str) -> tuple[int, int]:
-    """Number of decided people of the layer main, and of all."""
-    on_disk, rows = by_status(store, dataset)
-    done = sum(n for status, deleted, _, n in rows if status in DECIDED and not deleted)
-    changed = sum(n * (int(added) - int(deleted)) for _, deleted, added, n in rows)
-    return done, on_disk + changed
-
-
 def by_status(store: Store, dataset: str) -> tuple[int, list[tuple[str, bool, bool, int]]]:
     """People on disk, and (status, deleted, added, count) of the touched ones of the layer main."""
     with store.reading() as session:

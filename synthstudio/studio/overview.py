@@ -7,11 +7,11 @@ import math
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 
@@ -28,7 +28,6 @@ from synthstudio.review.history import (
     empty_frames,
     events,
     is_decided,
-    progress_counts,
     states,
 )
 from synthstudio.review.risk.findings import CheckRun, Kind
@@ -41,27 +40,9 @@ from synthstudio.studio.context import OpenSet
 from synthstudio.studio.jobs import process
 from synthstudio.studio.jobs.process import Running
 
-S = TypeVar("S", str, OpenSet)
-T = TypeVar("T")
 _MAX_SETS = 500
 Name = tuple[str, str]
 """A data set's key in caches: the store's URL and its key."""
-
-
-def _until_next_event(make: Callable[[Store, S], T]) -> Callable[[Store, S], T]:
-    """Keep what is computed of a data set, given open or by its key, until its next event."""
-    cache: LastUsed[Name, tuple[int, T]] = LastUsed(_MAX_SETS)
-
-    @functools.wraps(make)
-    def cached(store: Store, found: S) -> T:
-        key = found if isinstance(found, str) else found.key
-        name, event = (store.url, key), last_event_id(store, key)
-        kept = cache.get(name)
-        if kept is None or kept[0] != event:
-            kept = cache.put(name, (event, make(store, found)))
-        return kept[1]
-
-    return cached
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +72,25 @@ def added_note(people: People) -> str:
     return f"{people_text(people.added)} {how}" if people.added else ""
 
 
-@_until_next_event
+_MAX_EVENTS = 200
+_NEITHER = ("edit", "comment", "reject_prediction", "resolve", "reopen")
+_people_cache: LastUsed[Name, tuple[int, People]] = LastUsed(_MAX_SETS)
+
+
 def count_people(store: Store, key: str) -> People:
+    """The people of a set; counted once, then updated by newer events."""
+    at, found = _people_cache.get((store.url, key)) or (-1, None)
+    news = events(store, key, after_id=at, limit=_MAX_EVENTS + 1) if found else []
+    found = _updated(found, news) if found and len(news) <= _MAX_EVENTS else None
+    if found is not None:
+        last = news[-1].id if news else at
+    else:
+        with store.snapshot():
+            last, found = last_event_id(store, key), _counted(store, key)
+    return _people_cache.put((store.url, key), (last, found))[1]
+
+
+def _counted(store: Store, key: str) -> People:
     untouched, rows = by_status(store, key)
     status: Counter[str] = Counter()
     for name, deleted, added, count in rows:
@@ -101,32 +99,38 @@ def count_people(store: Store, key: str) -> People:
             status[name] += count
     status["pending"] += untouched
     return People(
-        status={name: count for name, count in sorted(status.items()) if count},
+        status=_without_zeros(status),
         added=sum(count for _, deleted, added, count in rows if added and not deleted),
         deleted=sum(count for _, deleted, added, count in rows if deleted and not added),
         empty_frames=len(empty_frames(store, key)),
     )
 
 
-_MAX_EVENTS = 200
-_NEITHER = ("edit", "comment", "reject_prediction", "resolve", "reopen")
-_progress_cache: LastUsed[Name, tuple[int, dict[str, int]]] = LastUsed(_MAX_SETS)
+def _updated(people: People, news: list[Event]) -> People | None:
+    """The counts after some events; None: recount."""
+    status, empty = Counter(people.status), people.empty_frames
+    for event in news:
+        if event.person.layer != MAIN or event.kind in _NEITHER:
+            continue
+        if event.kind != "status":
+            return None
+        before, after = str(event.before["status"]), str(event.after["status"])
+        if event.person.instance == FRAME:
+            empty += (after == NO_PEOPLE) - (before == NO_PEOPLE)
+        else:
+            status[before] -= 1
+            status[after] += 1
+    return replace(people, status=_without_zeros(status), empty_frames=empty)
+
+
+def _without_zeros(status: Counter[str]) -> dict[str, int]:
+    return {name: count for name, count in sorted(status.items()) if count}
 
 
 def review_progress(store: Store, dataset: str) -> dict[str, int]:
-    """People decided on, all people, frames marked as without people; updated by newer events."""
-    name = (store.url, dataset)
-    at, found = _progress_cache.get(name) or (-1, {})
-    news = events(store, dataset, after_id=at, limit=_MAX_EVENTS + 1) if found else []
-    step = _step(news) if found and len(news) <= _MAX_EVENTS else None
-    if step is None:
-        last = last_event_id(store, dataset)
-        done, total = progress_counts(store, dataset)
-        found = {"done": done, "total": total, "empty_frames": len(empty_frames(store, dataset))}
-    else:
-        last = news[-1].id if news else at
-        found = {name: n + step.get(name, 0) for name, n in found.items()}
-    return _progress_cache.put(name, (last, found))[1]
+    """People decided on, all people, frames marked as without people."""
+    found = count_people(store, dataset)
+    return {"done": found.decided, "total": found.total, "empty_frames": found.empty_frames}
 
 
 _left_cache: LastUsed[Name, tuple[int, frozenset[int]]] = LastUsed(_MAX_SETS)
@@ -151,22 +155,6 @@ def photos_left(store: Store, found: OpenSet) -> int:
     done = {f for (f, n), one in here.items() if n != FRAME or one.status == NO_PEOPLE}
     left -= done - waiting
     return len(_left_cache.put(name, (last, left))[1])
-
-
-def _step(news: list[Event]) -> dict[str, int] | None:
-    """Return the change of the decided count by some events; None: recount."""
-    step = {"done": 0, "empty_frames": 0}
-    for event in news:
-        if event.person.layer != MAIN or event.kind in _NEITHER:
-            continue
-        if event.kind != "status":
-            return None
-        after, before = event.after["status"], event.before["status"]
-        if event.person.instance == FRAME:
-            step["empty_frames"] += (after == NO_PEOPLE) - (before == NO_PEOPLE)
-        else:
-            step["done"] += (after in DECIDED) - (before in DECIDED)
-    return step
 
 
 _CHECKS: tuple[tuple[Kind, str], ...] = (("validation", "Validation"), ("audit", "Audit"))
@@ -214,9 +202,16 @@ class DatasetFacts:
     estimate: Estimate | None
 
 
-@_until_next_event
+_facts_cache: LastUsed[tuple[Name, int], DatasetFacts] = LastUsed(_MAX_SETS)
+
+
 def dataset_facts(store: Store, found: OpenSet) -> DatasetFacts:
-    """Statistics of a set; SynthStudioError if it or the store is damaged."""
+    """Statistics of a set, kept until its next event; SynthStudioError if damaged."""
+    key = (store.url, found.key), last_event_id(store, found.key)
+    return _facts_cache.get_or(key, lambda: _facts(store, found))
+
+
+def _facts(store: Store, found: OpenSet) -> DatasetFacts:
     newest = events(store, found.key, after_id=last_event_id(store, found.key) - 1, limit=1)
     size, exact = stored_bytes(found)
     share = share_of(store, found.key, "control_share")
