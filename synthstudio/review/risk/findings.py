@@ -168,9 +168,8 @@ def stored_signals(store: Store, table: PeopleTable) -> tuple[Signal, ...]:
         score, texts = np.zeros(table.people), dict[int, tuple[str, ...]]()
         with store.reading() as session:
             found = session.execute(query.where(RiskRow.kind == kind)).all()
-        for row, one in zip(table.rows_at(found).tolist(), found, strict=True):
-            if row >= 0:
-                score[row], texts[row] = one.score, tuple(one.reasons)
+        for row, one in table.placed(found):
+            score[row], texts[row] = one.score, tuple(one.reasons)
         signals.append(signal(kind, score, texts=texts))
     return tuple(signals)
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,7 @@ from synthstudio.dataset.matching import LIST_MARK, Column
 from synthstudio.dataset.query import FIELDS, Field
 
 Array = NDArray[Any]
+T = TypeVar("T", bound=Sequence[Any])
 
 _LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
 _TRUNK = (
@@ -207,6 +208,11 @@ class PeopleTable:
         """(N,) the row of each (frame, instance, ...), -1 where the data set has none."""
         numbers = np.array([one[:2] for one in people], np.int64).reshape(-1, 2)
         return self.rows_of(*numbers.T)
+
+    def placed(self, found: Sequence[T]) -> list[tuple[int, T]]:
+        """(row, one) for those of `found`, each (frame, instance, ...), in the data set."""
+        rows = self.rows_at(found).tolist()
+        return [(row, one) for row, one in zip(rows, found, strict=True) if row >= 0]
 
     def ids(self, rows: I64) -> list[tuple[int, int]]:
         return list(zip(self.frame[rows].tolist(), self.instance[rows].tolist(), strict=True))

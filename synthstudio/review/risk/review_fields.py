@@ -7,7 +7,6 @@ values (None, NaN) match neither a test nor its negation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -61,12 +60,12 @@ def review_columns(
             session.execute(query.where(in_layer(row, table.key, layer))).all()
             for query, row in ((touched, i), (given, a))
         )
-    for row, (_, _, status, who, when, comments, joints, deleted) in _placed(table, items):
+    for row, (_, _, status, who, when, comments, joints, deleted) in table.placed(items):
         columns["status"][row], columns["reviewer"][row] = status, who
         columns["edited"][row] = np.nan if when is None else when.timestamp()
         columns["comments"][row], columns["deleted"][row] = comments, deleted
         columns["changed"][row] = "yes" if joints else "no"
-    for row, (_, _, who, due) in _placed(table, assigned):
+    for row, (_, _, who, due) in table.placed(assigned):
         columns["assigned"][row] = who
         waits = columns["status"][row] not in DECIDED and not columns["deleted"][row]
         columns["overdue"][row] = "yes" if waits and is_overdue(due) else "no"
@@ -84,7 +83,7 @@ def _add_threads(
     with store.reading() as session:
         found = session.execute(query.order_by(row.id)).all()
     names: dict[int, dict[str, None]] = {}
-    for place, (_, _, is_open, mentions) in _placed(table, found):
+    for place, (_, _, is_open, mentions) in table.placed(found):
         if is_open or columns["threads"][place] == "none":
             columns["threads"][place] = "open" if is_open else "resolved"
         if is_open:
@@ -99,12 +98,6 @@ def last_event_id(store: Store, dataset: str) -> int:
     query = select(EventRow.id).where(EventRow.dataset == dataset)
     with store.reading() as session:
         return session.scalar(query.order_by(EventRow.id.desc()).limit(1)) or 0
-
-
-def _placed(table: PeopleTable, found: Sequence[Any]) -> list[tuple[int, Any]]:
-    """Pairs of (row in the table, stored row) for people in the table."""
-    places = table.rows_at(found).tolist()
-    return [(place, row) for place, row in zip(places, found, strict=True) if place >= 0]
 
 
 def _field(column: str, means: str, **more: Any) -> Field:

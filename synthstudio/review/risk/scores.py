@@ -156,9 +156,8 @@ def _models(store: Store, table: PeopleTable) -> Models:
 
 def _rejected(table: PeopleTable, wrong: Rows) -> Signal:
     texts = {
-        int(row): (f"a reviewer called the prediction of {', '.join(layers)} wrong",)
-        for row, (_, _, layers) in zip(table.rows_at(wrong), wrong, strict=True)
-        if row >= 0
+        row: (f"a reviewer called the prediction of {', '.join(layers)} wrong",)
+        for row, (_, _, layers) in table.placed(wrong)
     }
     score = np.zeros(table.people)
     score[list(texts)] = 1.0

@@ -151,8 +151,7 @@ def blinded_among(
     whole = {pair for pair in people if pair[1] == FRAME}
     beside = np.isin(table.frame, [frame for frame, _ in whole])
     pairs = [*{*people, *table.ids(np.flatnonzero(beside & chosen))}]
-    rows = zip(pairs, table.rows_at(pairs).tolist(), strict=True)
-    found = {pair for pair, row in rows if row >= 0 and chosen[row]}
+    found = {pair for row, pair in table.placed(pairs) if chosen[row]}
     for layer, decided_there in ((MAIN, True), (SECOND, False)):
         if found:
             now = states(store, table.key, layer=layer, people=sorted(found), masks=False)
@@ -184,8 +183,8 @@ def pairs(store: Store, table: PeopleTable) -> Iterator[Pair]:
     people = sorted(second)
     main = states(store, table.key, people=people)
     marks = states(store, table.key, layer=ADJUDICATED, people=people)
-    for row, key in zip(table.rows_at(people).tolist(), people, strict=True):
-        if row < 0 or key not in main:
+    for row, key in table.placed(people):
+        if key not in main:
             continue
         first = _first_review(store, main[key]) if key in marks else main[key]
         if is_decided(first):
