@@ -218,8 +218,10 @@ def thread_list(
 
     `mentions`: only with that name.
     """
-    order = (ThreadRow.when.desc(), ThreadRow.id.desc()) if latest else (ThreadRow.id,)
-    query = _of_set(dataset, is_open, mentions).where(ThreadRow.id > after_id).order_by(*order)
+    query = _of_set(dataset, is_open, mentions).where(ThreadRow.id > after_id)
+    if latest:
+        query = query.order_by(ThreadRow.when.desc())
+    query = query.order_by(ThreadRow.id.desc() if latest else ThreadRow.id)
     if not hidden:
         query = query.limit(limit)
     with (

@@ -23,7 +23,6 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import SHARD_NAME
 from synthstudio.review.history import (
     DECIDED,
-    added_people,
     by_status,
     empty_frames,
     events,
@@ -31,12 +30,14 @@ from synthstudio.review.history import (
     states,
 )
 from synthstudio.review.risk.findings import CheckRun, Kind
+from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import Estimate, estimate
 from synthstudio.review.risk.review_fields import last_event_id
 from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
 from synthstudio.review.values import FRAME, MAIN, NO_PEOPLE, Event
 from synthstudio.studio.context import OpenSet
+from synthstudio.studio.frame_rows import UNTOUCHED
 from synthstudio.studio.jobs import process
 from synthstudio.studio.jobs.process import Running
 
@@ -136,24 +137,30 @@ def review_progress(store: Store, dataset: str) -> dict[str, int]:
 _left_cache: LastUsed[Name, tuple[int, frozenset[int]]] = LastUsed(_MAX_SETS)
 
 
-def photos_left(store: Store, found: OpenSet) -> int:
-    """Return how many frames of a set without people on disk are open; updated incrementally."""
-    name, last = (store.url, found.key), last_event_id(store, found.key)
+def frames_left(store: Store, found: OpenSet) -> int:
+    """Return how many frames have undecided people, or none and are not marked as empty."""
+    table, name = found.table, (store.url, found.key)
     at, left = _left_cache.get(name) or (-1, frozenset())
-    if at == last:
-        return len(left)
     news = events(store, found.key, after_id=at, limit=_MAX_EVENTS + 1) if at >= 0 else []
     if at < 0 or len(news) > _MAX_EVENTS:
-        left = frozenset(found.table.arrays["frame.index"].astype(np.int64).tolist())
+        last = last_event_id(store, found.key)
+        changed = set(table.arrays["frame.index"].astype(np.int64).tolist())
         reviewed = states(store, found.key, masks=False)
-    else:
+        on_disk = table.ids(np.arange(table.people))
+    elif news:
+        last = news[-1].id
         changed = {event.person.frame for event in news if event.person.layer == MAIN}
-        left, last = left | changed, news[-1].id if news else last
         reviewed = states(store, found.key, frames=changed)
-    here = {pair: one for pair, one in reviewed.items() if pair[1] == FRAME or not one.deleted}
-    waiting = {f for (f, n), one in here.items() if n != FRAME and not is_decided(one)}
-    done = {f for (f, n), one in here.items() if n != FRAME or one.status == NO_PEOPLE}
-    left -= done - waiting
+        on_disk = table.ids(np.flatnonzero(np.isin(table.frame, list(changed))))
+    else:
+        return len(left)
+    people = {*on_disk, *(pair for pair, one in reviewed.items() if one.added)}
+    states_of = ((pair, reviewed.get(pair, UNTOUCHED)) for pair in people)
+    here = {pair: one for pair, one in states_of if not one.deleted}
+    waiting = {frame for (frame, _), one in here.items() if not is_decided(one)}
+    done = {frame for frame, _ in here}
+    done |= {frame for (frame, _), one in reviewed.items() if one.status == NO_PEOPLE}
+    left = (left | changed) - (done - waiting)
     return len(_left_cache.put(name, (last, left))[1])
 
 
@@ -216,9 +223,10 @@ def _facts(store: Store, found: OpenSet) -> DatasetFacts:
     size, exact = stored_bytes(found)
     share = share_of(store, found.key, "control_share")
     guess = estimate(store, found.table, share=share) if newest else None
+    in_frames = not found.dataset.people or (newest and _has_empty_frames(found.table))
     return DatasetFacts(
         frames=found.dataset.frames,
-        frames_left=_frames_left(store, found) if newest or not found.dataset.people else None,
+        frames_left=frames_left(store, found) if in_frames else None,
         people=count_people(store, found.key),
         bytes=size,
         is_exact=exact,
@@ -228,18 +236,8 @@ def _facts(store: Store, found: OpenSet) -> DatasetFacts:
     )
 
 
-def _frames_left(store: Store, found: OpenSet) -> int | None:
-    if not found.dataset.people:
-        return photos_left(store, found)
-    table = found.table
-    frames = set(table.arrays["frame.index"].astype(np.int64).tolist())
-    if frames <= set(table.frame.tolist()):
-        return None
-    reviewed = states(store, found.key, masks=False)
-    people = {*table.ids(np.arange(table.people)), *added_people(store, found.key)}
-    here = {pair for pair in people if pair not in reviewed or not reviewed[pair].deleted}
-    waiting = {f for f, n in here if (f, n) not in reviewed or not is_decided(reviewed[f, n])}
-    return len(waiting | (frames - {f for f, _ in here} - empty_frames(store, found.key)))
+def _has_empty_frames(table: PeopleTable) -> bool:
+    return not np.isin(table.arrays["frame.index"], table.frame).all()
 
 
 def stored_bytes(found: OpenSet) -> tuple[int, bool]:

@@ -259,6 +259,7 @@ def test_people_are_counted_alike_everywhere(review):
     for row, status in enumerate(("approved", "approved", "rejected", "flagged", "skipped")):
         review.decide(ADA, review.person(row), status)
     review.decide(ADA, review.person(6), "approved")
+    assert count_people(store, key) == _counted(store, key)
     joints = review.on_disk(review.person(0))
     for instance in (50, 51):
         review.log(ADA, review.at(0, instance), "add", joints=joints)

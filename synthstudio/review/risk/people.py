@@ -181,7 +181,9 @@ class PeopleTable:
         found = names.take(pa.array(own, mask=own < 0)).to_pylist()
         if FIELDS[name].kind != "list":
             return list(found)
-        return [None if text is None else format_list(text) for text in found]
+        return [
+            None if t is None else ", ".join(t.strip(LIST_MARK).split(LIST_MARK)) for t in found
+        ]
 
     def row_of(self, frame: int, instance: int) -> int:
         """The row of a person; DatasetError if missing."""
@@ -216,10 +218,6 @@ class PeopleTable:
 
     def ids(self, rows: I64) -> list[tuple[int, int]]:
         return list(zip(self.frame[rows].tolist(), self.instance[rows].tolist(), strict=True))
-
-
-def format_list(text: str) -> str:
-    return ", ".join(text.strip(LIST_MARK).split(LIST_MARK))
 
 
 def layout(skeleton: Skeleton, people: int, frames: int) -> dict[str, tuple[tuple[int, ...], str]]:

@@ -14,7 +14,6 @@ from synthstudio.review.check import FIRST_OBJECT
 from synthstudio.review.history import added_people, empty_frames
 from synthstudio.review.leases import SECOND, leases
 from synthstudio.review.risk.people import PeopleTable
-from synthstudio.review.risk.predictions import Confidence
 from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.review_fields import matching_rows, parse_query, review_columns
 from synthstudio.review.risk.scores import Risk, least_confident, rejected_predictions, risk_of
@@ -174,8 +173,10 @@ def build_queue(
     return replace(queue, rows=added, control=np.insert(control, at, False))
 
 
-def _unsure(queue: ReviewQueue, table: PeopleTable, conf: Mapping[Pair, Confidence]) -> ReviewQueue:
-    frames: dict[int, Confidence] = {}
+def _unsure(
+    queue: ReviewQueue, table: PeopleTable, conf: Mapping[Pair, tuple[float, str]]
+) -> ReviewQueue:
+    frames: dict[int, tuple[float, str]] = {}
     for (frame, instance), one in conf.items():
         if instance >= FIRST_OBJECT:
             frames[frame] = min(one, frames.get(frame, one))
@@ -183,10 +184,10 @@ def _unsure(queue: ReviewQueue, table: PeopleTable, conf: Mapping[Pair, Confiden
         int(r): conf[p] for r, p in zip(queue.rows, table.ids(queue.rows), strict=True) if p in conf
     }
     found |= {-1 - k: frames[f] for k, (f, _) in enumerate(queue.extra) if f in frames}
-    rows = sorted(found, key=lambda row: (found[row].confidence, row))
+    rows = sorted(found, key=lambda row: (found[row][0], row))
     notes = {
-        row: f"{one.joint.replace('_', ' ')}: predicted, confidence {one.confidence:.2f}"
-        for row, one in found.items()
+        row: f"{joint.replace('_', ' ')}: predicted, confidence {confidence:.2f}"
+        for row, (confidence, joint) in found.items()
     }
     return replace(
         queue, rows=np.array(rows, np.int64), control=np.zeros(len(rows), bool), notes=notes

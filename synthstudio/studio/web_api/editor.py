@@ -35,7 +35,7 @@ from synthstudio.studio.editor.queue import (
     ReviewQueue,
     build_queue,
 )
-from synthstudio.studio.overview import photos_left, review_progress
+from synthstudio.studio.overview import frames_left, review_progress
 from synthstudio.studio.segmentation import segmented
 from synthstudio.studio.web_api.calls import MAX_NUMBER, Json, Number, OnSet, SetCall, needs
 
@@ -156,7 +156,7 @@ def progress_of(call: SetCall) -> Json:
     found: Json = dict(review_progress(call.ctx.store, call.chosen.key))
     if not call.chosen.dataset.people:  # only frames remain
         found["frames"] = call.chosen.dataset.frames
-        found["frames_left"] = photos_left(call.ctx.store, call.chosen)
+        found["frames_left"] = frames_left(call.ctx.store, call.chosen)
     return found
 
 
