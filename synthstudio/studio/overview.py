@@ -7,7 +7,7 @@ import math
 import sys
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -35,7 +35,7 @@ from synthstudio.review.risk.queue import Estimate, estimate
 from synthstudio.review.risk.review_fields import last_event_id
 from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
-from synthstudio.review.values import FRAME, MAIN, NO_PEOPLE, Event
+from synthstudio.review.values import FRAME, MAIN, NO_PEOPLE, Event, ItemState, Pair
 from synthstudio.studio.context import OpenSet
 from synthstudio.studio.frame_rows import UNTOUCHED
 from synthstudio.studio.jobs import process
@@ -154,14 +154,18 @@ def frames_left(store: Store, found: OpenSet) -> int:
         on_disk = table.ids(np.flatnonzero(np.isin(table.frame, list(changed))))
     else:
         return len(left)
+    left = (left | changed) - _frames_done(on_disk, reviewed)
+    return len(_left_cache.put(name, (last, left))[1])
+
+
+def _frames_done(on_disk: Iterable[Pair], reviewed: Mapping[Pair, ItemState]) -> set[int]:
+    """Frames whose people are all decided, or that are marked as empty."""
     people = {*on_disk, *(pair for pair, one in reviewed.items() if one.added)}
     states_of = ((pair, reviewed.get(pair, UNTOUCHED)) for pair in people)
     here = {pair: one for pair, one in states_of if not one.deleted}
     waiting = {frame for (frame, _), one in here.items() if not is_decided(one)}
-    done = {frame for frame, _ in here}
-    done |= {frame for (frame, _), one in reviewed.items() if one.status == NO_PEOPLE}
-    left = (left | changed) - (done - waiting)
-    return len(_left_cache.put(name, (last, left))[1])
+    empty = {frame for (frame, _), one in reviewed.items() if one.status == NO_PEOPLE}
+    return ({frame for frame, _ in here} | empty) - waiting
 
 
 _CHECKS: tuple[tuple[Kind, str], ...] = (("validation", "Validation"), ("audit", "Audit"))
