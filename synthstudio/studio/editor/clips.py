@@ -162,9 +162,7 @@ def strip(
     }
     if log:
         lines = track_log(scene.store, scene.table, scene.clip, track, blinded=scene.blinded)
-        found["log"] = [
-            {"who": one.who, "when": one.when, "what": one.text} for one in lines[:_MAX_LOG]
-        ]
+        found["log"] = lines[:_MAX_LOG]
     near = frames[max(0, at - BESIDE) : at + BESIDE + 1]
     return found, [(f, mine[f].person.instance if f in mine else FRAME) for f in near]
 
