@@ -36,7 +36,7 @@ from synthstudio.review.models import (
 from synthstudio.review.reverting import PLAIN
 from synthstudio.review.store import Store
 from synthstudio.review.threads import talks, threads_of, wrong_rows
-from synthstudio.review.values import FRAME, MAIN, NO_PEOPLE, Event, ItemState, Kind, Person
+from synthstudio.review.values import FRAME, MAIN, NO_PEOPLE, Event, ItemState, Kind, Person, Status
 
 T = TypeVar("T")
 _COMMENT = ("comment", "joint", "mentions", "resolved", "thread")
@@ -44,7 +44,7 @@ _FRAMES_AT_ONCE = 500
 _EVENTS_AT_ONCE = 500
 DECIDING: tuple[Kind, ...] = ("status", "delete", "restore", "revert")
 _OUTCOME = ("status", "reason", "deleted", "added")
-DECIDED = ("approved", "rejected", "flagged")
+DECIDED: tuple[Status, ...] = ("approved", "rejected", "flagged")
 """Decisions; a skipped person is still pending."""
 
 

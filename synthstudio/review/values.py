@@ -40,6 +40,12 @@ MAIN = "main"
 """The layer that exports read. Second reviews and each model's predictions have their own."""
 HUMAN, PREDICTED = "human", "predicted"
 """Origins of a reviewed joint: human, or a model's prediction accepted unchanged."""
+HIDDEN_BY = {
+    "self": "hidden by own body",
+    "person": "hidden by another person",
+    "object": "hidden by an object",
+}
+"""Causes of hidden joints in words."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -167,7 +167,6 @@ def _round(value: float) -> float | None:
 
 
 _CROP_PX = 460
-_STATUSES: tuple[Status, ...] = ("approved", "rejected", "flagged")
 DELETED: Literal["deleted"] = "deleted"
 _WORDS = {2: "visible", 1: "hidden", 0: "outside", None: "unlabelled"}
 
@@ -260,7 +259,7 @@ def _choices(ctx: Context, me: User, chosen: OpenSet, found: Disagreement, base:
         elif not found.joints:
             st.markdown("The joints agree; only the verdict differs.")
         status, why, go = st.columns([2, 4, 1.4], vertical_alignment="bottom")
-        verdicts = (*_STATUSES, DELETED) if gone else _STATUSES
+        verdicts = (*history.DECIDED, DELETED) if gone else history.DECIDED
         verdict = status.selectbox("Verdict", verdicts, key=f"{key}_status")
         text = why.text_input("Reason", max_chars=2_000, key=f"{key}_why")
         sent = go.form_submit_button("Decide", type="primary", width="stretch")

@@ -15,7 +15,7 @@ from synthstudio.review import edits, history, relabel, settings
 from synthstudio.review.check import Base
 from synthstudio.review.relabel import MEANINGS, Change, Meaning, Relabel
 from synthstudio.review.team import members
-from synthstudio.review.values import Event, Op, Person, User, may, numbered
+from synthstudio.review.values import HIDDEN_BY, Event, Op, Person, User, may, numbered
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.frame_rows import UNTOUCHED
 from synthstudio.studio.gallery.view import (
@@ -166,9 +166,7 @@ _SHOWN = 12
 """Maximum people linked by the preview."""
 _CAUSES = {
     "visible": "visible",
-    "self": "hidden by own body",
-    "person": "hidden by another person",
-    "object": "hidden by an object",
+    **HIDDEN_BY,
     "unknown": "hidden, cause unknown",
     "unlabelled": "no label",
     "truncated": "outside",
