@@ -282,14 +282,14 @@ def decision_of(
 ) -> Decision:
     """Return the adjudicated labels: A's, with B's for the joints where `picked` is "B"."""
     if status == DELETED:
-        return Decision(choice="own", deleted=True, text=text)
+        return Decision(deleted=True, text=text)
     taken = {
         joint: _label(found.pair.second, joint, base)
         for joint, letter in picked.items()
         if letter == "B"
     }
     joints = {joint: label for joint, label in taken.items() if label is not None}
-    return Decision(choice="own", joints=joints, status=status, text=text)
+    return Decision(joints=joints, status=status, text=text)
 
 
 def _label(state: ItemState, joint: str, base: Base) -> JointLabel | None:

@@ -16,7 +16,6 @@ import secrets
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 from sqlalchemy import select
@@ -57,7 +56,6 @@ from synthstudio.review.values import (
 
 SECOND_SHARE = 0.1
 _CLIENT = "adjudicate-"
-Choice = Literal["first", "second", "own"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +70,10 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """The choice of a lead. "first" and "second": that review's labels and status.
-
-    "own": `joints` over the first review's (over the second's if only the first one deleted the
-    person), and `status`; or the person is deleted (`deleted`). `text`: the reason.
+    """The choice of a lead: `joints` over the first review's (over the second's if only the first
+    one deleted the person), and `status`; or the person is deleted. `text`: the reason.
     """
 
-    choice: Choice
     joints: Mapping[str, JointLabel] = field(default_factory=dict)
     status: Status = "approved"
     text: str = ""
@@ -233,7 +228,7 @@ def adjudicate(
         kind="status",
         revision=0 if marked is None else marked.revision,
         status="approved",
-        text=decision.choice,
+        text="own",
     )
     return apply_together(store, [*all_ops, mark], who=who, base=base)
 
@@ -256,21 +251,17 @@ def _adjudication(
     main: ItemState, first: ItemState, second: ItemState, decision: Decision, base: Base
 ) -> list[dict[str, object]]:
     """The changes of the layer main, as fields of ops."""
-    own = decision.choice == "own"
     kept = second if first.deleted and not second.deleted else first
-    chosen = {"first": first, "second": second, "own": kept}[decision.choice]
-    joints = {**chosen.joints, **decision.joints} if own else chosen.joints
-    outcome = decision if own else chosen
     ops: list[dict[str, object]] = []
-    if outcome.deleted:  # a deletion has no reason field: use a comment
+    if decision.deleted:  # a deletion has no reason field: use a comment
         if decision.text.strip():
             ops.append({"kind": "comment", "text": decision.text})
         return ops if main.deleted else [*ops, {"kind": "delete"}]
     if main.deleted:
         ops.append({"kind": "restore"})
-    if labels := _changes(main, joints, base):
+    if labels := _changes(main, {**kept.joints, **decision.joints}, base):
         ops.append({"kind": "edit", "joints": labels})
-    return [*ops, {"kind": "status", "status": outcome.status, "text": decision.text}]
+    return [*ops, {"kind": "status", "status": decision.status, "text": decision.text}]
 
 
 def _changes(
