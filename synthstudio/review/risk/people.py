@@ -16,7 +16,6 @@ one joint reads only that joint's numbers. Letters: P people, F frames, J joints
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -245,19 +244,12 @@ def layout(skeleton: Skeleton, people: int, frames: int) -> dict[str, tuple[tupl
 
 
 def facet(table: PeopleTable, field: str, *, rows: I64 | None = None) -> dict[str, int]:
-    """Value of a text field -> people, of all or of some rows, most people first; DatasetError.
-
-    A person counts once under each entry of a field that is a list.
-    """
+    """Value of a text field -> people, of all or of some rows, most people first; DatasetError."""
     codes, names = table.codes(field)
     own = codes if rows is None else codes[rows]
     counts = np.bincount(own[own >= 0], minlength=len(names))
-    found: Counter[str] = Counter()
-    for text, count in zip(names.to_pylist(), counts.tolist(), strict=True):
-        is_list = FIELDS[field].kind == "list"
-        entries = [e for e in text.split(LIST_MARK) if e] if is_list else [text]
-        found.update(dict.fromkeys(entries, count))
-    ordered = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+    found = zip(names.to_pylist(), counts.tolist(), strict=True)
+    ordered = sorted(found, key=lambda pair: (-pair[1], pair[0]))
     return {value: count for value, count in ordered if count}
 
 
