@@ -28,7 +28,7 @@ from synthstudio.core.arrays import F64, I64
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.matching import LIST_MARK, Column
+from synthstudio.dataset.matching import Column
 from synthstudio.dataset.query import FIELDS, Field
 
 Array = NDArray[Any]
@@ -160,29 +160,24 @@ class PeopleTable:
 
     def codes(self, name: str) -> tuple[NDArray[np.int32], pa.Array]:
         """(P,) indices into the names, -1 for null, and the names of a field that is text."""
-        values, names = self._read(name, "text", "list", "flag")
+        values, names = self._read(name, "text")
         assert names is not None  # set for every text
         return values, names
 
-    def _read(self, name: str, *kinds: str) -> tuple[Array, pa.Array | None]:
+    def _read(self, name: str, kind: str) -> tuple[Array, pa.Array | None]:
         field = FIELDS.get(name)
-        if field is None or field.kind not in kinds:
-            known = ", ".join(n for n, f in FIELDS.items() if f.kind in kinds)
+        if field is None or field.kind != kind:
+            known = ", ".join(n for n, f in FIELDS.items() if f.kind == kind)
             raise DatasetError("no such field", where="field", expected=known, got=repr(name))
         column = self.field(field)
         rows = column.rows
         return column.values if rows is None else column.values[rows], column.names
 
     def texts(self, name: str, rows: I64) -> list[str | None]:
-        """The values of a text field in some rows; lists are joined by commas."""
+        """The values of a text field in some rows."""
         codes, names = self.codes(name)
         own = codes[rows]
-        found = names.take(pa.array(own, mask=own < 0)).to_pylist()
-        if FIELDS[name].kind != "list":
-            return list(found)
-        return [
-            None if t is None else ", ".join(t.strip(LIST_MARK).split(LIST_MARK)) for t in found
-        ]
+        return list(names.take(pa.array(own, mask=own < 0)).to_pylist())
 
     def row_of(self, frame: int, instance: int) -> int:
         """The row of a person; DatasetError if missing."""
