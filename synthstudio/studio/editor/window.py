@@ -299,20 +299,16 @@ def _closed(
 
 
 def _occluders(found: FrameRows, row: Row) -> list[str | None]:
-    kinds = dict(zip(found.frame["object_instance"], found.frame["object_kind"], strict=True))
+    """What or who hides each joint; None: nothing else, or unknown."""
+    kinds = zip(found.frame["object_instance"], found.frame["object_kind"], strict=True)
+    kind_of = {instance: str(kind).replace("_", " ") for instance, kind in kinds}
     names: list[str | None] = []
     for j, pairs in enumerate(hidden_by(row)):
-        cause = row["cause"][j]
-        name = None
-        for instance, _ in pairs:
-            obj = instance >= FIRST_OBJECT
-            if cause == "object" and obj:
-                name = str(kinds.get(instance, "object")).replace("_", " ")
-            elif cause == "person" and not obj and instance != row["instance"]:
-                name = f"person {instance}"
-            if name is not None:
-                break
-        names.append(name)
+        others = [instance for instance, _ in pairs if instance != row["instance"]]
+        objects = [kind_of.get(n, "object") for n in others if n >= FIRST_OBJECT]
+        people = [f"person {n}" for n in others if n < FIRST_OBJECT]
+        named = {"object": objects, "person": people}.get(row["cause"][j])
+        names.append(named[0] if named else None)
     return names
 
 
