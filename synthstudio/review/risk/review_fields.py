@@ -27,6 +27,18 @@ from synthstudio.review.values import MAIN, STATUSES
 Columns = dict[str, NDArray[Any]]
 ME = "me"
 """The current user in a query."""
+_UNTOUCHED: dict[str, Any] = {
+    "status": "pending",
+    "reviewer": None,
+    "changed": "no",
+    "comments": 0.0,
+    "threads": "none",
+    "mentions": None,
+    "overdue": "no",
+    "edited": np.nan,
+    "deleted": False,
+}
+"""What reviews say of an untouched person."""
 
 
 def review_columns(
@@ -37,21 +49,13 @@ def review_columns(
     `edited`: seconds since 1970 of the last event, NaN for untouched people;
     `deleted`: whether a reviewer deleted the person. Added people are not included.
     """
-    count = table.people
     columns: Columns = {
-        "status": np.full(count, "pending", object),
-        "reviewer": np.full(count, None, object),
-        "assigned": np.full(count, None, object),
-        "changed": np.full(count, "no", object),
-        "comments": np.zeros(count),
-        "threads": np.full(count, "none", object),
-        "mentions": np.full(count, None, object),
-        "overdue": np.full(count, "no", object),
         "risk": risk_of(store, table).score,
         "disagreement": models_of(store, table).disagreement,
-        "edited": np.full(count, np.nan),
-        "deleted": np.zeros(count, bool),
     }
+    for name, value in {**_UNTOUCHED, "assigned": None}.items():
+        kind = type(value) if isinstance(value, float | bool) else object
+        columns[name] = np.full(table.people, value, kind)
     i, a = ItemRow, AssignmentRow
     touched = select(i.frame, i.instance, i.status, i.who, i.when, i.comments, i.joints, i.deleted)
     given = select(a.frame, a.instance, a.who, a.due)
@@ -70,6 +74,13 @@ def review_columns(
         waits = columns["status"][row] not in DECIDED and not columns["deleted"][row]
         columns["overdue"][row] = "yes" if waits and is_overdue(due) else "no"
     _add_threads(store, table, columns, layer=layer, me=me)
+    return columns
+
+
+def hide_reviews(columns: Columns, hidden: NDArray[np.bool_]) -> Columns:
+    """The columns with `hidden` (P,) people shown as untouched, in place."""
+    for name, value in _UNTOUCHED.items():
+        columns[name][hidden] = value
     return columns
 
 

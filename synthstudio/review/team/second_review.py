@@ -25,7 +25,7 @@ from synthstudio.core.errors import Refused
 from synthstudio.core.rng import stream
 from synthstudio.review.check import Base
 from synthstudio.review.edits import apply_together, revision_conflict
-from synthstudio.review.history import apply_event, is_decided, item_events, states
+from synthstudio.review.history import apply_event, is_decided, item_events, state, states
 from synthstudio.review.leases import ADJUDICATED, SECOND, claim, leases
 from synthstudio.review.models import EventRow
 from synthstudio.review.risk.people import PeopleTable
@@ -196,8 +196,7 @@ def adjudicate(
     reviews), "revision" (also for the second of two clicks), "invalid" if there are no two reviews.
     """
     require(who, "adjudicate")
-    one = person.pair
-    if one in reviewed_by(store, person.dataset, who.name):
+    if person.pair in reviewed_by(store, person.dataset, who.name):
         raise Refused(
             "one of the two reviews is your own",
             where=person.where,
@@ -205,14 +204,12 @@ def adjudicate(
             then="Leave the decision to another lead.",
             reason="role",
         )
-    by_layer = {
-        layer: states(store, person.dataset, layer=layer, people=[one]).get(one)
-        for layer in (MAIN, SECOND, ADJUDICATED)
-    }
-    main, second, marked = by_layer.values()
-    if main is None or second is None or not is_decided(second) or person.layer != MAIN:
+    main, second, marked = (
+        state(store, replace(person, layer=layer)) for layer in (MAIN, SECOND, ADJUDICATED)
+    )
+    if not main.revision or not is_decided(second) or person.layer != MAIN:
         invalid("not reviewed twice", person.where, expected="two reviewers who decided")
-    first = main if marked is None else _first_review(store, main)
+    first = _first_review(store, main) if marked.revision else main
     ops = _adjudication(main, first, second, decision, base)
     client = f"{_CLIENT}{secrets.token_hex(12)}"
     if not ops and revision != main.revision:
@@ -226,7 +223,7 @@ def adjudicate(
         seq=len(ops),
         person=replace(person, layer=ADJUDICATED),
         kind="status",
-        revision=0 if marked is None else marked.revision,
+        revision=marked.revision,
         status="approved",
         text="own",
     )

@@ -15,7 +15,12 @@ from synthstudio.review.history import added_people, empty_frames
 from synthstudio.review.leases import SECOND, leases
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import risk_order
-from synthstudio.review.risk.review_fields import matching_rows, parse_query, review_columns
+from synthstudio.review.risk.review_fields import (
+    hide_reviews,
+    matching_rows,
+    parse_query,
+    review_columns,
+)
 from synthstudio.review.risk.scores import Risk, least_confident, rejected_predictions, risk_of
 from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
@@ -24,7 +29,6 @@ from synthstudio.review.team.second_review import blinded
 from synthstudio.review.tracks import clip_order
 from synthstudio.review.values import MAIN, Pair, User
 from synthstudio.studio.editor.ops import Strict
-from synthstudio.studio.gallery.view import hide_reviews
 
 TODO = ("pending", "skipped")
 QueueName = Literal["risk", "all", "uncertain", "assigned", "second", "added", "empty", "clips"]

@@ -23,6 +23,7 @@ from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.review_fields import (
     ME,
     Columns,
+    hide_reviews,
     last_event_id,
     matching_rows,
     parse_query,
@@ -300,23 +301,6 @@ def _columns(
     return hide_reviews(
         review_columns(_store, _table, me=_me.name), blinded(_store, _table, who=_me, share=share)
     )
-
-
-def hide_reviews(columns: dict[str, NDArray[Any]], hidden: NDArray[np.bool_]) -> Columns:
-    blank = {
-        "status": "pending",
-        "reviewer": None,
-        "changed": "no",
-        "comments": 0.0,
-        "threads": "none",
-        "mentions": None,
-        "overdue": "no",
-        "edited": np.nan,
-        "deleted": False,
-    }
-    for name, value in blank.items():
-        columns[name][hidden] = value
-    return columns
 
 
 def view_options(state: GalleryState) -> dict[str, str]:
