@@ -28,6 +28,7 @@ from synthstudio.review.history import (
     events,
     is_decided,
     states,
+    without_zeros,
 )
 from synthstudio.review.risk.findings import CheckRun, Kind
 from synthstudio.review.risk.people import PeopleTable
@@ -92,17 +93,11 @@ def count_people(store: Store, key: str) -> People:
 
 
 def _counted(store: Store, key: str) -> People:
-    untouched, rows = by_status(store, key)
-    status: Counter[str] = Counter()
-    for name, deleted, added, count in rows:
-        untouched -= 0 if added else count
-        if not deleted:
-            status[name] += count
-    status["pending"] += untouched
+    status, rows = by_status(store, key)
     return People(
-        status=_without_zeros(status),
-        added=sum(count for _, deleted, added, count in rows if added and not deleted),
-        deleted=sum(count for _, deleted, added, count in rows if deleted and not added),
+        status=status,
+        added=sum(count for deleted, added, count in rows if added and not deleted),
+        deleted=sum(count for deleted, added, count in rows if deleted and not added),
         empty_frames=len(empty_frames(store, key)),
     )
 
@@ -121,11 +116,7 @@ def _updated(people: People, news: list[Event]) -> People | None:
         else:
             status[before] -= 1
             status[after] += 1
-    return replace(people, status=_without_zeros(status), empty_frames=empty)
-
-
-def _without_zeros(status: Counter[str]) -> dict[str, int]:
-    return {name: count for name, count in sorted(status.items()) if count}
+    return replace(people, status=without_zeros(status), empty_frames=empty)
 
 
 def review_progress(store: Store, dataset: str) -> dict[str, int]:
