@@ -22,6 +22,7 @@ from synthstudio.dataset.matching import LIST_MARK
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.review_fields import (
     ME,
+    REVIEW_FIELDS,
     Columns,
     hide_reviews,
     last_event_id,
@@ -47,18 +48,6 @@ SORTS: dict[str, str] = {
 PAGE_SIZES = (24, 48, 96, 192)
 _FACTS = ("occluded", "truncated", "crowd", "depth")
 _TEXTS = ("pose family", "view", "variant", "split", "group", "identity")
-_REVIEW = (
-    "status",
-    "reviewer",
-    "assigned",
-    "overdue",
-    "changed",
-    "comments",
-    "threads",
-    "mentions",
-    "risk",
-    "disagreement",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +86,7 @@ def page_of(rows: I64, *, number: int, size: int) -> Page:
 
 def csv_header(joints: Sequence[str]) -> list[str]:
     texts = [name.replace(" ", "_") for name in _TEXTS]
-    return ["frame", "instance", *_REVIEW, "edited", *_FACTS, *texts, *joints]
+    return ["frame", "instance", *REVIEW_FIELDS, "edited", *_FACTS, *texts, *joints]
 
 
 def csv_rows(
@@ -111,7 +100,7 @@ def csv_rows(
         yield [
             int(table.frame[row]),
             int(table.instance[row]),
-            *(_csv_value(columns[name][row]) for name in _REVIEW),
+            *(_csv_value(columns[name][row]) for name in REVIEW_FIELDS),
             _iso_time(columns["edited"][row]),
             *(_csv_value(values[k]) for values in numbers),
             *(values[k] for values in texts),
