@@ -106,6 +106,9 @@ class JointLabel:
         return at is not None and 0 <= at[0] <= width and 0 <= at[1] <= height
 
 
+UNLABELLED = JointLabel(x_px=None, y_px=None, state=None, cause="unlabelled")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Op:
     """An action of a user on one item.

@@ -25,6 +25,7 @@ from synthstudio.review.values import (
     MAIN,
     NO_PEOPLE,
     PREDICTED,
+    UNLABELLED,
     Event,
     ItemState,
     JointLabel,
@@ -41,7 +42,6 @@ BACK, AHEAD = 5, 18
 _THREADS, _ANSWERS = 30, 12
 """Threads of a person, and answers in each, shown without loading the history."""
 _NO_PREDICTIONS = FramePredictions()
-_UNLABELLED = JointLabel(x_px=None, y_px=None, state=None, cause="unlabelled")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +209,7 @@ def _make_labels(found: FrameRows, row: Row, skeleton: Skeleton) -> dict[str, An
 
 def _no_labels(skeleton: Skeleton, fact: str) -> dict[str, Any]:
     return {
-        "base": [_joint(_UNLABELLED)] * len(skeleton.joints),
+        "base": [_joint(UNLABELLED)] * len(skeleton.joints),
         "shares": None,
         "occluder": [],
         **dict.fromkeys(("xyz", *WHICH)),
@@ -269,7 +269,7 @@ def _people(
         disk = _labels(found, row, frames.skeleton) if row is not None else {}
         counts = {which: disk[which]["counts"] for which in WHICH if disk}
         masks = {which: code for which, code in counts.items() if code}
-        joints = [_joint(labels.get(name, _UNLABELLED)) for name in frames.skeleton.joints]
+        joints = [_joint(labels.get(name, UNLABELLED)) for name in frames.skeleton.joints]
         shown.append(
             {
                 "instance": number,

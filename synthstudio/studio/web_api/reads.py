@@ -28,6 +28,7 @@ from synthstudio.review.threads import mentions_of, thread_list, threads_in
 from synthstudio.review.values import (
     FRAME,
     NO_PEOPLE,
+    UNLABELLED,
     Event,
     ItemState,
     JointLabel,
@@ -296,7 +297,7 @@ def _people(call: SetCall, pairs: list[Pair]) -> list[Json]:
                 "box": box,
                 "masks": {which: as_rle(masks.get(which), size) for which in WHICH},
                 "joints": {
-                    name: joint_json(labels[name]) if name in labels else _UNLABELLED
+                    name: joint_json(labels.get(name, UNLABELLED))
                     for name in chosen.skeleton.joints
                 },
                 "comments": sorted(
@@ -310,9 +311,6 @@ def _people(call: SetCall, pairs: list[Pair]) -> list[Json]:
             }
         )
     return found
-
-
-_UNLABELLED = [None, None, None, "unlabelled", "human"]
 
 
 def joint_json(label: JointLabel) -> list[Any]:
