@@ -6,7 +6,7 @@ Each person gets its own event. A batch edit is identified by its client, so rep
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 from sqlalchemy.orm import Session
@@ -26,12 +26,11 @@ from synthstudio.review.tracks import (
     members,
     same_track,
 )
-from synthstudio.review.values import JointLabel, Op, Person, User, invalid, require
+from synthstudio.review.values import JointLabel, Op, Pair, Person, User, invalid, numbered, require
 
 MAX = 2_000
 """Maximum people of a batch edit."""
 BLIND = "a second review is open"
-Pair = tuple[int, int]
 Retracked = tuple[list[Member], int]
 """Members, and the number of their new track."""
 
@@ -108,8 +107,6 @@ def interpolation(scene: Scene, person: Person, *, around: bool) -> Interpolatio
             if changed and (one or any(label.state for label in changed.values())):
                 fills.append(
                     Op(
-                        client="",
-                        seq=0,
                         person=here,
                         revision=one.state.revision if one else 0,
                         kind="edit" if one else "add",
@@ -125,7 +122,7 @@ def interpolation(scene: Scene, person: Person, *, around: bool) -> Interpolatio
 def interpolate(scene: Scene, found: Interpolation, client: str, *, who: User) -> Result:
     """Apply a preview, one event per person; people changed since or leased are skipped."""
     _check_number(len(found.fills))
-    ops = [replace(op, client=client, seq=k) for k, op in enumerate(found.fills, start=1)]
+    ops = numbered(found.fills, client)
     done = _stroke(scene, client, lambda session: ops, [op.person for op in ops], who)
     return Result(people=done.people, left=(*done.left, *found.left))
 
@@ -200,17 +197,11 @@ def _retrack(
         track = [m for m in same_track(of_clip, me.track, person) if m.exists]
         mine, to = changed(of_clip, me, track)
         _check_number(len(mine))
-        return [
-            Op(
-                client=client,
-                seq=seq,
-                person=one.person,
-                revision=one.state.revision,
-                kind="edit",
-                track=to,
-            )
-            for seq, one in enumerate(mine, start=1)
-        ]
+        ops = (
+            Op(person=one.person, revision=one.state.revision, kind="edit", track=to)
+            for one in mine
+        )
+        return numbered(ops, client)
 
     of_clip = scene.members()
     mine = same_track(of_clip, _me(of_clip, person).track, person)
@@ -239,7 +230,7 @@ def _stroke(
     def once(session: Session) -> Sequence[Op]:
         done.append(len(edits.stroke_events(session, scene.clip.dataset, client)))
         ops = [] if done[0] else plan(session)
-        hidden = [op for op in ops if (op.person.frame, op.person.instance) in scene.blinded]
+        hidden = [op for op in ops if op.person.pair in scene.blinded]
         blind.extend(f"{op.person.where}: {BLIND}" for op in hidden)
         return [op for op in ops if op not in hidden]
 
@@ -274,7 +265,7 @@ def _next_to(keys: Sequence[Member], time: int) -> list[Member]:
 
 
 def _stays(one: Member, blinded: Collection[Pair]) -> str | None:
-    if (one.person.frame, one.person.instance) in blinded:
+    if one.person.pair in blinded:
         return BLIND
     if one.state.deleted:
         return "deleted"

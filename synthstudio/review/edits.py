@@ -44,6 +44,7 @@ from synthstudio.review.values import (
     Person,
     User,
     invalid,
+    numbered,
     require,
 )
 
@@ -446,14 +447,13 @@ def standing(session: Session, dataset: str, client: str) -> list[Event]:
 
 def reverts(session: Session, dataset: str, client: str, again: str) -> list[Op]:
     """Ops that revert a batch edit's events in force, as a batch edit `again`."""
-    return [
+    ops = (
         Op(
-            client=again,
-            seq=seq,
             person=event.person,
             revision=session.get_one(ItemRow, event.person.key).revision,
             kind="revert",
             event=event.id,
         )
-        for seq, event in enumerate(standing(session, dataset, client), start=1)
-    ]
+        for event in standing(session, dataset, client)
+    )
+    return numbered(ops, again)

@@ -36,7 +36,7 @@ from synthstudio.review.models import (
 from synthstudio.review.reverting import PLAIN
 from synthstudio.review.store import Store
 from synthstudio.review.threads import talks, threads_of, wrong_rows
-from synthstudio.review.values import FRAME, MAIN, NO_PEOPLE, Event, ItemState, Kind, Person
+from synthstudio.review.values import FRAME, MAIN, NO_PEOPLE, Event, ItemState, Kind, Person, Status
 
 T = TypeVar("T")
 _COMMENT = ("comment", "joint", "mentions", "resolved", "thread")
@@ -44,7 +44,7 @@ _FRAMES_AT_ONCE = 500
 _EVENTS_AT_ONCE = 500
 DECIDING: tuple[Kind, ...] = ("status", "delete", "restore", "revert")
 _OUTCOME = ("status", "reason", "deleted", "added")
-DECIDED = ("approved", "rejected", "flagged")
+DECIDED: tuple[Status, ...] = ("approved", "rejected", "flagged")
 """Decisions; a skipped person is still pending."""
 
 
@@ -239,56 +239,41 @@ def item_events(session: Session, person: Person) -> list[Event]:
 
 def counts(store: Store, dataset: str) -> Counts:
     """The progress of a data set's review; ReviewError if it is not in the store."""
-    with store.reading() as session:
-        known = session.get(DatasetRow, dataset)
-        if known is None:
+    with store.snapshot(), store.reading() as session:
+        if session.get(DatasetRow, dataset) is None:
             raise ReviewError(
                 "the data set is not in the store",
                 where=dataset[:16],
                 then="Open it in the studio, or edit something in it first.",
             )
-        columns = (ItemRow.instance, ItemRow.status, ItemRow.deleted, ItemRow.added, ItemRow.joints)
-        rows = session.execute(  # without masks, which are most of the size
-            select(*columns).where(in_layer(ItemRow, dataset))
-        ).all()
+        here = in_layer(ItemRow, dataset), ItemRow.instance != FRAME, ItemRow.deleted.is_(False)
+        joints = [*map(labels_from_json, session.scalars(select(ItemRow.joints).where(*here)))]
         authors = session.execute(
             select(EventRow.who, EventRow.kind, func.count())
             .where(in_layer(EventRow, dataset))
             .group_by(EventRow.who, EventRow.kind)
             .order_by(EventRow.who, EventRow.kind)
         ).all()
-    items = [row for row in rows if row.instance != FRAME]
-    deleted = sum(item.deleted for item in items)
-    added = sum(item.added for item in items)
-    statuses = Counter(item.status for item in items if not item.deleted)
-    people = known.people + added - deleted
-    statuses["pending"] += people - statuses.total()
+        status, rows = by_status(store, dataset)
+        empty = len(empty_frames(store, dataset))
     reviewers: dict[str, dict[str, int]] = {}
     for who, kind, count in authors:
         reviewers.setdefault(who, {})[kind] = count
     return Counts(
-        people=people,
-        status={name: n for name, n in sorted(statuses.items()) if n},
-        empty_frames=sum(row.status == NO_PEOPLE for row in rows),
-        touched=len(items),
-        deleted=deleted,
-        added=added,
-        joints=sum(len(labels_from_json(row.joints)) for row in items if not row.deleted),
+        people=sum(status.values()),
+        status=status,
+        empty_frames=empty,
+        touched=sum(n for _, _, n in rows),
+        deleted=sum(n for deleted, _, n in rows if deleted),
+        added=sum(n for _, added, n in rows if added),
+        joints=sum(map(len, joints)),
         events=sum(count for _, _, count in authors),
         reviewers=reviewers,
     )
 
 
-def progress_counts(store: Store, dataset: str) -> tuple[int, int]:
-    """Number of decided people of the layer main, and of all."""
-    on_disk, rows = by_status(store, dataset)
-    done = sum(n for status, deleted, _, n in rows if status in DECIDED and not deleted)
-    changed = sum(n * (int(added) - int(deleted)) for _, deleted, added, n in rows)
-    return done, on_disk + changed
-
-
-def by_status(store: Store, dataset: str) -> tuple[int, list[tuple[str, bool, bool, int]]]:
-    """People on disk, and (status, deleted, added, count) of the touched ones of the layer main."""
+def by_status(store: Store, dataset: str) -> tuple[dict[str, int], list[tuple[bool, bool, int]]]:
+    """Status -> people, untouched ones included; (deleted, added, count) of the touched ones."""
     with store.reading() as session:
         known = session.get(DatasetRow, dataset)
         rows = session.execute(
@@ -296,7 +281,16 @@ def by_status(store: Store, dataset: str) -> tuple[int, list[tuple[str, bool, bo
             .where(in_layer(ItemRow, dataset), ItemRow.instance != FRAME)
             .group_by(ItemRow.status, ItemRow.deleted, ItemRow.added)
         ).all()
-    return (known.people if known is not None else 0), [(s, d, a, n) for s, d, a, n in rows]
+    status: Counter[str] = Counter(pending=known.people if known is not None else 0)
+    for name, deleted, added, count in rows:
+        status["pending"] -= 0 if added else count
+        status[name] += 0 if deleted else count
+    return without_zeros(status), [(deleted, added, count) for _, deleted, added, count in rows]
+
+
+def without_zeros(counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts by name, without zeros."""
+    return {name: count for name, count in sorted(counts.items()) if count}
 
 
 def empty_frames(store: Store, dataset: str) -> set[int]:

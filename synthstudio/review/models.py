@@ -35,6 +35,9 @@ SCHEMA = "0013"
 """Version of the tables below."""
 KEY_LENGTH = 64
 NAME_LENGTH = 80
+ACTIVE = ("queued", "running")
+RESUMABLE = ("lost", "failed", "cancelled")
+"""States of jobs."""
 Json = dict[str, Any]
 
 
@@ -330,7 +333,36 @@ class JobRow(Base):
     ended: Mapped[datetime | None]
     progress: Mapped[Json] = mapped_column(default=dict)
     message: Mapped[str] = mapped_column(Text, default="")
-    out: Mapped[str | None] = mapped_column(Text)
+    out: Mapped[str] = mapped_column(Text, nullable=True)
+
+    @property
+    def active(self) -> bool:
+        return self.state in ACTIVE
+
+    @property
+    def resumable(self) -> bool:
+        return self.state in RESUMABLE and self.kind == "generate"
+
+    @property
+    def stopping(self) -> bool:
+        return self.state == "running" and "stop" in self.progress
+
+    @property
+    def done(self) -> int:
+        """How many frames are written; 0 if unknown, as `total`."""
+        return int(self.progress.get("done", 0))
+
+    @property
+    def total(self) -> int:
+        return int(self.progress.get("total", 0))
+
+    @property
+    def per_second(self) -> float:
+        return float(self.progress.get("per_second", 0.0))
+
+    @property
+    def seconds_left(self) -> float | None:
+        return (self.total - self.done) / self.per_second if self.per_second > 0 else None
 
 
 class PredictionRow(Base):

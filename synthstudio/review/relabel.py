@@ -16,7 +16,18 @@ from synthstudio.review.check import CAUSES_OF, Base
 from synthstudio.review.edits import BaseOf
 from synthstudio.review.models import EventRow, in_layer
 from synthstudio.review.store import Store
-from synthstudio.review.values import HUMAN, Event, JointLabel, Op, Person, User, invalid, require
+from synthstudio.review.values import (
+    HUMAN,
+    Event,
+    ItemState,
+    JointLabel,
+    Op,
+    Person,
+    User,
+    invalid,
+    numbered,
+    require,
+)
 
 _CLIENT = "relabel-"
 Meaning = tuple[int | None, str]
@@ -38,10 +49,10 @@ class Relabel:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    person: Person
-    revision: int
+    """An op of one person, not yet `numbered`; `before`: its joints as they are now."""
+
+    op: Op
     before: dict[str, JointLabel]
-    after: dict[str, JointLabel]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,25 +75,25 @@ def changes(
         invalid("unknown state and cause", "relabel", expected=expected, got=relabel.to)
     if not people:
         return []
-    pairs = [(person.frame, person.instance) for person in people]
+    pairs = [person.pair for person in people]
     states = history.states(store, people[0].dataset, people=pairs)
     found = []
-    for person, pair in zip(people, pairs, strict=True):
-        state, base = states.get(pair), base_of(person)
-        labels = {**(base.joints or {}), **(state.joints if state else {})}
+    for person in people:
+        state, base = states.get(person.pair, ItemState(person=person)), base_of(person)
+        labels = {**(base.joints or {}), **state.joints}
         before = {
             name: labels[name]
             for name in relabel.joints
             if name in labels and _changes(labels[name], relabel, base)
         }
-        if before and not (state is not None and state.deleted):
+        if before and not state.deleted:
             to, cause = relabel.to
             after = {
                 name: replace(label, state=to, cause=cause, origin=HUMAN)
                 for name, label in before.items()
             }
-            revision = state.revision if state else 0
-            found.append(Change(person=person, revision=revision, before=before, after=after))
+            op = Op(person=person, revision=state.revision, kind="edit", joints=after)
+            found.append(Change(op=op, before=before))
     return found
 
 
@@ -104,18 +115,7 @@ def relabel(
     """Apply changes, one event per person, with a reason for each refusal: another's lease,
     or a later edit. Refused for roles that may not relabel."""
     require(who, "relabel")
-    client = f"{_CLIENT}{secrets.token_hex(8)}"
-    ops = [
-        Op(
-            client=client,
-            seq=seq,
-            person=change.person,
-            revision=change.revision,
-            kind="edit",
-            joints=change.after,
-        )
-        for seq, change in enumerate(found, start=1)
-    ]
+    ops = numbered((change.op for change in found), f"{_CLIENT}{secrets.token_hex(8)}")
     return edits.apply_all(store, ops, who, base_of, progress)
 
 

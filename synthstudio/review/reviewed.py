@@ -48,6 +48,7 @@ from synthstudio.review.values import (
     MAIN,
     NO_PEOPLE,
     PREDICTED,
+    UNLABELLED,
     ItemState,
     JointLabel,
 )
@@ -307,9 +308,8 @@ def _grown(box: Sequence[float], item: ItemState, size: Size) -> list[float]:
 def without_joints(row: Row, item: ItemState | None = None) -> Row:
     """A person's row with all joints unlabelled: COCO's way to say "do not evaluate these"."""
     new = _copied(row)
-    unlabelled = JointLabel(x_px=None, y_px=None, state=None, cause="unlabelled")
     for j in range(len(row["state"])):
-        _put(new, j, unlabelled)
+        _put(new, j, UNLABELLED)
     new["origin"] = list(row["origin"])
     if item is not None and item.track is not None:
         new["track_id"] = item.track

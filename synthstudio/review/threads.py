@@ -19,9 +19,8 @@ from sqlalchemy.orm import Session
 from synthstudio.review.models import EventRow, MemberRow, ThreadRow, event_of, in_layer, is_person
 from synthstudio.review.reverting import reverted_ids
 from synthstudio.review.store import Store
-from synthstudio.review.values import MAIN, Event, Kind, Op, Person, invalid
+from synthstudio.review.values import MAIN, Event, Kind, Op, Pair, Person, invalid
 
-Pair = tuple[int, int]
 TALKING: tuple[Kind, ...] = ("comment", "resolve", "reopen")
 """Kinds of events of threads; so are their reverts."""
 _AT_ONCE = 500
@@ -212,24 +211,17 @@ def thread_list(
     mentions: str | None = None,
     after_id: int = 0,
     limit: int | None = None,
-) -> list[ThreadRow]:
-    """The threads of the layer main by their number. `mentions`: only with that name."""
-    query = _of_set(dataset, is_open, mentions).where(ThreadRow.id > after_id)
-    with store.reading() as session:
-        return list(session.scalars(query.order_by(ThreadRow.id).limit(limit)))
-
-
-def latest_threads(
-    store: Store,
-    dataset: str,
-    *,
-    is_open: bool | None = None,
-    mentions: str | None = None,
+    latest: bool = False,
     hidden: Collection[Pair] = (),
-    limit: int | None = None,
 ) -> list[ThreadRow]:
-    """Threads of the layer main, last active first, without those of `hidden` people."""
-    query = _of_set(dataset, is_open, mentions).order_by(ThreadRow.when.desc(), ThreadRow.id.desc())
+    """Threads of the layer main by number, or the `latest` active first; not of `hidden` people.
+
+    `mentions`: only with that name.
+    """
+    query = _of_set(dataset, is_open, mentions).where(ThreadRow.id > after_id)
+    if latest:
+        query = query.order_by(ThreadRow.when.desc())
+    query = query.order_by(ThreadRow.id.desc() if latest else ThreadRow.id)
     if not hidden:
         query = query.limit(limit)
     with (

@@ -175,26 +175,6 @@ def _placed(label: JointLabel, size: tuple[int, int]) -> JointLabel:
     return label if inside else replace(label, state=0, cause="truncated")
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrackChange:
-    """A line of a track's log: a change of track of people in a clip."""
-
-    who: str
-    when: str
-    was: int | None
-    to: int | None
-    people: int
-    first: int  # frame
-    last: int  # frame
-    back: bool  # whether it is an undo
-
-    @property
-    def text(self) -> str:
-        where = f"frame {self.first}" if self.people == 1 else f"frames {self.first} to {self.last}"
-        names = ["no track" if t is None else f"track {t}" for t in (self.was, self.to)]
-        return f"{where} ({self.people}): {names[0]} to {names[1]}{', undo' * self.back}"
-
-
 def track_log(
     store: Store,
     table: PeopleTable,
@@ -202,9 +182,9 @@ def track_log(
     track: int | None,
     *,
     blinded: Collection[tuple[int, int]] = (),
-) -> list[TrackChange]:
-    """The log of a track, newest first: changes that added or removed people, and
-    the earlier log of their previous tracks."""
+) -> list[dict[str, str]]:
+    """The log of a track, newest first: changes that added or removed people, and the earlier log
+    of their previous tracks. Who, when (UTC) and what."""
     disk = _tracks_on_disk(table, clip)
     groups: dict[tuple[str, int | None, int | None], list[Event]] = {}
     kinds = EventRow.kind.in_(("edit", "add", "revert"))
@@ -213,7 +193,7 @@ def track_log(
         rows = in_frames(session, query, EventRow.frame, clip.frames.values())
         events = [event for row in rows if "track" in (event := event_of(row)).after]
     for event in sorted(events, key=lambda e: e.id):
-        pair = event.person.frame, event.person.instance
+        pair = event.person.pair
         was, to = (
             disk.get(pair) if values["track"] is None else values["track"]
             for values in (event.before, event.after)
@@ -226,15 +206,18 @@ def track_log(
             found.append((was, to, some))
             tracks |= {was} if to in tracks and was is not None else set()
     return [
-        TrackChange(
-            who=some[-1].who,
-            when=some[-1].when.strftime("%d %b %H:%M"),
-            was=was,
-            to=to,
-            people=len(some),
-            first=min(e.person.frame for e in some),
-            last=max(e.person.frame for e in some),
-            back=some[-1].reverts is not None,
-        )
+        {
+            "who": some[-1].who,
+            "when": some[-1].when.strftime("%d %b %H:%M"),
+            "what": _change_text(was, to, some),
+        }
         for was, to, some in found
     ]
+
+
+def _change_text(was: int | None, to: int | None, events: Sequence[Event]) -> str:
+    frames = sorted(event.person.frame for event in events)
+    where = f"frame {frames[0]}" if len(frames) == 1 else f"frames {frames[0]} to {frames[-1]}"
+    names = ["no track" if t is None else f"track {t}" for t in (was, to)]
+    undo = ", undo" if events[-1].reverts is not None else ""
+    return f"{where} ({len(frames)}): {names[0]} to {names[1]}{undo}"

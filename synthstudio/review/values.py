@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Literal, NoReturn, TypeVar, get_args
 
 from synthstudio.core.errors import Refused
 
 T = TypeVar("T")
+Pair = tuple[int, int]
+"""The frame and number of a person in a data set."""
 Role = Literal["viewer", "reviewer", "lead", "admin"]
 Status = Literal["pending", "approved", "rejected", "flagged", "skipped"]
 FrameStatus = Literal["pending", "no_people"]
@@ -38,6 +40,12 @@ MAIN = "main"
 """The layer that exports read. Second reviews and each model's predictions have their own."""
 HUMAN, PREDICTED = "human", "predicted"
 """Origins of a reviewed joint: human, or a model's prediction accepted unchanged."""
+HIDDEN_BY = {
+    "self": "hidden by own body",
+    "person": "hidden by another person",
+    "object": "hidden by an object",
+}
+"""Causes of hidden joints in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +69,10 @@ class Person:
     @property
     def key(self) -> tuple[str, int, int, str]:
         return self.dataset, self.frame, self.instance, self.layer
+
+    @property
+    def pair(self) -> Pair:
+        return self.frame, self.instance
 
     @property
     def where(self) -> str:
@@ -94,11 +106,14 @@ class JointLabel:
         return at is not None and 0 <= at[0] <= width and 0 <= at[1] <= height
 
 
+UNLABELLED = JointLabel(x_px=None, y_px=None, state=None, cause="unlabelled")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Op:
     """An action of a user on one item.
 
-    `client` and `seq` identify it, so repeats have no effect. `revision`: the
+    `client` and `seq` identify it, so repeats have no effect (see `numbered`). `revision`: the
     item's, as read by its author. `joints`: new values (edit, add); `box`: x, y, width, height in
     continuous pixels (edit, add); `masks`: `modal` or `amodal` -> a COCO code or polygons (edit,
     add). `status` and `text` (its reason) for status; `text` for comment, with the `joint` that it
@@ -107,8 +122,8 @@ class Op:
     number in the clip; `keyframe`: whether it is a key frame of it (edit, add); see tracks.py.
     """
 
-    client: str
-    seq: int
+    client: str = ""
+    seq: int = 0
     person: Person
     revision: int
     kind: Kind
@@ -121,6 +136,11 @@ class Op:
     joint: str | None = None
     track: int | None = None
     keyframe: bool | None = None
+
+
+def numbered(ops: Iterable[Op], client: str) -> list[Op]:
+    """The ops of a client, in order from 1."""
+    return [replace(op, client=client, seq=seq) for seq, op in enumerate(ops, start=1)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,7 @@ from synthstudio.inference.stream import LiveFrame, Stream, stream_source
 from synthstudio.inference.write import shown_number
 from synthstudio.models.packaged import DEFAULT, ONNX, WEIGHTS
 from synthstudio.report.draw import CAUSE_COLOURS
-from synthstudio.review.values import User
+from synthstudio.review.values import HIDDEN_BY, User
 from synthstudio.studio.guard import log_refusal
 from synthstudio.studio.settings import EXPORTED, Limits, Settings
 from synthstudio.studio.uploads import check_photo, check_video, checked_size
@@ -45,12 +45,7 @@ FRAME_CHARS, FRAME_PIXELS = 700_000, 1_000_000
 _VIDEO_PIXELS = 4_200_000
 _START = "data:image/jpeg;base64,"
 _QUALITY = 88
-_WORDS = {
-    "self": "hidden by own body",
-    "person": "hidden by another person",
-    "object": "hidden by an object",
-    TRUNCATED: "outside the picture",
-}
+_WORDS = {**HIDDEN_BY, TRUNCATED: "outside the picture"}
 
 
 @dataclass(frozen=True, kw_only=True)

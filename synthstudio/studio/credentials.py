@@ -28,7 +28,8 @@ from synthstudio.studio.settings import LOCAL
 from synthstudio.studio.text import plain
 
 _KEY = "token_"
-_RESULT = "token_message"
+_RESULT, _SHOWN = "token_message", "account_link"
+"""Result of the last form: what is shown and its secret, or its refusal; shown once."""
 
 
 def show_tokens(ctx: Context, me: User) -> None:
@@ -84,12 +85,7 @@ def _make_form(ctx: Context, me: User) -> None:
         days.number_input("Days", min_value=1, max_value=MAX_DAYS, value=DAYS, key=f"{_KEY}days")
         # Before the page is drawn: a run in between keeps the token until it was shown.
         go.form_submit_button("Make", width="stretch", on_click=_make, args=(ctx, me.name))
-    result = st.session_state.get(_RESULT)
-    if isinstance(result, str):
-        st.success("This is the token; it is not shown again.")
-        st.code(result, language=None)
-    elif result is not None:
-        show_refusal(result, user=me.name)
+    _show_result(me, _RESULT)
 
 
 def _make(ctx: Context, by: str) -> None:
@@ -120,7 +116,7 @@ def _make(ctx: Context, by: str) -> None:
         st.session_state[_RESULT] = error
         return
     guard.LOG.info("token %d of %s by %s", made.id, ascii(made.who), ascii(me.name))
-    st.session_state[_RESULT] = text
+    st.session_state[_RESULT] = ("This is the token; it is not shown again.", text)
 
 
 def _revoke_token_form(ctx: Context, me: User, found: list[Token]) -> None:
@@ -137,10 +133,6 @@ def _revoke_token_form(ctx: Context, me: User, found: list[Token]) -> None:
         st.rerun()
 
 
-_SHOWN = "account_link"
-"""Result of the last form: (name, link), or its refusal; shown once."""
-
-
 def show_accounts(ctx: Context, me: User) -> None:
     st.markdown(
         "An invited person opens the link, chooses a password and becomes a member. A link works "
@@ -151,7 +143,7 @@ def show_accounts(ctx: Context, me: User) -> None:
     found = accounts(ctx.store)
     if may(me.role, "accounts"):
         _reset_form(ctx, me, [one.name for one in found if one.state in ("active", "reset")])
-    _show_link(me)
+    _show_result(me, _SHOWN)
     if not found:
         empty_state("No accounts yet.")
         st.session_state.pop(_SHOWN, None)
@@ -195,7 +187,7 @@ def _invite_form(ctx: Context, me: User) -> None:
         st.session_state[_SHOWN] = error
         return
     guard.LOG.info("%s invited as %s by %s", ascii(name), code.role, ascii(me.name))
-    st.session_state[_SHOWN] = (name, code_link(_origin(ctx), shown))
+    _keep_link(ctx, name, shown)
 
 
 def _reset_form(ctx: Context, me: User, names: list[str]) -> None:
@@ -208,15 +200,20 @@ def _reset_form(ctx: Context, me: User, names: list[str]) -> None:
         st.session_state[_SHOWN] = error
         return
     guard.LOG.info("password of %s reset by %s", ascii(name), ascii(me.name))
-    st.session_state[_SHOWN] = (name, code_link(_origin(ctx), shown))
+    _keep_link(ctx, name, shown)
 
 
-def _show_link(me: User) -> None:
-    shown = st.session_state.get(_SHOWN)
+def _keep_link(ctx: Context, name: str, text: str) -> None:
+    about = f"Link for {plain(name)}; it is not shown again."
+    st.session_state[_SHOWN] = (about, code_link(_origin(ctx), text))
+
+
+def _show_result(me: User, key: str) -> None:
+    shown = st.session_state.get(key)
     if isinstance(shown, tuple):
-        name, link = shown
-        st.success(f"Link for {plain(name)}; it is not shown again.")
-        st.code(link, language=None)
+        about, secret = shown
+        st.success(about)
+        st.code(secret, language=None)
     elif shown is not None:
         show_refusal(shown, user=me.name)
 

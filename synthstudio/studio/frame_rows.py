@@ -31,7 +31,6 @@ _FRAME_FIELDS = (
     "layers",
     "object_instance",
     "object_kind",
-    "crowd_index",
     "clip_id",
 )
 _PERSON_FIELDS = (

@@ -122,14 +122,7 @@ def open_log(folder: Path) -> Path:
     path = folder / LOG_NAME
     with disk_errors(path):
         folder.mkdir(parents=True, exist_ok=True)
-        handler = _PrivateLog(
-            path, maxBytes=_LOG_BYTES, backupCount=_LOG_FILES, encoding="utf-8", delay=True
-        )
-        handler.acquire()
-        try:
-            handler.stream = handler._open()
-        finally:
-            handler.release()
+        handler = _PrivateLog(path, maxBytes=_LOG_BYTES, backupCount=_LOG_FILES, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     for logger in (LOG, _ROLES):
         for old in list(logger.handlers):

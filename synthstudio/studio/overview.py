@@ -7,11 +7,11 @@ import math
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 
@@ -23,45 +23,28 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import SHARD_NAME
 from synthstudio.review.history import (
     DECIDED,
-    added_people,
     by_status,
     empty_frames,
     events,
     is_decided,
-    progress_counts,
     states,
+    without_zeros,
 )
 from synthstudio.review.risk.findings import CheckRun, Kind
+from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import Estimate, estimate
 from synthstudio.review.risk.review_fields import last_event_id
 from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
-from synthstudio.review.values import FRAME, MAIN, NO_PEOPLE, Event
+from synthstudio.review.values import FRAME, MAIN, NO_PEOPLE, Event, ItemState, Pair
 from synthstudio.studio.context import OpenSet
+from synthstudio.studio.frame_rows import UNTOUCHED
 from synthstudio.studio.jobs import process
 from synthstudio.studio.jobs.process import Running
 
-S = TypeVar("S", str, OpenSet)
-T = TypeVar("T")
 _MAX_SETS = 500
 Name = tuple[str, str]
 """A data set's key in caches: the store's URL and its key."""
-
-
-def _until_next_event(make: Callable[[Store, S], T]) -> Callable[[Store, S], T]:
-    """Keep what is computed of a data set, given open or by its key, until its next event."""
-    cache: LastUsed[Name, tuple[int, T]] = LastUsed(_MAX_SETS)
-
-    @functools.wraps(make)
-    def cached(store: Store, found: S) -> T:
-        key = found if isinstance(found, str) else found.key
-        name, event = (store.url, key), last_event_id(store, key)
-        kept = cache.get(name)
-        if kept is None or kept[0] != event:
-            kept = cache.put(name, (event, make(store, found)))
-        return kept[1]
-
-    return cached
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,82 +74,89 @@ def added_note(people: People) -> str:
     return f"{people_text(people.added)} {how}" if people.added else ""
 
 
-@_until_next_event
+_MAX_EVENTS = 200
+_NEITHER = ("edit", "comment", "reject_prediction", "resolve", "reopen")
+_people_cache: LastUsed[Name, tuple[int, People]] = LastUsed(_MAX_SETS)
+
+
 def count_people(store: Store, key: str) -> People:
-    untouched, rows = by_status(store, key)
-    status: Counter[str] = Counter()
-    for name, deleted, added, count in rows:
-        untouched -= 0 if added else count
-        if not deleted:
-            status[name] += count
-    status["pending"] += untouched
+    """The people of a set; counted once, then updated by newer events."""
+    at, found = _people_cache.get((store.url, key)) or (-1, None)
+    news = events(store, key, after_id=at, limit=_MAX_EVENTS + 1) if found else []
+    found = _updated(found, news) if found and len(news) <= _MAX_EVENTS else None
+    if found is not None:
+        last = news[-1].id if news else at
+    else:
+        with store.snapshot():
+            last, found = last_event_id(store, key), _counted(store, key)
+    return _people_cache.put((store.url, key), (last, found))[1]
+
+
+def _counted(store: Store, key: str) -> People:
+    status, rows = by_status(store, key)
     return People(
-        status={name: count for name, count in sorted(status.items()) if count},
-        added=sum(count for _, deleted, added, count in rows if added and not deleted),
-        deleted=sum(count for _, deleted, added, count in rows if deleted and not added),
+        status=status,
+        added=sum(count for deleted, added, count in rows if added and not deleted),
+        deleted=sum(count for deleted, added, count in rows if deleted and not added),
         empty_frames=len(empty_frames(store, key)),
     )
 
 
-_MAX_EVENTS = 200
-_NEITHER = ("edit", "comment", "reject_prediction", "resolve", "reopen")
-_progress_cache: LastUsed[Name, tuple[int, dict[str, int]]] = LastUsed(_MAX_SETS)
-
-
-def review_progress(store: Store, dataset: str) -> dict[str, int]:
-    """People decided on, all people, frames marked as without people; updated by newer events."""
-    name = (store.url, dataset)
-    at, found = _progress_cache.get(name) or (-1, {})
-    news = events(store, dataset, after_id=at, limit=_MAX_EVENTS + 1) if found else []
-    step = _step(news) if found and len(news) <= _MAX_EVENTS else None
-    if step is None:
-        last = last_event_id(store, dataset)
-        done, total = progress_counts(store, dataset)
-        found = {"done": done, "total": total, "empty_frames": len(empty_frames(store, dataset))}
-    else:
-        last = news[-1].id if news else at
-        found = {name: n + step.get(name, 0) for name, n in found.items()}
-    return _progress_cache.put(name, (last, found))[1]
-
-
-_left_cache: LastUsed[Name, tuple[int, frozenset[int]]] = LastUsed(_MAX_SETS)
-
-
-def photos_left(store: Store, found: OpenSet) -> int:
-    """Return how many frames of a set without people on disk are open; updated incrementally."""
-    name, last = (store.url, found.key), last_event_id(store, found.key)
-    at, left = _left_cache.get(name) or (-1, frozenset())
-    if at == last:
-        return len(left)
-    news = events(store, found.key, after_id=at, limit=_MAX_EVENTS + 1) if at >= 0 else []
-    if at < 0 or len(news) > _MAX_EVENTS:
-        left = frozenset(found.table.arrays["frame.index"].astype(np.int64).tolist())
-        reviewed = states(store, found.key, masks=False)
-    else:
-        changed = {event.person.frame for event in news if event.person.layer == MAIN}
-        left, last = left | changed, news[-1].id if news else last
-        reviewed = states(store, found.key, frames=changed)
-    here = {pair: one for pair, one in reviewed.items() if pair[1] == FRAME or not one.deleted}
-    waiting = {f for (f, n), one in here.items() if n != FRAME and not is_decided(one)}
-    done = {f for (f, n), one in here.items() if n != FRAME or one.status == NO_PEOPLE}
-    left -= done - waiting
-    return len(_left_cache.put(name, (last, left))[1])
-
-
-def _step(news: list[Event]) -> dict[str, int] | None:
-    """Return the change of the decided count by some events; None: recount."""
-    step = {"done": 0, "empty_frames": 0}
+def _updated(people: People, news: list[Event]) -> People | None:
+    """The counts after some events; None: recount."""
+    status, empty = Counter(people.status), people.empty_frames
     for event in news:
         if event.person.layer != MAIN or event.kind in _NEITHER:
             continue
         if event.kind != "status":
             return None
-        after, before = event.after["status"], event.before["status"]
+        before, after = str(event.before["status"]), str(event.after["status"])
         if event.person.instance == FRAME:
-            step["empty_frames"] += (after == NO_PEOPLE) - (before == NO_PEOPLE)
+            empty += (after == NO_PEOPLE) - (before == NO_PEOPLE)
         else:
-            step["done"] += (after in DECIDED) - (before in DECIDED)
-    return step
+            status[before] -= 1
+            status[after] += 1
+    return replace(people, status=without_zeros(status), empty_frames=empty)
+
+
+def review_progress(store: Store, dataset: str) -> dict[str, int]:
+    """People decided on, all people, frames marked as without people."""
+    found = count_people(store, dataset)
+    return {"done": found.decided, "total": found.total, "empty_frames": found.empty_frames}
+
+
+_left_cache: LastUsed[Name, tuple[int, frozenset[int]]] = LastUsed(_MAX_SETS)
+
+
+def frames_left(store: Store, found: OpenSet) -> int:
+    """Return how many frames have undecided people, or none and are not marked as empty."""
+    table, name = found.table, (store.url, found.key)
+    at, left = _left_cache.get(name) or (-1, frozenset())
+    news = events(store, found.key, after_id=at, limit=_MAX_EVENTS + 1) if at >= 0 else []
+    if at < 0 or len(news) > _MAX_EVENTS:
+        last = last_event_id(store, found.key)
+        changed = set(table.arrays["frame.index"].astype(np.int64).tolist())
+        reviewed = states(store, found.key, masks=False)
+        on_disk = table.ids(np.arange(table.people))
+    elif news:
+        last = news[-1].id
+        changed = {event.person.frame for event in news if event.person.layer == MAIN}
+        reviewed = states(store, found.key, frames=changed)
+        on_disk = table.ids(np.flatnonzero(np.isin(table.frame, list(changed))))
+    else:
+        return len(left)
+    left = (left | changed) - _frames_done(on_disk, reviewed)
+    return len(_left_cache.put(name, (last, left))[1])
+
+
+def _frames_done(on_disk: Iterable[Pair], reviewed: Mapping[Pair, ItemState]) -> set[int]:
+    """Frames whose people are all decided, or that are marked as empty."""
+    people = {*on_disk, *(pair for pair, one in reviewed.items() if one.added)}
+    states_of = ((pair, reviewed.get(pair, UNTOUCHED)) for pair in people)
+    here = {pair: one for pair, one in states_of if not one.deleted}
+    waiting = {frame for (frame, _), one in here.items() if not is_decided(one)}
+    empty = {frame for (frame, _), one in reviewed.items() if one.status == NO_PEOPLE}
+    return ({frame for frame, _ in here} | empty) - waiting
 
 
 _CHECKS: tuple[tuple[Kind, str], ...] = (("validation", "Validation"), ("audit", "Audit"))
@@ -214,16 +204,24 @@ class DatasetFacts:
     estimate: Estimate | None
 
 
-@_until_next_event
+_facts_cache: LastUsed[tuple[Name, int], DatasetFacts] = LastUsed(_MAX_SETS)
+
+
 def dataset_facts(store: Store, found: OpenSet) -> DatasetFacts:
-    """Statistics of a set; SynthStudioError if it or the store is damaged."""
+    """Statistics of a set, kept until its next event; SynthStudioError if damaged."""
+    key = (store.url, found.key), last_event_id(store, found.key)
+    return _facts_cache.get_or(key, lambda: _facts(store, found))
+
+
+def _facts(store: Store, found: OpenSet) -> DatasetFacts:
     newest = events(store, found.key, after_id=last_event_id(store, found.key) - 1, limit=1)
     size, exact = stored_bytes(found)
     share = share_of(store, found.key, "control_share")
     guess = estimate(store, found.table, share=share) if newest else None
+    in_frames = not found.dataset.people or (newest and _has_empty_frames(found.table))
     return DatasetFacts(
         frames=found.dataset.frames,
-        frames_left=_frames_left(store, found) if newest or not found.dataset.people else None,
+        frames_left=frames_left(store, found) if in_frames else None,
         people=count_people(store, found.key),
         bytes=size,
         is_exact=exact,
@@ -233,18 +231,8 @@ def dataset_facts(store: Store, found: OpenSet) -> DatasetFacts:
     )
 
 
-def _frames_left(store: Store, found: OpenSet) -> int | None:
-    if not found.dataset.people:
-        return photos_left(store, found)
-    table = found.table
-    frames = set(table.arrays["frame.index"].astype(np.int64).tolist())
-    if frames <= set(table.frame.tolist()):
-        return None
-    reviewed = states(store, found.key, masks=False)
-    people = {*table.ids(np.arange(table.people)), *added_people(store, found.key)}
-    here = {pair for pair in people if pair not in reviewed or not reviewed[pair].deleted}
-    waiting = {f for f, n in here if (f, n) not in reviewed or not is_decided(reviewed[f, n])}
-    return len(waiting | (frames - {f for f, _ in here} - empty_frames(store, found.key)))
+def _has_empty_frames(table: PeopleTable) -> bool:
+    return not np.isin(table.arrays["frame.index"], table.frame).all()
 
 
 def stored_bytes(found: OpenSet) -> tuple[int, bool]:

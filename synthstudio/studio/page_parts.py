@@ -40,6 +40,11 @@ def show_table(lines: Sequence[dict[str, Any]], alt: str, **more: Any) -> None:
     st.dataframe(lines, hide_index=True, row_height=30, alt=alt, **more)
 
 
+def csv_download(data: Any, file_name: str, **more: Any) -> None:
+    """A button; `data`: the file's bytes, or a function that makes them on a click."""
+    st.download_button("CSV", data, file_name=file_name, mime="text/csv", **more)
+
+
 def show_unreadable(name: str, error: SynthStudioError) -> None:
     log_unreadable(name, error)
     st.warning(

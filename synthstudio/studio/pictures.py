@@ -28,7 +28,7 @@ from synthstudio.core.skeleton import COLOURS, Skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
 from synthstudio.review.risk.people import PeopleTable
-from synthstudio.review.values import JointLabel
+from synthstudio.review.values import HIDDEN_BY, JointLabel
 
 _QUALITY = 88
 _MARGIN = 0.18
@@ -44,9 +44,7 @@ _SHAPES = {"visible": (0, 0.0, 1.0), "self": (0, 0.0, 1.0), "person": (3, -90.0,
 """Cause -> corners (0: a circle), rotation in degrees, size relative to a dot."""
 _LEGEND = (
     ("visible", "middle", "visible"),
-    ("self", "middle", "hidden by own body"),
-    ("person", "middle", "hidden by another person"),
-    ("object", "middle", "hidden by an object"),
+    *((cause, "middle", words) for cause, words in HIDDEN_BY.items()),
     ("unknown", "middle", "hidden, cause unknown"),
     ("truncated", "middle", "outside the frame"),
     ("visible", "left", "left"),

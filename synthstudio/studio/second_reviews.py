@@ -167,7 +167,6 @@ def _round(value: float) -> float | None:
 
 
 _CROP_PX = 460
-_STATUSES: tuple[Status, ...] = ("approved", "rejected", "flagged")
 DELETED: Literal["deleted"] = "deleted"
 _WORDS = {2: "visible", 1: "hidden", 0: "outside", None: "unlabelled"}
 
@@ -260,7 +259,7 @@ def _choices(ctx: Context, me: User, chosen: OpenSet, found: Disagreement, base:
         elif not found.joints:
             st.markdown("The joints agree; only the verdict differs.")
         status, why, go = st.columns([2, 4, 1.4], vertical_alignment="bottom")
-        verdicts = (*_STATUSES, DELETED) if gone else _STATUSES
+        verdicts = (*history.DECIDED, DELETED) if gone else history.DECIDED
         verdict = status.selectbox("Verdict", verdicts, key=f"{key}_status")
         text = why.text_input("Reason", max_chars=2_000, key=f"{key}_why")
         sent = go.form_submit_button("Decide", type="primary", width="stretch")
@@ -283,14 +282,14 @@ def decision_of(
 ) -> Decision:
     """Return the adjudicated labels: A's, with B's for the joints where `picked` is "B"."""
     if status == DELETED:
-        return Decision(choice="own", deleted=True, text=text)
+        return Decision(deleted=True, text=text)
     taken = {
         joint: _label(found.pair.second, joint, base)
         for joint, letter in picked.items()
         if letter == "B"
     }
     joints = {joint: label for joint, label in taken.items() if label is not None}
-    return Decision(choice="own", joints=joints, status=status, text=text)
+    return Decision(joints=joints, status=status, text=text)
 
 
 def _label(state: ItemState, joint: str, base: Base) -> JointLabel | None:

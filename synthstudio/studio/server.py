@@ -87,6 +87,13 @@ _HOST_CONFIG = {
 }
 
 
+_ROOT = "the studio is served at the root of a host"
+_REFUSED = (
+    ("server.baseUrlPath", _ROOT, "Use a separate host name."),
+    ("server.trustedUserHeaders", "headers must not identify users", "Set up sign-in instead."),
+)
+
+
 class HostConfig:
     """ASGI middleware: keeps Streamlit's connection message off the editor, which shows its own,
     and its key handlers away from it."""
@@ -209,20 +216,9 @@ def _enforce(hosts: tuple[str, ...], *, signed_in: bool) -> None:
         if config.get_option(name) != value:
             LOG.warning("started with %s=%s: put back", name, config.get_option(name))
             config.set_option(name, value)
-    if config.get_option("server.baseUrlPath"):
-        raise StudioError(
-            "the studio is served at the root of a host",
-            where="server.baseUrlPath",
-            expected="nothing",
-            then="Use a separate host name.",
-        )
-    if config.get_option("server.trustedUserHeaders"):
-        raise StudioError(
-            "headers must not identify users",
-            where="server.trustedUserHeaders",
-            expected="nothing",
-            then="Set up sign-in instead.",
-        )
+    for name, what, then in _REFUSED:
+        if config.get_option(name):
+            raise StudioError(what, where=name, expected="nothing", then=then)
 
 
 def _address_text(settings: Settings) -> str:

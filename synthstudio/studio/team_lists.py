@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, date
 from functools import partial
 from typing import Any, Literal
@@ -24,15 +23,22 @@ from synthstudio.review.team.statistics import (
     total_per_hour,
 )
 from synthstudio.review.threads import (
-    latest_threads,
     thread_count,
+    thread_list,
     threads_in,
     threads_of_people,
 )
 from synthstudio.review.values import Role, User, may
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, browser, session_cookie
-from synthstudio.studio.page_parts import QUEUE, REVIEW, empty_state, open_review, show_table
+from synthstudio.studio.page_parts import (
+    QUEUE,
+    REVIEW,
+    csv_download,
+    empty_state,
+    open_review,
+    show_table,
+)
 from synthstudio.studio.text import csv_bytes, plain
 
 Choice = Literal["Mentions of you", "Open", "Resolved", "All"]
@@ -49,15 +55,11 @@ _RULE = (
 )
 
 
-@dataclass(frozen=True)
-class ThreadList:
-    """Threads visible to a user: `count`, and a reader of the latest ones (None: all)."""
-
-    count: int
-    latest: Callable[[int | None], list[ThreadRow]]
+Threads = tuple[int, Callable[..., list[ThreadRow]]]
+"""How many threads a user sees, and a reader of the latest `limit` ones."""
 
 
-def shown_threads(ctx: Context, me: User, chosen: OpenSet, choice: Choice) -> ThreadList:
+def shown_threads(ctx: Context, me: User, chosen: OpenSet, choice: Choice) -> Threads:
     is_open = None if choice == "All" else choice != "Resolved"
     mentions = me.name if choice == "Mentions of you" else None
     return _threads(ctx, me, chosen, is_open=is_open, mentions=mentions)
@@ -71,13 +73,13 @@ def threads_csv(
     if role is None:
         guard.log_refusal("a list of threads", user=name)
         return csv_bytes([_NO_MEMBER], ())
-    found = shown_threads(ctx, User(name=name, role=role), chosen, choice)
-    return csv_bytes(_HEADER, map(_thread_row, found.latest(None)))
+    _, latest = shown_threads(ctx, User(name=name, role=role), chosen, choice)
+    return csv_bytes(_HEADER, map(_thread_row, latest()))
 
 
 def _threads(
     ctx: Context, me: User, chosen: OpenSet, *, is_open: bool | None, mentions: str | None = None
-) -> ThreadList:
+) -> Threads:
     """Threads for `me`; people are read only for members with blind reviews."""
     store, key, hidden = ctx.store, chosen.key, frozenset[tuple[int, int]]()
     which: dict[str, Any] = {"is_open": is_open, "mentions": mentions}
@@ -86,16 +88,14 @@ def _threads(
         people = threads_of_people(store, key, **which)
         hidden = frozenset(blinded_among(store, chosen.table, people, who=me, share=share))
         count = sum(many for pair, many in people.items() if pair not in hidden)
-    return ThreadList(
-        count, lambda limit: latest_threads(store, key, hidden=hidden, limit=limit, **which)
-    )
+    return count, partial(thread_list, store, key, latest=True, hidden=hidden, **which)
 
 
 def threads_note(ctx: Context, me: User, chosen: OpenSet) -> str:
-    found = _threads(ctx, me, chosen, is_open=True).count
+    found, _ = _threads(ctx, me, chosen, is_open=True)
     if not found:
         return ""
-    mine = _threads(ctx, me, chosen, is_open=True, mentions=me.name).count
+    mine, _ = _threads(ctx, me, chosen, is_open=True, mentions=me.name)
     threads = "1 open thread" if found == 1 else f"{found:,} open threads"
     return threads + (f", {mine:,} mention{'s' * (mine == 1)} you" if mine else "")
 
@@ -103,8 +103,8 @@ def threads_note(ctx: Context, me: User, chosen: OpenSet) -> str:
 def show_threads(ctx: Context, me: User, chosen: OpenSet) -> None:
     which = st.segmented_control("Threads", CHOICES, default=CHOICES[0], key="threads_which")
     choice = which or CHOICES[0]
-    found = shown_threads(ctx, me, chosen, choice)
-    some = found.latest(_SHOWN)
+    count, latest = shown_threads(ctx, me, chosen, choice)
+    some = latest(limit=_SHOWN)
     if not some:
         empty_state(
             "No such thread. In Review `e` writes a comment, and @ with a name mentions a member.",
@@ -120,20 +120,14 @@ def show_threads(ctx: Context, me: User, chosen: OpenSet) -> None:
         where = f"Frame {one.frame}, person {one.instance}"
         if go.button(where, key=f"thread {one.id}", width="stretch", help="Open in Review"):
             open_review(chosen.key, one.frame, one.instance)
-    if found.count > len(some):
+    if count > len(some):
         st.caption(
-            f"The latest {len(some)} of {found.count:,}. In the Gallery the query "
+            f"The latest {len(some)} of {count:,}. In the Gallery the query "
             "`threads = open` or `mentions = me` finds all of them."
         )
     role_now = partial(ctx.role_in, me.name, browser(), session_cookie(ctx))
-    st.download_button(
-        "CSV",
-        partial(threads_csv, ctx, me.name, role_now, chosen, choice),
-        file_name="threads.csv",
-        mime="text/csv",
-        on_click="ignore",
-        help="All of them; read on request",
-    )
+    made = partial(threads_csv, ctx, me.name, role_now, chosen, choice)
+    csv_download(made, "threads.csv", on_click="ignore", help="All of them; read on request")
 
 
 def _line(one: ThreadRow, text: str) -> str:
@@ -210,12 +204,7 @@ def show_throughput(ctx: Context, chosen: OpenSet) -> None:
     days = sorted(found, key=lambda pace: (-pace.day.toordinal(), pace.who))
     show_table([*map(_day_line, days)], "Active time and people an hour, by day")
     rows = [_day_line(pace) for pace in found]
-    st.download_button(
-        "CSV",
-        data=csv_bytes([*rows[0]], ([*row.values()] for row in rows)),
-        file_name="throughput.csv",
-        mime="text/csv",
-    )
+    csv_download(csv_bytes([*rows[0]], ([*row.values()] for row in rows)), "throughput.csv")
 
 
 def _day_line(pace: Throughput) -> dict[str, object]:

@@ -46,11 +46,14 @@ _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
 Files = list[tuple[str, bytes]]
 
 
+def _refused(what: str, **more: str) -> StudioError:
+    return StudioError(what, where="upload", **more)
+
+
 def _check_bytes(data: bytes, maximum: int) -> None:
     if not 0 < len(data) <= maximum:
-        raise StudioError(
+        raise _refused(
             "the file is empty or too large",
-            where="upload",
             got=f"{len(data)} bytes",
             expected=f"at most {maximum // 2**20} MB",
         )
@@ -60,9 +63,8 @@ def checked_size(data: bytes, most_pixels: int) -> tuple[int, int]:
     """Width and height of a picture from its header, without decoding. StudioError, AssetError."""
     width, height = decode(data, "upload", lambda image: image.size)
     if width * height > most_pixels:
-        raise StudioError(
+        raise _refused(
             "the picture has too many pixels",
-            where="upload",
             got=f"{width} x {height}",
             expected=f"at most {most_pixels / 1e6:g} megapixels",
         )
@@ -79,11 +81,7 @@ def check_video(data: bytes, suffix: str, limits: Limits) -> None:
     """StudioError if the content is no known video, whatever its name."""
     _check_bytes(data, limits.upload_bytes)
     if suffix not in VIDEOS or not any(data[at : at + len(mark)] == mark for at, mark in _MAGIC):
-        raise StudioError(
-            "this is not a supported video",
-            where="upload",
-            expected="MP4, MOV, AVI, MKV, WebM or MPEG",
-        )
+        raise _refused("this is not a supported video", expected="MP4, MOV, AVI, MKV, WebM or MPEG")
 
 
 def folders(root: Path) -> dict[str, int]:
@@ -123,9 +121,8 @@ def keep_photo(data: bytes, root: Path, folder: str, *, limits: Limits, who: Use
 def _drawn_anew(data: bytes, limits: Limits) -> bytes:
     width, height = check_photo(data, limits)
     if min(width, height) < MIN_PX:
-        raise StudioError(
+        raise _refused(
             "the picture is too small for a background",
-            where="upload",
             got=f"{width} x {height}",
             expected=f"at least {MIN_PX} pixels a side",
         )
@@ -137,9 +134,8 @@ def _place(root: Path, folder: str) -> Path:
     # The uploads folder itself must not be a link either: it is below the exports folder.
     inside = "\0" not in folder and place.resolve() == root.parent.resolve() / root.name / folder
     if not _FOLDER.fullmatch(folder) or not inside:
-        raise StudioError(
+        raise _refused(
             "invalid name of a photo folder",
-            where="upload",
             got=repr(folder)[:80],
             expected="a to z, 0 to 9, _ and -, at most 40",
             then="Choose another name.",
@@ -150,9 +146,8 @@ def _place(root: Path, folder: str) -> Path:
 def _check_room(root: Path, place: Path, more: int) -> None:
     held = _photos(place) if place.is_dir() else []
     if not held and len(folders(root)) >= MAX_FOLDERS:
-        raise StudioError(
+        raise _refused(
             "there are too many folders of photos",
-            where="upload",
             expected=f"at most {MAX_FOLDERS}",
             then="Use an existing one.",
         )
@@ -288,9 +283,8 @@ def order_photos(ctx: Context, me: User, files: Files, *, out: str, skeleton: st
 def _check_set(files: Files, settings: Settings) -> None:
     videos = [name for name, _ in files if Path(name).suffix.lower() in VIDEOS]
     if not 1 <= len(files) <= (1 if videos else MAX_AT_ONCE):
-        raise StudioError(
+        raise _refused(
             "photos or one video make a data set",
-            where="upload",
             expected=f"1 to {MAX_AT_ONCE} photos, or one video",
             got=f"{len(files)} files" + (f", {len(videos)} of them videos" if videos else ""),
         )
@@ -301,9 +295,8 @@ def _check_set(files: Files, settings: Settings) -> None:
             check_photo(data, settings.limits)
     needed = 3 * sum(len(data) for _, data in files) + SPARE_BYTES
     if needed > free_bytes(settings.state):
-        raise StudioError(
+        raise _refused(
             "the disk is too full for this",
-            where="upload",
             expected=f"{needed / 1e9:.1f} GB free",
             then="Free some space.",
         )

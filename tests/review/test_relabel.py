@@ -25,7 +25,7 @@ def now(desk, person):
 def test_joints_become_what_is_asked_and_are_again_what_they_were(desk, store, people):
     before = {p: now(desk, p) for p in people}
     found = changes(store, people, Relabel(joints=WRISTS, to=BY_OBJECT), base_of=desk.base)
-    assert found and all(set(change.after) <= set(WRISTS) for change in found)
+    assert found and all(set(change.op.joints) <= set(WRISTS) for change in found)
     said = []
     done = relabel(store, found, who=LEAD, base_of=desk.base, progress=said.append)
     assert said == list(range(1, len(found) + 1))
@@ -61,9 +61,9 @@ def test_only_joints_that_are_so_now_change(desk, store, people):
     labels = {p: [now(desk, p)[name] for name in asked.joints] for p in people}
     so = {p: any((one.state, one.cause) == (1, "self") for one in labels[p]) for p in people}
     hidden = {p for p in people if p != second and so[p]}
-    assert first in hidden and {change.person for change in found} == hidden
-    change = next(change for change in found if change.person == first)
-    assert change.before["nose"] == x and change.revision == 1
+    assert first in hidden and {change.op.person for change in found} == hidden
+    change = next(change for change in found if change.op.person == first)
+    assert change.before["nose"] == x and change.op.revision == 1
     # A joint beyond the frame can only lose its label.
     away = JointLabel(x_px=-20.0, y_px=60.0, state=0, cause="truncated")
     desk.log(first, "edit", joints={"nose": away})

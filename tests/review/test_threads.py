@@ -153,9 +153,9 @@ def test_pages_count_and_list_what_one_may_see(page, write):
     assert threads_note(ctx, ANNA, chosen) == "3 open threads, 1 mentions you"
     assert threads_note(ctx, LEAD, chosen) == "3 open threads"
     assert threads_note(ctx, BEN, chosen) == "1 open thread"
-    mine, blind = (shown_threads(ctx, who, chosen, "Open") for who in (LEAD, BEN))
-    assert (mine.count, [one.id for one in mine.latest(2)]) == (3, [ids[2], ids[1]])
-    assert (blind.count, [one.id for one in blind.latest(2)]) == (1, [ids[2]])
+    for who, count, shown in ((LEAD, 3, [ids[2], ids[1]]), (BEN, 1, [ids[2]])):
+        counted, latest = shown_threads(ctx, who, chosen, "Open")
+        assert (counted, [one.id for one in latest(limit=2)]) == (count, shown)
 
 
 def test_a_csv_has_what_one_may_see_when_it_is_asked_for(page, write):

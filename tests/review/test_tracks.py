@@ -128,7 +128,7 @@ def test_tracks_are_split_joined_and_renamed_and_exported_so(scene, clip_set, tm
     assert clip_edits.join(scene, me, 1, "clipjoin2", who=ANNA).people == 4
     assert reviewed(scene.store, clip_set, only="all").identity.derived != digest
     log = track_log(scene.store, scene.table, scene.clip, 1)
-    assert [line.text for line in log] == [
+    assert [line["what"] for line in log] == [
         "frames 4 to 7 (4): track 12 to track 1",
         "frames 4 to 7 (4): track 3 to track 12",
         "frames 4 to 7 (4): track 1 to track 3",

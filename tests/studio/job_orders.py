@@ -10,10 +10,10 @@ import yaml
 from waiting import wait_for
 
 from synthstudio.recipe.schema.load import dump, parse
+from synthstudio.review.models import JobRow as Job
 from synthstudio.review.store import Store
 from synthstudio.review.values import User
 from synthstudio.studio.jobs import job_store
-from synthstudio.studio.jobs.job_store import Job
 from synthstudio.studio.jobs.orders import Generate
 from synthstudio.studio.settings import Limits, Settings
 

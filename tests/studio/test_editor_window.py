@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from review_ops import hidden, refused, seen
 from reviewing import reviewed
 
 from synthstudio.core.errors import DatasetError
+from synthstudio.core.last_used import LastUsed
 from synthstudio.core.masks import decode, encode
 from synthstudio.review import history
 from synthstudio.review.check import base_of
@@ -17,10 +19,10 @@ from synthstudio.review.leases import claim
 from synthstudio.review.reviewed import reviewed as as_reviewed
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.values import User
-from synthstudio.studio import components
+from synthstudio.studio import components, overview
 from synthstudio.studio.editor import window
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
-from synthstudio.studio.overview import count_people, review_progress
+from synthstudio.studio.overview import count_people, frames_left, review_progress
 
 ADA, BO = User(name="Ada", role="reviewer"), User(name="Bo", role="reviewer")
 NOSE = {"nose": hidden(3.5, 4.5)}
@@ -173,6 +175,22 @@ def test_frames_without_people_are_reached(tmp_path):
         log(review, (1, 1), "add", joints={"nose": seen()})
         assert walk(review, ask) == {"0:0"}
         assert walk(review, QueueRequest()) == {"1:1", "2:1"}
+
+
+def test_frames_left_are_those_with_somebody_or_nobody_to_decide_on(tmp_path, monkeypatch):
+    import_photos(tmp_path / "set", 40, empty=1)
+    with closing((review := reviewed(tmp_path / "review.db", tmp_path / "set")).store):
+        chosen = SimpleNamespace(table=review.table, key=review.table.key)
+        steps = [((0, 1), "status", {"status": "approved"}, 2)]
+        steps += [((1, 0), "status", {"status": "no_people"}, 1), ((2, 1), "delete", {}, 1)]
+        steps += [((2, 0), "status", {"status": "no_people"}, 0), ((0, 1), "delete", {}, 1)]
+        assert frames_left(review.store, chosen) == 3
+        for pair, kind, more, left in steps:
+            log(review, pair, kind, **more)
+            assert frames_left(review.store, chosen) == left
+            with monkeypatch.context() as patch:
+                patch.setattr(overview, "_left_cache", LastUsed(9))
+                assert frames_left(review.store, chosen) == left  # anew
 
 
 def test_where_a_stretch_ends():

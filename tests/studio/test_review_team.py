@@ -8,7 +8,6 @@ from review_ops import at_time
 
 from synthstudio.core.errors import Refused
 from synthstudio.review import history
-from synthstudio.review.history import progress_counts
 from synthstudio.review.leases import SECOND, claim, leases
 from synthstudio.review.models import utc_now
 from synthstudio.review.risk.predictions import Prediction, put_predictions
@@ -18,7 +17,12 @@ from synthstudio.review.values import FRAME, User
 from synthstudio.studio.editor import ops as editor_ops
 from synthstudio.studio.editor.ops import HeldLeases, release_decided, renew_leases
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
-from synthstudio.studio.overview import added_note, count_people
+from synthstudio.studio.overview import (
+    _counted,
+    added_note,
+    count_people,
+    review_progress,
+)
 
 ADA, BEN = User(name="Ada", role="reviewer"), User(name="Ben", role="reviewer")
 LEA = User(name="Lea", role="lead")
@@ -255,6 +259,7 @@ def test_people_are_counted_alike_everywhere(review):
     for row, status in enumerate(("approved", "approved", "rejected", "flagged", "skipped")):
         review.decide(ADA, review.person(row), status)
     review.decide(ADA, review.person(6), "approved")
+    assert count_people(store, key) == _counted(store, key)
     joints = review.on_disk(review.person(0))
     for instance in (50, 51):
         review.log(ADA, review.at(0, instance), "add", joints=joints)
@@ -267,5 +272,7 @@ def test_people_are_counted_alike_everywhere(review):
     assert (found.decided, found.waiting) == (4, found.total - 4)
     whole = history.counts(store, key)  # what the command line tells
     assert (whole.people, dict(whole.status)) == (found.total, found.status)
-    assert progress_counts(store, key) == (found.decided, found.total)  # the editor
+    assert _counted(store, key) == found  # anew
+    progress = {"done": 4, "total": found.total, "empty_frames": 0}
+    assert review_progress(store, key) == progress  # the editor
     assert "1 person" in added_note(found)

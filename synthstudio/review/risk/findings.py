@@ -24,6 +24,7 @@ from synthstudio.review.models import RiskRow, SettingRow, utc_now
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.signals import Signal, readable, signal
 from synthstudio.review.store import Store
+from synthstudio.review.values import HIDDEN_BY
 
 if TYPE_CHECKING:
     from synthstudio.generation import audit
@@ -35,12 +36,7 @@ _RUN = "run of "
 _WARNING = 0.4
 _MAX_TEXTS = 6
 _MAX_CHARS = 200
-_CAUSES = {
-    "self": "hidden by own body",
-    "person": "hidden by another person",
-    "object": "hidden by an object",
-    "truncated": "outside",
-}
+_CAUSES = {**HIDDEN_BY, "truncated": "outside"}
 LARGE_DIFFERENCE = 0.1
 """Minimum difference of shares that is not rounding."""
 
@@ -168,9 +164,8 @@ def stored_signals(store: Store, table: PeopleTable) -> tuple[Signal, ...]:
         score, texts = np.zeros(table.people), dict[int, tuple[str, ...]]()
         with store.reading() as session:
             found = session.execute(query.where(RiskRow.kind == kind)).all()
-        for row, one in zip(table.rows_at(found).tolist(), found, strict=True):
-            if row >= 0:
-                score[row], texts[row] = one.score, tuple(one.reasons)
+        for row, one in table.placed(found):
+            score[row], texts[row] = one.score, tuple(one.reasons)
         signals.append(signal(kind, score, texts=texts))
     return tuple(signals)
 

@@ -16,10 +16,9 @@ one joint reads only that joint's numbers. Letters: P people, F frames, J joints
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -29,10 +28,11 @@ from synthstudio.core.arrays import F64, I64
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.matching import LIST_MARK, Column
+from synthstudio.dataset.matching import Column
 from synthstudio.dataset.query import FIELDS, Field
 
 Array = NDArray[Any]
+T = TypeVar("T", bound=Sequence[Any])
 
 _LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
 _TRUNK = (
@@ -160,27 +160,24 @@ class PeopleTable:
 
     def codes(self, name: str) -> tuple[NDArray[np.int32], pa.Array]:
         """(P,) indices into the names, -1 for null, and the names of a field that is text."""
-        values, names = self._read(name, "text", "list", "flag")
+        values, names = self._read(name, "text")
         assert names is not None  # set for every text
         return values, names
 
-    def _read(self, name: str, *kinds: str) -> tuple[Array, pa.Array | None]:
+    def _read(self, name: str, kind: str) -> tuple[Array, pa.Array | None]:
         field = FIELDS.get(name)
-        if field is None or field.kind not in kinds:
-            known = ", ".join(n for n, f in FIELDS.items() if f.kind in kinds)
+        if field is None or field.kind != kind:
+            known = ", ".join(n for n, f in FIELDS.items() if f.kind == kind)
             raise DatasetError("no such field", where="field", expected=known, got=repr(name))
         column = self.field(field)
         rows = column.rows
         return column.values if rows is None else column.values[rows], column.names
 
     def texts(self, name: str, rows: I64) -> list[str | None]:
-        """The values of a text field in some rows; lists are joined by commas."""
+        """The values of a text field in some rows."""
         codes, names = self.codes(name)
         own = codes[rows]
-        found = names.take(pa.array(own, mask=own < 0)).to_pylist()
-        if FIELDS[name].kind != "list":
-            return list(found)
-        return [None if text is None else format_list(text) for text in found]
+        return list(names.take(pa.array(own, mask=own < 0)).to_pylist())
 
     def row_of(self, frame: int, instance: int) -> int:
         """The row of a person; DatasetError if missing."""
@@ -208,12 +205,13 @@ class PeopleTable:
         numbers = np.array([one[:2] for one in people], np.int64).reshape(-1, 2)
         return self.rows_of(*numbers.T)
 
+    def placed(self, found: Sequence[T]) -> list[tuple[int, T]]:
+        """(row, one) for those of `found`, each (frame, instance, ...), in the data set."""
+        rows = self.rows_at(found).tolist()
+        return [(row, one) for row, one in zip(rows, found, strict=True) if row >= 0]
+
     def ids(self, rows: I64) -> list[tuple[int, int]]:
         return list(zip(self.frame[rows].tolist(), self.instance[rows].tolist(), strict=True))
-
-
-def format_list(text: str) -> str:
-    return ", ".join(text.strip(LIST_MARK).split(LIST_MARK))
 
 
 def layout(skeleton: Skeleton, people: int, frames: int) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -241,19 +239,12 @@ def layout(skeleton: Skeleton, people: int, frames: int) -> dict[str, tuple[tupl
 
 
 def facet(table: PeopleTable, field: str, *, rows: I64 | None = None) -> dict[str, int]:
-    """Value of a text field -> people, of all or of some rows, most people first; DatasetError.
-
-    A person counts once under each entry of a field that is a list.
-    """
+    """Value of a text field -> people, of all or of some rows, most people first; DatasetError."""
     codes, names = table.codes(field)
     own = codes if rows is None else codes[rows]
     counts = np.bincount(own[own >= 0], minlength=len(names))
-    found: Counter[str] = Counter()
-    for text, count in zip(names.to_pylist(), counts.tolist(), strict=True):
-        is_list = FIELDS[field].kind == "list"
-        entries = [e for e in text.split(LIST_MARK) if e] if is_list else [text]
-        found.update(dict.fromkeys(entries, count))
-    ordered = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+    found = zip(names.to_pylist(), counts.tolist(), strict=True)
+    ordered = sorted(found, key=lambda pair: (-pair[1], pair[0]))
     return {value: count for value, count in ordered if count}
 
 

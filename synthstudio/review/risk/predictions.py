@@ -100,14 +100,6 @@ def _of_layer(key: str, layer: str) -> Select[PredictionRow]:
     return query.order_by(PredictionRow.frame, PredictionRow.instance)
 
 
-@dataclass(frozen=True, kw_only=True, order=True)
-class Confidence:
-    """A person's least confident joint and its confidence, 0 to 1."""
-
-    confidence: float
-    joint: str
-
-
 def is_predicted(store: Store, key: str, frame: int, joints: Mapping[str, JointLabel]) -> bool:
     """Whether one prediction of this frame, of any model, has these joints at these positions."""
     query = select(PredictionRow.joints)

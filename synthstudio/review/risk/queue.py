@@ -92,7 +92,7 @@ def next_people(store: Store, order: Order, *, who: User, count: int = 1) -> lis
     waiting = ~done & (~mask_of(table, held) | held_by_user)
     people = assigned_first(table, order.rows, waiting, held_by_user, MAIN)
     found = claim(store, people, who=who, count=count)
-    pairs = [(person.frame, person.instance) for person in found]
+    pairs = [person.pair for person in found]
     now = states(store, table.key, people=pairs, masks=False)
     late = {now[pair].person for pair in now if now[pair].status != "pending" or now[pair].deleted}
     if late:  # decided concurrently

@@ -7,7 +7,6 @@ values (None, NaN) match neither a test nor its negation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,18 @@ from synthstudio.review.values import MAIN, STATUSES
 Columns = dict[str, NDArray[Any]]
 ME = "me"
 """The current user in a query."""
+_UNTOUCHED: dict[str, Any] = {
+    "status": "pending",
+    "reviewer": None,
+    "changed": "no",
+    "comments": 0.0,
+    "threads": "none",
+    "mentions": None,
+    "overdue": "no",
+    "edited": np.nan,
+    "deleted": False,
+}
+"""What reviews say of an untouched person."""
 
 
 def review_columns(
@@ -38,21 +49,13 @@ def review_columns(
     `edited`: seconds since 1970 of the last event, NaN for untouched people;
     `deleted`: whether a reviewer deleted the person. Added people are not included.
     """
-    count = table.people
     columns: Columns = {
-        "status": np.full(count, "pending", object),
-        "reviewer": np.full(count, None, object),
-        "assigned": np.full(count, None, object),
-        "changed": np.full(count, "no", object),
-        "comments": np.zeros(count),
-        "threads": np.full(count, "none", object),
-        "mentions": np.full(count, None, object),
-        "overdue": np.full(count, "no", object),
         "risk": risk_of(store, table).score,
         "disagreement": models_of(store, table).disagreement,
-        "edited": np.full(count, np.nan),
-        "deleted": np.zeros(count, bool),
     }
+    for name, value in {**_UNTOUCHED, "assigned": None}.items():
+        kind = type(value) if isinstance(value, float | bool) else object
+        columns[name] = np.full(table.people, value, kind)
     i, a = ItemRow, AssignmentRow
     touched = select(i.frame, i.instance, i.status, i.who, i.when, i.comments, i.joints, i.deleted)
     given = select(a.frame, a.instance, a.who, a.due)
@@ -61,16 +64,23 @@ def review_columns(
             session.execute(query.where(in_layer(row, table.key, layer))).all()
             for query, row in ((touched, i), (given, a))
         )
-    for row, (_, _, status, who, when, comments, joints, deleted) in _placed(table, items):
+    for row, (_, _, status, who, when, comments, joints, deleted) in table.placed(items):
         columns["status"][row], columns["reviewer"][row] = status, who
         columns["edited"][row] = np.nan if when is None else when.timestamp()
         columns["comments"][row], columns["deleted"][row] = comments, deleted
         columns["changed"][row] = "yes" if joints else "no"
-    for row, (_, _, who, due) in _placed(table, assigned):
+    for row, (_, _, who, due) in table.placed(assigned):
         columns["assigned"][row] = who
         waits = columns["status"][row] not in DECIDED and not columns["deleted"][row]
         columns["overdue"][row] = "yes" if waits and is_overdue(due) else "no"
     _add_threads(store, table, columns, layer=layer, me=me)
+    return columns
+
+
+def hide_reviews(columns: Columns, hidden: NDArray[np.bool_]) -> Columns:
+    """The columns with `hidden` (P,) people shown as untouched, in place."""
+    for name, value in _UNTOUCHED.items():
+        columns[name][hidden] = value
     return columns
 
 
@@ -84,7 +94,7 @@ def _add_threads(
     with store.reading() as session:
         found = session.execute(query.order_by(row.id)).all()
     names: dict[int, dict[str, None]] = {}
-    for place, (_, _, is_open, mentions) in _placed(table, found):
+    for place, (_, _, is_open, mentions) in table.placed(found):
         if is_open or columns["threads"][place] == "none":
             columns["threads"][place] = "open" if is_open else "resolved"
         if is_open:
@@ -99,12 +109,6 @@ def last_event_id(store: Store, dataset: str) -> int:
     query = select(EventRow.id).where(EventRow.dataset == dataset)
     with store.reading() as session:
         return session.scalar(query.order_by(EventRow.id.desc()).limit(1)) or 0
-
-
-def _placed(table: PeopleTable, found: Sequence[Any]) -> list[tuple[int, Any]]:
-    """Pairs of (row in the table, stored row) for people in the table."""
-    places = table.rows_at(found).tolist()
-    return [(place, row) for place, row in zip(places, found, strict=True) if place >= 0]
 
 
 def _field(column: str, means: str, **more: Any) -> Field:

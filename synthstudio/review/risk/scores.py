@@ -30,7 +30,6 @@ from synthstudio.review.models import ItemRow, PredictionRow, RiskRow, in_layer
 from synthstudio.review.risk.findings import last_runs, stored_signals
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.predictions import (
-    Confidence,
     disagreement,
     gather_predictions,
     iter_predictions,
@@ -48,6 +47,7 @@ from synthstudio.review.risk.signals import (
     threshold,
 )
 from synthstudio.review.store import Store
+from synthstudio.review.values import Pair
 
 T = TypeVar("T")
 Rows = tuple[tuple[Any, ...], ...]
@@ -107,15 +107,13 @@ def models_of(store: Store, table: PeopleTable) -> Models:
     return _cache.get_or(key, lambda: _models(store, table))
 
 
-def least_confident(store: Store, key: str, layer: str) -> dict[tuple[int, int], Confidence]:
-    """(frame, instance) -> the least confident joint of the model `layer`, if it found any."""
+def least_confident(store: Store, key: str, layer: str) -> dict[Pair, tuple[float, str]]:
+    """(frame, instance) -> the lowest confidence of the model `layer`, 0 to 1, and its joint."""
     found = next((row for row in _mark(store, key)[1] if row[0] == layer), None)
 
-    def gather() -> dict[tuple[int, int], Confidence]:
+    def gather() -> dict[Pair, tuple[float, str]]:
         return {
-            (p.frame, p.instance): min(
-                Confidence(confidence=sure, joint=name) for name, (_, _, sure) in p.joints.items()
-            )
+            (p.frame, p.instance): min((sure, name) for name, (_, _, sure) in p.joints.items())
             for p in iter_predictions(store, key, layer)
             if p.joints
         }
@@ -123,7 +121,7 @@ def least_confident(store: Store, key: str, layer: str) -> dict[tuple[int, int],
     return _cache.get_or(("sure", store.url, key, found), gather)
 
 
-def rejected_predictions(store: Store, key: str, layer: str) -> set[tuple[int, int]]:
+def rejected_predictions(store: Store, key: str, layer: str) -> set[Pair]:
     """(frame, instance) with a prediction of the model `layer` marked as wrong."""
     with store.reading() as session:
         found = session.execute(_rejected_models(key)).all()
@@ -156,9 +154,8 @@ def _models(store: Store, table: PeopleTable) -> Models:
 
 def _rejected(table: PeopleTable, wrong: Rows) -> Signal:
     texts = {
-        int(row): (f"a reviewer called the prediction of {', '.join(layers)} wrong",)
-        for row, (_, _, layers) in zip(table.rows_at(wrong), wrong, strict=True)
-        if row >= 0
+        row: (f"a reviewer called the prediction of {', '.join(layers)} wrong",)
+        for row, (_, _, layers) in table.placed(wrong)
     }
     score = np.zeros(table.people)
     score[list(texts)] = 1.0

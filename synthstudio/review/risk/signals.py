@@ -33,7 +33,8 @@ CHECKS = {
     "threshold": (0.25, "{joint}{more}: about half hidden"),
     "hidden": (0.2, "{value:.0f} % of body or joints is out of sight"),
 }
-"""Probability of a wrong label at score 1, and the text of a score; see scores.py."""
+"""Probability of a wrong label at score 1, and the text of a score; "{more}": " and 2 more" if it
+counts joints. See scores.py."""
 _TOLERANCE_PX = 0.51  # stored positions are not rounded; as in `validate`
 _EDGE = 1e-3  # positions are 32-bit floats
 
@@ -42,19 +43,19 @@ _EDGE = 1e-3  # positions are 32-bit floats
 class Signal:
     """Scores of one check for P people.
 
-    `score` (P,) from 0 (nothing) to 1 (certain); `weight`: probability of a wrong
-    label at score 1. `joint` (P,): the joint concerned, -1 for none; `value` (P,): the number that
-    `text` explains, as in "{joint}: {value:.0f} px away"; "{more}": " and 2 more" if it counts
-    joints. `texts`: row -> custom text.
+    `name`: of CHECKS; `score` (P,) from 0 (nothing) to 1 (certain). `joint` (P,): the joint
+    concerned, -1 for none; `value` (P,): the number in the text. `texts`: row -> custom text.
     """
 
     name: str
-    weight: float
-    text: str = ""
     score: F32
     joint: I16
     value: F32
     texts: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def weight(self) -> float:
+        return CHECKS[self.name][0]
 
     def words(self, table: PeopleTable, row: int) -> tuple[str, ...]:
         """The reason for a person's score; "" if the score is 0."""
@@ -66,7 +67,7 @@ class Signal:
         name = readable(table.joints[joint]) if joint >= 0 else "a joint"
         value = float(self.value[row])
         more = f" and {value - 1:.0f} more" if value >= 2 else ""
-        return (self.text.format(joint=name, value=value, more=more),)
+        return (CHECKS[self.name][1].format(joint=name, value=value, more=more),)
 
 
 def readable(joint: str) -> str:
@@ -83,11 +84,8 @@ def signal(
     """Make a signal of one of CHECKS; NaN scores are 0, others are clipped to 0..1."""
     clipped = np.clip(np.nan_to_num(score, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
     people = len(clipped)
-    weight, text = CHECKS[name]
     return Signal(
         name=name,
-        weight=weight,
-        text=text,
         score=clipped.astype(np.float32),
         joint=np.full(people, NO_JOINT, np.int16) if joint is None else joint.astype(np.int16),
         value=np.zeros(people, np.float32) if value is None else value.astype(np.float32),

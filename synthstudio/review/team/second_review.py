@@ -16,7 +16,6 @@ import secrets
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 from sqlalchemy import select
@@ -26,7 +25,7 @@ from synthstudio.core.errors import Refused
 from synthstudio.core.rng import stream
 from synthstudio.review.check import Base
 from synthstudio.review.edits import apply_together, revision_conflict
-from synthstudio.review.history import apply_event, is_decided, item_events, states
+from synthstudio.review.history import apply_event, is_decided, item_events, state, states
 from synthstudio.review.leases import ADJUDICATED, SECOND, claim, leases
 from synthstudio.review.models import EventRow
 from synthstudio.review.risk.people import PeopleTable
@@ -57,7 +56,6 @@ from synthstudio.review.values import (
 
 SECOND_SHARE = 0.1
 _CLIENT = "adjudicate-"
-Choice = Literal["first", "second", "own"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +70,10 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """The choice of a lead. "first" and "second": that review's labels and status.
-
-    "own": `joints` over the first review's (over the second's if only the first one deleted the
-    person), and `status`; or the person is deleted (`deleted`). `text`: the reason.
+    """The choice of a lead: `joints` over the first review's (over the second's if only the first
+    one deleted the person), and `status`; or the person is deleted. `text`: the reason.
     """
 
-    choice: Choice
     joints: Mapping[str, JointLabel] = field(default_factory=dict)
     status: Status = "approved"
     text: str = ""
@@ -151,8 +146,7 @@ def blinded_among(
     whole = {pair for pair in people if pair[1] == FRAME}
     beside = np.isin(table.frame, [frame for frame, _ in whole])
     pairs = [*{*people, *table.ids(np.flatnonzero(beside & chosen))}]
-    rows = zip(pairs, table.rows_at(pairs).tolist(), strict=True)
-    found = {pair for pair, row in rows if row >= 0 and chosen[row]}
+    found = {pair for row, pair in table.placed(pairs) if chosen[row]}
     for layer, decided_there in ((MAIN, True), (SECOND, False)):
         if found:
             now = states(store, table.key, layer=layer, people=sorted(found), masks=False)
@@ -184,8 +178,8 @@ def pairs(store: Store, table: PeopleTable) -> Iterator[Pair]:
     people = sorted(second)
     main = states(store, table.key, people=people)
     marks = states(store, table.key, layer=ADJUDICATED, people=people)
-    for row, key in zip(table.rows_at(people).tolist(), people, strict=True):
-        if row < 0 or key not in main:
+    for row, key in table.placed(people):
+        if key not in main:
             continue
         first = _first_review(store, main[key]) if key in marks else main[key]
         if is_decided(first):
@@ -202,8 +196,7 @@ def adjudicate(
     reviews), "revision" (also for the second of two clicks), "invalid" if there are no two reviews.
     """
     require(who, "adjudicate")
-    one = (person.frame, person.instance)
-    if one in reviewed_by(store, person.dataset, who.name):
+    if person.pair in reviewed_by(store, person.dataset, who.name):
         raise Refused(
             "one of the two reviews is your own",
             where=person.where,
@@ -211,14 +204,12 @@ def adjudicate(
             then="Leave the decision to another lead.",
             reason="role",
         )
-    by_layer = {
-        layer: states(store, person.dataset, layer=layer, people=[one]).get(one)
-        for layer in (MAIN, SECOND, ADJUDICATED)
-    }
-    main, second, marked = by_layer.values()
-    if main is None or second is None or not is_decided(second) or person.layer != MAIN:
+    main, second, marked = (
+        state(store, replace(person, layer=layer)) for layer in (MAIN, SECOND, ADJUDICATED)
+    )
+    if not main.revision or not is_decided(second) or person.layer != MAIN:
         invalid("not reviewed twice", person.where, expected="two reviewers who decided")
-    first = main if marked is None else _first_review(store, main)
+    first = _first_review(store, main) if marked.revision else main
     ops = _adjudication(main, first, second, decision, base)
     client = f"{_CLIENT}{secrets.token_hex(12)}"
     if not ops and revision != main.revision:
@@ -232,9 +223,9 @@ def adjudicate(
         seq=len(ops),
         person=replace(person, layer=ADJUDICATED),
         kind="status",
-        revision=0 if marked is None else marked.revision,
+        revision=marked.revision,
         status="approved",
-        text=decision.choice,
+        text="own",
     )
     return apply_together(store, [*all_ops, mark], who=who, base=base)
 
@@ -257,21 +248,17 @@ def _adjudication(
     main: ItemState, first: ItemState, second: ItemState, decision: Decision, base: Base
 ) -> list[dict[str, object]]:
     """The changes of the layer main, as fields of ops."""
-    own = decision.choice == "own"
     kept = second if first.deleted and not second.deleted else first
-    chosen = {"first": first, "second": second, "own": kept}[decision.choice]
-    joints = {**chosen.joints, **decision.joints} if own else chosen.joints
-    outcome = decision if own else chosen
     ops: list[dict[str, object]] = []
-    if outcome.deleted:  # a deletion has no reason field: use a comment
+    if decision.deleted:  # a deletion has no reason field: use a comment
         if decision.text.strip():
             ops.append({"kind": "comment", "text": decision.text})
         return ops if main.deleted else [*ops, {"kind": "delete"}]
     if main.deleted:
         ops.append({"kind": "restore"})
-    if labels := _changes(main, joints, base):
+    if labels := _changes(main, {**kept.joints, **decision.joints}, base):
         ops.append({"kind": "edit", "joints": labels})
-    return [*ops, {"kind": "status", "status": outcome.status, "text": decision.text}]
+    return [*ops, {"kind": "status", "status": decision.status, "text": decision.text}]
 
 
 def _changes(

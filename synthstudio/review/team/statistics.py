@@ -97,14 +97,13 @@ class Agreement:
 
 @dataclass(frozen=True, kw_only=True)
 class Disagreement:
-    """A differing pair: amount (0 to 1), joints, text."""
+    """A differing pair: amount (0 to 1), joints."""
 
     pair: Pair
     frame: int
     instance: int
     score: float
     joints: tuple[str, ...]
-    what: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +164,7 @@ def disagreements(store: Store, table: PeopleTable, *, by: str | None = None) ->
     """
     own = set() if by is None else reviewed_by(store, table.key, by)
     both = [p for p in pairs(store, table) if not p.adjudicated]
-    both = [p for p in both if (p.first.person.frame, p.first.person.instance) not in own]
+    both = [p for p in both if p.first.person.pair not in own]
     a = gather_annotations(table, [(p.row, p.first) for p in both])
     b = gather_annotations(table, [(p.row, p.second) for p in both])
     off = _errors(table, both, a, b) / 2.0  # in units of OKS's 2 sigma
@@ -177,44 +176,32 @@ def disagreements(store: Store, table: PeopleTable, *, by: str | None = None) ->
 def _differs(
     table: PeopleTable, pair: Pair, k: int, a: Annotations, b: Annotations, off: F64
 ) -> Disagreement | None:
-    parts: list[float] = []
-    what: list[str] = []
-    joints: list[str] = []
-    if _verdict(pair.first) != _verdict(pair.second) or pair.first.deleted != pair.second.deleted:
-        parts.append(_OF_STATUS)
-        what.append(f"{_word(pair.first)} or {_word(pair.second)}")
-    for j, name in enumerate(() if _either_deleted(pair) else table.joints):
-        difference = _joint_difference(name, k, j, a, b, float(off[j]))
-        if difference is not None:
-            parts.append(difference[0])
-            what.append(difference[1])
-            joints.append(name)
+    first, second = pair.first, pair.second
+    verdicts = _verdict(first) != _verdict(second) or first.deleted != second.deleted
+    amounts = {
+        name: amount
+        for j, name in enumerate(() if _either_deleted(pair) else table.joints)
+        if (amount := _joint_difference(k, j, a, b, float(off[j])))
+    }
+    parts = [*([_OF_STATUS] if verdicts else []), *amounts.values()]
     if not parts:
         return None
     return Disagreement(
         pair=pair,
-        frame=pair.first.person.frame,
-        instance=pair.first.person.instance,
+        frame=first.person.frame,
+        instance=first.person.instance,
         score=1.0 - math.prod(1 - p for p in parts),
-        joints=tuple(joints),
-        what=tuple(what),
+        joints=tuple(amounts),
     )
 
 
-def _joint_difference(
-    name: str, k: int, j: int, a: Annotations, b: Annotations, off: float
-) -> tuple[float, str] | None:
-    """Amount and kind of two reviews' difference at a joint; None if equal."""
-    first, second = int(a.state[k, j]), int(b.state[k, j])
-    if first != second:
-        return _OF_STATE, f"{name}: {STATES[first]} or {STATES[second]}"
+def _joint_difference(k: int, j: int, a: Annotations, b: Annotations, off: float) -> float:
+    """Amount of two reviews' difference at a joint; 0 if equal."""
+    if a.state[k, j] != b.state[k, j]:
+        return _OF_STATE
     if a.cause[k, j] != b.cause[k, j]:
-        causes = CAUSES[a.cause[k, j]], CAUSES[b.cause[k, j]]
-        return _OF_CAUSE, f"{name}: hidden by {causes[0]} or {causes[1]}"
-    if off > TOLERANCE:
-        apart = float(np.hypot(*(a.px[k, j] - b.px[k, j])))
-        return 1.0 - math.exp(-0.5 * off**2), f"{name}: {apart:.0f} px apart"
-    return None
+        return _OF_CAUSE
+    return 1.0 - math.exp(-0.5 * off**2) if off > TOLERANCE else 0.0
 
 
 def _errors(table: PeopleTable, both: list[Pair], a: Annotations, b: Annotations) -> F64:
@@ -258,10 +245,6 @@ def _verdict(state: ItemState) -> int:
     return int(state.deleted or state.status == "rejected")
 
 
-def _word(state: ItemState) -> str:
-    return "deleted" if state.deleted else state.status
-
-
 MAX_PAUSE = timedelta(minutes=5)
 """Maximum pause between two events within a session."""
 MIN_LOOK = timedelta(milliseconds=300)
@@ -269,48 +252,35 @@ MIN_LOOK = timedelta(milliseconds=300)
 MIN_ACTIVE = timedelta(minutes=1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Throughput:
-    """A reviewer's day. `per_hour`: NaN below a minute of work; `active_h`: without pauses.
+    """A reviewer's day. `per_hour`: NaN below a minute of work; `active`: without pauses.
 
-    `people`: decided, and not by this reviewer on a later day; `paced`: counted in `per_hour`.
-    `first` and `last`: start and end of work, with pauses.
+    `people`: decided, and not by this reviewer on a later day; `decided`: each person decided, and
+    whether the last decision counts in `per_hour`; `first` and `last`: start and end of work, with
+    pauses.
     """
 
     who: str
     day: date
-    people: int
-    events: int
-    active_h: float
-    per_hour: float
-    paced: int
     first: datetime
     last: datetime
-
-
-@dataclass
-class _Day:
-    """Counts of a day: person -> whether the last decision counts for throughput."""
-
-    first: datetime
-    last: datetime
-    people: dict[tuple[int, int, str], bool] = field(default_factory=dict)
+    people: int = 0
     events: int = 0
     active: timedelta = timedelta()
+    decided: dict[tuple[int, int, str], bool] = field(default_factory=dict)
 
-    def throughput(self, who: str, day: date, people: int) -> Throughput:
-        hours, paced = self.active / timedelta(hours=1), sum(self.people.values())
-        return Throughput(
-            who=who,
-            day=day,
-            people=people,
-            events=self.events,
-            active_h=hours,
-            per_hour=paced / hours if self.active >= MIN_ACTIVE else math.nan,
-            paced=paced,
-            first=self.first,
-            last=self.last,
-        )
+    @property
+    def active_h(self) -> float:
+        return self.active / timedelta(hours=1)
+
+    @property
+    def paced(self) -> int:
+        return sum(self.decided.values())
+
+    @property
+    def per_hour(self) -> float:
+        return self.paced / self.active_h if self.active >= MIN_ACTIVE else math.nan
 
 
 def throughput(store: Store, key: str) -> list[Throughput]:
@@ -324,13 +294,14 @@ def throughput(store: Store, key: str) -> list[Throughput]:
 
 def throughputs(events: Iterable[tuple[str, datetime, str, int, int, str]]) -> list[Throughput]:
     """Throughputs of events in order: who, when, kind, and the person's frame, number, layer."""
-    days: dict[tuple[date, str], _Day] = {}
+    days: dict[tuple[date, str], Throughput] = {}
     last: dict[str, datetime] = {}
     decided: dict[str, datetime] = {}
-    counted: dict[tuple[str, tuple[int, int, str]], date] = {}
+    counted: dict[tuple[str, tuple[int, int, str]], Throughput] = {}
     for who, when, kind, frame, instance, layer in events:
         local = when.astimezone(UTC).date()
-        day = days.setdefault((local, who), _Day(first=when, last=when))
+        new = Throughput(who=who, day=local, first=when, last=when)
+        day = days.setdefault((local, who), new)
         day.events, day.last = day.events + 1, when
         working = who in last and timedelta() <= when - last[who] <= MAX_PAUSE
         if working:
@@ -338,11 +309,12 @@ def throughputs(events: Iterable[tuple[str, datetime, str, int, int, str]]) -> l
         last[who] = when
         if kind in ("status", "delete") and instance != FRAME:
             at_once = who in decided and when - decided[who] < MIN_LOOK
-            day.people[frame, instance, layer] = working and not at_once
+            day.decided[frame, instance, layer] = working and not at_once
             decided[who] = when
-            counted[who, (frame, instance, layer)] = local
-    people = Counter((day, who) for (who, _), day in counted.items())
-    return [day.throughput(who, at, people[at, who]) for (at, who), day in sorted(days.items())]
+            counted[who, (frame, instance, layer)] = day
+    for day in counted.values():
+        day.people += 1
+    return [day for _, day in sorted(days.items())]
 
 
 def decided_by_day(store: Store, key: str) -> Counter[tuple[date, str]]:

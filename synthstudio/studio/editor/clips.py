@@ -18,7 +18,7 @@ from synthstudio.review import clip_edits
 from synthstudio.review.clip_edits import Interpolation, Result, Scene
 from synthstudio.review.store import Store
 from synthstudio.review.tracks import Member, clip_of, free_track, same_track, track_log
-from synthstudio.review.values import FRAME, JointLabel, Person, User
+from synthstudio.review.values import FRAME, JointLabel, Pair, Person, User
 from synthstudio.studio.context import OpenSet
 from synthstudio.studio.editor.ops import Number, Strict
 from synthstudio.studio.editor.window import picture_url
@@ -30,7 +30,6 @@ BESIDE = 2
 """Frames before and after the current one whose items a browser holds."""
 _MAX_LEFT = 12
 _MAX_LOG = 20
-Pair = tuple[int, int]
 Previews = dict[bool, tuple[Person, Interpolation]]
 """The last previews, by whether they cover the whole track."""
 
@@ -140,7 +139,7 @@ def strip(
     """
     members, frames = scene.members(), list(scene.clip.frames.values())
     if of[1] != FRAME:
-        same = (m.track for m in members if (m.person.frame, m.person.instance) == of)
+        same = (m.track for m in members if m.person.pair == of)
         track = next(same, None)
     only = Person(dataset=scene.clip.dataset, frame=of[0], instance=of[1])
     # Existing people before deleted ones.
@@ -163,9 +162,7 @@ def strip(
     }
     if log:
         lines = track_log(scene.store, scene.table, scene.clip, track, blinded=scene.blinded)
-        found["log"] = [
-            {"who": one.who, "when": one.when, "what": one.text} for one in lines[:_MAX_LOG]
-        ]
+        found["log"] = lines[:_MAX_LOG]
     near = frames[max(0, at - BESIDE) : at + BESIDE + 1]
     return found, [(f, mine[f].person.instance if f in mine else FRAME) for f in near]
 

@@ -32,6 +32,7 @@ from synthstudio.review.values import (
     JointLabel,
     Kind,
     Op,
+    Pair,
     Person,
     Status,
     User,
@@ -53,7 +54,6 @@ Number = Annotated[int, Field(ge=0, le=MAX_INT)]
 Client = Annotated[str, Field(pattern="^[A-Za-z0-9]{8,64}$")]
 OpName = tuple[str, int]
 """An op's client and seq."""
-Pair = tuple[int, int]
 Blinded = Callable[[Collection[Pair]], Collection[Pair]]
 """Some people (frame, instance) -> those whose first review is hidden from the user."""
 Refusal = tuple[str, int, str, str]
@@ -208,7 +208,7 @@ def apply_ops(
     refused = list(parsed.refused)
     wait = ""
     events: dict[OpName, int] = {}
-    pairs = {r.name: _pair(r) for r in parsed.ops if r.op.person.layer == MAIN}
+    pairs = {r.name: r.op.person.pair for r in parsed.ops if r.op.person.layer == MAIN}
     blind = blinded({*pairs.values()})
     for received in parsed.ops:
         if pairs.get(received.name) in blind:
@@ -250,15 +250,11 @@ def _without_first_looks(
         if received.op.person.layer == MAIN:
             bringing = received.op.kind in ("add", "restore", "revert")
             frame = {(received.op.person.frame, FRAME)} if bringing else set()
-            about[received.name] = {_pair(received), *frame}
+            about[received.name] = {received.op.person.pair, *frame}
     blind = set(blinded({pair for row in refused for pair in about.get(row[:2], ())}))
     return [
         (*row[:2], "lease", BLIND) if about.get(row[:2], set()) & blind else row for row in refused
     ]
-
-
-def _pair(received: ReceivedOp) -> Pair:
-    return received.op.person.frame, received.op.person.instance
 
 
 def _resolved(store: Store, received: ReceivedOp, events: Mapping[OpName, int]) -> Op:

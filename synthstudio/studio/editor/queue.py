@@ -14,19 +14,22 @@ from synthstudio.review.check import FIRST_OBJECT
 from synthstudio.review.history import added_people, empty_frames
 from synthstudio.review.leases import SECOND, leases
 from synthstudio.review.risk.people import PeopleTable
-from synthstudio.review.risk.predictions import Confidence
 from synthstudio.review.risk.queue import risk_order
-from synthstudio.review.risk.review_fields import matching_rows, parse_query, review_columns
+from synthstudio.review.risk.review_fields import (
+    hide_reviews,
+    matching_rows,
+    parse_query,
+    review_columns,
+)
 from synthstudio.review.risk.scores import Risk, least_confident, rejected_predictions, risk_of
 from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
 from synthstudio.review.team.members import assigned
 from synthstudio.review.team.second_review import blinded
 from synthstudio.review.tracks import clip_order
-from synthstudio.review.values import MAIN, User
-from synthstudio.studio.gallery.view import hide_reviews
+from synthstudio.review.values import MAIN, Pair, User
+from synthstudio.studio.editor.ops import Strict
 
-Pair = tuple[int, int]
 TODO = ("pending", "skipped")
 QueueName = Literal["risk", "all", "uncertain", "assigned", "second", "added", "empty", "clips"]
 QUEUES: dict[QueueName, str] = {
@@ -50,8 +53,7 @@ EMPTY_TEXTS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class QueueRequest:
+class QueueRequest(Strict):
     """`query`: as in `filter`; `todo`: only undecided people; `model`: of the predictions."""
 
     queue: QueueName = "risk"
@@ -100,14 +102,12 @@ class ReviewQueue:
 
     def place_near(self, table: PeopleTable, frame: int, instance: int) -> int:
         """Return a person's place; for an added one its frame's place; or 0."""
-        place = self.place_of(table, frame, instance)
-        if place is None and (frame, 0) in self.extra:
-            place = self.place_of(table, frame, 0)
-        if place is None:
-            there = table.frame[np.maximum(self.rows, 0)] == frame
-            same = np.flatnonzero((self.rows >= 0) & there)
-            place = int(same[-1]) if len(same) else 0
-        return place
+        for number in (instance, 0):
+            if (place := self.place_of(table, frame, number)) is not None:
+                return place
+        there = table.frame[np.maximum(self.rows, 0)] == frame
+        same = np.flatnonzero((self.rows >= 0) & there)
+        return int(same[-1]) if len(same) else 0
 
     def with_first(self, table: PeopleTable, frame: int, instance: int) -> ReviewQueue:
         """Return the queue; a person or empty frame missing from it is put first."""
@@ -166,27 +166,21 @@ def build_queue(
         found = risk_order(risk, share=share, rows=rows)
         rows, control = found.rows, found.control
     rows = rows.astype(np.int64)
+    queue = ReviewQueue(request=request, rows=rows, control=control, risk=risk, extra=extra)
     if request.queue == "uncertain":
         conf = least_confident(store, table.key, request.model) if request.model else {}
         wrong = rejected_predictions(store, table.key, request.model)
-        rows = rows[hidden[rows] | ~np.isin(rows, table.rows_at(wrong))]
-        return _unsure(
-            ReviewQueue(request=request, rows=rows, control=control, risk=risk, extra=extra),
-            table,
-            conf,
-        )
+        kept = hidden[rows] | ~np.isin(rows, table.rows_at(wrong))
+        return _unsure(replace(queue, rows=rows[kept]), table, conf)
     at = _places_after_frames(rows, table, [frame for frame, _ in extra])
-    return ReviewQueue(
-        request=request,
-        rows=np.insert(rows, at, -1 - np.arange(len(extra))),
-        control=np.insert(control, at, False),
-        risk=risk,
-        extra=extra,
-    )
+    added = np.insert(rows, at, -1 - np.arange(len(extra)))
+    return replace(queue, rows=added, control=np.insert(control, at, False))
 
 
-def _unsure(queue: ReviewQueue, table: PeopleTable, conf: Mapping[Pair, Confidence]) -> ReviewQueue:
-    frames: dict[int, Confidence] = {}
+def _unsure(
+    queue: ReviewQueue, table: PeopleTable, conf: Mapping[Pair, tuple[float, str]]
+) -> ReviewQueue:
+    frames: dict[int, tuple[float, str]] = {}
     for (frame, instance), one in conf.items():
         if instance >= FIRST_OBJECT:
             frames[frame] = min(one, frames.get(frame, one))
@@ -194,10 +188,10 @@ def _unsure(queue: ReviewQueue, table: PeopleTable, conf: Mapping[Pair, Confiden
         int(r): conf[p] for r, p in zip(queue.rows, table.ids(queue.rows), strict=True) if p in conf
     }
     found |= {-1 - k: frames[f] for k, (f, _) in enumerate(queue.extra) if f in frames}
-    rows = sorted(found, key=lambda row: (found[row].confidence, row))
+    rows = sorted(found, key=lambda row: (found[row][0], row))
     notes = {
-        row: f"{one.joint.replace('_', ' ')}: predicted, confidence {one.confidence:.2f}"
-        for row, one in found.items()
+        row: f"{joint.replace('_', ' ')}: predicted, confidence {confidence:.2f}"
+        for row, (confidence, joint) in found.items()
     }
     return replace(
         queue, rows=np.array(rows, np.int64), control=np.zeros(len(rows), bool), notes=notes

@@ -5,7 +5,7 @@ The editor itself uses the API (studio/web_api). Runs of the page only select th
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
@@ -43,7 +43,7 @@ class EditorSession:
     def mount(self) -> None:
         """Mount the editor: with the same elements in every run, or the browser restarts it."""
         st.html(_STYLE)
-        queue: dict[str, Any] = asdict(self.request)
+        queue: dict[str, Any] = self.request.model_dump()
         if self.place is not None:
             queue["frame"], queue["instance"] = self.place
         self.mounted = True
@@ -73,13 +73,13 @@ def show() -> None:
     session = _session(ctx, chosen, me)
     models = list(prediction_layers(ctx.store, chosen.key))
     if session.request.model not in models:
-        session.request = replace(session.request, model=models[0] if models else "")
+        session.request = session.request.model_copy(update={"model": models[0] if models else ""})
     wanted, wrong = session.request, ""
     try:
         if wanted.query.strip():
             parse_query(wanted.query, chosen.table.joints)
     except DatasetError as error:
-        wrong, session.request = str(error), replace(wanted, query="")
+        wrong, session.request = str(error), wanted.model_copy(update={"query": ""})
     session.mount()
     session.request = wanted
     with st.sidebar:
@@ -123,7 +123,7 @@ def _choices(session: EditorSession, models: list[str], queues: list[str]) -> No
     def changed() -> None:
         names = (*_CHOICES, *(("model",) if models else ()))
         values = {name: st.session_state[f"review_{name}"] for name in names}
-        session.request, session.place = replace(session.request, **values), None
+        session.request, session.place = session.request.model_copy(update=values), None
 
     st.selectbox(
         "Queue", queues, key="review_queue", format_func=lambda q: QUEUES[q], on_change=changed

@@ -25,6 +25,7 @@ from synthstudio.review.values import (
     MAIN,
     NO_PEOPLE,
     PREDICTED,
+    UNLABELLED,
     Event,
     ItemState,
     JointLabel,
@@ -41,7 +42,6 @@ BACK, AHEAD = 5, 18
 _THREADS, _ANSWERS = 30, 12
 """Threads of a person, and answers in each, shown without loading the history."""
 _NO_PREDICTIONS = FramePredictions()
-_UNLABELLED = JointLabel(x_px=None, y_px=None, state=None, cause="unlabelled")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +209,7 @@ def _make_labels(found: FrameRows, row: Row, skeleton: Skeleton) -> dict[str, An
 
 def _no_labels(skeleton: Skeleton, fact: str) -> dict[str, Any]:
     return {
-        "base": [_joint(_UNLABELLED)] * len(skeleton.joints),
+        "base": [_joint(UNLABELLED)] * len(skeleton.joints),
         "shares": None,
         "occluder": [],
         **dict.fromkeys(("xyz", *WHICH)),
@@ -269,7 +269,7 @@ def _people(
         disk = _labels(found, row, frames.skeleton) if row is not None else {}
         counts = {which: disk[which]["counts"] for which in WHICH if disk}
         masks = {which: code for which, code in counts.items() if code}
-        joints = [_joint(labels.get(name, _UNLABELLED)) for name in frames.skeleton.joints]
+        joints = [_joint(labels.get(name, UNLABELLED)) for name in frames.skeleton.joints]
         shown.append(
             {
                 "instance": number,
@@ -299,20 +299,16 @@ def _closed(
 
 
 def _occluders(found: FrameRows, row: Row) -> list[str | None]:
-    kinds = dict(zip(found.frame["object_instance"], found.frame["object_kind"], strict=True))
+    """What or who hides each joint; None: nothing else, or unknown."""
+    kinds = zip(found.frame["object_instance"], found.frame["object_kind"], strict=True)
+    kind_of = {instance: str(kind).replace("_", " ") for instance, kind in kinds}
     names: list[str | None] = []
     for j, pairs in enumerate(hidden_by(row)):
-        cause = row["cause"][j]
-        name = None
-        for instance, _ in pairs:
-            obj = instance >= FIRST_OBJECT
-            if cause == "object" and obj:
-                name = str(kinds.get(instance, "object")).replace("_", " ")
-            elif cause == "person" and not obj and instance != row["instance"]:
-                name = f"person {instance}"
-            if name is not None:
-                break
-        names.append(name)
+        others = [instance for instance, _ in pairs if instance != row["instance"]]
+        objects = [kind_of.get(n, "object") for n in others if n >= FIRST_OBJECT]
+        people = [f"person {n}" for n in others if n < FIRST_OBJECT]
+        named = {"object": objects, "person": people}.get(row["cause"][j])
+        names.append(named[0] if named else None)
     return names
 
 
@@ -344,21 +340,9 @@ def _mask(found: FrameRows, row: Row, which: str) -> dict[str, Any]:
 
 
 def _state(state: ItemState) -> dict[str, Any]:
-    return {
-        "revision": state.revision,
-        "status": state.status,
-        "reason": state.reason,
-        "joints": {name: _joint(label) for name, label in state.joints.items()},
-        "box": state.box,
-        "masks": state.masks,
-        "rejected_models": state.rejected_models or [],
-        "track": state.track,
-        "keyframe": state.keyframe,
-        "deleted": state.deleted,
-        "added": state.added,
-        "who": state.who,
-        "comments": state.comments,
-    }
+    joints = {name: _joint(label) for name, label in state.joints.items()}
+    own = {"joints": joints, "rejected_models": state.rejected_models or []}
+    return {name: v for name, v in (vars(state) | own).items() if name not in ("person", "when")}
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -15,8 +15,9 @@ from synthstudio.review import edits, history, relabel, settings
 from synthstudio.review.check import Base
 from synthstudio.review.relabel import MEANINGS, Change, Meaning, Relabel
 from synthstudio.review.team import members
-from synthstudio.review.values import Event, Op, Person, User, may
+from synthstudio.review.values import HIDDEN_BY, Event, Op, Person, User, may, numbered
 from synthstudio.studio.context import Context, OpenSet
+from synthstudio.studio.frame_rows import UNTOUCHED
 from synthstudio.studio.gallery.view import (
     GalleryState,
     SearchResult,
@@ -27,7 +28,7 @@ from synthstudio.studio.gallery.view import (
     set_query,
     view_options,
 )
-from synthstudio.studio.page_parts import review_href, show_table, shown_refusals
+from synthstudio.studio.page_parts import csv_download, review_href, show_table, shown_refusals
 from synthstudio.studio.text import csv_bytes, plain
 
 _PAGE, _ALL, _PICKED = "this page", "all results", "selected"
@@ -82,26 +83,20 @@ def bulk_actions(
 def flag_people(
     ctx: Context, me: User, chosen: OpenSet, people: Sequence[Person], reason: str
 ) -> str:
-    pairs = [(person.frame, person.instance) for person in people]
+    pairs = [person.pair for person in people]
     states = history.states(ctx.store, chosen.key, people=pairs, masks=False)
-    client = f"gallery-{secrets.token_hex(8)}"
-    ops = [
+    ops = (
         Op(
-            client=client,
-            seq=seq,
             person=person,
             kind="status",
             status="flagged",
             text=reason,
-            revision=states[person.frame, person.instance].revision
-            if (person.frame, person.instance) in states
-            else 0,
+            revision=states.get(person.pair, UNTOUCHED).revision,
         )
-        for seq, person in enumerate(people, start=1)
-    ]
-
-    done = edits.apply_all(ctx.store, ops, me, chosen.frames.base_of)
-    return happened(done, "flagged")
+        for person in people
+    )
+    named = numbered(ops, f"gallery-{secrets.token_hex(8)}")
+    return happened(edits.apply_all(ctx.store, named, me, chosen.frames.base_of), "flagged")
 
 
 def views_menu(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> None:
@@ -155,15 +150,8 @@ def csv_button(chosen: OpenSet, found: SearchResult) -> None:
         header = csv_header(chosen.skeleton.joints)
         return csv_bytes(header, csv_rows(found.rows, found.table, found.columns))
 
-    st.download_button(
-        "CSV",
-        made,
-        file_name=f"{chosen.name}-people.csv",
-        mime="text/csv",
-        on_click="ignore",
-        disabled=not len(found.rows),
-        help="The list with its labels, as a table",
-    )
+    name, about = f"{chosen.name}-people.csv", "The list with its labels, as a table"
+    csv_download(made, name, on_click="ignore", disabled=not len(found.rows), help=about)
 
 
 def _finish(state: GalleryState, notice: str) -> None:
@@ -178,9 +166,7 @@ _SHOWN = 12
 """Maximum people linked by the preview."""
 _CAUSES = {
     "visible": "visible",
-    "self": "hidden by own body",
-    "person": "hidden by another person",
-    "object": "hidden by an object",
+    **HIDDEN_BY,
     "unknown": "hidden, cause unknown",
     "unlabelled": "no label",
     "truncated": "outside",
@@ -238,7 +224,7 @@ def _preview(chosen: OpenSet, found: Sequence[Change]) -> bool:
         st.info("No joint would change.")
         return False
     counted = Counter(
-        (name, label.cause, change.after[name].cause)
+        (name, label.cause, change.op.joints[name].cause)
         for change in found
         for name, label in change.before.items()
     )
@@ -254,7 +240,7 @@ def _preview(chosen: OpenSet, found: Sequence[Change]) -> bool:
     show_table(lines, "Changes of joints")
     links = ", ".join(
         f"[frame {p.frame}, person {p.instance}]({review_href(chosen.key, p.frame, p.instance)})"
-        for p in (change.person for change in found[:_SHOWN])
+        for p in (change.op.person for change in found[:_SHOWN])
     )
     more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
     st.markdown(f"{links}{more}")

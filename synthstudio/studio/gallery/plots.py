@@ -31,6 +31,7 @@ _BINS = tuple((round(0.1 * k, 1), round(0.1 * (k + 1), 1)) for k in range(10))
 """Of the occluded fraction; only the last includes its upper end."""
 CONFIG = {"displayModeBar": False, "scrollZoom": False}
 """For st.plotly_chart: no tool bar, no zoom by wheel."""
+_MAX_BARS = 9
 _MANY = 2_000
 """Above this many points, WebGL is used."""
 TOOLS = {"displaylogo": False, "scrollZoom": False, "modeBarButtonsToRemove": ["toImage"]}
@@ -128,13 +129,9 @@ def histogram(counts: I64) -> Plot:
 
 
 def bars(
-    counts: Mapping[str, int],
-    *,
-    field: str,
-    colours: Mapping[str, str] | None = None,
-    maximum: int = 9,
+    counts: Mapping[str, int], *, field: str, colours: Mapping[str, str] | None = None
 ) -> Plot:
-    rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))[:maximum]
+    rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))[:_MAX_BARS]
     names = [name for name, _ in rows]
     figure = _across(
         names,

@@ -22,7 +22,9 @@ from synthstudio.dataset.matching import LIST_MARK
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.review_fields import (
     ME,
+    REVIEW_FIELDS,
     Columns,
+    hide_reviews,
     last_event_id,
     matching_rows,
     parse_query,
@@ -46,18 +48,6 @@ SORTS: dict[str, str] = {
 PAGE_SIZES = (24, 48, 96, 192)
 _FACTS = ("occluded", "truncated", "crowd", "depth")
 _TEXTS = ("pose family", "view", "variant", "split", "group", "identity")
-_REVIEW = (
-    "status",
-    "reviewer",
-    "assigned",
-    "overdue",
-    "changed",
-    "comments",
-    "threads",
-    "mentions",
-    "risk",
-    "disagreement",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +86,7 @@ def page_of(rows: I64, *, number: int, size: int) -> Page:
 
 def csv_header(joints: Sequence[str]) -> list[str]:
     texts = [name.replace(" ", "_") for name in _TEXTS]
-    return ["frame", "instance", *_REVIEW, "edited", *_FACTS, *texts, *joints]
+    return ["frame", "instance", *REVIEW_FIELDS, "edited", *_FACTS, *texts, *joints]
 
 
 def csv_rows(
@@ -110,7 +100,7 @@ def csv_rows(
         yield [
             int(table.frame[row]),
             int(table.instance[row]),
-            *(_csv_value(columns[name][row]) for name in _REVIEW),
+            *(_csv_value(columns[name][row]) for name in REVIEW_FIELDS),
             _iso_time(columns["edited"][row]),
             *(_csv_value(values[k]) for values in numbers),
             *(values[k] for values in texts),
@@ -300,23 +290,6 @@ def _columns(
     return hide_reviews(
         review_columns(_store, _table, me=_me.name), blinded(_store, _table, who=_me, share=share)
     )
-
-
-def hide_reviews(columns: dict[str, NDArray[Any]], hidden: NDArray[np.bool_]) -> Columns:
-    blank = {
-        "status": "pending",
-        "reviewer": None,
-        "changed": "no",
-        "comments": 0.0,
-        "threads": "none",
-        "mentions": None,
-        "overdue": "no",
-        "edited": np.nan,
-        "deleted": False,
-    }
-    for name, value in blank.items():
-        columns[name][hidden] = value
-    return columns
 
 
 def view_options(state: GalleryState) -> dict[str, str]:

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from synthstudio.core.places import resolved
+from synthstudio.review.models import JobRow
 from synthstudio.review.values import User, may
 from synthstudio.studio.components import API
 from synthstudio.studio.context import Context
 from synthstudio.studio.jobs import job_store
-from synthstudio.studio.jobs.job_store import Job
 from synthstudio.studio.jobs.orders import archive_path, output_folder
 from synthstudio.studio.page_parts import shown_refusals
 from synthstudio.studio.text import plain, without_paths
@@ -39,7 +39,7 @@ def job_list(ctx: Context, me: User) -> None:
                 _buttons(ctx, me, job)
 
 
-def _job_details(ctx: Context, drawn: Job, alone: list[bool]) -> None:
+def _job_details(ctx: Context, drawn: JobRow, alone: list[bool]) -> None:
     """Show a job; `alone`: drawn again without the page, whose rerun could lose a click."""
     job = job_store.job(ctx.store, drawn.id) if drawn.active and alone else drawn
     if (job.state, job.stopping) != (drawn.state, drawn.stopping):
@@ -62,7 +62,7 @@ def _job_details(ctx: Context, drawn: Job, alone: list[bool]) -> None:
             st.code(without_paths(job.message), language=None, wrap_lines=True)
 
 
-def _buttons(ctx: Context, me: User, job: Job) -> None:
+def _buttons(ctx: Context, me: User, job: JobRow) -> None:
     lead = may(me.role, "generate")
     with st.container(horizontal=True, horizontal_alignment="right"):
         if job.active and lead:
@@ -83,7 +83,7 @@ def _buttons(ctx: Context, me: User, job: Job) -> None:
             download_link(ctx, job)
 
 
-def _open_link(ctx: Context, job: Job) -> None:
+def _open_link(ctx: Context, job: JobRow) -> None:
     place = output_folder(ctx.settings, job.out).resolve()
     for key, found in ctx.sets.items():
         if resolved(found.dataset.place) == place:
@@ -94,7 +94,7 @@ def _open_link(ctx: Context, job: Job) -> None:
     st.caption("The folder no longer exists.")
 
 
-def download_link(ctx: Context, job: Job) -> None:
+def download_link(ctx: Context, job: JobRow) -> None:
     path = archive_path(output_folder(ctx.settings, job.out))
     try:
         size = path.stat().st_size
@@ -106,7 +106,7 @@ def download_link(ctx: Context, job: Job) -> None:
     )
 
 
-def progress_text(job: Job) -> str:
+def progress_text(job: JobRow) -> str:
     if job.stopping:
         return f"{job.done:,} of {job.total:,} frames · stopping"
     if not job.done:
@@ -116,7 +116,7 @@ def progress_text(job: Job) -> str:
     return f"{job.done:,} of {job.total:,} frames{speed}"
 
 
-def ended_text(job: Job, now: datetime) -> str:
+def ended_text(job: JobRow, now: datetime) -> str:
     parts = []
     if job.kind == "generate":
         parts.append(f"{job.done:,} of {job.total:,} frames")

@@ -13,29 +13,24 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused, SynthStudioError
-from synthstudio.review.models import JobRow, utc_now
-from synthstudio.review.store import Store
+from synthstudio.review.models import ACTIVE, RESUMABLE, JobRow, utc_now
+from synthstudio.review.store import Store, advisory_lock
 from synthstudio.review.values import User, require
 from synthstudio.studio.jobs import orders, process
 from synthstudio.studio.jobs.orders import Order, check_order, output_folder
 from synthstudio.studio.jobs.process import Running, frames_on_disk
 from synthstudio.studio.settings import Settings
 
-ACTIVE = ("queued", "running")
-RESUMABLE = ("lost", "failed", "cancelled")
 MAX_QUEUED = 20
 MAX_MESSAGE = 4_000
-_PG_LOCK = 0x5F10B5
-"""An arbitrary lock number, unused by other programs: "changing the queue of jobs"."""
 EVERY_S = 1.0
 TERM_AFTER_S, KILL_AFTER_S = 10.0, 20.0
 """Seconds from a cancel's first signal to the second and the third."""
@@ -47,43 +42,11 @@ _running: weakref.WeakKeyDictionary[Store, dict[str, threading.Thread]] = (
 _lock = threading.Lock()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A job as shown on pages. `done` and `total` count frames; both 0 if unknown."""
-
-    id: int
-    kind: str
-    who: str
-    state: str
-    out: str
-    created: datetime
-    started: datetime | None
-    ended: datetime | None
-    done: int
-    total: int
-    per_second: float
-    message: str
-    spec: dict[str, Any]
-    stopping: bool
-
-    @property
-    def active(self) -> bool:
-        return self.state in ACTIVE
-
-    @property
-    def resumable(self) -> bool:
-        return self.state in RESUMABLE and self.kind == "generate"
-
-    @property
-    def seconds_left(self) -> float | None:
-        return (self.total - self.done) / self.per_second if self.per_second > 0 else None
-
-
-def add(store: Store, order: Order, settings: Settings, *, who: User) -> Job:
+def add(store: Store, order: Order, settings: Settings, *, who: User) -> JobRow:
     """Check an order and queue it; Refused or RecipeError if not allowed."""
     check_order(order, settings, who)
     with store.session() as session:
-        lock_queue(session)
+        advisory_lock(session, "jobs")
         waiting = session.scalars(select(JobRow).where(JobRow.state.in_(ACTIVE))).all()
         if len(waiting) >= MAX_QUEUED:
             raise Refused(
@@ -114,19 +77,19 @@ def add(store: Store, order: Order, settings: Settings, *, who: User) -> Job:
         )
         session.add(row)
         session.flush()
-        return as_job(row)
+        return row
 
 
-def jobs(store: Store, *, limit: int = 50) -> list[Job]:
+def jobs(store: Store, *, limit: int = 50) -> list[JobRow]:
     with store.reading() as session:
         rows = session.scalars(select(JobRow).order_by(JobRow.id.desc()).limit(limit))
-        return [as_job(row) for row in rows]
+        return list(rows)
 
 
-def job(store: Store, number: int) -> Job:
+def job(store: Store, number: int) -> JobRow:
     """Return one job; Refused("gone") if unknown."""
     with store.reading() as session:
-        return as_job(get_row(session, number))
+        return get_row(session, number)
 
 
 def free_name(store: Store, settings: Settings, base: str) -> str:
@@ -145,7 +108,7 @@ def log_folder(settings: Settings, number: int) -> Path:
     return settings.state / "jobs" / str(int(number))
 
 
-def cancel(store: Store, number: int, *, who: User) -> Job:
+def cancel(store: Store, number: int, *, who: User) -> JobRow:
     """Request a job to end, executed by `run_once`. Ended jobs are unchanged."""
     require(who, "generate")
     with store.session() as session:
@@ -154,10 +117,10 @@ def cancel(store: Store, number: int, *, who: User) -> Job:
             end_row(row, "cancelled", f"Cancelled by {who.name} before it began.")
         elif row.state == "running" and "stop" not in row.progress:
             row.progress = {**row.progress, "stop": time.time(), "step": 0}
-        return as_job(row)
+        return row
 
 
-def resume(store: Store, number: int, settings: Settings, *, who: User) -> Job:
+def resume(store: Store, number: int, settings: Settings, *, who: User) -> JobRow:
     """Queue an ended job again, checked for its missing frames. Refused, RecipeError."""
     require(who, "generate")
     seen = job(store, number)
@@ -165,9 +128,9 @@ def resume(store: Store, number: int, settings: Settings, *, who: User) -> Job:
         made = frames_on_disk(output_folder(settings, seen.out))
         orders.check_generate(orders.Generate(**seen.spec), settings, made=made)
     with store.session() as session:
-        lock_queue(session)
+        advisory_lock(session, "jobs")
         row = get_row(session, number)
-        if not as_job(row).resumable:
+        if not row.resumable:
             raise Refused(
                 "this job cannot be resumed",
                 where=f"job {number}",
@@ -177,19 +140,13 @@ def resume(store: Store, number: int, settings: Settings, *, who: User) -> Job:
             )
         others = select(JobRow.id).where(JobRow.out == row.out, JobRow.state.in_(ACTIVE))
         if session.scalars(others).first() is not None:
-            raise Refused("another job writes to this output", where=str(row.out), reason="invalid")
+            raise Refused("another job writes to this output", where=row.out, reason="invalid")
         # The output is missing if it failed before the first byte: then it starts anew.
-        again = (output_folder(settings, str(row.out)) / "dataset.json").is_file()
+        again = (output_folder(settings, row.out) / "dataset.json").is_file()
         row.spec = {**row.spec, "resume": again}
         row.progress = {"total": row.progress.get("total", 0), "node": platform.node()}
         row.state, row.message, row.pid, row.started, row.ended = "queued", "", None, None, None
-        return as_job(row)
-
-
-def lock_queue(session: Session) -> None:
-    """Lock out other additions and starts of jobs, so that counts stay valid until the end."""
-    if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer at a time anyway
-        session.execute(select(func.pg_advisory_xact_lock(_PG_LOCK)))
+        return row
 
 
 def get_row(session: Session, number: int) -> JobRow:
@@ -203,37 +160,17 @@ def end_row(row: JobRow, state: str, message: str) -> None:
     row.state, row.ended, row.message = state, utc_now(), message[:MAX_MESSAGE]
 
 
-def as_job(row: JobRow) -> Job:
-    progress = row.progress
-    return Job(
-        id=row.id,
-        kind=row.kind,
-        who=row.who,
-        state=row.state,
-        out=str(row.out),
-        created=row.created,
-        started=row.started,
-        ended=row.ended,
-        done=int(progress.get("done", 0)),
-        total=int(progress.get("total", 0)),
-        per_second=float(progress.get("per_second", 0.0)),
-        message=row.message,
-        spec=row.spec,
-        stopping="stop" in progress and row.state == "running",
-    )
-
-
 def start(settings: Settings, store: Store, *, every_s: float = EVERY_S) -> threading.Thread:
     """Start managing a store's jobs; a second call returns the same thread."""
     return repeat(store, "jobs", lambda: run_once(store, settings), every_s=every_s)
 
 
-def run_once(store: Store, settings: Settings) -> list[Job]:
+def run_once(store: Store, settings: Settings) -> list[JobRow]:
     """One pass over all jobs of this machine: record ends, cancel, start; return the changed.
 
     Servers and threads may call it concurrently: each step is one transaction.
     """
-    changed: list[Job | None] = []
+    changed: list[JobRow | None] = []
     for number in _jobs_here(store, "running"):
         before, running = job(store, number), _process(store, number, settings)
         if running is None:
@@ -268,7 +205,9 @@ def _process(store: Store, number: int, settings: Settings) -> Running | None:
     return found
 
 
-def _record_progress(store: Store, seen: Job, running: Running, settings: Settings) -> Job | None:
+def _record_progress(
+    store: Store, seen: JobRow, running: Running, settings: Settings
+) -> JobRow | None:
     now, done = time.time(), seen.done
     if seen.kind == "generate":
         done = min(seen.total, frames_on_disk(output_folder(settings, seen.out)))
@@ -289,7 +228,7 @@ def _record_progress(store: Store, seen: Job, running: Running, settings: Settin
                 running, now - row.progress["stop"], row.progress["step"]
             )
         row.progress = {**row.progress, **news}
-        return as_job(row)
+        return row
 
 
 def _send_due_signal(running: Running, waited_s: float, step: int) -> int:
@@ -302,7 +241,7 @@ def _send_due_signal(running: Running, waited_s: float, step: int) -> int:
     return step
 
 
-def _finish(store: Store, seen: Job, running: Running, settings: Settings) -> Job | None:
+def _finish(store: Store, seen: JobRow, running: Running, settings: Settings) -> JobRow | None:
     if running.pid > 0:
         process.kill_leftovers(running)
     with store.session() as session:
@@ -314,12 +253,12 @@ def _finish(store: Store, seen: Job, running: Running, settings: Settings) -> Jo
         )
         news: dict[str, Any] = {"result": ended.result}
         if row.kind == "generate":
-            made = frames_on_disk(output_folder(settings, str(row.out)))
+            made = frames_on_disk(output_folder(settings, row.out))
             news["done"] = row.progress["total"] if ended.state == "done" else made
         row.progress = {**row.progress, **news}
         end_row(row, ended.state, ended.message)
         orders.delete_inputs(row.kind, row.spec, settings)
-        return as_job(row)
+        return row
 
 
 def _claim(store: Store, settings: Settings) -> int | None:
@@ -328,7 +267,7 @@ def _claim(store: Store, settings: Settings) -> int | None:
         return None  # the usual case must not lock the database every second
     node = platform.node()
     with store.session() as session:
-        lock_queue(session)
+        advisory_lock(session, "jobs")
         rows = session.scalars(
             select(JobRow).where(JobRow.state.in_(ACTIVE)).order_by(JobRow.id)
         ).all()
@@ -341,7 +280,7 @@ def _claim(store: Store, settings: Settings) -> int | None:
         return row.id
 
 
-def _start(store: Store, number: int, settings: Settings) -> Job:
+def _start(store: Store, number: int, settings: Settings) -> JobRow:
     seen = job(store, number)
     try:
         line = orders.command(seen.kind, seen.spec, settings)
@@ -355,11 +294,11 @@ def _start(store: Store, number: int, settings: Settings) -> Job:
         with store.session() as session:
             row = get_row(session, number)
             end_row(row, "failed", str(error))
-            return as_job(row)
+            return row
     with store.session() as session:
         row = get_row(session, number)
         row.pid, row.progress = running.pid, {**row.progress, "start_time": running.start_time}
-        return as_job(row)
+        return row
 
 
 def repeat(

@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,6 @@ from synthstudio.review.values import User, require
 from synthstudio.studio.jobs.process import environment_of
 from synthstudio.studio.settings import Limits, Settings
 
-_DAMAGED = "invalid entry in the job table"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
 RESERVED = frozenset({"studio", "demo", "uploads", "con", "nul", "aux", "prn"})
 _UPLOAD = re.compile(r"[0-9a-f]{16}")
@@ -84,6 +83,14 @@ def asset_roots(settings: Settings) -> tuple[Path, ...]:
     return (settings.scenes, *settings.assets, settings.uploads)
 
 
+def _asset_root(number: int, settings: Settings) -> Path:
+    roots = asset_roots(settings)
+    if type(number) is not int or not 0 <= number < len(roots):
+        expected = f"0 to {len(roots) - 1}"
+        raise _refused("no such asset root", "assets", expected=expected, got=repr(number)[:40])
+    return roots[number]
+
+
 def incoming(settings: Settings, files: str) -> Path:
     """Return the folder of an upload waiting for its job; Refused for other names."""
     place = settings.state / "incoming" / files
@@ -132,15 +139,14 @@ def check_order(order: Order, settings: Settings, who: User) -> None:
         _skeleton(order.skeleton, settings)
     else:
         require(who, "export")
-        if order.form not in FORMATS:
-            raise _refused(
-                "no such format", "format", expected=", ".join(FORMATS), got=repr(order.form)[:80]
-            )
-        if order.only not in ONLY:
-            raise _refused(
-                "no such choice", "only", expected=", ".join(ONLY), got=repr(order.only)[:80]
-            )
+        _check_known(order.form, FORMATS, "no such format", "format")
+        _check_known(order.only, ONLY, "no such choice", "only")
     check_name_free(settings, order.out)
+
+
+def _check_known(name: str, known: Collection[str], what: str, where: str) -> None:
+    if name not in known:
+        raise _refused(what, where, expected=", ".join(known), got=repr(name)[:80])
 
 
 def check_generate(order: Generate, settings: Settings, *, made: int = 0) -> None:
@@ -154,15 +160,7 @@ def check_generate(order: Generate, settings: Settings, *, made: int = 0) -> Non
             expected=f"1 to {MAX_WORKERS}",
             got=repr(order.workers)[:40],
         )
-    roots = asset_roots(settings)
-    if type(order.assets) is not int or not 0 <= order.assets < len(roots):
-        raise _refused(
-            "no such asset root",
-            "assets",
-            expected=f"0 to {len(roots) - 1}",
-            got=repr(order.assets)[:40],
-        )
-    check_folders(recipe, roots[order.assets])
+    check_folders(recipe, _asset_root(order.assets, settings))
     needed = bytes_needed(recipe, made=made)
     free = free_bytes(settings.exports)
     if needed + SPARE_BYTES > free:
@@ -240,12 +238,9 @@ def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]
     """Return the arguments of a job; Refused if its row is invalid."""
     place = output_folder(settings, str(spec["out"]))
     if kind == "generate":
-        roots = asset_roots(settings)
-        number = spec["assets"]
-        if type(number) is not int or not 0 <= number < len(roots):
-            raise _refused(_DAMAGED, "job, assets", got=repr(number)[:80])
+        root = _asset_root(spec["assets"], settings)
         line = [sys.executable, "-m", "synthstudio", "generate", str(place.with_suffix(".yaml"))]
-        line += ["--out", str(place), "--assets", str(roots[number])]
+        line += ["--out", str(place), "--assets", str(root)]
         line += ["--workers", str(int(spec["workers"])), "--json"]
         return [*line, "--resume"] if spec["resume"] else line
     if kind == "photos":
@@ -259,7 +254,7 @@ def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]
         request["out"] = str(archive_path(place))
         line = [sys.executable, "-m", "synthstudio.studio.jobs.export_worker"]
         return [*line, json.dumps(request)]
-    raise _refused(_DAMAGED, "job, kind", got=repr(kind)[:80])
+    raise _refused("invalid entry in the job table", "job, kind", got=repr(kind)[:80])
 
 
 def _skeleton(name: str, settings: Settings) -> str:

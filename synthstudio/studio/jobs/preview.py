@@ -60,7 +60,7 @@ class Previews:
         self._worker: subprocess.Popen[str] | None = None
         self._drawn = 0
 
-    def request(self, recipe: Recipe, *, assets: int, index: int, labels: bool = True) -> str:
+    def request(self, recipe: Recipe, *, assets: int, index: int) -> str:
         """Order a preview and return its key; equal requests have equal keys.
 
         A failed one is not retried before `forget`.
@@ -79,7 +79,7 @@ class Previews:
         values = dump(recipe)
         # A folder's modification time changes when a photo is added.
         times = [(root / name).stat().st_mtime_ns for name in sorted(recipe.folders.values())]
-        identity = canonical_json([values, str(root), times, index, labels])
+        identity = canonical_json([values, str(root), times, index])
         key = hashlib.sha256(identity).hexdigest()[:32]
         if not self._failed.get(key) and not self._path(key).is_file():
             request = {
@@ -87,7 +87,6 @@ class Previews:
                 "recipe": values,
                 "assets": str(root),
                 "index": index,
-                "labels": labels,
                 "out": str(self._path(key)),
             }
             self._enqueue(key, request)

@@ -44,12 +44,9 @@ def draw(request: dict[str, Any]) -> None:
     recipe = parse(bounded(request["recipe"]))
     stage = FrameGenerator(prepare(recipe, assets=Path(request["assets"]), device="auto"))
     frame = make_frame(stage, draw_spec(stage, int(request["index"])))
-    rgb = decode_rgb(frame.jpeg, "preview")
-    if request["labels"]:
-        rgb = draw_labels(
-            rgb, frame.labels, get_skeleton(recipe.skeleton), rows_px=720, legend=False
-        )
-    write_file(Path(request["out"]), encode_jpeg(rgb, QUALITY))
+    rgb, skeleton = decode_rgb(frame.jpeg, "preview"), get_skeleton(recipe.skeleton)
+    drawn = draw_labels(rgb, frame.labels, skeleton, rows_px=720, legend=False)
+    write_file(Path(request["out"]), encode_jpeg(drawn, QUALITY))
 
 
 def bounded(recipe: dict[str, Any]) -> dict[str, Any]:

@@ -93,48 +93,20 @@ def _toolbar(
         st.markdown(f"**{found.page.total:,}** of {people_text(people.total)}", width="content")
         if note := added_note(people):
             st.caption(note, width="content")
-        _bound_widget(
-            state,
-            "show",
-            st.segmented_control,
-            "Show",
-            SHOWS,
-            required=True,
-            label_visibility="collapsed",
-        )
+        bound = functools.partial(_bound_widget, state)
+        choose = functools.partial(st.selectbox, label_visibility="collapsed")
+        show = functools.partial(st.segmented_control, label_visibility="collapsed", required=True)
+        bound("show", show, "Show", SHOWS)
         if state.show != SHOWS[0]:
             return
-        _bound_widget(
-            state,
-            "sort",
-            st.selectbox,
-            "Sort by",
-            tuple(SORTS),
-            format_func=SORTS.get,
-            label_visibility="collapsed",
-            width=175,
-        )
-        _bound_widget(
-            state,
-            "size",
-            st.selectbox,
-            "People on a page",
-            PAGE_SIZES,
-            format_func=lambda n: f"{n} a page",
-            label_visibility="collapsed",
-            width=125,
-        )
-        _bound_widget(state, "labels", st.toggle, "Labels")
-        _bound_widget(
-            state,
-            "clean",
-            st.toggle,
-            "Compare with unoccluded",
-            help="Show each person next to the same moment without occluders",
-        )
+        bound("sort", choose, "Sort by", tuple(SORTS), format_func=SORTS.get, width=175)
+        a_page = "{} a page".format
+        bound("size", choose, "People on a page", PAGE_SIZES, format_func=a_page, width=125)
+        bound("labels", st.toggle, "Labels")
+        beside = "Show each person next to the same moment without occluders"
+        bound("clean", st.toggle, "Compare with unoccluded", help=beside)
         many = "Assign, flag or relabel many at once; find" if may(me.role, "assign") else "Find"
-        about = f"{many} people in a similar pose"
-        _bound_widget(state, "picking", st.toggle, "Select", help=about)
+        bound("picking", st.toggle, "Select", help=f"{many} people in a similar pose")
 
 
 def _narrowed(state: GalleryState) -> None:

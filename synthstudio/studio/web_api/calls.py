@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from synthstudio.core.errors import Refused
 from synthstudio.review.settings import share_of
 from synthstudio.review.team.second_review import blinded_among
-from synthstudio.review.values import MAIN, Action, Person, User, may, require
+from synthstudio.review.values import MAIN, Action, Pair, Person, User, may, require
 from synthstudio.studio.components import API
 from synthstudio.studio.context import Context, OpenSet
 
@@ -20,7 +20,6 @@ BASE = API
 MAX_PAGE, PAGE = 500, 100
 MAX_NUMBER = 2**31 - 1
 Json = dict[str, Any]
-Pair = tuple[int, int]
 Number = Annotated[int, Path(ge=0, le=MAX_NUMBER)]
 
 

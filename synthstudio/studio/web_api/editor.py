@@ -7,7 +7,7 @@ as "gone": its client opens it again.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -31,12 +31,11 @@ from synthstudio.studio.editor.queue import (
     EMPTY_TEXTS,
     NO_MATCH,
     QUEUES,
-    QueueName,
     QueueRequest,
     ReviewQueue,
     build_queue,
 )
-from synthstudio.studio.overview import photos_left, review_progress
+from synthstudio.studio.overview import frames_left, review_progress
 from synthstudio.studio.segmentation import segmented
 from synthstudio.studio.web_api.calls import MAX_NUMBER, Json, Number, OnSet, SetCall, needs
 
@@ -44,31 +43,24 @@ MAX_QUEUES, MAX_EDITORS = 500, 2_000
 router = APIRouter()
 
 
-@dataclass(frozen=True, kw_only=True)
-class OpenQueue:
-    """A queue, its owner (user and data set), and the model whose predictions are shown."""
-
-    owner: tuple[str, str]
-    order: ReviewQueue
-    model: str
-
-
 class Editors:
+    """Open queues by name with their owner (user and data set), leases, and previews of clips."""
+
     def __init__(self) -> None:
-        self._queues: LastUsed[str, OpenQueue] = LastUsed(MAX_QUEUES)
+        self._queues: LastUsed[str, tuple[tuple[str, str], ReviewQueue]] = LastUsed(MAX_QUEUES)
         self._leases: LastUsed[tuple[str, str, str], HeldLeases] = LastUsed(MAX_EDITORS)
         self._previews: LastUsed[tuple[str, str], clips.Previews] = LastUsed(MAX_EDITORS)
 
-    def open(self, call: SetCall, order: ReviewQueue, model: str) -> str:
-        name, owner = secrets.token_hex(12), (call.me.name, call.chosen.key)
-        self._queues.put(name, OpenQueue(owner=owner, order=order, model=model))
+    def open(self, call: SetCall, order: ReviewQueue) -> str:
+        name = secrets.token_hex(12)
+        self._queues.put(name, ((call.me.name, call.chosen.key), order))
         return name
 
-    def queue(self, call: SetCall, name: str) -> OpenQueue:
-        found = self._queues.get(name)
-        if found is None or found.owner != (call.me.name, call.chosen.key):
+    def queue(self, call: SetCall, name: str) -> ReviewQueue:
+        owner, order = self._queues.get(name) or (None, None)
+        if order is None or owner != (call.me.name, call.chosen.key):
             raise Refused("this queue is no longer open", where="queue", reason="gone")
-        return found
+        return order
 
     def leases(self, call: SetCall, layer: str) -> HeldLeases:
         return self._leases.get_or((call.me.name, call.chosen.key, layer), HeldLeases)
@@ -77,16 +69,14 @@ class Editors:
         return self._previews.get_or((call.me.name, call.chosen.key), dict)
 
 
-class QueueBody(Strict):
+class QueueBody(QueueRequest):
     """Selection and start: `frame` and `instance` go first if `query` omits them.
 
     `query`: as of `synthstudio filter`; `todo`: only undecided people; `model`: whose predictions
     are shown.
     """
 
-    queue: QueueName = "risk"
     query: str = Field("", max_length=10_000)
-    todo: bool = False
     model: str = Field("", max_length=200)
     frame: Annotated[int, Field(ge=0, le=MAX_NUMBER)] | None = None
     instance: Annotated[int, Field(ge=0, le=MAX_NUMBER)] = 0
@@ -96,10 +86,8 @@ class QueueBody(Strict):
 def open_queue(call: OnSet, body: QueueBody, request: Request) -> JSONResponse:
     """Open a queue of people; returns it with its first window and the set's constants."""
     table, editors = call.chosen.table, _editors(request)
-    model = body.model if body.queue == "uncertain" else ""
-    choice = QueueRequest(queue=body.queue, query=body.query, todo=body.todo, model=model)
     try:
-        order = build_queue(call.ctx.store, table, choice, who=call.me)
+        order = build_queue(call.ctx.store, table, body, who=call.me)
     except DatasetError as error:
         raise Refused(str(error), where="query", reason="invalid") from error
     at, person = 0, None
@@ -107,7 +95,7 @@ def open_queue(call: OnSet, body: QueueBody, request: Request) -> JSONResponse:
         order = order.with_first(table, body.frame, body.instance)
         person = f"{body.frame}:{body.instance}"
         at = order.place_near(table, body.frame, body.instance)
-    name = editors.open(call, order, body.model)
+    name = editors.open(call, order)
     return JSONResponse(
         {
             "queue": {
@@ -117,15 +105,15 @@ def open_queue(call: OnSet, body: QueueBody, request: Request) -> JSONResponse:
                 "total": len(order.rows),
                 "label": QUEUES[body.queue],
                 "empty": EMPTY_TEXTS.get(body.queue, NO_MATCH),
-                "layer": choice.layer,
+                "layer": body.layer,
                 "model": body.model,
             },
             "person": person,
             "members": [*members.members(call.ctx.store)],
             "skeleton": window.skeleton_json(call.chosen.skeleton, poses_of(table)),
-            "clips": choice.layer == MAIN and has_clips(table),
+            "clips": body.layer == MAIN and has_clips(table),
         }
-        | _window(call, editors, editors.queue(call, name), at)
+        | _window(call, editors, order, at)
     )
 
 
@@ -143,8 +131,8 @@ def _editors(request: Request) -> Editors:
     return found
 
 
-def _window(call: SetCall, editors: Editors, queue: OpenQueue, at: int) -> Json:
-    order, layer = queue.order, queue.order.request.layer
+def _window(call: SetCall, editors: Editors, order: ReviewQueue, at: int) -> Json:
+    layer = order.request.layer
     at = min(at, max(len(order.rows) - 1, 0))
     start, stop = window.span(at, len(order.rows))
     people = order.people(call.chosen.table, start, stop)
@@ -155,7 +143,7 @@ def _window(call: SetCall, editors: Editors, queue: OpenQueue, at: int) -> Json:
             start=start,
             people=people,
             layer=layer,
-            model=queue.model,
+            model=order.request.model,
             reasons=[*map(order.reasons, range(start, stop))],
             elsewhere=order.extra,
         )
@@ -168,7 +156,7 @@ def progress_of(call: SetCall) -> Json:
     found: Json = dict(review_progress(call.ctx.store, call.chosen.key))
     if not call.chosen.dataset.people:  # only frames remain
         found["frames"] = call.chosen.dataset.frames
-        found["frames_left"] = photos_left(call.ctx.store, call.chosen)
+        found["frames_left"] = frames_left(call.ctx.store, call.chosen)
     return found
 
 

@@ -28,6 +28,7 @@ from synthstudio.review.threads import mentions_of, thread_list, threads_in
 from synthstudio.review.values import (
     FRAME,
     NO_PEOPLE,
+    UNLABELLED,
     Event,
     ItemState,
     JointLabel,
@@ -296,7 +297,7 @@ def _people(call: SetCall, pairs: list[Pair]) -> list[Json]:
                 "box": box,
                 "masks": {which: as_rle(masks.get(which), size) for which in WHICH},
                 "joints": {
-                    name: joint_json(labels[name]) if name in labels else _UNLABELLED
+                    name: joint_json(labels.get(name, UNLABELLED))
                     for name in chosen.skeleton.joints
                 },
                 "comments": sorted(
@@ -312,9 +313,6 @@ def _people(call: SetCall, pairs: list[Pair]) -> list[Json]:
     return found
 
 
-_UNLABELLED = [None, None, None, "unlabelled", "human"]
-
-
 def joint_json(label: JointLabel) -> list[Any]:
     """Return a joint as [x, y, state, cause, origin], as in ops."""
     return [label.x_px, label.y_px, label.state, label.cause, label.origin]
@@ -323,7 +321,7 @@ def joint_json(label: JointLabel) -> list[Any]:
 def state_json(state: ItemState, size: Size) -> Json:
     """Return the current state for a refused op; `size`: height and width of the picture."""
     joints = {name: joint_json(label) for name, label in state.joints.items()}
-    pair = state.person.frame, state.person.instance
+    pair = state.person.pair
     masks = {which: as_rle(counts, size) for which, counts in (state.masks or {}).items()}
     shapes = {"box": state.box, "masks": masks or None}
     return _brief(pair, state) | {"deleted": state.deleted, "joints": joints, **shapes}
@@ -394,8 +392,8 @@ def comments(call: OnSet, page: Paged) -> Json:
 def _events(call: SetCall, page: Page, kinds: tuple[Kind, ...]) -> tuple[list[Event], int | None]:
     store, key = call.ctx.store, call.chosen.key
     found = events(store, key, kinds=kinds, after_id=page.after or 0, limit=page.limit)
-    hidden = call.hidden(list({(e.person.frame, e.person.instance) for e in found}))
-    shown = [e for e in found if (e.person.frame, e.person.instance) not in hidden]
+    hidden = call.hidden(list({e.person.pair for e in found}))
+    shown = [e for e in found if e.person.pair not in hidden]
     return shown, found[-1].id if len(found) == page.limit else None
 
 

@@ -94,7 +94,7 @@ def _current_items(of_set: SetCall, parsed: ParsedOps, answer: Answer, body: Ops
     stored ops are acknowledged anyway."""
     answered = {row[:2] for row in (*answer.done, *answer.refused)}
     people = [
-        (one.op.person.frame, one.op.person.instance)
+        one.op.person.pair
         for one in parsed.ops
         if one.name in answered and one.op.person.frame < of_set.chosen.dataset.frames
     ]
@@ -121,7 +121,7 @@ def _refused(of_set: SetCall, received: ReceivedOp | None, row: tuple[str, int, 
     person = received.op.person
     size = of_set.chosen.frames.get(person.frame).size
     now = state_json(history.state(of_set.ctx.store, person), size)
-    if of_set.hidden([(person.frame, person.instance)], person.layer):
+    if of_set.hidden([person.pair], person.layer):
         return _refusal(client, seq, "lease", BLIND)
     return _refusal(*row) | {"now": now}
 
