@@ -28,23 +28,32 @@ from synthstudio.core.spec import (
     RoomBackdrop,
     Vec2,
 )
-from synthstudio.recipe.contacts.beds import blanket_to
 from synthstudio.recipe.contacts.contacts import draw_contacts
-from synthstudio.recipe.contacts.supports import seats_in
+from synthstudio.recipe.contacts.supports import blanket_to, seats_in
 from synthstudio.recipe.contacts.together import draw_together
 from synthstudio.recipe.layout.furniture import furnish, furnished, places_of, with_space
-from synthstudio.recipe.layout.gaze import with_gaze
 from synthstudio.recipe.layout.objects import draw_cutouts, place_objects
-from synthstudio.recipe.layout.placement import Layout, NoRoom, Placed, corners, place_people
-from synthstudio.recipe.layout.rig import draw_rig
-from synthstudio.recipe.layout.variants import Occluders, in_order, shadow_box_m, with_view_detail
+from synthstudio.recipe.layout.placement import (
+    Layout,
+    NoRoom,
+    Placed,
+    corners,
+    place_people,
+    with_gaze,
+)
+from synthstudio.recipe.layout.variants import (
+    Occluders,
+    draw_rig,
+    in_order,
+    shadow_box_m,
+    with_view_detail,
+)
 from synthstudio.recipe.layout.variants import group as variants_of
 from synthstudio.recipe.sampling import clips, view
 from synthstudio.recipe.sampling.context import SampleContext, split_of
-from synthstudio.recipe.sampling.light import draw_light, picture_gain
+from synthstudio.recipe.sampling.light import draw_light, picture_gain, with_sky
 from synthstudio.recipe.sampling.moving import draw_moving
 from synthstudio.recipe.sampling.people import draw_people
-from synthstudio.recipe.sampling.skies import with_sky
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.recipe.search.goals import crowd_request, draw_targets
 from synthstudio.recipe.search.people import finder, rotated_people

@@ -30,9 +30,8 @@ from synthstudio.formats.joints import convert_row
 from synthstudio.generation import pipeline
 from synthstudio.generation.photos import measure
 from synthstudio.generation.photos.album import Album, Sample
-from synthstudio.generation.photos.ground import ground_cells
 from synthstudio.generation.photos.layers import PasteLayer, paste_layers
-from synthstudio.generation.photos.measure import refined
+from synthstudio.generation.photos.measure import ground_cells, refined
 from synthstudio.generation.stage import FrameGenerator, Settings
 from synthstudio.label.photo import Annotated, Relabelled, radii_px, relabel
 from synthstudio.props import photo_looks

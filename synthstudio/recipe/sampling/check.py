@@ -16,8 +16,7 @@ from synthstudio.recipe.sampling.context import (
     usable_photos,
 )
 from synthstudio.recipe.sampling.interiors import INTERIORS
-from synthstudio.recipe.sampling.people import pool_by_body
-from synthstudio.recipe.sampling.quotas import identities_of
+from synthstudio.recipe.sampling.people import identities_of
 from synthstudio.recipe.schema.distributions import support
 from synthstudio.recipe.schema.people import LIE
 from synthstudio.recipe.schema.recipe import FAMILY, Recipe
@@ -211,11 +210,10 @@ def _check_quotas(recipe: Recipe, catalogue: Catalogue) -> None:
     for family, share in (recipe.quotas.family or {}).items():
         if share > 0:
             _check_family(recipe, catalogue, family)
-    by_body = pool_by_body(recipe) if recipe.quotas.body else {}
     known = recipe.people.identities - recipe.holdout.identities
     maximum = int(support(recipe.people.count)[1])
     for name, share in (recipe.quotas.body or {}).items():
-        found = int((identities_of(name, by_body) < known).sum())
+        found = int((identities_of(recipe, name) < known).sum())
         if share > 0 and found < maximum:
             raise RecipeError(
                 "the pool has too few people of this body",

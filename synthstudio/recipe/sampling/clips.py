@@ -18,7 +18,6 @@ from synthstudio.core.catalogue import KeyPose, MotionAsset, Step
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import ClipSpec, FrameSpec, MovingSpec, PersonSpec, PoseSpec, Vec3
-from synthstudio.recipe.sampling import quotas
 from synthstudio.recipe.sampling.context import SampleContext, Unit, pick_one
 from synthstudio.recipe.sampling.pose_jitter import is_of
 from synthstudio.recipe.schema.distributions import pick, sample
@@ -54,8 +53,7 @@ def frames_of(recipe: Recipe) -> int:
 def walk_of(ctx: SampleContext, place: int) -> Walk | None:
     """The motion of person `place` of the moment, None if standing; RecipeError if none is left."""
     options, clip = ctx.recipe.motion, ctx.recipe.clip
-    number = quotas.person_number(ctx.recipe, ctx.index, place)
-    if options is None or quotas.bin_of(ctx.recipe, "family", number) is not None:
+    if options is None or ctx.quota("family", place) is not None:
         return None
     rng = ctx.shared_rng("motion", place)
     moves, mirror, phase = rng.random() < options.share, rng.random() < options.mirror, rng.random()

@@ -23,7 +23,7 @@ from synthstudio.recipe.schema.distributions import (
     support,
     weighted,
 )
-from synthstudio.recipe.schema.people import People, Quotas
+from synthstudio.recipe.schema.people import Occlude, People, Quotas, Targets
 from synthstudio.recipe.schema.scene import (
     Backdrop,
     Cutouts,
@@ -41,7 +41,6 @@ from synthstudio.recipe.schema.scene import (
     Share,
     Weights,
 )
-from synthstudio.recipe.schema.targets import Occlude, Targets
 
 Layer = Literal["depth", "instance", "part", "normals"]
 

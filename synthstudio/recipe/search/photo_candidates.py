@@ -28,7 +28,7 @@ from synthstudio.recipe.sampling.people import draw_people
 from synthstudio.recipe.sampling.true_sizes import TrueSize, stands_m, true_size
 from synthstudio.recipe.sampling.view import detail_at
 from synthstudio.recipe.schema.distributions import pick, sample
-from synthstudio.recipe.schema.targets import PhotoCutouts
+from synthstudio.recipe.schema.people import PhotoCutouts
 from synthstudio.recipe.search.photo_visibility import Card
 from synthstudio.recipe.search.scene_visibility import window
 
