@@ -10,7 +10,6 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,6 +30,7 @@ from synthstudio.core.spec import (
 from synthstudio.recipe.contacts.contacts import draw_contacts
 from synthstudio.recipe.contacts.supports import blanket_to, seats_in
 from synthstudio.recipe.contacts.together import draw_together
+from synthstudio.recipe.layout import variants
 from synthstudio.recipe.layout.furniture import furnish, furnished, places_of, with_space
 from synthstudio.recipe.layout.objects import draw_cutouts, place_objects
 from synthstudio.recipe.layout.placement import (
@@ -41,14 +41,7 @@ from synthstudio.recipe.layout.placement import (
     place_people,
     with_gaze,
 )
-from synthstudio.recipe.layout.variants import (
-    Occluders,
-    draw_rig,
-    in_order,
-    shadow_box_m,
-    with_view_detail,
-)
-from synthstudio.recipe.layout.variants import group as variants_of
+from synthstudio.recipe.layout.variants import BaseSample, Occluders
 from synthstudio.recipe.sampling import clips, view
 from synthstudio.recipe.sampling.context import SampleContext, split_of
 from synthstudio.recipe.sampling.light import draw_light, picture_gain, with_sky
@@ -90,17 +83,6 @@ def draw(
     return dataclasses.replace(found[place], index=index)
 
 
-@dataclass(frozen=True, kw_only=True)
-class BaseSample:
-    """A moment and the data for its variants. The base's index is the moment's number."""
-
-    base: FrameSpec
-    ctx: SampleContext
-    behind: view.Behind
-    others: tuple[Occluders, ...]
-    rig: tuple[Camera, ...]
-
-
 def draw_group(
     recipe: Recipe,
     number: int,
@@ -116,7 +98,7 @@ def draw_group(
     place, t = divmod(number, clips.frames_of(recipe))
     drawn = draw_moment(recipe, place, geometry) if moment is None else moment(place)
     base = drawn.base if recipe.clip is None else clips.at(drawn.ctx, drawn.base, t)
-    return variants_of(base, ctx=drawn.ctx, behind=drawn.behind, others=drawn.others, rig=drawn.rig)
+    return variants.group(dataclasses.replace(drawn, base=base))
 
 
 def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseSample:
@@ -139,8 +121,8 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
         for k in range(recipe.variants.occluder)
     )
     standing += hiding.objects
-    rig = draw_rig(layout, standing)
-    standing = with_view_detail(ctx, standing, rig)
+    rig = variants.draw_rig(layout, standing)
+    standing = variants.with_view_detail(ctx, standing, rig)
 
     persons = tuple(p.item for p in standing if isinstance(p.item, PersonSpec))
     cameras = (*clips.cameras(ctx, persons, camera), *rig)
@@ -162,7 +144,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
         index=number,
         camera=camera,
         people=persons,
-        objects=in_order([p.item for p in standing if isinstance(p.item, ObjectSpec)]),
+        objects=variants.in_order([p.item for p in standing if isinstance(p.item, ObjectSpec)]),
         cutouts=hiding.cutouts,
         backdrop=backdrop,
         light=light,
@@ -174,7 +156,9 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
         group_id=f"{recipe.seed}-{number}",
         targets=hiding.targets,
         crowd_target=crowd,
-        shadow_box_m=shadow_box_m(everything) if recipe.variants.order or recipe.clip else None,
+        shadow_box_m=variants.shadow_box_m(everything)
+        if recipe.variants.order or recipe.clip
+        else None,
         attempt=attempt,
     )
     return BaseSample(base=base, ctx=ctx, behind=behind, others=others, rig=rig)

@@ -55,32 +55,38 @@ class Occluders:
     targets: tuple[OcclusionTarget, ...] = ()  # of the people, with `met`
 
 
-def group(
-    base: FrameSpec,
-    *,
-    ctx: SampleContext,
-    behind: Behind,
-    others: Sequence[Occluders],
-    rig: Sequence[Camera],
-) -> tuple[FrameSpec, ...]:
-    """The base and its variants in the order of `Variants.order`.
+@dataclass(frozen=True, kw_only=True)
+class BaseSample:
+    """A moment, or one time of it, and the data for its variants. The base's index is its number.
 
     `others` are the occluders of the `occluder` variants, `rig` the cameras of the `view` ones.
+    """
+
+    base: FrameSpec
+    ctx: SampleContext
+    behind: Behind
+    others: tuple[Occluders, ...]
+    rig: tuple[Camera, ...]
+
+
+def group(drawn: BaseSample) -> tuple[FrameSpec, ...]:
+    """The base and its variants in the order of `Variants.order`.
+
     Targets apply to all but `clean` and `view`, whose occlusion is not controlled.
     """
-    order, out = ctx.recipe.variants.order, [base]
-    for kind, number in order:
-        own = ctx.again(kind, number)
+    base, out = drawn.base, [drawn.base]
+    for kind, number in drawn.ctx.recipe.variants.order:
+        own = drawn.ctx.again(kind, number)
         if kind == "clean":
             made = clean(base)
         elif kind == "occluder":
-            made = _occluded(base, others[number])
+            made = _occluded(base, drawn.others[number])
         elif kind == "appearance":
             made = redressed(base, own)
         elif kind == "light":
-            made = _relit(base, own, behind)
+            made = _relit(base, own, drawn.behind)
         else:
-            made = dataclasses.replace(base, camera=rig[number], camera_id=number + 1)
+            made = dataclasses.replace(base, camera=drawn.rig[number], camera_id=number + 1)
             made = dataclasses.replace(made, cutouts=(), targets=(), crowd_target=None)
         out.append(dataclasses.replace(made, variant=kind, differs=differing(base, made)))
     return tuple(out)

@@ -1,8 +1,8 @@
 """People's places for targets: in front of one another, across the edge, or apart.
 
 Places are rated with people as cards, flat pictures that are drawn once, then shifted and scaled by
-depth; the small change of viewing angle is ignored. The best free place is taken, if needed after an
-exact evaluation (scene_visibility.py). A person with self-occlusion targets is turned to meet
+depth; the small change of viewing angle is ignored. The best free place is taken, if needed after
+an exact evaluation (scene_visibility.py). A person with self-occlusion targets is turned to meet
 them. J joints, n points.
 """
 
@@ -36,7 +36,7 @@ from synthstudio.recipe.sampling.context import Unit
 from synthstudio.recipe.sampling.people import facing_rad, with_other_pose
 from synthstudio.recipe.sampling.view import detail_at
 from synthstudio.recipe.search.goals import OBJECT, PERSON, SELF, TRUNCATED, VISIBLE, Goal, goal_of
-from synthstudio.recipe.search.scene_visibility import causes_among, points_alone, window
+from synthstudio.recipe.search.scene_visibility import points_among, window
 
 _USUAL = 24
 """Candidates drawn as without targets; and more in front, behind and across the edge."""
@@ -147,9 +147,9 @@ def _crowd_error(layout: Layout, cards: list[Shown], crowd: float) -> float:
 def _cause_error(layout: Layout, people: tuple[PersonSpec, ...], goals: list[Goal]) -> float:
     """Exact error of the fractions hidden by people (everybody) and cut off (the last person)."""
     out = 0.0
-    seen = causes_among(layout.geometry, people, layout.camera)
-    for k, (own, causes) in enumerate(zip(goals, seen, strict=False)):
-        last = len(people) in (k + 1, len(goals))
+    seen = points_among(layout.geometry, people, layout.camera)
+    for k, (own, points) in enumerate(zip(goals, seen, strict=False)):
+        causes, last = points.causes(), len(people) in (k + 1, len(goals))
         if PERSON in own.fractions:
             out += _share_error(float((causes == PERSON).mean()), own, last=last)
         if TRUNCATED in own.fractions and k == len(people) - 1:
@@ -333,7 +333,7 @@ def _turn_error(layout: Layout, person: PersonSpec, own: Goal, self_share: float
         # Dressed at the most likely level of detail, which is then cached.
         person = dataclasses.replace(person, detail=detail_at(layout.camera, 0.0, 0.0))
         stood = dataclasses.replace(person, position_m=(0.0, 0.0, layout.geometry.drop_m(person)))
-        points = points_alone(layout.geometry, stood, layout.camera)
+        (points,) = points_among(layout.geometry, (stood,), layout.camera)
         clear = points.causes(threshold=_CLEARLY)
         out += sum(bool((clear[group] != VISIBLE).all()) for group in own.shown)
         if self_share is not None:

@@ -110,9 +110,9 @@ class _PhotoProblem(occluders.Problem[Item, PhotoVisibility]):
 
         def proposals(kind: str) -> Iterator[occluders.Propose[Item, PhotoVisibility]]:
             for attempt in range(_DRAWS * effort):
-                rng = self.ctx.rng("paste", person, key, attempt)
-                keys = (person, key, attempt)
-                item = draw_item(self.ctx, self.view, person, kind, rng, keys=keys)
+                keys = ("paste", person, key, attempt)
+                ctx, rng = dataclasses.replace(self.ctx, variant=keys), self.ctx.rng(*keys)
+                item = draw_item(ctx, self.view, self.view.people[person], kind, rng)
                 if item is not None:
                     yield _Paste(self, person, seen, item, rng, put)
 
