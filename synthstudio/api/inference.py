@@ -354,7 +354,7 @@ def _opening(request: Request, facts: dict[str, str]) -> tuple[Callable[..., Ope
 
 def open_on_worker(device: str, model: str, facts: dict[str, str], request: Request) -> Opened:
     """`open_verified` on this node; errors name the node and what it lacks."""
-    from synthstudio.generation.remote_worker import check_device
+    from synthstudio.generation.shards import check_device
 
     check_device(device, model)
     named = (*vars(request).values(), Path(request.detector))

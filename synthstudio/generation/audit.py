@@ -29,7 +29,7 @@ from synthstudio.generation.engines import local
 from synthstudio.generation.engines.engine import LOCAL, Engine
 from synthstudio.generation.moving import fresh_patches
 from synthstudio.generation.pipeline import Built, build
-from synthstudio.generation.remote_worker import opening
+from synthstudio.generation.shards import opening
 from synthstudio.generation.stage import FrameGenerator, Settings
 from synthstudio.render.rays import nearest_blockers_by_rays
 

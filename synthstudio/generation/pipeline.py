@@ -48,8 +48,7 @@ from synthstudio.dataset.shards import FailedFrame, OnEvent, no_event, rendered_
 from synthstudio.dataset.writer import Part, open_or_create
 from synthstudio.generation import moving
 from synthstudio.generation.engines.engine import LOCAL, Engine
-from synthstudio.generation.remote_worker import opening
-from synthstudio.generation.shards import Summary, run_shards
+from synthstudio.generation.shards import Summary, opening, run_shards
 from synthstudio.generation.stage import (
     FIRST_OBJECT,
     FrameGenerator,
@@ -340,7 +339,6 @@ def generate(  # noqa: PLR0913 - the options of one command
         on_note(note)
     prepare_caches(settings)
     identity = identity_of(settings, frames_per_shard)
-    initializer, initargs = opening(engine, FrameGenerator, settings)
     with open_or_create(
         out, identity, resume=resume, allow_mixed=allow_mixed, part=part, on_event=on_event
     ) as session:
@@ -349,8 +347,7 @@ def generate(  # noqa: PLR0913 - the options of one command
             session,
             partial(_tried_twice, skip_failed),
             rendered_rows,
-            initializer=initializer,
-            initargs=initargs,
+            opener=opening(engine, FrameGenerator, settings),
             workers=workers,
             engine=engine,
             on_progress=on_progress,

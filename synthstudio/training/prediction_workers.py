@@ -23,7 +23,7 @@ from synthstudio.dataset.rows import Row
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.generation.engines.engine import Engine
 from synthstudio.generation.engines.local import Report
-from synthstudio.generation.remote_worker import check_device
+from synthstudio.generation.shards import check_device
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.bottom_up.contract import FoundPeople
 from synthstudio.render import runtime

@@ -24,7 +24,7 @@ from synthstudio.dataset.rows import frame_row, instance_rows
 from synthstudio.generation.engines import local
 from synthstudio.generation.engines.engine import ENGINES
 from synthstudio.generation.pipeline import draw_spec, make_frame
-from synthstudio.generation.remote_worker import opening
+from synthstudio.generation.shards import opening
 from synthstudio.generation.stage import (
     FrameGenerator,
     Settings,
