@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 
@@ -21,7 +22,6 @@ from synthstudio.core.spec import (
     Backdrop,
     FrameSpec,
     ObjectSpec,
-    OcclusionTarget,
     PersonSpec,
     PlaceBackdrop,
     RoomBackdrop,
@@ -43,7 +43,7 @@ from synthstudio.recipe.layout.placement import (
 )
 from synthstudio.recipe.layout.variants import BaseSample, Occluders
 from synthstudio.recipe.sampling import clips, view
-from synthstudio.recipe.sampling.context import SampleContext, split_of
+from synthstudio.recipe.sampling.context import SampleContext, Unit, split_of
 from synthstudio.recipe.sampling.light import draw_light, picture_gain, with_sky
 from synthstudio.recipe.sampling.moving import draw_moving
 from synthstudio.recipe.sampling.people import draw_people
@@ -108,16 +108,16 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
     )
     for attempt in range(_ATTEMPTS):
         ctx = first.again("attempt", attempt) if attempt else first
-        behind, layout, standing, targets, crowd = _peopled(ctx)
+        behind, layout, standing = _peopled(ctx)
         ctx, camera = layout.ctx, layout.camera
-        standing = _covered(layout, standing, targets)
-        hiding = _hiding(layout, standing, targets)
+        standing = _covered(layout, standing)
+        hiding = _hiding(layout, standing)
         items = [p.item for p in (*standing, *hiding.objects)]
         min_px = recipe.people.min_visible_px
         if any_person_visible(geometry, items, hiding.cutouts, camera, min_px=min_px):
             break
     others = tuple(
-        _hiding(dataclasses.replace(layout, ctx=ctx.again("occluder", k)), standing, targets)
+        _hiding(dataclasses.replace(layout, ctx=ctx.again("occluder", k)), standing)
         for k in range(recipe.variants.occluder)
     )
     standing += hiding.objects
@@ -155,7 +155,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
         split=ctx.split,
         group_id=f"{recipe.seed}-{number}",
         targets=hiding.targets,
-        crowd_target=crowd,
+        crowd_target=layout.crowd,
         shadow_box_m=variants.shadow_box_m(everything)
         if recipe.variants.order or recipe.clip
         else None,
@@ -164,11 +164,11 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
     return BaseSample(base=base, ctx=ctx, behind=behind, others=others, rig=rig)
 
 
-Peopled = tuple[view.Behind, Layout, list[Placed], tuple[OcclusionTarget, ...], float | None]
+Peopled = tuple[view.Behind, Layout, list[Placed]]
 
 
 def _peopled(ctx: SampleContext) -> Peopled:
-    """The backdrop, the camera's layout, its people and targets; without room, at another spot."""
+    """The backdrop, the camera's layout and its people; without room, at another spot."""
     for attempt in range(_SPOTS):
         behind = view.draw_behind(ctx, attempt)
         try:
@@ -183,47 +183,43 @@ def _peopled_before(ctx: SampleContext, behind: view.Behind) -> Peopled:
     ctx = dataclasses.replace(ctx, places=places_of(ctx, behind))
     camera, distance_m = view.draw_camera(ctx, behind)
     behind = view.with_light(ctx, behind, camera)
-    layout = Layout(
-        ctx=ctx,
-        camera=camera,
-        distance_m=distance_m,
-        footing=view.footing(behind, camera),
-        gain=picture_gain(behind.light),
-    )
     seats = bool(seats_in(ctx))
     people = draw_people(ctx, seats=seats, moves=True)
     people = clips.headed(ctx, camera, clips.starting_motions(ctx, people))
     people, contacts = draw_contacts(ctx, people)
-    layout = dataclasses.replace(layout, contacts=contacts)
-    targets, crowd = draw_targets(ctx, len(people)), crowd_request(ctx)
-    people = rotated_people(layout, people, targets, seats=seats)
+    layout = Layout(
+        ctx=ctx,
+        camera=camera,
+        distance_m=distance_m,
+        contacts=contacts,
+        footing=view.footing(behind, camera),
+        gain=picture_gain(behind.light),
+        targets=draw_targets(ctx, len(people)),
+        crowd=crowd_request(ctx),
+    )
+    people = rotated_people(layout, people, seats=seats)
     together = draw_together(ctx, people)
     if together:
-        joined = dataclasses.replace(
-            layout,
-            together=together,
-            contacts={k: v for k, v in contacts.items() if k >= len(together)},
-        )
-        try:
-            standing = place_people(joined, people, find=finder(joined, targets, crowd))
-            return behind, joined, with_gaze(joined, standing), targets, crowd
-        except NoRoom:
-            pass  # each is placed alone
-    standing = with_gaze(layout, place_people(layout, people, find=finder(layout, targets, crowd)))
-    return behind, layout, standing, targets, crowd
+        own = {place: contact for place, contact in contacts.items() if place >= len(together)}
+        joined = dataclasses.replace(layout, together=together, contacts=own)
+        with suppress(NoRoom):  # then each is placed alone
+            return behind, joined, _placed(joined, people)
+    return behind, layout, _placed(layout, people)
 
 
-def _covered(
-    layout: Layout, standing: list[Placed], targets: tuple[OcclusionTarget, ...]
-) -> list[Placed]:
+def _placed(layout: Layout, people: tuple[Unit, ...]) -> list[Placed]:
+    return with_gaze(layout, place_people(layout, people, find=finder(layout)))
+
+
+def _covered(layout: Layout, standing: list[Placed]) -> list[Placed]:
     """The same items, blankets pulled up as far as the targets of who lies under them say."""
-    if not (targets and layout.ctx.recipe.targets.search):
+    if not (layout.targets and layout.ctx.recipe.targets.search):
         return standing
     out = list(standing)
     for k, (bed, blanket) in enumerate(itertools.pairwise(p.item for p in standing), 1):
         if isinstance(blanket, ObjectSpec) and blanket.heights_m and blanket.held_by is not None:
             place = blanket.held_by
-            person, share = standing[place].item, targets[place].occluded_fraction
+            person, share = standing[place].item, layout.targets[place].occluded_fraction
             if share is not None:
                 assert isinstance(person, PersonSpec) and isinstance(bed, ObjectSpec)
                 new = blanket_to(layout.ctx, layout.camera, person, bed, place, share)
@@ -231,12 +227,10 @@ def _covered(
     return out
 
 
-def _hiding(
-    layout: Layout, standing: list[Placed], targets: tuple[OcclusionTarget, ...]
-) -> Occluders:
-    objects = place_objects(layout, standing)
+def _hiding(layout: Layout, standing: list[Placed]) -> Occluders:
+    objects, targets = place_objects(layout, standing), layout.targets
     if targets:
-        put, targets = hide_people(layout, [*standing, *objects], targets)
+        put, targets = hide_people(layout, [*standing, *objects])
         objects += put
     cutouts = draw_cutouts(layout, [*standing, *objects])
     return Occluders(objects=tuple(objects), cutouts=cutouts, targets=targets)

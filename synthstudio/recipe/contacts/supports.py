@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter, uniform_filter
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.catalogue import MATTRESS, KeyPose, MeshAsset, ObjectKind
+from synthstudio.core.catalogue import MATTRESS, KeyPose, ObjectKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, PARTS
 from synthstudio.core.spec import Material, ObjectSpec, Pattern, PersonSpec, Vec3
@@ -116,7 +116,7 @@ def _support(kind: ObjectKind, size_m: Vec3, centre: F64, ahead: F64, rng: Gener
         kind=kind.kind,
         role="support",
         size_m=size_m,
-        materials=materials(kind, rng),
+        materials=palette.materials(kind, rng),
         position_m=(round(float(centre[0]), 5), round(float(centre[1]), 5), 0.0),
         yaw_rad=round(math.atan2(-float(ahead[0]), float(ahead[1])), 6),
     )
@@ -164,8 +164,6 @@ NARROW_M = 0.6
 _HANGING_M = 0.04
 """A hand beside a seat hangs this far below its top."""
 _MIN_M = 0.08
-_USUAL = 0.4
-"""How often an object has the builder's default colours."""
 _HEIGHT = "seat_height_m"
 _MIN_BACK_M = 0.35
 _STOOL_FORWARD_M = 0.05
@@ -210,7 +208,7 @@ def draw_seat(
     if narrow or float(ctx.geometry.skin_m(person, _HANDS)[:, 2].min()) < top - _HANGING_M:
         kinds = tuple(kind for kind in kinds if kind.size_high_m[0] <= NARROW_M) or kinds
     kind = kinds[int(rng.random() * len(kinds))]
-    width, depth, height = drawn_size(kind, rng)
+    width, depth, height = palette.drawn_size(kind, rng)
     forward = _STOOL_FORWARD_M
     backed = _HEIGHT in kind.shape
     if backed:
@@ -223,31 +221,10 @@ def draw_seat(
         role="seat",
         size_m=(width, depth, height),
         shape={_HEIGHT: top} if backed else {},
-        materials=materials(kind, rng),
+        materials=palette.materials(kind, rng),
         position_m=(float(middle[0]), float(middle[1]), 0.0),
         yaw_rad=person.yaw_rad,
     )
-
-
-def drawn_size(kind: ObjectKind, rng: Generator) -> Vec3:
-    ranges = zip(kind.size_low_m, kind.size_high_m, strict=True)
-    width, depth, height = (palette.between(low, high, rng) for low, high in ranges)
-    return width, depth, height
-
-
-def materials(kind: ObjectKind | MeshAsset, rng: Generator) -> tuple[Material, ...]:
-    """As many materials as the kind's builder takes; none: its defaults, or a mesh's own.
-
-    Plants (shapes with a variant) keep their own green.
-    """
-    if isinstance(kind, MeshAsset):
-        return ()
-    patterns = kind.patterns or ("plain",)
-    drawn = tuple(
-        palette.surface(patterns[int(rng.random() * len(patterns))], rng)
-        for _ in range(kind.materials)
-    )
-    return () if rng.random() < _USUAL or "variant" in kind.shape else drawn
 
 
 # Beds and blankets ------------------------------------------------------------------------------
@@ -292,7 +269,7 @@ def draw_bed(
     if not kinds:
         return (lying,)
     kind = kinds[int(rng.random() * len(kinds))]
-    width, depth, height = drawn_size(kind, rng)
+    width, depth, height = palette.drawn_size(kind, rng)
     width = max(width, wide + 2 * _INSET_M[kind.kind])
     ends_m = _HEADBOARD_M + _BESIDE_M + _INSET_M[kind.kind]
     depth = max(depth, float(high[1] - low[1]) + ends_m)

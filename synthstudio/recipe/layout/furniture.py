@@ -17,7 +17,6 @@ import numpy as np
 from synthstudio.core.camera import Camera
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import Backdrop, ObjectSpec, RoomBackdrop, Vec2, Vec3
-from synthstudio.recipe.layout.finishes import Shared, finish
 from synthstudio.recipe.layout.placement import Placed
 from synthstudio.recipe.layout.site import (
     GAP_M,
@@ -36,7 +35,7 @@ from synthstudio.recipe.layout.site import (
 )
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
-from synthstudio.recipe.sampling.interiors import INTERIORS, Extra, Interior
+from synthstudio.recipe.sampling.interiors import INTERIORS, Extra, Interior, Shared, finish
 from synthstudio.recipe.sampling.view import Behind, floor_pattern
 from synthstudio.recipe.schema import scene as scene_schema
 from synthstudio.recipe.schema.distributions import pick

@@ -23,7 +23,7 @@ from synthstudio.core.catalogue import GeometryQueries, KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
-from synthstudio.core.spec import Detail, ObjectSpec, PersonSpec, PoseSpec
+from synthstudio.core.spec import Detail, ObjectSpec, OcclusionTarget, PersonSpec, PoseSpec
 from synthstudio.recipe.contacts.contacts import Contact, contact_object
 from synthstudio.recipe.contacts.supports import draw_bed, draw_seat
 from synthstudio.recipe.contacts.together import looking, rotated
@@ -82,6 +82,8 @@ class Layout:
     footing: Footing | Stand | None = None
     """A photo's or a place's floor to which people and objects are restricted."""
     gain: float = 1.0  # brightness factor of pasted pictures to match the photo
+    targets: tuple[OcclusionTarget, ...] = ()  # of all people; () without any
+    crowd: float | None = None  # the requested crowd index
 
     @property
     def geometry(self) -> GeometryQueries:

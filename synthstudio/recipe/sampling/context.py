@@ -70,10 +70,13 @@ class SampleContext:
         """The same frame for variant `number` of a kind, with streams of its own."""
         return dataclasses.replace(self, variant=("variant", kind, number))
 
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        return get_skeleton(self.recipe.skeleton).joints
+
     def joints_m(self, person: PersonSpec) -> dict[str, F64]:
         """(3,) the place of each of a person's joints."""
-        names = get_skeleton(self.recipe.skeleton).joints
-        return dict(zip(names, self.geometry.joints_m(person), strict=True))
+        return dict(zip(self.joint_names, self.geometry.joints_m(person), strict=True))
 
     def occluder_held(self, item: ObjectKind | ImageAsset | MeshAsset) -> bool:
         held = self.recipe.holdout.occluders

@@ -154,8 +154,7 @@ def draw_camera(ctx: SampleContext, behind: Behind) -> tuple[Camera, float]:
         height = facts.camera_height_m if facts.camera_height_m is not None else height
         pitch = facts.pitch_rad if facts.pitch_rad is not None else pitch
         roll = 0.0 if facts.pitch_rad is not None else roll
-        known = None if behind.spot is None else facts.ground
-        seen = facts.vertical_fov_rad if known is None else known.vertical_fov_rad
+        seen = (facts if behind.spot is None else behind.spot.ground).vertical_fov_rad
         if seen is not None:
             focal, centre = _of_crop(facts, seen, behind.photo, image.width_px)
     if behind.stand is not None:
@@ -174,9 +173,8 @@ def draw_camera(ctx: SampleContext, behind: Behind) -> tuple[Camera, float]:
         centre_px=centre,
         distortion=None if behind.photo is not None else _distortion(ctx),
     )
-    if behind.spot is not None and behind.photo is not None and facts is not None:
-        assert facts.ground is not None  # implied by a spot
-        own = ground_camera(facts.ground, behind.spot, camera, mirrored=behind.photo.mirrored)
+    if behind.spot is not None and behind.photo is not None:
+        own = ground_camera(behind.spot, camera, mirrored=behind.photo.mirrored)
         return own, -own.position_m[1]
     return camera, distance
 
@@ -194,10 +192,10 @@ def footing(behind: Behind, camera: Camera) -> Footing | Stand | None:
     if behind.stand is not None:
         return behind.stand
     facts = behind.facts
-    if behind.spot is None or behind.photo is None or facts is None or facts.ground is None:
+    if behind.spot is None or behind.photo is None or facts is None:
         return None
     size = (facts.width_px, facts.height_px)
-    return Footing(ground=facts.ground, photo=behind.photo, size_px=size, camera=camera)
+    return Footing(ground=behind.spot.ground, photo=behind.photo, size_px=size, camera=camera)
 
 
 def with_light(ctx: SampleContext, behind: Behind, camera: Camera) -> Behind:

@@ -20,8 +20,7 @@ from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import GeometryQueries
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, Bool
-from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.spec import OcclusionTarget, PersonSpec
+from synthstudio.core.spec import PersonSpec
 from synthstudio.recipe.layout.placement import (
     CLEAR_M,
     Find,
@@ -69,14 +68,14 @@ _CLEARLY = 0.7
 """Required margin for visible joints: the view changes a little with the place."""
 
 
-def finder(layout: Layout, targets: tuple[OcclusionTarget, ...], crowd: float | None) -> Find:
+def finder(layout: Layout) -> Find:
     """The placement search for each person in turn; without targets the first free place."""
-    if not targets or not layout.ctx.recipe.targets.search:
+    if not layout.targets or not layout.ctx.recipe.targets.search:
         return first_free
-    names = get_skeleton(layout.ctx.recipe.skeleton).joints
-    goals = [goal_of(target, names) for target in targets]
+    names = layout.ctx.joint_names
+    goals = [goal_of(target, names) for target in layout.targets]
     cards = functools.cache(lambda person: card(layout.geometry, layout.camera, person, names))
-    return functools.partial(_aimed, goals=goals, crowd=crowd, cards=cards)
+    return functools.partial(_aimed, goals=goals, cards=cards)
 
 
 def _aimed(
@@ -84,11 +83,10 @@ def _aimed(
     seeker: Seeker,
     *,
     goals: list[Goal],
-    crowd: float | None,
     cards: Callable[[PersonSpec], Card],
 ) -> tuple[float, float] | None:
     """The free place nearest to all targets so far, or None."""
-    built, placed = seeker.built, seeker.placed
+    built, placed, crowd = seeker.built, seeker.placed, layout.crowd
     others = [p.item for p in placed if isinstance(p.item, PersonSpec)]
     if not others and not any(TRUNCATED in own.fractions for own in goals):
         return first_free(layout, seeker)
@@ -104,7 +102,7 @@ def _aimed(
 
     def error_at(spot: tuple[float, float]) -> float:
         here = shown(own, layout.camera, (*spot, person.position_m[2]))
-        return np.inf if here is None else _error(layout, [*before, here], goals, crowd)
+        return np.inf if here is None else _error(layout, [*before, here], goals)
 
     causes = any({PERSON, TRUNCATED} & goal.fractions.keys() for goal in goals)
     errors = [error_at(spot) for spot in spots]
@@ -165,9 +163,9 @@ def _share_error(share: float, own: Goal, *, last: bool) -> float:
     return abs(error) if last else max(0.0, error)
 
 
-def _error(layout: Layout, cards: list[Shown], goals: list[Goal], crowd: float | None) -> float:
+def _error(layout: Layout, cards: list[Shown], goals: list[Goal]) -> float:
     """The error of the people placed so far; the last is the new one."""
-    out = 0.0
+    out, crowd = 0.0, layout.crowd
     apart = crowd is None and not any(PERSON in own.fractions for own in goals)
     if crowd is not None and len(cards) > 1:
         out += _crowd_error(layout, cards, crowd)
@@ -266,16 +264,13 @@ def _across(layout: Layout, rng: Generator) -> tuple[float, float]:
 # Turning -------------------------------------------------------------------------------------
 
 
-def rotated_people(
-    layout: Layout, people: tuple[Unit, ...], targets: tuple[OcclusionTarget, ...], *, seats: bool
-) -> tuple[Unit, ...]:
+def rotated_people(layout: Layout, people: tuple[Unit, ...], *, seats: bool) -> tuple[Unit, ...]:
     """The people, turned and if necessary with new poses so that targets can be met."""
-    if not targets or not layout.ctx.recipe.targets.search:
+    if not layout.targets or not layout.ctx.recipe.targets.search:
         return people
-    names = get_skeleton(layout.ctx.recipe.skeleton).joints
     return tuple(
-        _fitting(layout, unit, goal_of(target, names), place, seats)
-        for place, (unit, target) in enumerate(zip(people, targets, strict=True))
+        _fitting(layout, unit, goal_of(target, layout.ctx.joint_names), place, seats)
+        for place, (unit, target) in enumerate(zip(people, layout.targets, strict=True))
     )
 
 

@@ -19,7 +19,6 @@ from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoView
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import CutoutSpec, LightSpec, ObjectSpec, PersonSpec, Vec3
-from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.objects import design, kinds_left
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext, pick_one
@@ -90,7 +89,7 @@ def draw_item(
         made = pick(kinds_left(ctx, entry, rng), rng)
         if isinstance(made, ObjectKind) and options.ground == "known":
             made = dataclasses.replace(made, patterns=())
-        item = design(entry, made, materials(made, rng), rng, shrink=0.0)
+        item = design(entry, made, palette.materials(made, rng), rng, shrink=0.0)
     else:
         item = _person_at(ctx, camera, spot)
     light = _light(person, rng, soft=options.ground == "known")

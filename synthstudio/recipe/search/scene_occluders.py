@@ -16,11 +16,10 @@ import numpy as np
 
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import ObjectSpec, OcclusionTarget, PersonSpec
-from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.objects import design, kinds_left
 from synthstudio.recipe.layout.placement import Layout, Placed, moved, spread_over
+from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.schema.distributions import pick, sample
 from synthstudio.recipe.schema.scene import Standing
 from synthstudio.recipe.search import occluders
@@ -54,14 +53,14 @@ Found = occluders.Candidate[Placed, SceneVisibility]
 
 
 def hide_people(
-    layout: Layout, standing: list[Placed], requested: tuple[OcclusionTarget, ...]
+    layout: Layout, standing: list[Placed]
 ) -> tuple[list[Placed], tuple[OcclusionTarget, ...]]:
-    """Objects that hide people as requested, and the targets with whether they are met.
+    """Objects that hide people as the targets say, and those with whether they are met.
 
     `standing` are all existing items; its people are in the order of the targets. A frame's
     requested fractions may be permuted among its people.
     """
-    names = get_skeleton(layout.ctx.recipe.skeleton).joints
+    names, requested = layout.ctx.joint_names, layout.targets
     targets = layout.ctx.recipe.targets
     people = tuple(p.item for p in standing if isinstance(p.item, PersonSpec))
     objects = tuple(p.item for p in standing if isinstance(p.item, ObjectSpec))
@@ -187,7 +186,7 @@ class _Spot:
         found: list[tuple[float, float, ObjectSpec]] = []
         for _ in range(_SIZES_FOR_JOINTS if joints else _SIZES):
             kind = pick(kinds, rng)
-            obj = design(entry, kind, materials(kind, rng), rng, shrink=0.0)
+            obj = design(entry, kind, palette.materials(kind, rng), rng, shrink=0.0)
             top, bottom = _rows(own, obj.size_m[2], spot)
             wide = math.hypot(*obj.size_m[:2]) * own.camera.focal_px / depth
             filled = float(np.minimum(own.shown[top:bottom].sum(axis=1), wide).sum())
