@@ -112,14 +112,12 @@ def audit(
     dataset = opened(place)
     indices = [row["index"] for row in dataset.iter_frames(columns=["index"])][:frames]
     jobs = (_job(dataset, indices[i : i + 16]) for i in range(0, len(indices), 16))
-    initializer, initargs = opening(engine, FrameGenerator, settings)
     total = Tally()
     engine.run(
         audit_frames,
         jobs,
         workers=workers,
-        initializer=initializer,
-        initargs=initargs,
+        initializer=opening(engine, FrameGenerator, settings),
         on_done=total.add,
         units=range(len(indices)),
         on_progress=on_progress,

@@ -347,7 +347,7 @@ def generate(  # noqa: PLR0913 - the options of one command
             session,
             partial(_tried_twice, skip_failed),
             rendered_rows,
-            opener=opening(engine, FrameGenerator, settings),
+            initializer=opening(engine, FrameGenerator, settings),
             workers=workers,
             engine=engine,
             on_progress=on_progress,

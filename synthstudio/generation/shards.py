@@ -51,8 +51,6 @@ class ShardJob:
         return f"shard {self.shard} (frames {self.frames.start} to {self.frames.stop - 1})"
 
 
-Opener = tuple[Callable[..., Any], tuple[Any, ...]]
-"""The initializer of an engine's workers, and its arguments."""
 MakeFrame = Callable[[Any, int], Any]
 """A frame, or a `FailedFrame`, of a worker's context and an index."""
 
@@ -62,7 +60,7 @@ def run_shards(
     make: MakeFrame,
     rows_of: RowsOf,
     *,
-    opener: Opener,
+    initializer: Callable[[], Any],
     workers: int,
     engine: Engine,
     on_progress: OnProgress | None,
@@ -88,8 +86,7 @@ def run_shards(
         partial(work, make, rows_of),
         jobs,
         workers=workers,
-        initializer=opener[0],
-        initargs=opener[1],
+        initializer=initializer,
         on_done=take,
         units=range(taken_over, taken_over + to_make),
         on_progress=on_progress,
@@ -140,16 +137,18 @@ def publish_packed(session: Session, packed: tuple[int, bytes]) -> None:
 _NAMED = 5
 
 
-def opening(engine: Engine, stage: Callable[..., Any], settings: Settings, *rest: Any) -> Opener:
+def opening(
+    engine: Engine, stage: Callable[..., Any], settings: Settings, *rest: Any
+) -> Callable[[], Any]:
     """How an engine's workers open `stage(settings, ...)`.
 
     For remote machines, files and device are checked first.
     """
     if not engine.apart:
-        return stage, (settings, *rest)
+        return partial(stage, settings, *rest)
     root = AssetTable(root=settings.assets.root.resolve())  # absolute, for workers
-    opener = partial(_open, stage, runtime.device_model(settings.device))
-    return opener, (replace(settings, assets=root), *rest)
+    device = runtime.device_model(settings.device)
+    return partial(_open, stage, device, replace(settings, assets=root), *rest)
 
 
 def _open(stage: Callable[..., Any], device: str, settings: Settings, *rest: Any) -> Any:

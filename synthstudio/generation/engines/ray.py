@@ -60,15 +60,14 @@ def run(
     jobs: Iterable[Job],
     *,
     workers: int,
-    initializer: Callable[..., Context],
-    initargs: tuple[Any, ...] = (),
+    initializer: Callable[[], Context],
     on_done: Callable[[Result], object],
     units: range = range(0),
     on_progress: OnProgress | None = None,
 ) -> None:
     """`local.run` by tasks of a Ray cluster, at most `workers` at a time.
 
-    A job may run on any node, where files of it, its result and `initargs` must exist. Progress
+    A job may run on any node, where files of it, its result and `initializer` must exist. Progress
     counts the units of jobs that are done.
 
     WorkerError as from the local engine, but for dying workers: a job lost more than
@@ -78,7 +77,7 @@ def run(
     first = list(islice(queue, workers))
     if not first:
         return
-    payload = bytes(ForkingPickler.dumps((work, initializer, initargs)))
+    payload = bytes(ForkingPickler.dumps((work, initializer)))
     ray, tally = import_extra("ray", extra="ray", error=WorkerError), Tally(on_progress, units)
     with connected(workers) as connection:
         task = ray.remote(
@@ -160,8 +159,8 @@ def do(start: bytes, driver: dict[str, str], job: bytes) -> tuple[str, Any]:
                 return REFUSED, (platform.node(), here)
             _held.clear()
             with one_thread():
-                work, initializer, initargs = pickle.loads(start)
-                _held[start] = work, initializer(*initargs)
+                work, initializer = pickle.loads(start)
+                _held[start] = work, initializer()
         work, context = _held[start]
         with one_thread():
             result = work(context, pickle.loads(job), report)

@@ -7,6 +7,7 @@ import json
 import platform
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from synthstudio.generation.photos.make import (
     make_frame,
     rows_of,
 )
-from synthstudio.generation.shards import Opener, Summary, opening, run_shards
+from synthstudio.generation.shards import Summary, opening, run_shards
 from synthstudio.generation.stage import PHOTOS, Settings, identity_of, prepare_caches
 from synthstudio.recipe.schema.recipe import Recipe
 
@@ -81,7 +82,7 @@ def occlude(  # noqa: PLR0913 - the options of one command
                 session,
                 _make_frame,
                 rows_of,
-                opener=_opening(engine, settings, found, images),
+                initializer=_opening(engine, settings, found, images),
                 workers=workers,
                 engine=engine,
                 on_progress=on_progress,
@@ -161,7 +162,9 @@ def identity_for(settings: Settings, found: Gathered, name: str, frames_per_shar
     )
 
 
-def _opening(engine: Engine, settings: Settings, found: Gathered, images: Path) -> Opener:
+def _opening(
+    engine: Engine, settings: Settings, found: Gathered, images: Path
+) -> Callable[[], PhotoStage]:
     """How an engine's workers open their stage; remote workers receive the album."""
     name = found.skeleton.name
     if engine.apart:

@@ -162,14 +162,13 @@ class RenderedPeople:
 
     def _run(self) -> None:
         engine = ENGINES[self.source.engine]
-        initializer, initargs = opening(engine, CropWorker, self.settings.stage, self.settings)
+        initializer = opening(engine, CropWorker, self.settings.stage, self.settings)
         try:
             engine.run(
                 render_moment,
                 self._jobs(),
                 workers=self.workers,
                 initializer=initializer,
-                initargs=initargs,
                 on_done=self._store,
             )
         except BaseException as error:
