@@ -16,8 +16,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+from scipy.ndimage import map_coordinates
 
-from synthstudio.core.arrays import I64
 from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
@@ -274,32 +274,20 @@ def _alpha(layer: CutoutLayer, pixel: F64, frame_wh: tuple[int, int]) -> F64:
 
     Beyond the layer it is 0, except where the frame's border cut the layer off.
     """
+    if layer.alpha.size == 0:
+        return np.zeros(len(pixel))
     height, width = layer.alpha.shape
-    x = np.nan_to_num(pixel[:, 0], nan=-1e6) - layer.left_px - 0.5
-    y = np.nan_to_num(pixel[:, 1], nan=-1e6) - layer.top_px - 0.5
-    j, i = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
     cut = (
-        layer.left_px <= 0,
-        layer.left_px + width >= frame_wh[0],
         layer.top_px <= 0,
         layer.top_px + height >= frame_wh[1],
+        layer.left_px <= 0,
+        layer.left_px + width >= frame_wh[0],
     )
-
-    def at(row: I64, column: I64) -> F64:
-        column = np.where((column < 0) & cut[0], 0, column)
-        column = np.where((column >= width) & cut[1], width - 1, column)
-        row = np.where((row < 0) & cut[2], 0, row)
-        row = np.where((row >= height) & cut[3], height - 1, row)
-        there = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-        found = layer.alpha[row.clip(0, height - 1), column.clip(0, width - 1)]
-        return np.asarray(np.where(there, found, 0.0), np.float64)
-
-    if layer.alpha.size == 0:
-        return np.zeros(len(x))
-    u, v = x - j, y - i
-    upper = at(i, j) * (1 - u) + at(i, j + 1) * u
-    lower = at(i + 1, j) * (1 - u) + at(i + 1, j + 1) * u
-    return np.asarray(upper * (1 - v) + lower * v)
+    alpha = cv2.copyMakeBorder(layer.alpha, *map(int, cut), cv2.BORDER_REPLICATE)
+    alpha = cv2.copyMakeBorder(alpha, *(1 - side for side in cut), cv2.BORDER_CONSTANT)
+    # The first pixel's centre is at 0.5, and a pixel of border comes before it.
+    at = np.nan_to_num(pixel, nan=-1e6) - (layer.left_px, layer.top_px) + 0.5
+    return np.asarray(map_coordinates(alpha, at[:, ::-1].T, np.float64, order=1, mode="nearest"))
 
 
 def _decide(shares: F64, camera: Camera, joint_m: F64) -> tuple[int, str]:

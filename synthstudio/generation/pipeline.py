@@ -257,17 +257,17 @@ def decide_labels(
     """Query the blockers of each person's points, then decide the labels."""
     people = built.scene.people
     queries = [patch_query(spec.camera, person) for person in people]
+    needed = np.array([query.needed for query in queries], np.bool_)
     found = points.nearest_blockers(
         packed,
-        _joined([q.points_m.reshape(-1, 3) for q in queries], (0, 3), np.float64),
-        _joined([np.full(q.needed.size, p.instance) for q, p in zip(queries, people, strict=True)]),
-        _joined([p.patches.part.ravel() for p in people], dtype=np.uint8),
-        needed=_joined([q.needed.ravel() for q in queries], dtype=np.bool_),
+        np.array([query.points_m for query in queries], np.float64).reshape(-1, 3),
+        np.repeat(np.array([p.instance for p in people], np.int32), needed[:1].size),
+        np.array([p.patches.part for p in people], np.uint8).ravel(),
+        needed=needed.ravel(),
     )
-    evidence, start = [], 0
+    evidence = []
     for i, (query, person) in enumerate(zip(queries, people, strict=True)):
-        mine = slice(start, start + query.needed.size)
-        start = mine.stop
+        mine = slice(i * query.needed.size, (i + 1) * query.needed.size)
         alone = bend.alone(packed, person.instance, spec.camera)
         evidence.append(
             PersonEvidence(
@@ -290,11 +290,6 @@ def decide_labels(
         cutouts=built.cutouts,
         objects=built.objects,
     )
-
-
-def _joined(arrays: list[Any], empty: Any = (0,), dtype: Any = np.int32) -> Any:
-    """Concatenate, also nothing."""
-    return np.concatenate(arrays).astype(dtype) if arrays else np.zeros(empty, dtype)
 
 
 def draw_spec(stage: FrameGenerator, index: int) -> FrameSpec:

@@ -303,7 +303,8 @@ def _connect(ray: Any, workers: int) -> Connection:
         stack.callback(ray.shutdown)
         with _own_signals():
             keeper.submit(_join, ray, address, workers).result()
-        own = {"PYTHONPATH": _search_path(), _OWN: "1"} if address == _LOCAL else {}
+        search_path = os.pathsep.join(map(os.path.abspath, sys.path))
+        own = {"PYTHONPATH": search_path, _OWN: "1"} if address == _LOCAL else {}
         found = psutil.Process().children(recursive=True) if own else []
         children = [child for child in found if child.pid not in before]
         return Connection({**_ENVIRONMENT, **own}, bool(own), children, stack.pop_all())
@@ -371,8 +372,3 @@ def _own_signals() -> Iterator[None]:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
-
-
-def _search_path() -> str:
-    """The module search path of this process, for local workers."""
-    return os.pathsep.join(os.path.abspath(path) for path in sys.path)  # noqa: PTH100 - "" is here

@@ -261,20 +261,16 @@ def _softened(layer: CutoutLayer, sigma: float, size: tuple[int, int]) -> Cutout
     if sigma < 0.2 or h == 0 or w == 0:
         return layer
     m = math.ceil(3 * sigma)
-    left, top = layer.left_px <= 0, layer.top_px <= 0
-    right, bottom = layer.left_px + w >= size[0], layer.top_px + h >= size[1]
-    padded = np.zeros((h + 2 * m, w + 2 * m, 4), np.float32)
-    padded[m:-m, m:-m, 3] = layer.alpha
-    for k, channel in enumerate(cv2.split(srgb_to_linear(layer.rgb))):
-        np.multiply(channel, layer.alpha, out=padded[m:-m, m:-m, k])
-    if left:
-        padded[:, :m] = padded[:, m : m + 1]
-    if right:
-        padded[:, -m:] = padded[:, -m - 1 : -m]
-    if top:
-        padded[:m] = padded[m : m + 1]
-    if bottom:
-        padded[-m:] = padded[-m - 1 : -m]
+    at_border = (
+        layer.top_px <= 0,
+        layer.top_px + h >= size[1],
+        layer.left_px <= 0,
+        layer.left_px + w >= size[0],
+    )
+    colours = [channel * layer.alpha for channel in cv2.split(srgb_to_linear(layer.rgb))]
+    padded = cv2.merge([*colours, layer.alpha])
+    padded = cv2.copyMakeBorder(padded, *(m * own for own in at_border), cv2.BORDER_REPLICATE)
+    padded = cv2.copyMakeBorder(padded, *(m - m * own for own in at_border), cv2.BORDER_CONSTANT)
     soft = np.asarray(cv2.GaussianBlur(padded, (0, 0), sigma), np.float32)
     x0, y0 = max(0, layer.left_px - m), max(0, layer.top_px - m)
     x1, y1 = min(size[0], layer.left_px + w + m), min(size[1], layer.top_px + h + m)

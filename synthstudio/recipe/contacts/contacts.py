@@ -170,9 +170,7 @@ def _dressed(
         )
     keeps = is_upright(old) if grip in _LIGHT else _erect(old, person.pose)
     if not hand or grip in _WALKED or not keeps:
-        pose = dataclasses.replace(
-            person.pose, name=key.name, family=key.family, angles_rad=steady, turns=()
-        )
+        pose = dataclasses.replace(person.pose, name=key.name, family=key.family, angles_rad=steady)
         return (dataclasses.replace(person, pose=pose), key), hand
 
     def taken(angle: str) -> bool:
@@ -183,13 +181,8 @@ def _dressed(
 
     mixed = {k: v for k, v in person.pose.angles_rad.items() if not taken(k)}
     mixed |= {k: v for k, v in steady.items() if taken(k)}
-    pose = dataclasses.replace(
-        person.pose,
-        name=f"{person.pose.name}+{key.name}",
-        family=person.pose.family,
-        angles_rad=dict(sorted(mixed.items())),
-        turns=(),
-    )
+    name = f"{person.pose.name}+{key.name}"
+    pose = dataclasses.replace(person.pose, name=name, angles_rad=dict(sorted(mixed.items())))
     return (dataclasses.replace(person, pose=pose), old), hand
 
 
