@@ -90,7 +90,7 @@ def _in_turn(ctx: SampleContext, numbers: Sequence[int], place: int) -> Iterator
     begin = recipe.people.identities - recipe.holdout.identities
     like = np.arange(recipe.people.identities)
     like = like[(like >= begin) == (drawn >= begin)]
-    if has_body_quotas(recipe):
+    if ctx.quota("body", place) is not None:
         own = body_of(identity(recipe, drawn, ctx.catalogue.garments).phenotype)
         like = like[np.isin(like, pool_by_body(recipe)[own])]
     like = like[~np.isin(like, numbers)]
@@ -136,10 +136,6 @@ def blotched(shape: Shape, look: Look, rng: Generator) -> Look:
     return dataclasses.replace(look, blotches=sample(shape.blotches, rng))
 
 
-def has_body_quotas(recipe: Recipe) -> bool:
-    return recipe.quotas is not None and recipe.quotas.body is not None
-
-
 def pool_by_body(recipe: Recipe) -> dict[str, I32]:
     """The numbers of all identities of the pool by their bin of core.bins.BODIES."""
     shape = recipe.people.shape.model_dump_json()
@@ -168,12 +164,8 @@ def mirrored(angles_rad: dict[str, float]) -> dict[str, float]:
     """The angles of the mirror image: sides swap, turns and side bends change sign."""
     out = {}
     for name, value in angles_rad.items():
-        if name.startswith("left_"):
-            out["right_" + name[5:]] = value
-        elif name.startswith("right_"):
-            out["left_" + name[6:]] = value
-        else:
-            out[name] = -value if name.endswith(_ODD) else value
+        other = pose_jitter.on_other_side(name)
+        out[other] = -value if other == name and name.endswith(_ODD) else value
     return out
 
 
@@ -187,8 +179,9 @@ def _identities(ctx: SampleContext, count: int, rng: Generator) -> list[int]:
         low, high = (size - held, size) if from_held and held else (0, size)
         if ctx.split == "train":
             high = size - held
-        if has_body_quotas(recipe):
-            taken.append(_of_body(ctx, (low, high), taken, rng))
+        body = ctx.quota("body", len(taken))
+        if body is not None:
+            taken.append(_of_body(ctx, body, (low, high), taken, rng))
             continue
         free = high - low - sum(low <= number < high for number in taken)
         if free <= 0:
@@ -201,15 +194,14 @@ def _identities(ctx: SampleContext, count: int, rng: Generator) -> list[int]:
     return taken
 
 
-def _of_body(ctx: SampleContext, span: tuple[int, int], taken: list[int], rng: Generator) -> int:
+def _of_body(
+    ctx: SampleContext, body: str, span: tuple[int, int], taken: list[int], rng: Generator
+) -> int:
     """An identity with the body planned for the next person: of `span`, or else of the split."""
-    recipe = ctx.recipe
-    body = ctx.quota("body", len(taken))
-    assert body is not None  # called only with body quotas
-    free = identities_of(recipe, body)
+    free = identities_of(ctx.recipe, body)
     free = free[~np.isin(free, taken)]
-    known = recipe.people.identities
-    known -= recipe.holdout.identities if ctx.split == "train" else 0
+    known = ctx.recipe.people.identities
+    known -= ctx.recipe.holdout.identities if ctx.split == "train" else 0
     own = free[(free >= span[0]) & (free < span[1])]
     own = own if own.size else free[free < known]
     return int(own[int(rng.random() * own.size)])
