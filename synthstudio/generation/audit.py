@@ -283,8 +283,10 @@ def _alpha(layer: CutoutLayer, pixel: F64, frame_wh: tuple[int, int]) -> F64:
         layer.left_px <= 0,
         layer.left_px + width >= frame_wh[0],
     )
-    alpha = cv2.copyMakeBorder(layer.alpha, *map(int, cut), cv2.BORDER_REPLICATE)
-    alpha = cv2.copyMakeBorder(alpha, *(1 - side for side in cut), cv2.BORDER_CONSTANT)
+    top, bottom, left, right = (int(side) for side in cut)
+    alpha = cv2.copyMakeBorder(layer.alpha, top, bottom, left, right, cv2.BORDER_REPLICATE)
+    around = (1 - top, 1 - bottom, 1 - left, 1 - right)
+    alpha = cv2.copyMakeBorder(alpha, *around, cv2.BORDER_CONSTANT)
     # The first pixel's centre is at 0.5, and a pixel of border comes before it.
     at = np.nan_to_num(pixel, nan=-1e6) - (layer.left_px, layer.top_px) + 0.5
     return np.asarray(map_coordinates(alpha, at[:, ::-1].T, np.float64, order=1, mode="nearest"))

@@ -25,7 +25,6 @@ from synthstudio.core.spec import (
     PersonSpec,
     PlaceBackdrop,
     RoomBackdrop,
-    Vec2,
 )
 from synthstudio.recipe.contacts.contacts import draw_contacts
 from synthstudio.recipe.contacts.supports import blanket_to, seats_in
@@ -236,9 +235,7 @@ def _hiding(layout: Layout, standing: list[Placed]) -> Occluders:
     return Occluders(objects=tuple(objects), cutouts=cutouts, targets=targets)
 
 
-def _extent_m(
-    cameras: tuple[Camera, ...], standing: list[Placed]
-) -> tuple[tuple[Vec2, Vec2], float]:
+def _extent_m(cameras: tuple[Camera, ...], standing: list[Placed]) -> tuple[view.Reach, float]:
     """(low, high) along x and along y of the cameras and all items, and their highest z."""
     spots = np.array([*(camera.position_m[:2] for camera in cameras), (0.0, 0.0)])
     boxes = [box for p in standing for box in p.box_m[:, :2]]

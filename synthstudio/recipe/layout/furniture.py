@@ -36,12 +36,10 @@ from synthstudio.recipe.layout.site import (
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.interiors import INTERIORS, Extra, Interior, Shared, finish
-from synthstudio.recipe.sampling.view import Behind, floor_pattern
+from synthstudio.recipe.sampling.view import Behind, Reach, floor_pattern
 from synthstudio.recipe.schema import scene as scene_schema
 from synthstudio.recipe.schema.distributions import pick
 from synthstudio.recipe.schema.scene import Room as RoomOptions
-
-Reach = tuple[Vec2, Vec2]
 
 _FREE_SIDES_M = ((0.0, 1.2), (0.5, 1.6))
 """Extra width on either side of a furnished room, and depth behind the people."""

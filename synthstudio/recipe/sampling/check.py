@@ -168,16 +168,15 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
     for options in _photo_options(recipe):
         photos = usable_photos(options, photos) or photos
     out = set(recipe.holdout.occluders)
-    categories = [c.asset.name for c in catalogue.cutouts if c.category in out]
+    out |= {c.asset.name for c in catalogue.cutouts if c.category in out}
+    held_out: dict[str, Iterable[str]] = {
+        "motions": recipe.holdout.poses,
+        "cutouts": out,
+        "meshes": out,
+    }
     for use, folder in recipe.folders.items():
         items = photos if use == "backgrounds" else getattr(catalogue, use)
-        held = asset_held(
-            recipe.holdout.backgrounds
-            if use in ("backgrounds", "hdris", "places")
-            else recipe.holdout.poses
-            if use == "motions"
-            else (*out, *categories)
-        )
+        held = asset_held(held_out.get(use, recipe.holdout.backgrounds))
         if not any(recipe.splits.train == 0 or not held(item.asset) for item in items):
             raise RecipeError(
                 f"nothing to choose from for {use}",

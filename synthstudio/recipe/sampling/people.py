@@ -16,14 +16,7 @@ from synthstudio.core.catalogue import GarmentKind, KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.scene import F64, I32
-from synthstudio.core.spec import (
-    FrozenDict,
-    GarmentSpec,
-    Look,
-    PersonSpec,
-    Phenotype,
-    PoseSpec,
-)
+from synthstudio.core.spec import FrozenDict, GarmentSpec, Look, PersonSpec, Phenotype, PoseSpec
 from synthstudio.recipe.sampling import clips, outfits, palette, pose_jitter
 from synthstudio.recipe.sampling.context import (
     SampleContext,

@@ -40,6 +40,8 @@ from synthstudio.recipe.sampling.places import (
 from synthstudio.recipe.schema import scene as scene_schema
 from synthstudio.recipe.schema.distributions import pick, sample, sample_count
 
+Reach = tuple[Vec2, Vec2]
+"""(low, high) along x and along y."""
 Picked = TypeVar("Picked", ImageAsset, PlaceAsset)
 
 _MARGIN_M = 0.4
@@ -217,9 +219,9 @@ def _of_crop(
 
 
 def draw_backdrop(
-    ctx: SampleContext, behind: Behind, reach_m: tuple[Vec2, Vec2], *, top_m: float, focal_px: float
+    ctx: SampleContext, behind: Behind, reach_m: Reach, *, top_m: float, focal_px: float
 ) -> Backdrop:
-    """The backdrop; a room contains `reach_m`: (low, high) along x and along y.
+    """The backdrop; a room contains `reach_m`.
 
     A ceiling is above `top_m`.
     """
@@ -230,14 +232,12 @@ def draw_backdrop(
     if behind.stand is not None:
         place = behind.stand.backdrop()
         return replace(place, sky_rgb=dimmed(place.sky_rgb, flash_share(ctx)))
-    rng = ctx.rng("room")
     if isinstance(behind.options, scene_schema.Room):
-        walls = behind.place == "indoors"
-        floor = floor_pattern(ctx, behind.options, walls=walls)
-        room = _room(behind.options, reach_m, focal_px, rng, floor=floor, walls=walls)
+        room = _room(ctx, behind.options, reach_m, focal_px, walls=behind.place == "indoors")
         room = _covered(room, behind.options, top_m, ctx.shared_rng("ceiling"))
         return replace(room, sky_rgb=dimmed(room.sky_rgb, flash_share(ctx)))
     assert isinstance(behind.options, scene_schema.Plain)
+    rng = ctx.rng("room")
     grey = sample(behind.options.brightness, rng)
     tints = [palette.between(0.9, 1.1, rng) for _ in range(3)]
     fall = palette.between(0.55, 1.0, rng)
@@ -246,19 +246,14 @@ def draw_backdrop(
 
 
 def _room(
-    options: scene_schema.Room,
-    reach_m: tuple[Vec2, Vec2],
-    focal_px: float,
-    rng: Generator,
-    *,
-    floor: Pattern,
-    walls: bool,
+    ctx: SampleContext, options: scene_schema.Room, reach_m: Reach, focal_px: float, *, walls: bool
 ) -> RoomBackdrop:
     """A room of the requested size, enlarged where an item would be in a wall.
 
     Excess size goes to a random side. Without walls the floor runs on to the apparent horizon, and
     is grass more often; with walls it is not grass unless nothing else is allowed.
     """
+    rng = ctx.rng("room")
     minimum = [sample(options.width_m, rng), sample(options.depth_m, rng)]
     height = sample(options.height_m, rng)
     if not walls:
@@ -274,7 +269,7 @@ def _room(
     return RoomBackdrop(
         size_m=(size[0], size[1], height),
         centre_m=(centre[0], centre[1]),
-        floor=palette.surface(floor, rng),
+        floor=palette.surface(floor_pattern(ctx, options, walls=walls), rng),
         wall=palette.wall(wall, rng),
         walls=walls,
     )

@@ -112,7 +112,7 @@ def visibilities(
     patches: tuple[PatchesSeen | None, ...] = (None,) * len(people)
     if joints:
         patches = geometry.patches_seen(people, objects, camera)
-    items = (*people, *objects)
+    items: tuple[PersonSpec | ObjectSpec, ...] = (*people, *objects)
     boxes = [geometry.box_m(item) for item in items]
     for place, (person, seen) in enumerate(zip(people, patches, strict=True)):
         eye = window(camera, boxes[place])
