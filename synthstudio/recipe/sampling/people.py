@@ -163,41 +163,23 @@ def mirrored(angles_rad: dict[str, float]) -> dict[str, float]:
 
 
 def _identities(ctx: SampleContext, count: int, rng: Generator) -> list[int]:
-    """The numbers of `count` different people; the last of the pool only in val and test."""
+    """The numbers of `count` different people; the last of the pool only in val and test.
+
+    With quotas each has the body planned for their place.
+    """
     recipe = ctx.recipe
     size, held = recipe.people.identities, recipe.holdout.identities
+    known = size - held if ctx.split == "train" else size
     taken: list[int] = []
-    for _ in range(count):
+    for place in range(count):
         from_held = rng.random() < recipe.holdout.share and ctx.split != "train"
-        low, high = (size - held, size) if from_held and held else (0, size)
-        if ctx.split == "train":
-            high = size - held
-        body = ctx.quota("body", len(taken))
-        if body is not None:
-            taken.append(_of_body(ctx, body, (low, high), taken, rng))
-            continue
-        free = high - low - sum(low <= number < high for number in taken)
-        if free <= 0:
-            low, high = 0, size - held if ctx.split == "train" else size
-            free = high - len(taken)
-        number = low + int(rng.random() * free)
-        for other in sorted(n for n in taken if low <= n < high):
-            number += other <= number
-        taken.append(number)
+        body = ctx.quota("body", place)
+        free = np.arange(size, dtype=np.int32) if body is None else identities_of(recipe, body)
+        free = free[(free < known) & ~np.isin(free, taken)]
+        own = free[free >= size - held] if from_held and held else free
+        own = own if own.size else free
+        taken.append(int(own[int(rng.random() * own.size)]))
     return taken
-
-
-def _of_body(
-    ctx: SampleContext, body: str, span: tuple[int, int], taken: list[int], rng: Generator
-) -> int:
-    """An identity with the body planned for the next person: of `span`, or else of the split."""
-    free = identities_of(ctx.recipe, body)
-    free = free[~np.isin(free, taken)]
-    known = ctx.recipe.people.identities
-    known -= ctx.recipe.holdout.identities if ctx.split == "train" else 0
-    own = free[(free >= span[0]) & (free < span[1])]
-    own = own if own.size else free[free < known]
-    return int(own[int(rng.random() * own.size)])
 
 
 def _phenotype(shape: Shape, rng: Generator, *, seed: int, number: int) -> Phenotype:
