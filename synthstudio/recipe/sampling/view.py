@@ -74,8 +74,8 @@ def draw_behind(ctx: SampleContext, attempt: int = 0) -> Behind:
     rng = ctx.rng("backdrop")
     shares = ctx.recipe.backdrops
     options = shares[pick({i: share.weight for i, share in enumerate(shares)}, rng)].backdrop
+    rng = ctx.rng("backdrop", attempt) if attempt else rng
     if isinstance(options, scene_schema.Photo):
-        rng = ctx.rng("backdrop", attempt) if attempt else rng
         places = usable_photos(options, ctx.catalogue.backgrounds)
         asset = _asset(ctx, places, options.folder, rng)
         known = asset.ground if options.ground == "known" else None
@@ -91,7 +91,6 @@ def draw_behind(ctx: SampleContext, attempt: int = 0) -> Behind:
         )
         return Behind(options=options, hdri=hdri)
     if isinstance(options, scene_schema.Place):
-        rng = ctx.rng("backdrop", attempt) if attempt else rng
         chosen = _asset(ctx, ctx.catalogue.places, options.folder, rng)
         return Behind(options=options, stand=draw_stand(ctx, chosen, attempt))
     if isinstance(options, scene_schema.Room):

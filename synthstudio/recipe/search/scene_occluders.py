@@ -18,7 +18,7 @@ from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import ObjectSpec, OcclusionTarget, PersonSpec
 from synthstudio.recipe.layout.objects import design, kinds_left
-from synthstudio.recipe.layout.placement import Layout, Placed, moved, spread_over
+from synthstudio.recipe.layout.placement import Layout, Placed, moved
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.schema.distributions import pick, sample
 from synthstudio.recipe.schema.scene import Standing
@@ -29,6 +29,7 @@ from synthstudio.recipe.search.scene_visibility import (
     Slide,
     corner_px,
     hide,
+    outline_px,
     slide,
     strip_camera,
     visibilities,
@@ -223,7 +224,7 @@ class _Spot:
 
     def exactly(self, here: Placed) -> Found:
         layout = self.problem.layout
-        low, high = _outline_px(layout, here)
+        low, high = outline_px(layout.camera, here.box_m)
         after = [
             hide(one, layout.geometry.depths_m((here.item,), one.camera))
             if k == self.person or _overlaps(layout, one, low, high)
@@ -242,15 +243,6 @@ def _best_apart(error: F64) -> list[int]:
         if len(out) == _PLACES:
             break
     return out
-
-
-def _outline_px(layout: Layout, here: Placed) -> tuple[F64, F64]:
-    """The least and greatest pixel of a box; the whole plane if it is near the camera."""
-    corners_m = layout.camera.to_camera(spread_over(here.box_m, layout.camera))
-    if corners_m[:, 2].min() < 0.1:
-        return np.full(2, -np.inf), np.full(2, np.inf)
-    px = layout.camera.project(corners_m)
-    return px.min(axis=0), px.max(axis=0)
 
 
 def _overlaps(layout: Layout, seen: SceneVisibility, low: F64, high: F64) -> bool:

@@ -180,25 +180,29 @@ def corner_px(camera: Camera, eye: Camera) -> tuple[float, float]:
 
 def _may_hide(camera: Camera, box_m: F64, other_m: F64) -> bool:
     """Whether a box is partly nearer than another and overlaps it in the picture."""
-    own, other = (camera.to_camera(spread_over(box, camera)) for box in (box_m, other_m))
-    if own[:, 2].min() >= other[:, 2].max() or own[:, 2].max() <= 0:
+    own, other = (camera.to_camera(spread_over(box, camera))[:, 2] for box in (box_m, other_m))
+    if own.min() >= other.max() or own.max() <= 0:
         return False
-    if min(own[:, 2].min(), other[:, 2].min()) < _NEAREST_M:
-        return True
-    a, b = camera.project(own), camera.project(other)
-    return bool((a.max(axis=0) > b.min(axis=0)).all() and (a.min(axis=0) < b.max(axis=0)).all())
+    (low, high), (start, end) = (outline_px(camera, box) for box in (box_m, other_m))
+    return bool((high > start).all() and (low < end).all())
+
+
+def outline_px(camera: Camera, box_m: F64) -> tuple[F64, F64]:
+    """The least and greatest pixel (2,) of a box; the whole plane if it is near the camera."""
+    seen = camera.to_camera(spread_over(box_m, camera))
+    if seen[:, 2].min() < _NEAREST_M:
+        return np.full(2, -np.inf), np.full(2, np.inf)
+    px = camera.project(seen)
+    return px.min(axis=0), px.max(axis=0)
 
 
 def window(camera: Camera, box_m: F64, *, samples: int = SAMPLES, whole: bool = False) -> Camera:
     """The camera of the picture's part that contains a box; `whole`: outside the picture, too."""
     size = np.array([camera.width_px, camera.height_px], np.float64)
-    low, high = np.zeros(2), size
-    seen = camera.to_camera(spread_over(box_m, camera))
-    if seen[:, 2].min() > _NEAREST_M:
-        px = camera.project(seen)
-        low, high = px.min(axis=0) - _PAD_PX, px.max(axis=0) + _PAD_PX
-        if not whole:
-            low, high = np.clip(low, 0, size), np.clip(high, 0, size)
+    low, high = outline_px(camera, box_m)
+    low, high = low - _PAD_PX, high + _PAD_PX
+    if not (whole and np.isfinite(low).all()):
+        low, high = np.clip(low, 0, size), np.clip(high, 0, size)
     if (high - low).min() < 1:  # nobody in the picture: any window shows nothing
         low, high = np.zeros(2), size
     scale = samples / float((high - low).max())
