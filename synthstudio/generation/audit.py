@@ -220,14 +220,12 @@ def shares_by_rays(built: Built, requests: list[tuple[PosedPerson, JointPatches]
         np.concatenate(owners).astype(np.int32),
         np.concatenate([patches.part.ravel() for _, patches in requests]),
     )
-    out, start = [], 0
-    for (person, patches), own in zip(requests, points, strict=True):
-        stop = start + len(own)
-        out.append(
-            _visible(built, person, patches, found.instance[start:stop], found.depth_m[start:stop])
-        )
-        start = stop
-    return out
+    ends = np.cumsum([len(own) for own in points])[:-1]
+    hits = zip(np.split(found.instance, ends), np.split(found.depth_m, ends), strict=True)
+    return [
+        _visible(built, person, patches, *hit)
+        for (person, patches), hit in zip(requests, hits, strict=True)
+    ]
 
 
 def _visible(

@@ -312,20 +312,17 @@ def surface(pattern: Pattern, rng: Generator) -> Material:
 def wall(pattern: Pattern, rng: Generator) -> Material:
     """A wall: as a surface, but plain and striped walls are light."""
     material = surface(pattern, rng)
-    if pattern not in _SURFACE:
-        light = choose(_row("d9d4c8 c8cdd0 e6e0d2 b9c2b4 cfc0b0 a9b3bd dedede"), rng)
-        other = _scaled(light, 0.8)
-        return Material(
-            kind="matte",
-            base_rgb=light,
-            second_rgb=other,
-            pattern=pattern,
-            scale_m=between(0.08, 0.3, rng),
-            angle_rad=material.angle_rad,
-            roughness=0.9,
-            specular=0.02,
-        )
-    return material
+    if pattern in _SURFACE:
+        return material
+    light = choose(_row("d9d4c8 c8cdd0 e6e0d2 b9c2b4 cfc0b0 a9b3bd dedede"), rng)
+    return dataclasses.replace(
+        material,
+        base_rgb=light,
+        second_rgb=_scaled(light, 0.8),
+        scale_m=between(0.08, 0.3, rng),
+        roughness=0.9,
+        specular=0.02,
+    )
 
 
 def drawn_size(kind: ObjectKind, rng: Generator) -> Vec3:

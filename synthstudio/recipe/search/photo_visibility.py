@@ -45,13 +45,8 @@ class Card:
         return self.left_px + self.alpha.shape[1] * self.per_px
 
     def moved(self, x_px: float) -> Card:
-        return Card(
-            alpha=self.alpha,
-            left_px=self.left_px + x_px,
-            top_px=self.top_px,
-            per_px=self.per_px,
-            origin=self.origin or self,
-        )
+        left_px, origin = self.left_px + x_px, self.origin or self
+        return dataclasses.replace(self, left_px=left_px, origin=origin)
 
     def rows(self, y_px: F64) -> Places:
         """The rows of the card at heights in the photo; -1 beyond it."""
