@@ -13,9 +13,8 @@ from stick_people import make_camera
 from synthstudio.core.photo import GroundCells
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import ObjectSpec
-from synthstudio.generation.photos.ground import ground_cells
 from synthstudio.generation.photos.make import ref_of, view_of
-from synthstudio.generation.photos.measure import Floor, Stand
+from synthstudio.generation.photos.measure import Floor, Stand, ground_cells
 from synthstudio.recipe.search.photo_candidates import is_reachable
 from synthstudio.recipe.search.photo_occluders import is_plausible
 from synthstudio.recipe.search.photo_visibility import Card

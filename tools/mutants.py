@@ -42,7 +42,7 @@ CACHE = ROOT / ".cache" / "mutants"
 GROUPS = {
     "label": "label/*",
     "visibility": "core/visibility core/labels core/masks core/people core/bins",
-    "targets": "recipe/schema/targets recipe/search/*",
+    "targets": "recipe/schema/people recipe/search/*",
     "dataset": "dataset/rows dataset/reader dataset/writer dataset/filter dataset/query",
     "formats": "formats/coco/* formats/tools/yolo formats/tools/cvat formats/checked"
     " formats/exchange formats/joints",

@@ -32,9 +32,9 @@ from synthstudio.props.skies import sky_picture
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
+from synthstudio.recipe.sampling.light import DESIGNS, sky_of
 from synthstudio.recipe.sampling.outfits import design_of, dyed, recoloured
 from synthstudio.recipe.sampling.people import aged
-from synthstudio.recipe.sampling.skies import DESIGNS, sky_of
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.report.draw import captioned, contact_sheet, draw_labels, person_colour
 from synthstudio.training.data.frames import framed_mask, labelled_joints

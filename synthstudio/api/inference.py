@@ -327,8 +327,7 @@ def predict_in_workers(
         answer,
         (PictureJob(pictures=range(total)[at : at + PICTURES]) for at in range(0, total, PICTURES)),
         workers=workers,
-        initializer=initializer,
-        initargs=(request,),
+        initializer=partial(initializer, request),
         on_done=answered.append,
         units=range(total),
         on_progress=progress,
@@ -354,7 +353,7 @@ def _opening(request: Request, facts: dict[str, str]) -> tuple[Callable[..., Ope
 
 def open_on_worker(device: str, model: str, facts: dict[str, str], request: Request) -> Opened:
     """`open_verified` on this node; errors name the node and what it lacks."""
-    from synthstudio.generation.remote_worker import check_device
+    from synthstudio.generation.shards import check_device
 
     check_device(device, model)
     named = (*vars(request).values(), Path(request.detector))

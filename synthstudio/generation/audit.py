@@ -16,8 +16,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+from scipy.ndimage import map_coordinates
 
-from synthstudio.core.arrays import I64
 from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
@@ -38,7 +38,7 @@ from synthstudio.generation.engines import local
 from synthstudio.generation.engines.engine import LOCAL, Engine
 from synthstudio.generation.moving import fresh_patches
 from synthstudio.generation.pipeline import Built, build
-from synthstudio.generation.remote_worker import opening
+from synthstudio.generation.shards import opening
 from synthstudio.generation.stage import FrameGenerator, Settings
 from synthstudio.render.rays import nearest_blockers_by_rays
 
@@ -121,14 +121,12 @@ def audit(
     dataset = opened(place)
     indices = [row["index"] for row in dataset.iter_frames(columns=["index"])][:frames]
     jobs = (_job(dataset, indices[i : i + 16]) for i in range(0, len(indices), 16))
-    initializer, initargs = opening(engine, FrameGenerator, settings)
     total = Tally()
     engine.run(
         audit_frames,
         jobs,
         workers=workers,
-        initializer=initializer,
-        initargs=initargs,
+        initializer=opening(engine, FrameGenerator, settings),
         on_done=total.add,
         units=range(len(indices)),
         on_progress=on_progress,
@@ -231,14 +229,12 @@ def shares_by_rays(built: Built, requests: list[tuple[PosedPerson, JointPatches]
         np.concatenate(owners).astype(np.int32),
         np.concatenate([patches.part.ravel() for _, patches in requests]),
     )
-    out, start = [], 0
-    for (person, patches), own in zip(requests, points, strict=True):
-        stop = start + len(own)
-        out.append(
-            _visible(built, person, patches, found.instance[start:stop], found.depth_m[start:stop])
-        )
-        start = stop
-    return out
+    ends = np.cumsum([len(own) for own in points])[:-1]
+    hits = zip(np.split(found.instance, ends), np.split(found.depth_m, ends), strict=True)
+    return [
+        _visible(built, person, patches, *hit)
+        for (person, patches), hit in zip(requests, hits, strict=True)
+    ]
 
 
 def _visible(
@@ -288,32 +284,22 @@ def _alpha(layer: CutoutLayer, pixel: F64, frame_wh: tuple[int, int]) -> F64:
 
     Beyond the layer it is 0, except where the frame's border cut the layer off.
     """
+    if layer.alpha.size == 0:
+        return np.zeros(len(pixel))
     height, width = layer.alpha.shape
-    x = np.nan_to_num(pixel[:, 0], nan=-1e6) - layer.left_px - 0.5
-    y = np.nan_to_num(pixel[:, 1], nan=-1e6) - layer.top_px - 0.5
-    j, i = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
     cut = (
-        layer.left_px <= 0,
-        layer.left_px + width >= frame_wh[0],
         layer.top_px <= 0,
         layer.top_px + height >= frame_wh[1],
+        layer.left_px <= 0,
+        layer.left_px + width >= frame_wh[0],
     )
-
-    def at(row: I64, column: I64) -> F64:
-        column = np.where((column < 0) & cut[0], 0, column)
-        column = np.where((column >= width) & cut[1], width - 1, column)
-        row = np.where((row < 0) & cut[2], 0, row)
-        row = np.where((row >= height) & cut[3], height - 1, row)
-        there = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-        found = layer.alpha[row.clip(0, height - 1), column.clip(0, width - 1)]
-        return np.asarray(np.where(there, found, 0.0), np.float64)
-
-    if layer.alpha.size == 0:
-        return np.zeros(len(x))
-    u, v = x - j, y - i
-    upper = at(i, j) * (1 - u) + at(i, j + 1) * u
-    lower = at(i + 1, j) * (1 - u) + at(i + 1, j + 1) * u
-    return np.asarray(upper * (1 - v) + lower * v)
+    top, bottom, left, right = (int(side) for side in cut)
+    alpha = cv2.copyMakeBorder(layer.alpha, top, bottom, left, right, cv2.BORDER_REPLICATE)
+    around = (1 - top, 1 - bottom, 1 - left, 1 - right)
+    alpha = cv2.copyMakeBorder(alpha, *around, cv2.BORDER_CONSTANT)
+    # The first pixel's centre is at 0.5, and a pixel of border comes before it.
+    at = np.nan_to_num(pixel, nan=-1e6) - (layer.left_px, layer.top_px) + 0.5
+    return np.asarray(map_coordinates(alpha, at[:, ::-1].T, np.float64, order=1, mode="nearest"))
 
 
 def _decide(shares: F64, camera: Camera, joint_m: F64) -> tuple[int, str]:

@@ -48,8 +48,7 @@ from synthstudio.dataset.shards import FailedFrame, OnEvent, no_event, rendered_
 from synthstudio.dataset.writer import Part, open_or_create
 from synthstudio.generation import moving
 from synthstudio.generation.engines.engine import LOCAL, Engine
-from synthstudio.generation.remote_worker import opening
-from synthstudio.generation.shards import Summary, run_shards
+from synthstudio.generation.shards import Summary, opening, run_shards
 from synthstudio.generation.stage import (
     FIRST_OBJECT,
     FrameGenerator,
@@ -261,17 +260,17 @@ def decide_labels(
     """Query the blockers of each person's points, then decide the labels."""
     people = built.scene.people
     queries = [patch_query(spec.camera, person) for person in people]
+    needed = np.array([query.needed for query in queries], np.bool_)
     found = points.nearest_blockers(
         packed,
-        _joined([q.points_m.reshape(-1, 3) for q in queries], (0, 3), np.float64),
-        _joined([np.full(q.needed.size, p.instance) for q, p in zip(queries, people, strict=True)]),
-        _joined([p.patches.part.ravel() for p in people], dtype=np.uint8),
-        needed=_joined([q.needed.ravel() for q in queries], dtype=np.bool_),
+        np.array([query.points_m for query in queries], np.float64).reshape(-1, 3),
+        np.repeat(np.array([p.instance for p in people], np.int32), needed[:1].size),
+        np.array([p.patches.part for p in people], np.uint8).ravel(),
+        needed=needed.ravel(),
     )
-    evidence, start = [], 0
+    evidence = []
     for i, (query, person) in enumerate(zip(queries, people, strict=True)):
-        mine = slice(start, start + query.needed.size)
-        start = mine.stop
+        mine = slice(i * query.needed.size, (i + 1) * query.needed.size)
         alone = bend.alone(packed, person.instance, spec.camera)
         evidence.append(
             PersonEvidence(
@@ -294,11 +293,6 @@ def decide_labels(
         cutouts=built.cutouts,
         objects=built.objects,
     )
-
-
-def _joined(arrays: list[Any], empty: Any = (0,), dtype: Any = np.int32) -> Any:
-    """Concatenate, also nothing."""
-    return np.concatenate(arrays).astype(dtype) if arrays else np.zeros(empty, dtype)
 
 
 def draw_spec(stage: FrameGenerator, index: int) -> FrameSpec:
@@ -343,7 +337,6 @@ def generate(  # noqa: PLR0913 - the options of one command
         on_note(note)
     prepare_caches(settings)
     identity = identity_of(settings, frames_per_shard)
-    initializer, initargs = opening(engine, FrameGenerator, settings)
     with open_or_create(
         out, identity, resume=resume, allow_mixed=allow_mixed, part=part, on_event=on_event
     ) as session:
@@ -352,8 +345,7 @@ def generate(  # noqa: PLR0913 - the options of one command
             session,
             partial(_tried_twice, skip_failed),
             rendered_rows,
-            initializer=initializer,
-            initargs=initargs,
+            initializer=opening(engine, FrameGenerator, settings),
             workers=workers,
             engine=engine,
             on_progress=on_progress,

@@ -1,4 +1,4 @@
-"""Sharded runs of any kind: jobs for an engine, and publication of finished shards.
+"""Sharded runs of any kind: workers' stages, jobs for an engine, publication of finished shards.
 
 Where jobs run on other machines a shard is staged in a local folder of the worker and sent back
 as one file; no shared disk is needed.
@@ -6,6 +6,7 @@ as one file; no shared disk is needed.
 
 from __future__ import annotations
 
+import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,12 +15,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from synthstudio.core.errors import AssetError, DeviceError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 from synthstudio.dataset.shards import OnEvent, RowsOf, StagedShard, pack, unpack_shard, write_shard
 from synthstudio.dataset.writer import Session
 from synthstudio.generation.engines.engine import Engine
 from synthstudio.generation.engines.local import Report
+from synthstudio.generation.stage import Settings, assets_of, prepare_caches
+from synthstudio.props.assets import AssetTable
+from synthstudio.render import runtime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +55,12 @@ MakeFrame = Callable[[Any, int], Any]
 """A frame, or a `FailedFrame`, of a worker's context and an index."""
 
 
-def run_shards(  # noqa: PLR0913 - the parts of any run
+def run_shards(
     session: Session,
     make: MakeFrame,
     rows_of: RowsOf,
     *,
-    initializer: Callable[..., Any],
-    initargs: tuple[Any, ...],
+    initializer: Callable[[], Any],
     workers: int,
     engine: Engine,
     on_progress: OnProgress | None,
@@ -83,7 +87,6 @@ def run_shards(  # noqa: PLR0913 - the parts of any run
         jobs,
         workers=workers,
         initializer=initializer,
-        initargs=initargs,
         on_done=take,
         units=range(taken_over, taken_over + to_make),
         on_progress=on_progress,
@@ -127,3 +130,57 @@ def packed_shard(
 def publish_packed(session: Session, packed: tuple[int, bytes]) -> None:
     shard, data = packed
     session.publish(unpack_shard(data, session.folder, shard))
+
+
+# Workers on other machines ----------------------------------------------------------------------
+
+_NAMED = 5
+
+
+def opening(
+    engine: Engine, stage: Callable[..., Any], settings: Settings, *rest: Any
+) -> Callable[[], Any]:
+    """How an engine's workers open `stage(settings, ...)`.
+
+    For remote machines, files and device are checked first.
+    """
+    if not engine.apart:
+        return partial(stage, settings, *rest)
+    root = AssetTable(root=settings.assets.root.resolve())  # absolute, for workers
+    device = runtime.device_model(settings.device)
+    return partial(_open, stage, device, replace(settings, assets=root), *rest)
+
+
+def _open(stage: Callable[..., Any], device: str, settings: Settings, *rest: Any) -> Any:
+    """Open a stage on this node; AssetError or DeviceError names the node and what is missing."""
+    _check_assets(settings)
+    check_device(settings.device, device)
+    prepare_caches(settings)
+    return stage(settings, *rest)
+
+
+def check_device(name: str, model: str) -> None:
+    """DeviceError if the device differs from that of the run's machine."""
+    if (here := runtime.device_model(name)) != model:
+        raise DeviceError(
+            "this machine's device differs, so its output would not be byte-identical",
+            where=f"node {platform.node()}",
+            expected=model,
+            got=here,
+        )
+
+
+def _check_assets(settings: Settings) -> None:
+    """Check that all files of the recipe's folders exist; each is hashed when opened."""
+    root, listed = settings.assets.root, assets_of(settings.catalogue)
+    missing = [one.asset.name for one in listed if not (root / one.asset.name).is_file()]
+    if missing:
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        raise AssetError(
+            "files of the run are missing on this machine",
+            where=f"node {platform.node()}",
+            expected=f"{len(listed)} files below {root}",
+            got=f"without {', '.join(missing[:_NAMED])}{more}",
+            then="Nodes need the asset folders at the same path: copy them there or share the "
+            "disk.",
+        )

@@ -27,13 +27,7 @@ from synthstudio.core.images import read_hdr, read_opaque, read_rgba
 from synthstudio.core.last_used import FrameCache
 from synthstudio.core.scene import F32, F64, U8, Light, PosedPerson, Scene, Surface
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.spec import (
-    OBJECT_BASE,
-    PERSON_BASE,
-    AssetRef,
-    ObjectSpec,
-    PersonSpec,
-)
+from synthstudio.core.spec import OBJECT_BASE, PERSON_BASE, AssetRef, ObjectSpec, PersonSpec
 from synthstudio.dataset.manifest import (
     FRAMES_PER_SHARD,
     MANIFEST_NAME,
@@ -46,13 +40,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.source import asset_root
 from synthstudio.label.visibility import patch_query, subsample_patches
 from synthstudio.props import meshes, procedural
-from synthstudio.props.assets import (
-    AssetTable,
-    scan_images,
-    scan_meshes,
-    scan_motions,
-    scan_places,
-)
+from synthstudio.props.assets import AssetTable, scan_images, scan_meshes, scan_motions, scan_places
 from synthstudio.props.photo_looks import place_light
 from synthstudio.props.places import PlaceModel, read_place
 from synthstudio.recipe.draw import draw_group, draw_moment
@@ -197,18 +185,18 @@ def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "
             then="Check the labels with synthstudio validate. For a re-imported export audit the "
             "original data set.",
         )
-    recipe = stored_recipe(dataset)
+    return stored_settings(dataset, assets=assets, device=device)
+
+
+def stored_settings(dataset: Dataset, *, assets: Path | None, device: str) -> Settings:
+    """As `settings_of`, also of photos; RecipeError if damaged or of an older format."""
+    identity = dataset.identity
+    kept = {k: v for k, v in identity.recipe.items() if k != PHOTOS}
+    fields, version = {**kept, "frames": identity.frames}, identity.versions.get("synthstudio", "")
+    recipe = parse_stored(Recipe, fields, str(dataset.place / MANIFEST_NAME), version)
     root = assets or asset_root(dataset.log()) or dataset.folder
     renderer = identity.machine.get("renderer", "raster")
     return prepare(recipe, assets=root, device=device, renderer=renderer)
-
-
-def stored_recipe(dataset: Dataset) -> Recipe:
-    """The recipe of a run's data set; RecipeError if damaged or of an older format."""
-    kept = {k: v for k, v in dataset.identity.recipe.items() if k != PHOTOS}
-    fields = {**kept, "frames": dataset.identity.frames}
-    version = dataset.identity.versions.get("synthstudio", "")
-    return parse_stored(Recipe, fields, str(dataset.place / MANIFEST_NAME), version)
 
 
 class FrameGenerator:

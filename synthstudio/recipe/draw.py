@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
 
 import numpy as np
 
@@ -22,29 +22,30 @@ from synthstudio.core.spec import (
     Backdrop,
     FrameSpec,
     ObjectSpec,
-    OcclusionTarget,
     PersonSpec,
     PlaceBackdrop,
     RoomBackdrop,
-    Vec2,
 )
-from synthstudio.recipe.contacts.beds import blanket_to
 from synthstudio.recipe.contacts.contacts import draw_contacts
-from synthstudio.recipe.contacts.supports import seats_in
+from synthstudio.recipe.contacts.supports import blanket_to, seats_in
 from synthstudio.recipe.contacts.together import draw_together
+from synthstudio.recipe.layout import variants
 from synthstudio.recipe.layout.furniture import furnish, furnished, places_of, with_space
-from synthstudio.recipe.layout.gaze import with_gaze
 from synthstudio.recipe.layout.objects import draw_cutouts, place_objects
-from synthstudio.recipe.layout.placement import Layout, NoRoom, Placed, corners, place_people
-from synthstudio.recipe.layout.rig import draw_rig
-from synthstudio.recipe.layout.variants import Occluders, in_order, shadow_box_m, with_view_detail
-from synthstudio.recipe.layout.variants import group as variants_of
+from synthstudio.recipe.layout.placement import (
+    Layout,
+    NoRoom,
+    Placed,
+    corners,
+    place_people,
+    with_gaze,
+)
+from synthstudio.recipe.layout.variants import BaseSample, Occluders
 from synthstudio.recipe.sampling import clips, view
-from synthstudio.recipe.sampling.context import SampleContext, split_of
-from synthstudio.recipe.sampling.light import draw_light, picture_gain
+from synthstudio.recipe.sampling.context import SampleContext, Unit, split_of
+from synthstudio.recipe.sampling.light import draw_light, draw_weather, picture_gain, with_sky
 from synthstudio.recipe.sampling.moving import draw_moving
 from synthstudio.recipe.sampling.people import draw_people
-from synthstudio.recipe.sampling.skies import draw_weather, with_sky
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.recipe.search.goals import crowd_request, draw_targets
 from synthstudio.recipe.search.people import finder, rotated_people
@@ -81,17 +82,6 @@ def draw(
     return dataclasses.replace(found[place], index=index)
 
 
-@dataclass(frozen=True, kw_only=True)
-class BaseSample:
-    """A moment and the data for its variants. The base's index is the moment's number."""
-
-    base: FrameSpec
-    ctx: SampleContext
-    behind: view.Behind
-    others: tuple[Occluders, ...]
-    rig: tuple[Camera, ...]
-
-
 def draw_group(
     recipe: Recipe,
     number: int,
@@ -107,7 +97,7 @@ def draw_group(
     place, t = divmod(number, clips.frames_of(recipe))
     drawn = draw_moment(recipe, place, geometry) if moment is None else moment(place)
     base = drawn.base if recipe.clip is None else clips.at(drawn.ctx, drawn.base, t)
-    return variants_of(base, ctx=drawn.ctx, behind=drawn.behind, others=drawn.others, rig=drawn.rig)
+    return variants.group(dataclasses.replace(drawn, base=base))
 
 
 def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseSample:
@@ -117,21 +107,21 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
     )
     for attempt in range(_ATTEMPTS):
         ctx = first.again("attempt", attempt) if attempt else first
-        behind, layout, standing, targets, crowd = _peopled(ctx)
+        behind, layout, standing = _peopled(ctx)
         ctx, camera = layout.ctx, layout.camera
-        standing = _covered(layout, standing, targets)
-        hiding = _hiding(layout, standing, targets)
+        standing = _covered(layout, standing)
+        hiding = _hiding(layout, standing)
         items = [p.item for p in (*standing, *hiding.objects)]
         min_px = recipe.people.min_visible_px
         if any_person_visible(geometry, items, hiding.cutouts, camera, min_px=min_px):
             break
     others = tuple(
-        _hiding(dataclasses.replace(layout, ctx=ctx.again("occluder", k)), standing, targets)
+        _hiding(dataclasses.replace(layout, ctx=ctx.again("occluder", k)), standing)
         for k in range(recipe.variants.occluder)
     )
     standing += hiding.objects
-    rig = draw_rig(layout, standing)
-    standing = with_view_detail(ctx, standing, rig)
+    rig = variants.draw_rig(layout, standing)
+    standing = variants.with_view_detail(ctx, standing, rig)
 
     persons = tuple(p.item for p in standing if isinstance(p.item, PersonSpec))
     cameras = (*clips.cameras(ctx, persons, camera), *rig)
@@ -153,7 +143,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
         index=number,
         camera=camera,
         people=persons,
-        objects=in_order([p.item for p in standing if isinstance(p.item, ObjectSpec)]),
+        objects=variants.in_order([p.item for p in standing if isinstance(p.item, ObjectSpec)]),
         cutouts=hiding.cutouts,
         weather=draw_weather(ctx, backdrop),
         backdrop=backdrop,
@@ -165,18 +155,20 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
         split=ctx.split,
         group_id=f"{recipe.seed}-{number}",
         targets=hiding.targets,
-        crowd_target=crowd,
-        shadow_box_m=shadow_box_m(everything) if recipe.variants.order or recipe.clip else None,
+        crowd_target=layout.crowd,
+        shadow_box_m=variants.shadow_box_m(everything)
+        if recipe.variants.order or recipe.clip
+        else None,
         attempt=attempt,
     )
     return BaseSample(base=base, ctx=ctx, behind=behind, others=others, rig=rig)
 
 
-Peopled = tuple[view.Behind, Layout, list[Placed], tuple[OcclusionTarget, ...], float | None]
+Peopled = tuple[view.Behind, Layout, list[Placed]]
 
 
 def _peopled(ctx: SampleContext) -> Peopled:
-    """The backdrop, the camera's layout, its people and targets; without room, at another spot."""
+    """The backdrop, the camera's layout and its people; without room, at another spot."""
     for attempt in range(_SPOTS):
         behind = view.draw_behind(ctx, attempt)
         try:
@@ -191,47 +183,43 @@ def _peopled_before(ctx: SampleContext, behind: view.Behind) -> Peopled:
     ctx = dataclasses.replace(ctx, places=places_of(ctx, behind))
     camera, distance_m = view.draw_camera(ctx, behind)
     behind = view.with_light(ctx, behind, camera)
-    layout = Layout(
-        ctx=ctx,
-        camera=camera,
-        distance_m=distance_m,
-        footing=view.footing(behind, camera),
-        gain=picture_gain(behind.light),
-    )
     seats = bool(seats_in(ctx))
     people = draw_people(ctx, seats=seats, moves=True)
     people = clips.headed(ctx, camera, clips.starting_motions(ctx, people))
     people, contacts = draw_contacts(ctx, people)
-    layout = dataclasses.replace(layout, contacts=contacts)
-    targets, crowd = draw_targets(ctx, len(people)), crowd_request(ctx)
-    people = rotated_people(layout, people, targets, seats=seats)
+    layout = Layout(
+        ctx=ctx,
+        camera=camera,
+        distance_m=distance_m,
+        contacts=contacts,
+        footing=view.footing(behind, camera),
+        gain=picture_gain(behind.light),
+        targets=draw_targets(ctx, len(people)),
+        crowd=crowd_request(ctx),
+    )
+    people = rotated_people(layout, people, seats=seats)
     together = draw_together(ctx, people)
     if together:
-        joined = dataclasses.replace(
-            layout,
-            together=together,
-            contacts={k: v for k, v in contacts.items() if k >= len(together)},
-        )
-        try:
-            standing = place_people(joined, people, find=finder(joined, targets, crowd))
-            return behind, joined, with_gaze(joined, standing), targets, crowd
-        except NoRoom:
-            pass  # each is placed alone
-    standing = with_gaze(layout, place_people(layout, people, find=finder(layout, targets, crowd)))
-    return behind, layout, standing, targets, crowd
+        own = {place: contact for place, contact in contacts.items() if place >= len(together)}
+        joined = dataclasses.replace(layout, together=together, contacts=own)
+        with suppress(NoRoom):  # then each is placed alone
+            return behind, joined, _placed(joined, people)
+    return behind, layout, _placed(layout, people)
 
 
-def _covered(
-    layout: Layout, standing: list[Placed], targets: tuple[OcclusionTarget, ...]
-) -> list[Placed]:
+def _placed(layout: Layout, people: tuple[Unit, ...]) -> list[Placed]:
+    return with_gaze(layout, place_people(layout, people, find=finder(layout)))
+
+
+def _covered(layout: Layout, standing: list[Placed]) -> list[Placed]:
     """The same items, blankets pulled up as far as the targets of who lies under them say."""
-    if not (targets and layout.ctx.recipe.targets.search):
+    if not (layout.targets and layout.ctx.recipe.targets.search):
         return standing
     out = list(standing)
     for k, (bed, blanket) in enumerate(itertools.pairwise(p.item for p in standing), 1):
         if isinstance(blanket, ObjectSpec) and blanket.heights_m and blanket.held_by is not None:
             place = blanket.held_by
-            person, share = standing[place].item, targets[place].occluded_fraction
+            person, share = standing[place].item, layout.targets[place].occluded_fraction
             if share is not None:
                 assert isinstance(person, PersonSpec) and isinstance(bed, ObjectSpec)
                 new = blanket_to(layout.ctx, layout.camera, person, bed, place, share)
@@ -239,20 +227,16 @@ def _covered(
     return out
 
 
-def _hiding(
-    layout: Layout, standing: list[Placed], targets: tuple[OcclusionTarget, ...]
-) -> Occluders:
-    objects = place_objects(layout, standing)
+def _hiding(layout: Layout, standing: list[Placed]) -> Occluders:
+    objects, targets = place_objects(layout, standing), layout.targets
     if targets:
-        put, targets = hide_people(layout, [*standing, *objects], targets)
+        put, targets = hide_people(layout, [*standing, *objects])
         objects += put
     cutouts = draw_cutouts(layout, [*standing, *objects])
     return Occluders(objects=tuple(objects), cutouts=cutouts, targets=targets)
 
 
-def _extent_m(
-    cameras: tuple[Camera, ...], standing: list[Placed]
-) -> tuple[tuple[Vec2, Vec2], float]:
+def _extent_m(cameras: tuple[Camera, ...], standing: list[Placed]) -> tuple[view.Reach, float]:
     """(low, high) along x and along y of the cameras and all items, and their highest z."""
     spots = np.array([*(camera.position_m[:2] for camera in cameras), (0.0, 0.0)])
     boxes = [box for p in standing for box in p.box_m[:, :2]]

@@ -10,6 +10,7 @@ import dataclasses
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from synthstudio.dataset.rows import Row
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.generation.engines.engine import Engine
 from synthstudio.generation.engines.local import Report
-from synthstudio.generation.remote_worker import check_device
+from synthstudio.generation.shards import check_device
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.bottom_up.contract import FoundPeople
 from synthstudio.render import runtime
@@ -203,8 +204,7 @@ class RemotePredictor:
             work,
             jobs,
             workers=self.pool.workers,
-            initializer=open_network,
-            initargs=(self.request, model),
+            initializer=partial(open_network, self.request, model),
             on_done=lambda result: done.__setitem__(*result),
             units=range(total),
             on_progress=lambda done, total, rate: progress(done, total),

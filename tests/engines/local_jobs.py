@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from threadpoolctl import threadpool_info
@@ -82,7 +83,7 @@ ACTS = {
 def execute(run, tasks, workers=2, **options):
     """Run jobs by an engine; return their results in the order in which they came."""
     done = []
-    values = {"initializer": context, "initargs": (100,), **options}
+    values = {"initializer": partial(context, 100), **options}
     run(work, tasks, workers=workers, **{"on_done": done.append, **values})
     return done
 

@@ -127,9 +127,9 @@ def test_an_error_of_a_job_keeps_its_kind_or_names_it(task, workers, kind, words
 
 def test_workers_that_fail_while_they_start():
     with pytest.raises(GeometryError, match="meshes"):
-        execute([Task(0)], initializer=local_jobs.bad_context, initargs=())
+        execute([Task(0)], initializer=local_jobs.bad_context)
     with pytest.raises(WorkerError, match=r"while it started.*SIGKILL"):
-        execute([Task(0)], 2, initializer=local_jobs.dead_context, initargs=())
+        execute([Task(0)], 2, initializer=local_jobs.dead_context)
 
 
 @pytest.mark.parametrize("registered", ["late", "never"])

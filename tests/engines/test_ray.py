@@ -94,7 +94,7 @@ def test_errors_come_as_with_the_local_engine(cluster):
     with pytest.raises(GeometryError, match=r"^frame 7: too large\.$"):
         execute([Task(i, "own error") for i in range(4)])
     with pytest.raises(GeometryError, match="meshes"):
-        execute([Task(0)], initializer=local_jobs.bad_context, initargs=())
+        execute([Task(0)], initializer=local_jobs.bad_context)
     with pytest.raises(WorkerError, match="EOFError: short file"):
         execute([Task(0, "other error")])
     with pytest.raises(WorkerError, match="this cannot travel"):
@@ -102,7 +102,7 @@ def test_errors_come_as_with_the_local_engine(cluster):
     with pytest.raises(WorkerError, match=r"lost 4 times: task 1; got .*died.*`resume`"):
         execute([Task(0), Task(1, "kill"), Task(2)])
     with pytest.raises(WorkerError, match="lost 4 times: task 0"):
-        execute([Task(0)], 1, initializer=local_jobs.dead_context, initargs=())
+        execute([Task(0)], 1, initializer=local_jobs.dead_context)
 
 
 # On clusters of a test's own ------------------------------------------------------------------

@@ -10,7 +10,7 @@ from recipe_fake import CATALOGUE, FakeSolve
 
 from synthstudio.props import procedural
 from synthstudio.recipe.draw import draw, draw_group
-from synthstudio.recipe.layout.indoors import HUNG
+from synthstudio.recipe.layout.furniture import HUNG
 from synthstudio.recipe.layout.placement import corners
 from synthstudio.recipe.layout.site import PEOPLE_M, box_of
 from synthstudio.recipe.sampling.interiors import INTERIORS

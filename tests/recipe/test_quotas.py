@@ -12,7 +12,7 @@ from synthstudio.core.bins import SECTOR_RAD, VIEWS, body_of, view_azimuth_rad, 
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.check import check
-from synthstudio.recipe.sampling.quotas import bin_of, person_number
+from synthstudio.recipe.sampling.context import bin_of, person_number
 from synthstudio.recipe.schema.load import parse
 from synthstudio.recipe.schema.people import bodies_in
 

@@ -79,15 +79,14 @@ def run(
     jobs: Iterable[Job],
     *,
     workers: int,
-    initializer: Callable[..., Context],
-    initargs: tuple[Any, ...] = (),
+    initializer: Callable[[], Context],
     on_done: Callable[[Result], object],
     units: range = range(0),
     on_progress: OnProgress | None = None,
 ) -> None:
     """Call `work(context, job, report)` for every job and `on_done(result)` here for each.
 
-    Every worker builds its own `context = initializer(*initargs)` once. With more than one all
+    Every worker builds its own `context = initializer()` once. With more than one all
     of these must be picklable. Jobs are taken one at a time, results arrive as they are
     ready, in constant memory. `on_done` and `on_progress` run in this process; `units`: those of
     the jobs, for `on_progress`, after those done before the run.
@@ -98,14 +97,14 @@ def run(
     """
     tally = Tally(on_progress, units)
     if workers == 1:
-        _run_here(work, jobs, partial(initializer, *initargs), on_done, tally)
+        _run_here(work, jobs, initializer, on_done, tally)
         return
     queue = iter(jobs)
     first = list(islice(queue, workers))
     if first:
         if _FORKED:
             multiprocessing.set_forkserver_preload(_modules(work) + _modules(initializer))
-        start = bytes(ForkingPickler.dumps((work, initializer, initargs)))
+        start = bytes(ForkingPickler.dumps((work, initializer)))
         _run_in_pool(start, first, queue, on_done, tally)
 
 
@@ -294,8 +293,8 @@ def _do(job: Any) -> Any:
     reports, pid = _worker["reports"], os.getpid()
     try:
         if "work" not in _worker:
-            work, initializer, initargs = pickle.loads(_worker["start"])
-            _worker.update(context=initializer(*initargs), work=work)
+            work, initializer = pickle.loads(_worker["start"])
+            _worker.update(context=initializer(), work=work)
         reports.put((pid, str(job)))
         return _worker["work"](_worker["context"], job, lambda units: reports.put((pid, units)))
     except BaseException as error:

@@ -59,15 +59,14 @@ def run(
     jobs: Iterable[Job],
     *,
     workers: int,
-    initializer: Callable[..., Context],
-    initargs: tuple[Any, ...] = (),
+    initializer: Callable[[], Context],
     on_done: Callable[[Result], object],
     units: range = range(0),
     on_progress: OnProgress | None = None,
 ) -> None:
     """`local.run` by tasks of a Ray cluster, at most `workers` at a time.
 
-    A job may run on any node, where files of it, its result and `initargs` must exist. Progress
+    A job may run on any node, where files of it, its result and `initializer` must exist. Progress
     counts the units of jobs that are done.
 
     WorkerError as from the local engine, but for dying workers: a job lost more than
@@ -77,7 +76,7 @@ def run(
     first = list(islice(queue, workers))
     if not first:
         return
-    payload = bytes(ForkingPickler.dumps((work, initializer, initargs)))
+    payload = bytes(ForkingPickler.dumps((work, initializer)))
     ray, tally = import_extra("ray", extra="ray", error=WorkerError), Tally(on_progress, units)
     with connected(workers) as connection:
         task = ray.remote(
@@ -159,8 +158,8 @@ def do(start: bytes, driver: dict[str, str], job: bytes) -> tuple[str, Any]:
                 return REFUSED, (platform.node(), here)
             _held.clear()
             with one_thread():
-                work, initializer, initargs = pickle.loads(start)
-                _held[start] = work, initializer(*initargs)
+                work, initializer = pickle.loads(start)
+                _held[start] = work, initializer()
         work, context = _held[start]
         with one_thread():
             result = work(context, pickle.loads(job), report)
@@ -303,7 +302,8 @@ def _connect(ray: Any, workers: int) -> Connection:
         stack.callback(ray.shutdown)
         with _own_signals():
             keeper.submit(_join, ray, address, workers).result()
-        own = {"PYTHONPATH": _search_path(), _OWN: "1"} if address == _LOCAL else {}
+        search_path = os.pathsep.join(map(os.path.abspath, sys.path))
+        own = {"PYTHONPATH": search_path, _OWN: "1"} if address == _LOCAL else {}
         found = psutil.Process().children(recursive=True) if own else []
         children = [child for child in found if child.pid not in before]
         return Connection({**_ENVIRONMENT, **own}, bool(own), children, stack.pop_all())
@@ -371,8 +371,3 @@ def _own_signals() -> Iterator[None]:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
-
-
-def _search_path() -> str:
-    """The module search path of this process, for local workers."""
-    return os.pathsep.join(os.path.abspath(path) for path in sys.path)  # noqa: PTH100 - "" is here

@@ -27,11 +27,10 @@ from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import OBJECT_BASE, read_as
 from synthstudio.dataset.reader import Dataset, opened
 from synthstudio.dataset.rows import Row
-from synthstudio.dataset.source import asset_root
 from synthstudio.generation import audit as rendered
 from synthstudio.generation.photos.layers import PasteLayer, paste_layers
 from synthstudio.generation.photos.make import annotated, pasted_people, renumbered
-from synthstudio.generation.stage import PHOTOS, FrameGenerator, prepare, stored_recipe
+from synthstudio.generation.stage import PHOTOS, FrameGenerator, stored_settings
 from synthstudio.recipe.draw_photo import CLEAN
 
 _SAME = 0.02
@@ -103,8 +102,7 @@ def audit(
     asset cannot be read.
     """
     dataset = opened(place)
-    root = assets or asset_root(dataset.log()) or dataset.folder
-    stage = FrameGenerator(prepare(stored_recipe(dataset), assets=root, device=device))
+    stage = FrameGenerator(stored_settings(dataset, assets=assets, device=device))
     skeleton = get_skeleton(dataset.identity.skeleton)
     rows = list(dataset.iter_frames(["index", "variant", "group_id", "spec"]))[:frames]
     total, pasted, count = PhotoTally(), rendered.Tally(), counter(on_progress, len(rows))

@@ -77,18 +77,13 @@ def paste_layers(
     stage: FrameGenerator, spec: PhotoSpec, people: Sequence[Annotated]
 ) -> tuple[PasteLayer, ...]:
     """Every paste of a spec as a layer, the nearest first."""
-    return tuple(
-        _paste_layer(stage, spec, paste, place, people) for place, paste in enumerate(spec.pastes)
-    )
+    return tuple(_paste_layer(stage, spec, place, people) for place in range(len(spec.pastes)))
 
 
 def _paste_layer(
-    stage: FrameGenerator,
-    spec: PhotoSpec,
-    paste: PasteSpec,
-    place: int,
-    people: Sequence[Annotated],
+    stage: FrameGenerator, spec: PhotoSpec, place: int, people: Sequence[Annotated]
 ) -> PasteLayer:
+    paste = spec.pastes[place]
     if paste.cutout is not None:
         layer, shadow, sigma = _from_cutout(stage, spec, paste)
         rendered = None
@@ -261,20 +256,18 @@ def _softened(layer: CutoutLayer, sigma: float, size: tuple[int, int]) -> Cutout
     if sigma < 0.2 or h == 0 or w == 0:
         return layer
     m = math.ceil(3 * sigma)
-    left, top = layer.left_px <= 0, layer.top_px <= 0
-    right, bottom = layer.left_px + w >= size[0], layer.top_px + h >= size[1]
-    padded = np.zeros((h + 2 * m, w + 2 * m, 4), np.float32)
-    padded[m:-m, m:-m, 3] = layer.alpha
-    for k, channel in enumerate(cv2.split(srgb_to_linear(layer.rgb))):
-        np.multiply(channel, layer.alpha, out=padded[m:-m, m:-m, k])
-    if left:
-        padded[:, :m] = padded[:, m : m + 1]
-    if right:
-        padded[:, -m:] = padded[:, -m - 1 : -m]
-    if top:
-        padded[:m] = padded[m : m + 1]
-    if bottom:
-        padded[-m:] = padded[-m - 1 : -m]
+    at_border = (
+        layer.top_px <= 0,
+        layer.top_px + h >= size[1],
+        layer.left_px <= 0,
+        layer.left_px + w >= size[0],
+    )
+    colours = [channel * layer.alpha for channel in cv2.split(srgb_to_linear(layer.rgb))]
+    padded = cv2.merge([*colours, layer.alpha])
+    top, bottom, left, right = (m * own for own in at_border)
+    padded = cv2.copyMakeBorder(padded, top, bottom, left, right, cv2.BORDER_REPLICATE)
+    around = (m - top, m - bottom, m - left, m - right)
+    padded = cv2.copyMakeBorder(padded, *around, cv2.BORDER_CONSTANT)
     soft = np.asarray(cv2.GaussianBlur(padded, (0, 0), sigma), np.float32)
     x0, y0 = max(0, layer.left_px - m), max(0, layer.top_px - m)
     x1, y1 = min(size[0], layer.left_px + w + m), min(size[1], layer.top_px + h + m)

@@ -31,9 +31,7 @@ from synthstudio.formats.joints import convert_row
 from synthstudio.generation import pipeline
 from synthstudio.generation.photos import measure
 from synthstudio.generation.photos.album import Album, Sample
-from synthstudio.generation.photos.ground import ground_cells
 from synthstudio.generation.photos.layers import PasteLayer, paste_layers
-from synthstudio.generation.photos.measure import refined
 from synthstudio.generation.stage import FrameGenerator, Settings
 from synthstudio.label.photo import Annotated, Relabelled, radii_px, relabel
 from synthstudio.props import photo_looks
@@ -151,13 +149,13 @@ def view_of(
         joints = measure.joints_by_name(skeleton.joints, person.joints_px, labelled)
         stands.append(measure.stand(joints, box, height))
         if known:
-            stands[-1] = refined(stands[-1], joints, box)
+            stands[-1] = measure.refined(stands[-1], joints, box)
     floor = measure.floor(stands, height)
     stands = [
         measure.grounded(found_at, floor, box[1] + box[3])
         for found_at, box in zip(stands, boxes, strict=True)
     ]
-    cells = ground_cells(rgb, found, stands, floor) if known else None
+    cells = measure.ground_cells(rgb, found, stands, floor) if known else None
     people = tuple(
         PhotoPerson(
             instance=person.instance,

@@ -18,8 +18,8 @@ from synthstudio.dataset.durable import canonical_json, whole_folder
 from synthstudio.generation.photos.layers import render_alone, unmultiplied
 from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.props.assets import MANIFEST
-from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.objects import design, kinds_left
+from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.light import draw_light
 from synthstudio.recipe.sampling.view import Behind
@@ -75,7 +75,7 @@ def render_object(stage: FrameGenerator, number: int, *, size_px: int) -> tuple[
     entry = ctx.recipe.objects[0]
     kind = pick(kinds_left(ctx, entry, rng), rng)
     assert isinstance(kind, ObjectKind)
-    obj = design(entry, kind, materials(kind, rng), rng, shrink=0.0)
+    obj = design(entry, kind, palette.materials(kind, rng), rng, shrink=0.0)
     box = stage.box_m(obj)
     radius, middle = float(np.linalg.norm(box[1] - box[0])) / 2, box.mean(0)
     raised = math.radians(rng.uniform(*_RAISED_DEG))

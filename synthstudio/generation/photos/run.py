@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from synthstudio.core.errors import AssetError, RecipeError, SynthStudioError, WorkerError
 from synthstudio.core.places import Place
@@ -28,8 +27,7 @@ from synthstudio.generation.photos.make import (
     make_frame,
     rows_of,
 )
-from synthstudio.generation.remote_worker import opening
-from synthstudio.generation.shards import Summary, run_shards
+from synthstudio.generation.shards import Summary, opening, run_shards
 from synthstudio.generation.stage import PHOTOS, Settings, identity_of, prepare_caches
 from synthstudio.recipe.schema.recipe import Recipe
 
@@ -75,7 +73,6 @@ def occlude(  # noqa: PLR0913 - the options of one command
         settings = settings_for(settings, found)
         prepare_caches(settings)
         identity = identity_for(settings, found, annotations.name, frames_per_shard)
-        initializer, initargs = _opening(engine, settings, found, images)
         with open_or_create(
             out, identity, resume=resume, allow_mixed=allow_mixed, on_event=on_event
         ) as session:
@@ -85,8 +82,7 @@ def occlude(  # noqa: PLR0913 - the options of one command
                 session,
                 _make_frame,
                 rows_of,
-                initializer=initializer,
-                initargs=initargs,
+                initializer=_opening(engine, settings, found, images),
                 workers=workers,
                 engine=engine,
                 on_progress=on_progress,
@@ -168,7 +164,7 @@ def identity_for(settings: Settings, found: Gathered, name: str, frames_per_shar
 
 def _opening(
     engine: Engine, settings: Settings, found: Gathered, images: Path
-) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+) -> Callable[[], PhotoStage]:
     """How an engine's workers open their stage; remote workers receive the album."""
     name = found.skeleton.name
     if engine.apart:

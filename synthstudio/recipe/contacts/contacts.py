@@ -16,8 +16,9 @@ from synthstudio.core.catalogue import KeyPose, ObjectKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import ObjectSpec, PersonSpec, PoseSpec
-from synthstudio.recipe.contacts.grips import Holder, grip_transform, placed
-from synthstudio.recipe.contacts.supports import draw_support, drawn_size, materials, seats_in
+from synthstudio.recipe.contacts.grips import Holder, placed
+from synthstudio.recipe.contacts.supports import draw_support, seats_in
+from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext, Unit, pick_one, pose_held
 from synthstudio.recipe.sampling.people import is_upright, mirrored
 from synthstudio.recipe.sampling.pose_jitter import ARM, freed, is_of, strayed
@@ -87,7 +88,7 @@ def contact_object(
     if contact.key is not None:
         return draw_support(ctx, person, contact.key, contact.kinds, rng)
     (kind,) = contact.kinds
-    x, y, z = drawn_size(kind, rng)
+    x, y, z = palette.drawn_size(kind, rng)
     size = (x, x, x) if kind.grip == "ball" else (x, x, z) if kind.grip == "cup" else (x, y, z)
     at, hand = ctx.joints_m(person), contact.hand
     holder = Holder(
@@ -96,10 +97,10 @@ def contact_object(
     obj = ObjectSpec(
         kind=kind.kind,
         role="support" if kind.grip in _PUSHED else "held",
-        materials=materials(kind, rng),
+        materials=palette.materials(kind, rng),
         held_by=place,
     )
-    return placed(grip_transform(holder), obj)
+    return placed(holder, obj)
 
 
 def _holding(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Contact]:
@@ -169,9 +170,7 @@ def _dressed(
         )
     keeps = is_upright(old) if grip in _LIGHT else _erect(old, person.pose)
     if not hand or grip in _WALKED or not keeps:
-        pose = dataclasses.replace(
-            person.pose, name=key.name, family=key.family, angles_rad=steady, turns=()
-        )
+        pose = dataclasses.replace(person.pose, name=key.name, family=key.family, angles_rad=steady)
         return (dataclasses.replace(person, pose=pose), key), hand
 
     def taken(angle: str) -> bool:
@@ -182,13 +181,8 @@ def _dressed(
 
     mixed = {k: v for k, v in person.pose.angles_rad.items() if not taken(k)}
     mixed |= {k: v for k, v in steady.items() if taken(k)}
-    pose = dataclasses.replace(
-        person.pose,
-        name=f"{person.pose.name}+{key.name}",
-        family=person.pose.family,
-        angles_rad=dict(sorted(mixed.items())),
-        turns=(),
-    )
+    name = f"{person.pose.name}+{key.name}"
+    pose = dataclasses.replace(person.pose, name=name, angles_rad=dict(sorted(mixed.items())))
     return (dataclasses.replace(person, pose=pose), old), hand
 
 

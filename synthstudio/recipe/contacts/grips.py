@@ -86,10 +86,6 @@ class GripTransform:
     shape: dict[str, float] = field(default_factory=dict)
 
 
-def grip_transform(holder: Holder) -> GripTransform:
-    return GRIPS[holder.kind.grip](holder)
-
-
 def angles_of(turn: F64) -> tuple[float, float, float]:
     """Yaw, pitch and roll with Rz(yaw) Rx(pitch) Ry(roll) = turn."""
     pitch = math.asin(min(1.0, max(-1.0, float(turn[2, 1]))))
@@ -97,8 +93,9 @@ def angles_of(turn: F64) -> tuple[float, float, float]:
     return math.atan2(-float(turn[0, 1]), float(turn[1, 1])), pitch, roll
 
 
-def placed(put: GripTransform, obj: ObjectSpec) -> ObjectSpec:
-    """The placed object; angles and places are rounded to 0.1 mm."""
+def placed(holder: Holder, obj: ObjectSpec) -> ObjectSpec:
+    """The object in its grip; angles and places are rounded to 0.1 mm."""
+    put = GRIPS[holder.kind.grip](holder)
     yaw, pitch, roll = (round(a, 6) for a in angles_of(put.turn))
     x, y, z = (round(float(v), 5) for v in put.origin_m)
     return replace(

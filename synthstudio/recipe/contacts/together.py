@@ -136,11 +136,8 @@ def _role(
 
 
 def _mirrored(touch: Touch) -> Touch:
-    def swapped(name: str) -> str:
-        side, _, rest = name.partition("_")
-        return f"{pose_jitter.OTHER_SIDE[side]}_{rest}" if side in pose_jitter.OTHER_SIDE else name
-
-    return dataclasses.replace(touch, palm=swapped(touch.palm), on=swapped(touch.on))
+    palm, on = (pose_jitter.on_other_side(name) for name in (touch.palm, touch.on))
+    return dataclasses.replace(touch, palm=palm, on=on)
 
 
 # Standing together ----------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import AssetRef, CutoutSpec, Material, ObjectSpec, PersonSpec
-from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.placement import CLEAR_M, Layout, Placed, corners, moved
 from synthstudio.recipe.layout.site import box_of
 from synthstudio.recipe.sampling import palette
@@ -78,7 +77,7 @@ def _place(
     best: Placed | None = None
     best_off = target.depth_m.size + 1
     kind = pick(kinds_left(layout.ctx, entry, rng), rng)
-    made_of = materials(kind, rng)
+    made_of = palette.materials(kind, rng)
     for attempt in range(_DESIGNS):
         if attempt * _SPOTS >= _SEARCHED and best_off <= _FAR_OFF * target.depth_m.shape[1]:
             break

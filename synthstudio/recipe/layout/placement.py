@@ -2,6 +2,8 @@
 
 Numbered candidates are tried as drawn, later ones reaching farther, and the first free one is
 taken. If there is none it is an error: fewer people would silently change the recipe.
+
+Of placed people only neck and eyes turn to what they look at, within their limits.
 """
 
 from __future__ import annotations
@@ -21,13 +23,14 @@ from synthstudio.core.catalogue import GeometryQueries, KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
-from synthstudio.core.spec import Detail, ObjectSpec, PersonSpec
-from synthstudio.recipe.contacts.beds import draw_bed
+from synthstudio.core.spec import Detail, ObjectSpec, OcclusionTarget, PersonSpec, PoseSpec
 from synthstudio.recipe.contacts.contacts import Contact, contact_object
-from synthstudio.recipe.contacts.supports import draw_seat
+from synthstudio.recipe.contacts.supports import draw_bed, draw_seat
+from synthstudio.recipe.contacts.together import looking, rotated
 from synthstudio.recipe.sampling import clips
-from synthstudio.recipe.sampling.context import SampleContext
+from synthstudio.recipe.sampling.context import SampleContext, pick_one
 from synthstudio.recipe.sampling.places import Footing, Stand
+from synthstudio.recipe.sampling.pose_jitter import freed
 from synthstudio.recipe.sampling.view import detail_at
 from synthstudio.recipe.schema.distributions import sample
 from synthstudio.recipe.schema.people import LIE, Group
@@ -79,6 +82,8 @@ class Layout:
     footing: Footing | Stand | None = None
     """A photo's or a place's floor to which people and objects are restricted."""
     gain: float = 1.0  # brightness factor of pasted pictures to match the photo
+    targets: tuple[OcclusionTarget, ...] = ()  # of all people; () without any
+    crowd: float | None = None  # the requested crowd index
 
     @property
     def geometry(self) -> GeometryQueries:
@@ -356,3 +361,77 @@ def _same_spot(a: Placed, b: Placed) -> bool:
         return False
     middle = (a.box_m.sum(axis=0) - b.box_m.sum(axis=0))[:2] / 2
     return math.hypot(float(middle[0]), float(middle[1])) < _SAME_SPOT_M
+
+
+# Gaze of placed people --------------------------------------------------------------------------
+
+_AT_HEAD = frozenset({"phone", "cup"})
+"""Grips of objects held to the head, which keeps its pose."""
+_AWAY_RAD = (math.radians(60), math.radians(15))
+_SOFT_M = 0.02
+
+
+def with_gaze(layout: Layout, standing: list[Placed]) -> list[Placed]:
+    weights = {str(k): v for k, v in layout.ctx.recipe.people.poses.look.items()}
+    if not any(weight for what, weight in weights.items() if what != "pose"):
+        return standing
+    out = list(standing)
+    for place, one in enumerate(standing):
+        if not isinstance(one.item, PersonSpec):
+            break  # people come first
+        if place < len(layout.together):
+            continue  # gaze fixed by their interaction
+        rng = layout.ctx.rng("look", place)
+        what = pick_one(sorted(weights), rng, weights=weights)
+        aside, lift = ((2 * float(u) - 1) for u in rng.random(2))
+        if what == "pose" or _holds_to_head(layout, place) or one.item.pose.turns:
+            continue
+        if what == "away":
+            pose = rotated(one.item.pose, aside * _AWAY_RAD[0], lift * _AWAY_RAD[1])
+        else:
+            pose = _aimed(layout, one.item, out, place, what)
+        if pose is not None:
+            out[place] = _if_free(layout, out, place, pose)
+    return out
+
+
+def _holds_to_head(layout: Layout, place: int) -> bool:
+    contact = layout.contacts.get(place)
+    return contact is not None and any(kind.grip in _AT_HEAD for kind in contact.kinds)
+
+
+def _aimed(
+    layout: Layout, person: PersonSpec, items: list[Placed], place: int, what: str
+) -> PoseSpec | None:
+    eye = layout.ctx.joints_m(person)["nose"]
+    targets = [np.array(layout.camera.position_m)]
+    if what == "person":
+        others = [p.item for k, p in enumerate(items) if k != place]
+        people = [item for item in others if isinstance(item, PersonSpec)]
+        targets = [layout.ctx.joints_m(p)["nose"] for p in people]
+    if not targets:
+        return None
+    way = min((target - eye for target in targets), key=lambda d: float(np.linalg.norm(d)))
+    return looking(person, way)
+
+
+def _if_free(layout: Layout, items: list[Placed], place: int, pose: PoseSpec) -> Placed:
+    """The person in that pose, or unchanged if the head would touch something."""
+    old = items[place]
+    assert isinstance(old.item, PersonSpec)
+    person = dataclasses.replace(old.item, pose=pose)
+    new = layout.placed(person)
+    others = [p for k, p in enumerate(items) if k != place and not _belongs_to(p.item, place)]
+    deeper, before = layout.geometry.self_penetrations_m(
+        person.phenotype, [pose.angles_rad, old.item.pose.angles_rad]
+    )
+    if not layout.free(new, others) or deeper > max(before, _SOFT_M):
+        return old
+    angles = dict(pose.angles_rad)  # a head needs no self-penetration repair
+    return new if freed(layout.ctx, person.phenotype, angles)[0] == angles else old
+
+
+def _belongs_to(item: PersonSpec | ObjectSpec, place: int) -> bool:
+    return isinstance(item, ObjectSpec) and (
+        item.held_by == place or item.role in ("seat", "support")
+    )

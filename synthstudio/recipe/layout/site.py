@@ -13,7 +13,6 @@ from synthstudio.core.catalogue import ObjectKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import Material, ObjectSpec, PersonSpec, RoomBackdrop, Vec2, Vec3
-from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.placement import CLEAR_M, Placed, corners
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
@@ -121,7 +120,7 @@ def natural_size(kind: ObjectKind, rng: Generator) -> Vec3:
 
 def built(kind: ObjectKind, rng: Generator) -> ObjectSpec:
     size = natural_size(kind, rng)
-    made = materials(kind, rng)
+    made = palette.materials(kind, rng)
     if kind.kind == "building":
         pattern = kind.patterns[int(rng.random() * len(kind.patterns))]
         pane = Material(base_rgb=palette.choose(_PANES, rng), roughness=0.1, specular=0.06)

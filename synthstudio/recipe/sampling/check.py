@@ -16,8 +16,7 @@ from synthstudio.recipe.sampling.context import (
     usable_photos,
 )
 from synthstudio.recipe.sampling.interiors import INTERIORS
-from synthstudio.recipe.sampling.people import pool_by_body
-from synthstudio.recipe.sampling.quotas import identities_of
+from synthstudio.recipe.sampling.people import identities_of
 from synthstudio.recipe.schema.distributions import support
 from synthstudio.recipe.schema.people import LIE
 from synthstudio.recipe.schema.recipe import FAMILY, Recipe
@@ -171,16 +170,15 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
     for options in _photo_options(recipe):
         photos = usable_photos(options, photos) or photos
     out = set(recipe.holdout.occluders)
-    categories = [c.asset.name for c in catalogue.cutouts if c.category in out]
+    out |= {c.asset.name for c in catalogue.cutouts if c.category in out}
+    held_out: dict[str, Iterable[str]] = {
+        "motions": recipe.holdout.poses,
+        "cutouts": out,
+        "meshes": out,
+    }
     for use, folder in recipe.folders.items():
         items = photos if use == "backgrounds" else getattr(catalogue, use)
-        held = asset_held(
-            recipe.holdout.backgrounds
-            if use in ("backgrounds", "hdris", "places")
-            else recipe.holdout.poses
-            if use == "motions"
-            else (*out, *categories)
-        )
+        held = asset_held(held_out.get(use, recipe.holdout.backgrounds))
         if not any(recipe.splits.train == 0 or not held(item.asset) for item in items):
             raise RecipeError(
                 f"nothing to choose from for {use}",
@@ -213,11 +211,10 @@ def _check_quotas(recipe: Recipe, catalogue: Catalogue) -> None:
     for family, share in (recipe.quotas.family or {}).items():
         if share > 0:
             _check_family(recipe, catalogue, family)
-    by_body = pool_by_body(recipe) if recipe.quotas.body else {}
     known = recipe.people.identities - recipe.holdout.identities
     maximum = int(support(recipe.people.count)[1])
     for name, share in (recipe.quotas.body or {}).items():
-        found = int((identities_of(name, by_body) < known).sum())
+        found = int((identities_of(recipe, name) < known).sum())
         if share > 0 and found < maximum:
             raise RecipeError(
                 "the pool has too few people of this body",

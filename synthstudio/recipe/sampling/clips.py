@@ -17,8 +17,7 @@ from synthstudio.core.camera import Camera, look_at
 from synthstudio.core.catalogue import KeyPose, MotionAsset, Step
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import F64
-from synthstudio.core.spec import ClipSpec, FrameSpec, MovingSpec, PersonSpec, PoseSpec, Vec3
-from synthstudio.recipe.sampling import quotas
+from synthstudio.core.spec import ClipSpec, FrameSpec, MovingSpec, PersonSpec, Vec3
 from synthstudio.recipe.sampling.context import SampleContext, Unit, pick_one
 from synthstudio.recipe.sampling.pose_jitter import is_of
 from synthstudio.recipe.schema.distributions import pick, sample
@@ -54,8 +53,7 @@ def frames_of(recipe: Recipe) -> int:
 def walk_of(ctx: SampleContext, place: int) -> Walk | None:
     """The motion of person `place` of the moment, None if standing; RecipeError if none is left."""
     options, clip = ctx.recipe.motion, ctx.recipe.clip
-    number = quotas.person_number(ctx.recipe, ctx.index, place)
-    if options is None or quotas.bin_of(ctx.recipe, "family", number) is not None:
+    if options is None or ctx.quota("family", place) is not None:
         return None
     rng = ctx.shared_rng("motion", place)
     moves, mirror, phase = rng.random() < options.share, rng.random() < options.mirror, rng.random()
@@ -89,12 +87,8 @@ def starting_motions(ctx: SampleContext, people: tuple[Unit, ...]) -> tuple[Unit
         if walk is not None:
             key = KeyPose(name=walk.motion.name, family=FAMILY, angles_rad=hands)
             (step,) = _steps(ctx, person, walk, (0.0,))
-            pose = PoseSpec(
-                name=key.name,
-                family=FAMILY,
-                angles_rad=hands,
-                turns=step.turns,
-                face=person.pose.face,
+            pose = dataclasses.replace(
+                person.pose, name=key.name, family=FAMILY, angles_rad=hands, turns=step.turns
             )
             out[place] = (dataclasses.replace(person, pose=pose), key)
     return tuple(out)

@@ -1,4 +1,4 @@
-"""Inputs of all choices of a frame: its split, random streams, hold-outs."""
+"""Inputs of all choices of a frame: its split, random streams, hold-outs, and quotas as a plan."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from synthstudio.core.catalogue import (
     Catalogue,
@@ -24,7 +24,7 @@ from synthstudio.core.scene import F64
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import AssetRef, PersonSpec, Split
 from synthstudio.recipe.sampling.true_sizes import stands_m
-from synthstudio.recipe.schema.distributions import pick
+from synthstudio.recipe.schema.distributions import at_share, pick, support
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.recipe.schema.scene import Cutouts, Photo
 
@@ -62,14 +62,21 @@ class SampleContext:
         """The stream shared by all variants of the frame for one purpose."""
         return stream(self.recipe.stream_seed, "frame", self.index, *keys)
 
+    def quota(self, axis: Axis, place: int) -> str | None:
+        """The bin planned for the person at a place (from 0); None without such a quota."""
+        return bin_of(self.recipe, axis, person_number(self.recipe, self.index, place))
+
     def again(self, kind: str, number: int) -> SampleContext:
         """The same frame for variant `number` of a kind, with streams of its own."""
         return dataclasses.replace(self, variant=("variant", kind, number))
 
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        return get_skeleton(self.recipe.skeleton).joints
+
     def joints_m(self, person: PersonSpec) -> dict[str, F64]:
         """(3,) the place of each of a person's joints."""
-        names = get_skeleton(self.recipe.skeleton).joints
-        return dict(zip(names, self.geometry.joints_m(person), strict=True))
+        return dict(zip(self.joint_names, self.geometry.joints_m(person), strict=True))
 
     def occluder_held(self, item: ObjectKind | ImageAsset | MeshAsset) -> bool:
         held = self.recipe.holdout.occluders
@@ -194,3 +201,23 @@ def _stratum_block(seed: int, key: str, place: int, block: int) -> F64:
     rng = stream(seed, "plan", key, place, block)
     values: F64 = (rng.permutation(block) + rng.random(block)) / block
     return values.clip(0.0, 1.0 - 2.0**-53)
+
+
+# Quotas: every axis is a stratified stream over the people of a run, numbered in order ----------
+
+Axis = Literal["view", "family", "body"]
+
+
+def bin_of(recipe: Recipe, axis: Axis, number: int) -> str | None:
+    """The bin of person `number` of the run; None without such a quota."""
+    shares: dict[str, float] | None = getattr(recipe.quotas, axis, None)
+    if shares is None:
+        return None
+    u = stratified(recipe.stream_seed, f"quota {axis}", number=number)
+    # In the order of names: a stored recipe has its keys sorted.
+    return at_share(dict(sorted(shares.items())), u)
+
+
+def person_number(recipe: Recipe, index: int, place: int) -> int:
+    """The number in the run of the person at a place (from 0) of frame or moment `index`."""
+    return index * int(support(recipe.people.count)[1]) + place

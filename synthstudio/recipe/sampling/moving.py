@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.scene import F64
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import LensSpec, MovingSpec, PersonSpec, Vec2
 from synthstudio.recipe.sampling import clips
 from synthstudio.recipe.sampling.context import SampleContext
@@ -159,8 +158,7 @@ def _planted(
     ctx: SampleContext, person: PersonSpec, rates: Mapping[str, float], turn_rad_s: float
 ) -> F64:
     """The root's velocity (3,), m/s, that keeps the lowest foot or hand fixed."""
-    names = get_skeleton(ctx.recipe.skeleton).joints
-    rows = [names.index(name) for name in _GROUND]
+    rows = [ctx.joint_names.index(name) for name in _GROUND]
     now = ctx.geometry.joints_m(person)[rows]
     then = ctx.geometry.joints_m(_moved(person, rates, turn_rad_s, np.zeros(3)))[rows]
     lowest = int(np.argmin(now[:, 2]))

@@ -10,6 +10,7 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 
+from synthstudio.core.catalogue import MeshAsset, ObjectKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import Material, Pattern, Vec3
 from synthstudio.recipe.schema.distributions import pick
@@ -86,6 +87,9 @@ _SCALE_M: dict[Pattern, tuple[float, float]] = {
     "floral": (0.06, 0.17), "abstract": (0.08, 0.25), "logo": (0.1, 0.2),
 }  # fmt: skip
 _DENIM = _row("27374f 33486b 4c6486 1a2230 6f88a6 22252b")
+
+_USUAL = 0.4
+"""How often an object has the builder's default colours."""
 
 # Rows of the matrix from linear sRGB to CIE XYZ (IEC 61966-2-1), each over the white's.
 _TO_XYZ = (
@@ -308,17 +312,34 @@ def surface(pattern: Pattern, rng: Generator) -> Material:
 def wall(pattern: Pattern, rng: Generator) -> Material:
     """A wall: as a surface, but plain and striped walls are light."""
     material = surface(pattern, rng)
-    if pattern not in _SURFACE:
-        light = choose(_row("d9d4c8 c8cdd0 e6e0d2 b9c2b4 cfc0b0 a9b3bd dedede"), rng)
-        other = _scaled(light, 0.8)
-        return Material(
-            kind="matte",
-            base_rgb=light,
-            second_rgb=other,
-            pattern=pattern,
-            scale_m=between(0.08, 0.3, rng),
-            angle_rad=material.angle_rad,
-            roughness=0.9,
-            specular=0.02,
-        )
-    return material
+    if pattern in _SURFACE:
+        return material
+    light = choose(_row("d9d4c8 c8cdd0 e6e0d2 b9c2b4 cfc0b0 a9b3bd dedede"), rng)
+    return dataclasses.replace(
+        material,
+        base_rgb=light,
+        second_rgb=_scaled(light, 0.8),
+        scale_m=between(0.08, 0.3, rng),
+        roughness=0.9,
+        specular=0.02,
+    )
+
+
+def drawn_size(kind: ObjectKind, rng: Generator) -> Vec3:
+    ranges = zip(kind.size_low_m, kind.size_high_m, strict=True)
+    width, depth, height = (between(low, high, rng) for low, high in ranges)
+    return width, depth, height
+
+
+def materials(kind: ObjectKind | MeshAsset, rng: Generator) -> tuple[Material, ...]:
+    """As many materials as the kind's builder takes; none: its defaults, or a mesh's own.
+
+    Plants (shapes with a variant) keep their own green.
+    """
+    if isinstance(kind, MeshAsset):
+        return ()
+    patterns = kind.patterns or ("plain",)
+    drawn = tuple(
+        surface(patterns[int(rng.random() * len(patterns))], rng) for _ in range(kind.materials)
+    )
+    return () if rng.random() < _USUAL or "variant" in kind.shape else drawn

@@ -11,20 +11,13 @@ from statistics import NormalDist
 
 import numpy as np
 
-from synthstudio.core.bins import body_of
+from synthstudio.core.bins import BODIES, body_of, view_azimuth_rad
 from synthstudio.core.catalogue import GarmentKind, KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.scene import F64, I32
-from synthstudio.core.spec import (
-    FrozenDict,
-    GarmentSpec,
-    Look,
-    PersonSpec,
-    Phenotype,
-    PoseSpec,
-)
-from synthstudio.recipe.sampling import clips, outfits, palette, pose_jitter, quotas
+from synthstudio.core.spec import FrozenDict, GarmentSpec, Look, PersonSpec, Phenotype, PoseSpec
+from synthstudio.recipe.sampling import clips, outfits, palette, pose_jitter
 from synthstudio.recipe.sampling.context import (
     SampleContext,
     Unit,
@@ -33,7 +26,7 @@ from synthstudio.recipe.sampling.context import (
     pose_held,
 )
 from synthstudio.recipe.schema.distributions import sample, sample_count
-from synthstudio.recipe.schema.people import Shape
+from synthstudio.recipe.schema.people import Shape, bodies_in
 from synthstudio.recipe.schema.recipe import Recipe
 
 _UPPER = (*pose_jitter.ARM, "neck", "gaze")
@@ -41,6 +34,9 @@ _ODD = ("turn", "side_bend", "root_roll")
 # A pose takes another's arms only while they cannot reach the floor.
 _UPRIGHT_HIP_RAD = math.radians(60)
 _UPRIGHT_ROOT_RAD = math.radians(20)
+VIEW_SPREAD_RAD = math.radians(17)
+"""Maximum deviation of a view from its sector's middle: the other 5.5 degrees are for placing,
+which turns people to the camera in steps of 10 degrees."""
 _OTHERS = 12
 """How many other identities are tried if a body has no room for its motion."""
 
@@ -87,7 +83,7 @@ def _in_turn(ctx: SampleContext, numbers: Sequence[int], place: int) -> Iterator
     begin = recipe.people.identities - recipe.holdout.identities
     like = np.arange(recipe.people.identities)
     like = like[(like >= begin) == (drawn >= begin)]
-    if quotas.has_body_quotas(recipe):
+    if ctx.quota("body", place) is not None:
         own = body_of(identity(recipe, drawn, ctx.catalogue.garments).phenotype)
         like = like[np.isin(like, pool_by_body(recipe)[own])]
     like = like[~np.isin(like, numbers)]
@@ -150,56 +146,40 @@ def _pool_by_body(seed: int, size: int, shape_json: str) -> dict[str, I32]:
     return {body: np.array(numbers, np.int32) for body, numbers in found.items()}
 
 
+def identities_of(recipe: Recipe, name: str) -> I32:
+    """The sorted numbers of the identities in a body quota's bin."""
+    by_body = pool_by_body(recipe)
+    parts = [by_body[body] for body in BODIES if body in bodies_in(name) and body in by_body]
+    return np.asarray(np.sort(np.concatenate([np.zeros(0, np.int32), *parts])))
+
+
 def mirrored(angles_rad: dict[str, float]) -> dict[str, float]:
     """The angles of the mirror image: sides swap, turns and side bends change sign."""
     out = {}
     for name, value in angles_rad.items():
-        if name.startswith("left_"):
-            out["right_" + name[5:]] = value
-        elif name.startswith("right_"):
-            out["left_" + name[6:]] = value
-        else:
-            out[name] = -value if name.endswith(_ODD) else value
+        other = pose_jitter.on_other_side(name)
+        out[other] = -value if other == name and name.endswith(_ODD) else value
     return out
 
 
 def _identities(ctx: SampleContext, count: int, rng: Generator) -> list[int]:
-    """The numbers of `count` different people; the last of the pool only in val and test."""
+    """The numbers of `count` different people; the last of the pool only in val and test.
+
+    With quotas each has the body planned for their place.
+    """
     recipe = ctx.recipe
     size, held = recipe.people.identities, recipe.holdout.identities
+    known = size - held if ctx.split == "train" else size
     taken: list[int] = []
-    for _ in range(count):
+    for place in range(count):
         from_held = rng.random() < recipe.holdout.share and ctx.split != "train"
-        low, high = (size - held, size) if from_held and held else (0, size)
-        if ctx.split == "train":
-            high = size - held
-        if quotas.has_body_quotas(recipe):
-            taken.append(_of_body(ctx, (low, high), taken, rng))
-            continue
-        free = high - low - sum(low <= number < high for number in taken)
-        if free <= 0:
-            low, high = 0, size - held if ctx.split == "train" else size
-            free = high - len(taken)
-        number = low + int(rng.random() * free)
-        for other in sorted(n for n in taken if low <= n < high):
-            number += other <= number
-        taken.append(number)
+        body = ctx.quota("body", place)
+        free = np.arange(size, dtype=np.int32) if body is None else identities_of(recipe, body)
+        free = free[(free < known) & ~np.isin(free, taken)]
+        own = free[free >= size - held] if from_held and held else free
+        own = own if own.size else free
+        taken.append(int(own[int(rng.random() * own.size)]))
     return taken
-
-
-def _of_body(ctx: SampleContext, span: tuple[int, int], taken: list[int], rng: Generator) -> int:
-    """An identity with the body planned for the next person: of `span`, or else of the split."""
-    recipe = ctx.recipe
-    number = quotas.person_number(recipe, ctx.index, len(taken))
-    body = quotas.bin_of(recipe, "body", number)
-    assert body is not None  # called only with body quotas
-    free = quotas.identities_of(body, pool_by_body(recipe))
-    free = free[~np.isin(free, taken)]
-    known = recipe.people.identities
-    known -= recipe.holdout.identities if ctx.split == "train" else 0
-    own = free[(free >= span[0]) & (free < span[1])]
-    own = own if own.size else free[free < known]
-    return int(own[int(rng.random() * own.size)])
 
 
 def _phenotype(shape: Shape, rng: Generator, *, seed: int, number: int) -> Phenotype:
@@ -255,10 +235,9 @@ def facing_rad(ctx: SampleContext, pose: PoseSpec, place: int, rng: Generator) -
     Without quotas, people upside down are turned by another half turn, at the recipe's rate, so
     that the chest faces the upright direction.
     """
-    number = quotas.person_number(ctx.recipe, ctx.index, place)
-    view = quotas.bin_of(ctx.recipe, "view", number)
+    view = ctx.quota("view", place)
     if view is not None:
-        return quotas.facing_rad(view, float(rng.random()))
+        return -view_azimuth_rad(view) + (2 * float(rng.random()) - 1) * VIEW_SPREAD_RAD
     yaw_rad = math.radians(sample(ctx.recipe.people.facing_deg, rng))
     share = ctx.recipe.people.facing_chest
     upside_down = math.cos(pose.angles_rad.get("root_pitch", 0.0)) < 0
@@ -277,8 +256,7 @@ def _pose(
     # Hands that grip are drawn with what they hold: contacts.py.
     poses = [p for p in ctx.catalogue.poses if not (p.holds or p.leans)]
     poses = [p for p in poses if seats or p.needs != "seat"]
-    number = quotas.person_number(ctx.recipe, ctx.index, place)
-    family = quotas.bin_of(ctx.recipe, "family", number)
+    family = ctx.quota("family", place)
     poses = _everyday_or_not(ctx.recipe, poses, family, rng)
     weighted = [p for p in poses if _weight(ctx.recipe, p) > 0]
     poses = list(ctx.allowed(weighted, rng, held=pose_held(ctx.recipe)))
@@ -288,7 +266,7 @@ def _pose(
             where=f"{ctx.where}: people.poses",
             then="Allow more poses or families, or hold out fewer.",
         )
-    requested = poses if family is None else quotas.of_family(ctx, family, poses, weighted)
+    requested = poses if family is None else _of_family(ctx, family, poses, weighted)
     if family is None and options.random and rng.random() < options.random:
         limbs = [p for p in ctx.catalogue.poses if _weight(ctx.recipe, p) > 0]
         key = pose_jitter.sampled_pose(ctx, phenotype, limbs, keys=("random pose", place, *again))
@@ -317,6 +295,19 @@ def _pose(
     if key.airborne == "tumbling":
         angles = angles | pose_jitter.tumbled(ctx.rng("tumble", place, *again))
     return key, PoseSpec(name=name, family=key.family, angles_rad=angles)
+
+
+def _of_family(
+    ctx: SampleContext, family: str, drawn: list[KeyPose], every: list[KeyPose]
+) -> list[KeyPose]:
+    """The family's poses of `drawn`, which may hold none, else of `every` allowed in the split."""
+    held = pose_held(ctx.recipe)
+    own = [pose for pose in drawn if pose.family == family]
+    return own or [
+        pose
+        for pose in every
+        if pose.family == family and not (ctx.split == "train" and held(pose))
+    ]
 
 
 def _everyday_or_not(

@@ -151,9 +151,10 @@ _PROBE_M = (1.2, 2.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Spot:
-    """The place of the group's middle: in the photo, as fractions of it, and on the floor,
-    metres right of the photo's camera and ahead of it."""
+    """The place of the group's middle on the ground: in the photo, as fractions of it, and on the
+    floor, metres right of the photo's camera and ahead of it."""
 
+    ground: Ground
     at: Vec2
     away_m: Vec2
 
@@ -171,7 +172,7 @@ def draw_spot(ctx: SampleContext, photo: ImageAsset, ground: Ground, attempt: in
     best = int(np.argmin(np.where(np.isnan(off), np.inf, off)))
     x, y = places[best].tolist()
     right, ahead = floor[best].tolist()
-    return Spot(at=(x, y), away_m=(right, ahead))
+    return Spot(ground=ground, at=(x, y), away_m=(right, ahead))
 
 
 def about(spot: Spot, photo: ImageAsset, corner_px: Vec2, size_px: Vec2) -> Vec2:
@@ -243,9 +244,9 @@ def in_frame(photo: PhotoBackdrop, camera: Camera, pixels: F64) -> F64:
     return np.column_stack([camera.width_px - x if photo.mirrored else x, y])
 
 
-def ground_camera(ground: Ground, spot: Spot, seen: Camera, *, mirrored: bool) -> Camera:
+def ground_camera(spot: Spot, seen: Camera, *, mirrored: bool) -> Camera:
     """Return `seen`, a camera with a crop's pixels, at the photo camera's place from the spot."""
-    right, ahead = spot.away_m
+    ground, (right, ahead) = spot.ground, spot.away_m
     side = -1 if mirrored else 1
     return dataclasses.replace(
         seen,

@@ -157,6 +157,12 @@ def strayed(
     return out
 
 
+def on_other_side(name: str) -> str:
+    """The name (left_elbow_flexion, right_palm) of the mirror image; unchanged without a side."""
+    side, _, rest = name.partition("_")
+    return f"{OTHER_SIDE[side]}_{rest}" if side in OTHER_SIDE else name
+
+
 def is_of(angle: str, groups: tuple[str, ...]) -> bool:
     """Whether an angle's name, without its side, begins with one of the groups."""
     return angle.removeprefix("left_").removeprefix("right_").startswith(groups)

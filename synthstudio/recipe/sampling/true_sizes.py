@@ -21,50 +21,37 @@ class TrueSize:
     stands: bool
 
 
-UNKNOWN = TrueSize(0.3, 0.7, False)
-SIZES = {
-    "airplane": TrueSize(15, 25, True), "apple": TrueSize(0.07, 0.09, False),
-    "backpack": TrueSize(0.45, 0.55, True), "banana": TrueSize(0.17, 0.22, False),
-    "baseball_bat": TrueSize(0.8, 0.9, False), "bear": TrueSize(1.4, 2.0, True),
-    "bed": TrueSize(1.8, 2.1, False), "bench": TrueSize(1.3, 1.9, True),
-    "bicycle": TrueSize(1.65, 1.85, True), "bird": TrueSize(0.15, 0.5, True),
-    "boat": TrueSize(2.5, 5, True), "book": TrueSize(0.22, 0.3, False),
-    "bottle": TrueSize(0.22, 0.32, False), "bowl": TrueSize(0.16, 0.26, False),
-    "broccoli": TrueSize(0.15, 0.2, False), "bus": TrueSize(4.5, 8, True),
-    "cake": TrueSize(0.25, 0.35, False), "car": TrueSize(2.8, 4.0, True),
-    "carrot": TrueSize(0.15, 0.2, False), "cat": TrueSize(0.38, 0.5, True),
-    "cell_phone": TrueSize(0.14, 0.16, False), "chair": TrueSize(0.8, 1.0, True),
-    "clock": TrueSize(0.25, 0.4, False), "couch": TrueSize(1.6, 2.1, True),
-    "cow": TrueSize(1.8, 2.4, True), "cup": TrueSize(0.09, 0.14, False),
-    "dining_table": TrueSize(1.4, 1.9, False), "dog": TrueSize(0.55, 0.85, True),
-    "donut": TrueSize(0.09, 0.11, False), "elephant": TrueSize(3, 4.5, True),
-    "fire_hydrant": TrueSize(0.75, 1.0, True), "fork": TrueSize(0.18, 0.21, False),
-    "frisbee": TrueSize(0.25, 0.28, False), "giraffe": TrueSize(4, 5, True),
-    "hair_drier": TrueSize(0.2, 0.28, False), "handbag": TrueSize(0.3, 0.42, True),
-    "horse": TrueSize(1.9, 2.4, True), "hot_dog": TrueSize(0.15, 0.2, False),
-    "keyboard": TrueSize(0.38, 0.46, False), "kite": TrueSize(1, 2, False),
-    "knife": TrueSize(0.2, 0.28, False), "laptop": TrueSize(0.34, 0.42, False),
-    "microwave": TrueSize(0.45, 0.55, False), "motorcycle": TrueSize(1.2, 1.6, True),
-    "mouse": TrueSize(0.1, 0.12, False), "orange": TrueSize(0.07, 0.09, False),
-    "oven": TrueSize(0.6, 0.9, True), "parking_meter": TrueSize(1.2, 1.5, True),
-    "pizza": TrueSize(0.28, 0.38, False), "potted_plant": TrueSize(0.7, 1.2, True),
-    "refrigerator": TrueSize(1.6, 1.9, True), "remote": TrueSize(0.15, 0.2, False),
-    "sandwich": TrueSize(0.15, 0.22, False), "scissors": TrueSize(0.16, 0.22, False),
-    "sheep": TrueSize(1.0, 1.3, True), "sink": TrueSize(0.5, 0.7, False),
-    "skateboard": TrueSize(0.75, 0.82, False), "skis": TrueSize(1.5, 1.8, False),
-    "snowboard": TrueSize(1.4, 1.6, False), "spoon": TrueSize(0.15, 0.2, False),
-    "sports_ball": TrueSize(0.2, 0.25, True), "stop_sign": TrueSize(0.7, 0.8, False),
-    "suitcase": TrueSize(0.65, 0.8, True), "surfboard": TrueSize(1.8, 2.2, False),
-    "teddy_bear": TrueSize(0.3, 0.5, True), "tennis_racket": TrueSize(0.66, 0.7, False),
-    "tie": TrueSize(0.5, 0.6, False), "toaster": TrueSize(0.3, 0.4, False),
-    "toilet": TrueSize(0.6, 0.75, True), "toothbrush": TrueSize(0.17, 0.19, False),
-    "traffic_light": TrueSize(0.9, 1.2, False), "train": TrueSize(8, 15, True),
-    "truck": TrueSize(4, 7, True), "tv": TrueSize(0.6, 1.0, False),
-    "umbrella": TrueSize(0.9, 1.1, False), "vase": TrueSize(0.25, 0.4, False),
-    "wine_glass": TrueSize(0.18, 0.23, False), "zebra": TrueSize(1.9, 2.3, True),
+_UNKNOWN = (0.3, 0.7, False)
+SIZES: dict[str, tuple[float, float, bool]] = {
+    "airplane": (15, 25, True), "apple": (0.07, 0.09, False), "backpack": (0.45, 0.55, True),
+    "banana": (0.17, 0.22, False), "baseball_bat": (0.8, 0.9, False), "bear": (1.4, 2.0, True),
+    "bed": (1.8, 2.1, False), "bench": (1.3, 1.9, True), "bicycle": (1.65, 1.85, True),
+    "bird": (0.15, 0.5, True), "boat": (2.5, 5, True), "book": (0.22, 0.3, False),
+    "bottle": (0.22, 0.32, False), "bowl": (0.16, 0.26, False), "broccoli": (0.15, 0.2, False),
+    "bus": (4.5, 8, True), "cake": (0.25, 0.35, False), "car": (2.8, 4.0, True),
+    "carrot": (0.15, 0.2, False), "cat": (0.38, 0.5, True), "cell_phone": (0.14, 0.16, False),
+    "chair": (0.8, 1.0, True), "clock": (0.25, 0.4, False), "couch": (1.6, 2.1, True),
+    "cow": (1.8, 2.4, True), "cup": (0.09, 0.14, False), "dining_table": (1.4, 1.9, False),
+    "dog": (0.55, 0.85, True), "donut": (0.09, 0.11, False), "elephant": (3, 4.5, True),
+    "fire_hydrant": (0.75, 1.0, True), "fork": (0.18, 0.21, False), "frisbee": (0.25, 0.28, False),
+    "giraffe": (4, 5, True), "hair_drier": (0.2, 0.28, False), "handbag": (0.3, 0.42, True),
+    "horse": (1.9, 2.4, True), "hot_dog": (0.15, 0.2, False), "keyboard": (0.38, 0.46, False),
+    "kite": (1, 2, False), "knife": (0.2, 0.28, False), "laptop": (0.34, 0.42, False),
+    "microwave": (0.45, 0.55, False), "motorcycle": (1.2, 1.6, True), "mouse": (0.1, 0.12, False),
+    "orange": (0.07, 0.09, False), "oven": (0.6, 0.9, True), "parking_meter": (1.2, 1.5, True),
+    "pizza": (0.28, 0.38, False), "potted_plant": (0.7, 1.2, True),
+    "refrigerator": (1.6, 1.9, True), "remote": (0.15, 0.2, False), "sandwich": (0.15, 0.22, False),
+    "scissors": (0.16, 0.22, False), "sheep": (1.0, 1.3, True), "sink": (0.5, 0.7, False),
+    "skateboard": (0.75, 0.82, False), "skis": (1.5, 1.8, False), "snowboard": (1.4, 1.6, False),
+    "spoon": (0.15, 0.2, False), "sports_ball": (0.2, 0.25, True), "stop_sign": (0.7, 0.8, False),
+    "suitcase": (0.65, 0.8, True), "surfboard": (1.8, 2.2, False), "teddy_bear": (0.3, 0.5, True),
+    "tennis_racket": (0.66, 0.7, False), "tie": (0.5, 0.6, False), "toaster": (0.3, 0.4, False),
+    "toilet": (0.6, 0.75, True), "toothbrush": (0.17, 0.19, False),
+    "traffic_light": (0.9, 1.2, False), "train": (8, 15, True), "truck": (4, 7, True),
+    "tv": (0.6, 1.0, False), "umbrella": (0.9, 1.1, False), "vase": (0.25, 0.4, False),
+    "wine_glass": (0.18, 0.23, False), "zebra": (1.9, 2.3, True),
 }  # fmt: skip
-
-
+"""As the fields of a `TrueSize`."""
 HEIGHTS_M: dict[str, Vec2] = {
     "backpack": (0.42, 0.52), "bear": (0.9, 1.2), "bench": (0.8, 0.95), "bicycle": (1.0, 1.1),
     "bus": (2.9, 3.2), "car": (1.4, 1.65), "cat": (0.28, 0.4), "chair": (0.8, 1.0),
@@ -85,7 +72,7 @@ def _named(category: str) -> str:
 
 def true_size(category: str) -> TrueSize:
     """The size of a category; blanks and hyphens in its name are ignored."""
-    return SIZES.get(_named(category), UNKNOWN)
+    return TrueSize(*SIZES.get(_named(category), _UNKNOWN))
 
 
 def stands_m(cutout: ImageAsset) -> Vec2 | None:

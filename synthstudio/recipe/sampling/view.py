@@ -40,6 +40,8 @@ from synthstudio.recipe.sampling.places import (
 from synthstudio.recipe.schema import scene as scene_schema
 from synthstudio.recipe.schema.distributions import pick, sample, sample_count
 
+Reach = tuple[Vec2, Vec2]
+"""(low, high) along x and along y."""
 Picked = TypeVar("Picked", ImageAsset, PlaceAsset)
 
 _MARGIN_M = 0.4
@@ -72,8 +74,8 @@ def draw_behind(ctx: SampleContext, attempt: int = 0) -> Behind:
     rng = ctx.rng("backdrop")
     shares = ctx.recipe.backdrops
     options = shares[pick({i: share.weight for i, share in enumerate(shares)}, rng)].backdrop
+    rng = ctx.rng("backdrop", attempt) if attempt else rng
     if isinstance(options, scene_schema.Photo):
-        rng = ctx.rng("backdrop", attempt) if attempt else rng
         places = usable_photos(options, ctx.catalogue.backgrounds)
         asset = _asset(ctx, places, options.folder, rng)
         known = asset.ground if options.ground == "known" else None
@@ -89,7 +91,6 @@ def draw_behind(ctx: SampleContext, attempt: int = 0) -> Behind:
         )
         return Behind(options=options, hdri=hdri)
     if isinstance(options, scene_schema.Place):
-        rng = ctx.rng("backdrop", attempt) if attempt else rng
         chosen = _asset(ctx, ctx.catalogue.places, options.folder, rng)
         return Behind(options=options, stand=draw_stand(ctx, chosen, attempt))
     if isinstance(options, scene_schema.Room):
@@ -154,8 +155,7 @@ def draw_camera(ctx: SampleContext, behind: Behind) -> tuple[Camera, float]:
         height = facts.camera_height_m if facts.camera_height_m is not None else height
         pitch = facts.pitch_rad if facts.pitch_rad is not None else pitch
         roll = 0.0 if facts.pitch_rad is not None else roll
-        known = None if behind.spot is None else facts.ground
-        seen = facts.vertical_fov_rad if known is None else known.vertical_fov_rad
+        seen = (facts if behind.spot is None else behind.spot.ground).vertical_fov_rad
         if seen is not None:
             focal, centre = _of_crop(facts, seen, behind.photo, image.width_px)
     if behind.stand is not None:
@@ -174,9 +174,8 @@ def draw_camera(ctx: SampleContext, behind: Behind) -> tuple[Camera, float]:
         centre_px=centre,
         distortion=None if behind.photo is not None else _distortion(ctx),
     )
-    if behind.spot is not None and behind.photo is not None and facts is not None:
-        assert facts.ground is not None  # implied by a spot
-        own = ground_camera(facts.ground, behind.spot, camera, mirrored=behind.photo.mirrored)
+    if behind.spot is not None and behind.photo is not None:
+        own = ground_camera(behind.spot, camera, mirrored=behind.photo.mirrored)
         return own, -own.position_m[1]
     return camera, distance
 
@@ -194,10 +193,10 @@ def footing(behind: Behind, camera: Camera) -> Footing | Stand | None:
     if behind.stand is not None:
         return behind.stand
     facts = behind.facts
-    if behind.spot is None or behind.photo is None or facts is None or facts.ground is None:
+    if behind.spot is None or behind.photo is None or facts is None:
         return None
     size = (facts.width_px, facts.height_px)
-    return Footing(ground=facts.ground, photo=behind.photo, size_px=size, camera=camera)
+    return Footing(ground=behind.spot.ground, photo=behind.photo, size_px=size, camera=camera)
 
 
 def with_light(ctx: SampleContext, behind: Behind, camera: Camera) -> Behind:
@@ -219,9 +218,9 @@ def _of_crop(
 
 
 def draw_backdrop(
-    ctx: SampleContext, behind: Behind, reach_m: tuple[Vec2, Vec2], *, top_m: float, focal_px: float
+    ctx: SampleContext, behind: Behind, reach_m: Reach, *, top_m: float, focal_px: float
 ) -> Backdrop:
-    """The backdrop; a room contains `reach_m`: (low, high) along x and along y.
+    """The backdrop; a room contains `reach_m`.
 
     A ceiling is above `top_m`.
     """
@@ -232,14 +231,12 @@ def draw_backdrop(
     if behind.stand is not None:
         place = behind.stand.backdrop()
         return replace(place, sky_rgb=dimmed(place.sky_rgb, flash_share(ctx)))
-    rng = ctx.rng("room")
     if isinstance(behind.options, scene_schema.Room):
-        walls = behind.place == "indoors"
-        floor = floor_pattern(ctx, behind.options, walls=walls)
-        room = _room(behind.options, reach_m, focal_px, rng, floor=floor, walls=walls)
+        room = _room(ctx, behind.options, reach_m, focal_px, walls=behind.place == "indoors")
         room = _covered(room, behind.options, top_m, ctx.shared_rng("ceiling"))
         return replace(room, sky_rgb=dimmed(room.sky_rgb, flash_share(ctx)))
     assert isinstance(behind.options, scene_schema.Plain)
+    rng = ctx.rng("room")
     grey = sample(behind.options.brightness, rng)
     tints = [palette.between(0.9, 1.1, rng) for _ in range(3)]
     fall = palette.between(0.55, 1.0, rng)
@@ -248,19 +245,14 @@ def draw_backdrop(
 
 
 def _room(
-    options: scene_schema.Room,
-    reach_m: tuple[Vec2, Vec2],
-    focal_px: float,
-    rng: Generator,
-    *,
-    floor: Pattern,
-    walls: bool,
+    ctx: SampleContext, options: scene_schema.Room, reach_m: Reach, focal_px: float, *, walls: bool
 ) -> RoomBackdrop:
     """A room of the requested size, enlarged where an item would be in a wall.
 
     Excess size goes to a random side. Without walls the floor runs on to the apparent horizon, and
     is grass more often; with walls it is not grass unless nothing else is allowed.
     """
+    rng = ctx.rng("room")
     minimum = [sample(options.width_m, rng), sample(options.depth_m, rng)]
     height = sample(options.height_m, rng)
     if not walls:
@@ -276,7 +268,7 @@ def _room(
     return RoomBackdrop(
         size_m=(size[0], size[1], height),
         centre_m=(centre[0], centre[1]),
-        floor=palette.surface(floor, rng),
+        floor=palette.surface(floor_pattern(ctx, options, walls=walls), rng),
         wall=palette.wall(wall, rng),
         walls=walls,
     )

@@ -84,17 +84,13 @@ def dump(recipe: Recipe) -> dict[str, Any]:
 
 
 @functools.cache
-def _schema() -> dict[str, Any]:
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of recipes, for completion and checks in editors."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **Recipe.model_json_schema(),
         "title": "synthstudio recipe",
     }
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of recipes, for completion and checks in editors."""
-    return dict(_schema())
 
 
 def _read(path: Path, what: str) -> str:
@@ -230,14 +226,7 @@ def _named(path: Path_, text: str, data: Any, got: Any) -> tuple[Path_, str, Any
     named = tuple(found[1].split(".")) if found else ()
     if found is None or named[0] not in _siblings(path):
         return path, text, _NOTHING if not path else got
-    value = data
-    for part in (*path, *named):
-        inside = isinstance(value, list) and isinstance(part, int)
-        value = (
-            value.get(part, _NOTHING)
-            if isinstance(value, dict)
-            else (value[part] if inside else _NOTHING)
-        )
+    value = functools.reduce(_member, (*path, *named), data)
     sentence = text[found.end() :] if found[2] == ": " else text
     return (*path, *named), sentence, _NOTHING if isinstance(value, dict) else value
 
@@ -254,18 +243,20 @@ def _path(fault: ErrorDetails, data: Any) -> Path_:
     out: list[str | int] = []
     value = data
     for part in fault["loc"]:
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(value, dict) and any(str(key) == part for key in value):
-            value = next(v for key, v in value.items() if str(key) == part)
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        else:
-            continue
-        out.append(part)
+        if (found := _member(value, part)) is not _NOTHING:
+            value = found
+            out.append(part)
     if fault["type"] == "missing":
         out.append(fault["loc"][-1])
     return tuple(out)
+
+
+def _member(value: Any, part: str | int) -> Any:
+    """A member of plain values, whose keys a fault names as text; _NOTHING without it."""
+    if isinstance(value, dict):
+        return next((v for key, v in value.items() if str(key) == str(part)), _NOTHING)
+    inside = isinstance(value, list) and isinstance(part, int) and part < len(value)
+    return value[part] if inside else _NOTHING
 
 
 def _line(node: yaml.Node | None, path: Path_) -> int | None:
@@ -288,7 +279,7 @@ def _line(node: yaml.Node | None, path: Path_) -> int | None:
 
 
 def _siblings(path: Path_) -> list[str]:
-    schema = _schema()
+    schema = json_schema()
     here = _open([schema], schema)
     for part in path:
         if isinstance(part, int):

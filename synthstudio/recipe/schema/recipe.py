@@ -6,7 +6,7 @@ Schema for editors is made.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -23,12 +23,11 @@ from synthstudio.recipe.schema.distributions import (
     support,
     weighted,
 )
-from synthstudio.recipe.schema.people import People, Quotas
+from synthstudio.recipe.schema.people import Occlude, People, Quotas, Targets
 from synthstudio.recipe.schema.scene import (
     Backdrop,
     Cutouts,
     Folder,
-    Hdri,
     Lens,
     Light,
     MeshObjects,
@@ -42,7 +41,6 @@ from synthstudio.recipe.schema.scene import (
     Weather,
     Weights,
 )
-from synthstudio.recipe.schema.targets import Occlude, Targets
 
 Layer = Literal["depth", "instance", "part", "normals"]
 
@@ -313,21 +311,13 @@ class Recipe(Base):
     @property
     def folders(self) -> dict[str, str]:
         """The asset folders by use: backgrounds, hdris, places, cutouts, meshes, motions."""
-        out: dict[str, str] = {}
         uses = {"photo": "backgrounds", "hdri": "hdris", "place": "places"}
-        for share in self.backdrops:
-            if isinstance(share.backdrop, Photo | Hdri | Place):
-                out[uses[share.backdrop.kind]] = share.backdrop.folder
-        if self.cutouts is not None:
-            out["cutouts"] = self.cutouts.folder
-        if self.occlude is not None and self.occlude.cutouts is not None:
-            out["cutouts"] = self.occlude.cutouts.folder
-        for objects in self.objects:
-            if isinstance(objects, MeshObjects):
-                out["meshes"] = objects.folder
-        if self.motion is not None:
-            out["motions"] = self.motion.folder
-        return out
+        parts: dict[str, Any] = {uses.get(s.backdrop.kind, ""): s.backdrop for s in self.backdrops}
+        parts.pop("", None)
+        parts["cutouts"] = self.photo_options.cutouts or self.cutouts
+        parts["meshes"] = next((o for o in self.objects if isinstance(o, MeshObjects)), None)
+        parts["motions"] = self.motion
+        return {use: part.folder for use, part in parts.items() if part is not None}
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,7 +1,9 @@
 """People's places for targets: in front of one another, across the edge, or apart.
 
-Places are rated with people as cards (cards.py); the best free one is taken. A person with
-self-occlusion targets is turned to meet them.
+Places are rated with people as cards, flat pictures that are drawn once, then shifted and scaled by
+depth; the small change of viewing angle is ignored. The best free place is taken, if needed after
+an exact evaluation (scene_visibility.py). A person with self-occlusion targets is turned to meet
+them. J joints, n points.
 """
 
 from __future__ import annotations
@@ -10,12 +12,15 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
+from synthstudio.core.camera import Camera
+from synthstudio.core.catalogue import GeometryQueries
 from synthstudio.core.rng import Generator
-from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.spec import OcclusionTarget, PersonSpec
+from synthstudio.core.scene import F64, Bool
+from synthstudio.core.spec import PersonSpec
 from synthstudio.recipe.layout.placement import (
     CLEAR_M,
     Find,
@@ -29,17 +34,8 @@ from synthstudio.recipe.layout.placement import (
 from synthstudio.recipe.sampling.context import Unit
 from synthstudio.recipe.sampling.people import facing_rad, with_other_pose
 from synthstudio.recipe.sampling.view import detail_at
-from synthstudio.recipe.search.cards import (
-    Card,
-    Shown,
-    card,
-    crowd_index,
-    hidden_by_others,
-    inside,
-    shown,
-)
 from synthstudio.recipe.search.goals import OBJECT, PERSON, SELF, TRUNCATED, VISIBLE, Goal, goal_of
-from synthstudio.recipe.search.scene_visibility import causes_among, points_alone
+from synthstudio.recipe.search.scene_visibility import points_among, window
 
 _USUAL = 24
 """Candidates drawn as without targets; and more in front, behind and across the edge."""
@@ -72,14 +68,14 @@ _CLEARLY = 0.7
 """Required margin for visible joints: the view changes a little with the place."""
 
 
-def finder(layout: Layout, targets: tuple[OcclusionTarget, ...], crowd: float | None) -> Find:
+def finder(layout: Layout) -> Find:
     """The placement search for each person in turn; without targets the first free place."""
-    if not targets or not layout.ctx.recipe.targets.search:
+    if not layout.targets or not layout.ctx.recipe.targets.search:
         return first_free
-    names = get_skeleton(layout.ctx.recipe.skeleton).joints
-    goals = [goal_of(target, names) for target in targets]
+    names = layout.ctx.joint_names
+    goals = [goal_of(target, names) for target in layout.targets]
     cards = functools.cache(lambda person: card(layout.geometry, layout.camera, person, names))
-    return functools.partial(_aimed, goals=goals, crowd=crowd, cards=cards)
+    return functools.partial(_aimed, goals=goals, cards=cards)
 
 
 def _aimed(
@@ -87,11 +83,10 @@ def _aimed(
     seeker: Seeker,
     *,
     goals: list[Goal],
-    crowd: float | None,
     cards: Callable[[PersonSpec], Card],
 ) -> tuple[float, float] | None:
     """The free place nearest to all targets so far, or None."""
-    built, placed = seeker.built, seeker.placed
+    built, placed, crowd = seeker.built, seeker.placed, layout.crowd
     others = [p.item for p in placed if isinstance(p.item, PersonSpec)]
     if not others and not any(TRUNCATED in own.fractions for own in goals):
         return first_free(layout, seeker)
@@ -107,7 +102,7 @@ def _aimed(
 
     def error_at(spot: tuple[float, float]) -> float:
         here = shown(own, layout.camera, (*spot, person.position_m[2]))
-        return np.inf if here is None else _error(layout, [*before, here], goals, crowd)
+        return np.inf if here is None else _error(layout, [*before, here], goals)
 
     causes = any({PERSON, TRUNCATED} & goal.fractions.keys() for goal in goals)
     errors = [error_at(spot) for spot in spots]
@@ -150,9 +145,9 @@ def _crowd_error(layout: Layout, cards: list[Shown], crowd: float) -> float:
 def _cause_error(layout: Layout, people: tuple[PersonSpec, ...], goals: list[Goal]) -> float:
     """Exact error of the fractions hidden by people (everybody) and cut off (the last person)."""
     out = 0.0
-    seen = causes_among(layout.geometry, people, layout.camera)
-    for k, (own, causes) in enumerate(zip(goals, seen, strict=False)):
-        last = len(people) in (k + 1, len(goals))
+    seen = points_among(layout.geometry, people, layout.camera)
+    for k, (own, points) in enumerate(zip(goals, seen, strict=False)):
+        causes, last = points.causes(), len(people) in (k + 1, len(goals))
         if PERSON in own.fractions:
             out += _share_error(float((causes == PERSON).mean()), own, last=last)
         if TRUNCATED in own.fractions and k == len(people) - 1:
@@ -168,9 +163,9 @@ def _share_error(share: float, own: Goal, *, last: bool) -> float:
     return abs(error) if last else max(0.0, error)
 
 
-def _error(layout: Layout, cards: list[Shown], goals: list[Goal], crowd: float | None) -> float:
+def _error(layout: Layout, cards: list[Shown], goals: list[Goal]) -> float:
     """The error of the people placed so far; the last is the new one."""
-    out = 0.0
+    out, crowd = 0.0, layout.crowd
     apart = crowd is None and not any(PERSON in own.fractions for own in goals)
     if crowd is not None and len(cards) > 1:
         out += _crowd_error(layout, cards, crowd)
@@ -269,16 +264,13 @@ def _across(layout: Layout, rng: Generator) -> tuple[float, float]:
 # Turning -------------------------------------------------------------------------------------
 
 
-def rotated_people(
-    layout: Layout, people: tuple[Unit, ...], targets: tuple[OcclusionTarget, ...], *, seats: bool
-) -> tuple[Unit, ...]:
+def rotated_people(layout: Layout, people: tuple[Unit, ...], *, seats: bool) -> tuple[Unit, ...]:
     """The people, turned and if necessary with new poses so that targets can be met."""
-    if not targets or not layout.ctx.recipe.targets.search:
+    if not layout.targets or not layout.ctx.recipe.targets.search:
         return people
-    names = get_skeleton(layout.ctx.recipe.skeleton).joints
     return tuple(
-        _fitting(layout, unit, goal_of(target, names), place, seats)
-        for place, (unit, target) in enumerate(zip(people, targets, strict=True))
+        _fitting(layout, unit, goal_of(target, layout.ctx.joint_names), place, seats)
+        for place, (unit, target) in enumerate(zip(people, layout.targets, strict=True))
     )
 
 
@@ -336,9 +328,134 @@ def _turn_error(layout: Layout, person: PersonSpec, own: Goal, self_share: float
         # Dressed at the most likely level of detail, which is then cached.
         person = dataclasses.replace(person, detail=detail_at(layout.camera, 0.0, 0.0))
         stood = dataclasses.replace(person, position_m=(0.0, 0.0, layout.geometry.drop_m(person)))
-        points = points_alone(layout.geometry, stood, layout.camera)
+        (points,) = points_among(layout.geometry, (stood,), layout.camera)
         clear = points.causes(threshold=_CLEARLY)
         out += sum(bool((clear[group] != VISIBLE).all()) for group in own.shown)
         if self_share is not None:
             out += abs(float((points.causes() == SELF).mean()) - self_share)
     return out
+
+
+# Cards ------------------------------------------------------------------------------------------
+
+_SAMPLES = 56
+_POINTS = 150
+_CROWD = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+_MIN_OWN = 4
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Card:
+    """A person's outline and joints in metres right and down of its root, at the root's depth."""
+
+    mask: Bool  # (h, w)
+    per_m: float
+    root: F64  # (2,) root's position in the mask
+    points_and_joints_m: F64  # (n + J, 2) samples of the mask, and the joints
+    joints_m: F64  # (J, 2)
+    crowd_m: F64  # (14 or fewer, 2) CrowdPose's joints
+    box_m: F64  # (2, 2)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shown:
+    card: Card
+    px: F64  # (2,) of the root
+    per_m: float  # pixels a metre
+    depth_m: float
+
+    def at(self, offsets_m: F64) -> F64:
+        """Pixels (..., 2) of offsets from the root."""
+        return self.px + offsets_m * self.per_m
+
+    def covers(self, px: F64) -> Bool:
+        """Return (n,) which pixels (n, 2) the card covers."""
+        place = (px - self.px) * (self.card.per_m / self.per_m) + self.card.root
+        cell = np.floor(place)
+        within = np.asarray(((cell >= 0) & (cell < self.card.mask.shape[::-1])).all(axis=1))
+        column, row = np.where(within[:, None], cell, 0).astype(np.intp).T
+        return np.asarray(within & self.card.mask[row, column])
+
+
+def card(
+    geometry: GeometryQueries, camera: Camera, person: PersonSpec, names: tuple[str, ...]
+) -> Card:
+    """The card of a person in front of the camera; `names` are the joints'."""
+    seen = window(camera, geometry.box_m(person), samples=_SAMPLES, whole=True)
+    mask = np.isfinite(geometry.depths_m((person,), seen))
+    root = np.array([person.position_m])
+    depth = float(seen.to_camera(root)[0, 2])
+    at = seen.project(seen.to_camera(root))[0]
+    per_m = seen.focal_px / depth
+    rows, columns = np.nonzero(mask)
+    covered = np.stack([columns + 0.5, rows + 0.5], axis=1)
+    joints_3d = geometry.joints_m(person)
+    joints = (seen.project(seen.to_camera(joints_3d)) - at) / per_m
+    crowd = (seen.project(seen.to_camera(_crowd_joints(joints_3d, names))) - at) / per_m
+    if not len(covered):
+        covered = at[None]
+    box = np.stack([covered.min(axis=0) - 0.5, covered.max(axis=0) + 0.5])
+    step = max(1, len(covered) // _POINTS)
+    return Card(
+        mask=mask,
+        per_m=per_m,
+        root=at,
+        points_and_joints_m=np.concatenate([(covered[::step] - at) / per_m, joints]),
+        joints_m=joints,
+        crowd_m=crowd,
+        box_m=(box - at) / per_m,
+    )
+
+
+def shown(own: Card, camera: Camera, root_m: tuple[float, float, float]) -> Shown | None:
+    """The card with its root at a place, or None behind the camera."""
+    seen = camera.to_camera(np.array([root_m]))
+    if seen[0, 2] < 0.3:
+        return None
+    depth = float(seen[0, 2])
+    return Shown(card=own, px=camera.project(seen)[0], per_m=camera.focal_px / depth, depth_m=depth)
+
+
+def inside(camera: Camera, px: F64) -> Bool:
+    """Return (...) which pixels (..., 2) lie in the picture."""
+    size = (camera.width_px, camera.height_px)
+    return np.asarray(((px >= 0) & (px < size)).all(axis=-1))
+
+
+def hidden_by_others(camera: Camera, cards: list[Shown], place: int) -> tuple[float, Bool]:
+    """The fraction of a card inside the picture covered by nearer cards, and (J,) joints."""
+    own = cards[place]
+    px = own.at(own.card.points_and_joints_m)
+    kept = inside(camera, px)
+    covered = np.zeros(len(px), np.bool_)
+    for k, other in enumerate(cards):
+        if k != place and other.depth_m < own.depth_m:
+            covered |= other.covers(px)
+    covered &= kept
+    count = len(px) - len(own.card.joints_m)
+    return float(covered[:count].sum() / max(1, kept[:count].sum())), covered[count:]
+
+
+def crowd_index(camera: Camera, cards: list[Shown]) -> float:
+    """An approximation of `label.frame.crowd_index`."""
+    joints = [s.at(s.card.crowd_m) for s in cards]
+    joints = [px[inside(camera, px)] for px in joints]
+    ratios = []
+    for i, own in enumerate(cards):
+        low, high = own.at(own.card.box_m)
+        counts = [int(((px >= low) & (px < high)).all(axis=1).sum()) for px in joints]
+        mine = counts[i]
+        ratios.append(min(1.0, (sum(counts) - mine) / mine) if mine >= _MIN_OWN else 0.0)
+    return float(np.mean(ratios)) if ratios else 0.0
+
+
+def _crowd_joints(joints_m: F64, names: tuple[str, ...]) -> F64:
+    """CrowdPose's joints that the skeleton has; see label.frame.crowd_index."""
+    at = {name: place for place, name in enumerate(names)}
+    sides = ("left", "right")
+    counted = [f"{side}_{k}" for k in _CROWD for side in sides]
+    out = [joints_m[at[name]] for name in counted if name in at]
+    for pair in (("left_shoulder", "right_shoulder"), ("left_ear", "right_ear")):
+        if all(name in at for name in pair):
+            out.append(joints_m[[at[name] for name in pair]].mean(axis=0))
+    return np.array(out)

@@ -19,7 +19,6 @@ from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoView
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import CutoutSpec, LightSpec, ObjectSpec, PersonSpec, Vec3
-from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.objects import design, kinds_left
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext, pick_one
@@ -28,7 +27,7 @@ from synthstudio.recipe.sampling.people import draw_people
 from synthstudio.recipe.sampling.true_sizes import TrueSize, stands_m, true_size
 from synthstudio.recipe.sampling.view import detail_at
 from synthstudio.recipe.schema.distributions import pick, sample
-from synthstudio.recipe.schema.targets import PhotoCutouts
+from synthstudio.recipe.schema.people import PhotoCutouts
 from synthstudio.recipe.search.photo_visibility import Card
 from synthstudio.recipe.search.scene_visibility import window
 
@@ -67,23 +66,17 @@ class Item:
 
 
 def draw_item(
-    ctx: SampleContext,
-    view: PhotoView,
-    who: int,
-    kind: str,
-    rng: Generator,
-    *,
-    keys: tuple[int, ...],
+    ctx: SampleContext, view: PhotoView, person: PhotoPerson, kind: str, rng: Generator
 ) -> Item | None:
-    """A candidate in front of person `who`; None if the drawn one is impossible there."""
-    person, options = view.people[who], ctx.recipe.photo_options
+    """A candidate in front of a person; None if the drawn one is impossible there."""
+    options = ctx.recipe.photo_options
     if kind == "near":
-        return _near(dataclasses.replace(ctx, variant=("paste", *keys)), view, person, rng)
+        return _near(ctx, view, person, rng)
     if kind == "cutout":
         return _cutout(ctx, view, person, rng)
     ahead = _ahead(view, person, 1 - sample(options.between, rng))
     camera = ground_camera(view, person)
-    spot = floor_m(camera, (person.box_px[0] + person.box_px[2] / 2, person.foot_px)) * ahead
+    spot = _feet_m(camera, person) * ahead
     nearest, minimum = (
         (_NEAREST_PERSON_M, _MIN_PERSON_AHEAD) if kind == "person" else (_NEAREST_M, _MIN_AHEAD)
     )
@@ -96,11 +89,9 @@ def draw_item(
         made = pick(kinds_left(ctx, entry, rng), rng)
         if isinstance(made, ObjectKind) and options.ground == "known":
             made = dataclasses.replace(made, patterns=())
-        item = design(entry, made, materials(made, rng), rng, shrink=0.0)
+        item = design(entry, made, palette.materials(made, rng), rng, shrink=0.0)
     else:
-        own = dataclasses.replace(ctx, variant=("paste", *keys))
-        item, _ = draw_people(own, seats=False)[0]
-        item = dataclasses.replace(item, detail=detail_at(camera, float(spot[0]), float(spot[1])))
+        item = _person_at(ctx, camera, spot)
     light = _light(person, rng, soft=options.ground == "known")
     return _standing(ctx.geometry, person, camera, item, spot, light)
 
@@ -114,15 +105,18 @@ def _near(ctx: SampleContext, view: PhotoView, person: PhotoPerson, rng: Generat
     foot = horizon + (person.foot_px - horizon) / ahead
     if not person.feet_seen or ahead > _NEAR_AHEAD or foot < _BELOW * view.height_px:
         return None
-    spot = floor_m(camera, (person.box_px[0] + person.box_px[2] / 2, person.foot_px)) * ahead
-    item, _ = draw_people(ctx, seats=False)[0]
+    spot = _feet_m(camera, person) * ahead
     yaw = math.pi + palette.between(-_NEAR_YAW_RAD, _NEAR_YAW_RAD, rng)
-    detail = detail_at(camera, float(spot[0]), float(spot[1]))
-    item = dataclasses.replace(item, yaw_rad=round(yaw, 4), detail=detail)
+    item = dataclasses.replace(_person_at(ctx, camera, spot), yaw_rad=round(yaw, 4))
     made = _standing(ctx.geometry, person, camera, item, spot, _light(person, rng, soft=True))
     blur = view.focal_px * palette.between(*_APERTURE_M, rng) * (1 / (ahead * away) - 1 / away) / 4
     paste = dataclasses.replace(made.paste, grounded=False, blur_sigma_px=round(blur, 3))
     return dataclasses.replace(made, paste=paste)
+
+
+def _person_at(ctx: SampleContext, camera: Camera, spot: F64) -> PersonSpec:
+    item, _ = draw_people(ctx, seats=False)[0]
+    return dataclasses.replace(item, detail=detail_at(camera, float(spot[0]), float(spot[1])))
 
 
 def is_reachable(view: PhotoView, person: PhotoPerson, *, known: bool) -> bool:
@@ -167,9 +161,9 @@ def ground_camera(view: PhotoView, person: PhotoPerson) -> Camera:
     )
 
 
-def floor_m(camera: Camera, px: tuple[float, float]) -> F64:
-    """(2,) the floor point that a pixel below the horizon shows; the camera is over the origin."""
-    k = camera.K
+def _feet_m(camera: Camera, person: PhotoPerson) -> F64:
+    """(2,) the floor point under a person's feet; the camera is over the origin."""
+    k, px = camera.K, (person.box_px[0] + person.box_px[2] / 2, person.foot_px)
     ray = np.array([(px[0] - k[0, 2]) / k[0, 0], (px[1] - k[1, 2]) / k[1, 1], 1.0])
     down = camera.to_world(ray) - np.array(camera.position_m)
     reach = camera.position_m[2] / max(-float(down[2]), 1e-3)

@@ -110,9 +110,9 @@ class _PhotoProblem(occluders.Problem[Item, PhotoVisibility]):
 
         def proposals(kind: str) -> Iterator[occluders.Propose[Item, PhotoVisibility]]:
             for attempt in range(_DRAWS * effort):
-                rng = self.ctx.rng("paste", person, key, attempt)
-                keys = (person, key, attempt)
-                item = draw_item(self.ctx, self.view, person, kind, rng, keys=keys)
+                keys = ("paste", person, key, attempt)
+                ctx, rng = dataclasses.replace(self.ctx, variant=keys), self.ctx.rng(*keys)
+                item = draw_item(ctx, self.view, self.view.people[person], kind, rng)
                 if item is not None:
                     yield _Paste(self, person, seen, item, rng, put)
 
@@ -238,14 +238,14 @@ def is_plausible(view: PhotoView, item: Item) -> bool:
             return False
     if view.ground is None:
         return False
-    lowest = _are_ground(view, *_lowest_px(view, item.card))
+    lowest = _are_ground(view, _lowest_px(view, item.card))
     if not len(lowest) or lowest.mean() < _ON_GROUND:
         return False
-    return obj is None or bool(_are_ground(view, *_foot_px(item.paste.camera, obj)).all())
+    return obj is None or bool(_are_ground(view, _foot_px(item.paste.camera, obj)).all())
 
 
-def _lowest_px(view: PhotoView, card: Card) -> tuple[F64, F64]:
-    """Return (N,) columns and rows of a card's standing points: low ends of its columns.
+def _lowest_px(view: PhotoView, card: Card) -> F64:
+    """(N, 2) pixels of a card's standing points: low ends of its columns.
 
     If cut off by the picture's lower edge: its crossing.
     """
@@ -253,30 +253,29 @@ def _lowest_px(view: PhotoView, card: Card) -> tuple[F64, F64]:
     shown = card.alpha[:end] >= 0.5
     columns = np.flatnonzero(shown.any(axis=0))
     if not len(columns):
-        return np.zeros(0), np.zeros(0)
+        return np.zeros((0, 2))
     rows = end - 1 - np.argmax(shown[::-1, columns], axis=0)
     low = rows > rows.max() - _FOOT * card.alpha.shape[0]
-    x = card.left_px + (columns[low] + 0.5) * card.per_px
-    return x, card.top_px + (rows[low] + 0.5) * card.per_px
+    at = np.stack([columns[low], rows[low]], axis=1) + 0.5
+    return np.asarray((card.left_px, card.top_px) + at * card.per_px)
 
 
-def _foot_px(camera: Camera, obj: ObjectSpec) -> tuple[F64, F64]:
-    """Return (5,) columns and rows of the corners and the middle of an object's base."""
+def _foot_px(camera: Camera, obj: ObjectSpec) -> F64:
+    """(5, 2) pixels of the corners and the middle of an object's base."""
     out = np.array([(0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1)]) * np.array(obj.size_m[:2]) / 2
     c, s = math.cos(obj.yaw_rad), math.sin(obj.yaw_rad)
     places = np.zeros((len(out), 3))
     places[:, :2] = out @ np.array([(c, s), (-s, c)]) + np.array(obj.position_m[:2])
-    px = camera.project(camera.to_camera(places))
-    return px[:, 0], px[:, 1]
+    return camera.project(camera.to_camera(places))
 
 
-def _are_ground(view: PhotoView, x: F64, y: F64) -> Bool:
-    """Whether the places inside the picture look like ground."""
+def _are_ground(view: PhotoView, px: F64) -> Bool:
+    """Whether the pixels (N, 2) inside the picture look like ground."""
     assert view.ground is not None  # ensured by the caller
     cells, cell = view.ground.ground, view.ground.cell_px
-    inside = (x >= 0) & (x < view.width_px) & (y >= 0) & (y < view.height_px)
-    i = np.minimum(y[inside] / cell, cells.shape[0] - 1).astype(int)
-    j = np.minimum(x[inside] / cell, cells.shape[1] - 1).astype(int)
+    inside = ((px >= 0) & (px < (view.width_px, view.height_px))).all(axis=1)
+    rows, columns = cells.shape
+    j, i = np.minimum(px[inside] / cell, (columns - 1, rows - 1)).astype(int).T
     return np.asarray(cells[i, j])
 
 

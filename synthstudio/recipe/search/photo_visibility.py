@@ -45,13 +45,8 @@ class Card:
         return self.left_px + self.alpha.shape[1] * self.per_px
 
     def moved(self, x_px: float) -> Card:
-        return Card(
-            alpha=self.alpha,
-            left_px=self.left_px + x_px,
-            top_px=self.top_px,
-            per_px=self.per_px,
-            origin=self.origin or self,
-        )
+        left_px, origin = self.left_px + x_px, self.origin or self
+        return dataclasses.replace(self, left_px=left_px, origin=origin)
 
     def rows(self, y_px: F64) -> Places:
         """The rows of the card at heights in the photo; -1 beyond it."""
@@ -131,7 +126,7 @@ class PhotoVisibility:
     def shown_area(self) -> int:
         if self.before is None or self.card is None:
             return self.area
-        taken = _hidden_columns(self.before, self.card)
+        taken = _hidden_columns(self.before, self.card.origin or self.card)
         return self.before.shown_area - int(taken[self.card.columns(self.x_px), self.places].sum())
 
     @cached_property
@@ -204,7 +199,7 @@ def _within(places: Places) -> tuple[Places, slice]:
 def fractions(before: PhotoVisibility, card: Card, shifts_px: F64) -> F64:
     """Return (S,) the occluded fraction with the card moved to the right by each shift."""
     columns = card.columns(before.x_px - shifts_px[:, None])
-    taken = _hidden_columns(before, card)[columns, before.places].sum(axis=1)
+    taken = _hidden_columns(before, card.origin or card)[columns, before.places].sum(axis=1)
     return np.asarray(1 - (before.shown_area - taken) / max(1, before.area))
 
 
@@ -214,13 +209,9 @@ def causes(before: PhotoVisibility, card: Card, shifts_px: F64) -> I32:
     return before.causes_of(visibility).T
 
 
+@lru_cache(maxsize=32)
 def _hidden_columns(before: PhotoVisibility, card: Card) -> F64:
     """(w + 1, W) samples of a grid's column that a card's column hides; last row: no column."""
-    return _taken_by(before, card.origin or card)
-
-
-@lru_cache(maxsize=32)
-def _taken_by(before: PhotoVisibility, card: Card) -> F64:
     rows, i = _within(card.rows(before.y_px))
     solid = (card.alpha[rows] >= _OPAQUE).astype(np.float32)
     taken = np.zeros((solid.shape[1] + 1, before.alone.shape[1]))

@@ -16,11 +16,10 @@ import numpy as np
 
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import ObjectSpec, OcclusionTarget, PersonSpec
-from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.objects import design, kinds_left
-from synthstudio.recipe.layout.placement import Layout, Placed, moved, spread_over
+from synthstudio.recipe.layout.placement import Layout, Placed, moved
+from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.schema.distributions import pick, sample
 from synthstudio.recipe.schema.scene import Standing
 from synthstudio.recipe.search import occluders
@@ -30,6 +29,7 @@ from synthstudio.recipe.search.scene_visibility import (
     Slide,
     corner_px,
     hide,
+    outline_px,
     slide,
     strip_camera,
     visibilities,
@@ -54,19 +54,19 @@ Found = occluders.Candidate[Placed, SceneVisibility]
 
 
 def hide_people(
-    layout: Layout, standing: list[Placed], requested: tuple[OcclusionTarget, ...]
+    layout: Layout, standing: list[Placed]
 ) -> tuple[list[Placed], tuple[OcclusionTarget, ...]]:
-    """Objects that hide people as requested, and the targets with whether they are met.
+    """Objects that hide people as the targets say, and those with whether they are met.
 
     `standing` are all existing items; its people are in the order of the targets. A frame's
     requested fractions may be permuted among its people.
     """
-    names = get_skeleton(layout.ctx.recipe.skeleton).joints
+    names, requested = layout.ctx.joint_names, layout.targets
     targets = layout.ctx.recipe.targets
     people = tuple(p.item for p in standing if isinstance(p.item, PersonSpec))
     objects = tuple(p.item for p in standing if isinstance(p.item, ObjectSpec))
     joints = any(goal_of(target, names).needs_joints for target in requested)
-    seen = visibilities(layout.geometry, people, objects, layout.camera, joints=joints)
+    seen = list(visibilities(layout.geometry, people, objects, layout.camera, joints=joints))
     requested = reassigned(requested, np.array([s.occluded_fraction for s in seen]))
     goals = [goal_of(target, names) for target in requested]
     put: list[Placed] = []
@@ -110,7 +110,7 @@ class _SceneProblem(occluders.Problem[Placed, SceneVisibility]):
 
         def propose(attempt: int) -> occluders.Propose[Placed, SceneVisibility]:
             rng = self.ctx.rng("target", person, key, attempt)
-            spot = _Spot(self, person, seen, standing)
+            spot = _Spot(self, person, self.goals[person], seen, seen[person], standing)
             return lambda minimum: spot.tried(rng, minimum=minimum, anywhere=attempt >= tries // 3)
 
         yield map(propose, range(tries))
@@ -125,7 +125,9 @@ class _Spot:
 
     problem: _SceneProblem
     person: int
+    goal: Goal
     seen: list[SceneVisibility]
+    own: SceneVisibility  # the person's
     standing: list[Placed]
 
     def tried(self, rng: Generator, *, minimum: float, anywhere: bool) -> Found | None:
@@ -134,8 +136,7 @@ class _Spot:
         None if it cannot stand or would not beat `minimum`. `anywhere`: it may stand anywhere
         between the person and the camera, ignoring the recipe's range.
         """
-        layout, goal, seen = self.problem.layout, self.problem.goals[self.person], self.seen
-        own, camera = seen[self.person], layout.camera
+        layout, camera = self.problem.layout, self.problem.layout.camera
         entries = _in_front(layout)
         entry = entries[int(rng.random() * len(entries))]
         ahead = sample(entry.between, rng)
@@ -145,20 +146,20 @@ class _Spot:
             np.array(p[:2]) for p in (self.standing[self.person].item.position_m, camera.position_m)
         )
         spot = at + (eye - at) * ahead
-        obj = _large_enough(layout, entry, goal, own, spot, rng, narrow=anywhere)
+        obj = self.large_enough(entry, spot, rng, narrow=anywhere)
         origin = layout.placed(obj)
-        here = _at(origin, spot)
+        here = moved(origin, *spot.tolist())
         if not layout.clear(here.box_m):
             return None
-        strip = layout.geometry.depths_m((here.item,), strip_camera(own))
-        along = slide(own, strip, step=_STEP_PX)
-        error = goal.error(along.occluded_fraction, along.causes)
+        strip = layout.geometry.depths_m((here.item,), strip_camera(self.own))
+        along = slide(self.own, strip, step=_STEP_PX)
+        error = self.goal.error(along.occluded_fraction, along.causes)
         right = camera.world_to_camera[0, :2]
         aside = right / math.hypot(*right) * camera.to_camera(np.array([*spot, 0.0]))[2]
-        aside /= own.camera.focal_px  # metres of floor for a column of the window
+        aside /= self.own.camera.focal_px  # metres of floor for a column of the window
 
         def placed_at(shift_px: float) -> Placed | None:
-            put = _at(origin, spot + aside * shift_px)
+            put = moved(origin, *(spot + aside * shift_px).tolist())
             can = layout.on_floor(put.box_m, below=True) and layout.clear(put.box_m)
             return put if can and layout.free(put, self.standing) else None
 
@@ -170,18 +171,49 @@ class _Spot:
                 return self.refined(self.exactly(free), along, which, placed_at)
         return None
 
+    def large_enough(
+        self, entry: Standing, spot: F64, rng: Generator, *, narrow: bool
+    ) -> ObjectSpec:
+        """An object at the origin whose box is large enough to hide the missing amount.
+
+        The first of a few; `narrow`: the narrowest, so that it hides less of others. For joint
+        targets, the one that covers them and hides least besides.
+        """
+        goal, own = self.goal, self.own
+        missing = _MIN_SIZE if goal.fraction is None else goal.fraction - own.occluded_fraction
+        depth = float(own.camera.to_camera(np.array([[*spot, 0.0]]))[0, 2])
+        joints = bool(goal.hidden and goal.joint_mismatch(own.causes))
+        kinds = kinds_left(self.problem.ctx, entry, rng)
+        found: list[tuple[float, float, ObjectSpec]] = []
+        for _ in range(_SIZES_FOR_JOINTS if joints else _SIZES):
+            kind = pick(kinds, rng)
+            obj = design(entry, kind, palette.materials(kind, rng), rng, shrink=0.0)
+            top, bottom = _rows(own, obj.size_m[2], spot)
+            wide = math.hypot(*obj.size_m[:2]) * own.camera.focal_px / depth
+            filled = float(np.minimum(own.shown[top:bottom].sum(axis=1), wide).sum())
+            could = filled / max(1, own.area) * _FILL_SHARE
+            reach = _reached(goal, own, top, bottom)
+            enough = could >= missing and reach == 1
+            if joints:
+                found.append((-reach, abs(could - missing), obj))
+            else:
+                found.append((float(not enough), wide if narrow and enough else -could, obj))
+                if enough and not narrow:
+                    break
+        return min(found, key=lambda row: row[:2])[2]
+
     def refined(
         self, found: Found, along: Slide, which: int, placed_at: Callable[[float], Placed | None]
     ) -> Found:
         """The object moved by the missing amount, by Newton's method, while that helps."""
-        goal, shift = self.problem.goals[self.person], float(along.shift_px[which])
+        shift = float(along.shift_px[which])
         slope = float(np.gradient(along.occluded_fraction, along.shift_px)[which])
 
         def step(now: Found) -> Found | None:
             nonlocal shift
             missing = 0.0
-            if goal.fraction is not None:
-                missing = goal.fraction - now.seen[self.person].occluded_fraction
+            if self.goal.fraction is not None:
+                missing = self.goal.fraction - now.seen[self.person].occluded_fraction
             if not TOLERANCE < abs(missing) < _REFINED_BELOW or abs(slope) < _MIN_SLOPE:
                 return None
             shift += missing / slope
@@ -192,7 +224,7 @@ class _Spot:
 
     def exactly(self, here: Placed) -> Found:
         layout = self.problem.layout
-        low, high = _outline_px(layout, here)
+        low, high = outline_px(layout.camera, here.box_m)
         after = [
             hide(one, layout.geometry.depths_m((here.item,), one.camera))
             if k == self.person or _overlaps(layout, one, low, high)
@@ -200,10 +232,6 @@ class _Spot:
             for k, one in enumerate(self.seen)
         ]
         return occluders.scored(self.problem, self.person, here, self.seen, after)
-
-
-def _at(origin: Placed, spot: F64) -> Placed:
-    return moved(origin, float(spot[0]), float(spot[1]))
 
 
 def _best_apart(error: F64) -> list[int]:
@@ -217,58 +245,11 @@ def _best_apart(error: F64) -> list[int]:
     return out
 
 
-def _outline_px(layout: Layout, here: Placed) -> tuple[F64, F64]:
-    """The least and greatest pixel of a box; the whole plane if it is near the camera."""
-    corners_m = layout.camera.to_camera(spread_over(here.box_m, layout.camera))
-    if corners_m[:, 2].min() < 0.1:
-        return np.full(2, -np.inf), np.full(2, np.inf)
-    px = layout.camera.project(corners_m)
-    return px.min(axis=0), px.max(axis=0)
-
-
 def _overlaps(layout: Layout, seen: SceneVisibility, low: F64, high: F64) -> bool:
     scale = seen.camera.focal_px / layout.camera.focal_px
     first = np.array(corner_px(layout.camera, seen.camera))
     last = first + np.array([seen.camera.width_px, seen.camera.height_px]) / scale
     return bool((high > first).all() and (low < last).all())
-
-
-def _large_enough(
-    layout: Layout,
-    entry: Standing,
-    goal: Goal,
-    seen: SceneVisibility,
-    spot: F64,
-    rng: Generator,
-    *,
-    narrow: bool,
-) -> ObjectSpec:
-    """An object at the origin whose box is large enough to hide the missing amount.
-
-    The first of a few; `narrow`: the narrowest, so that it hides less of others. For joint
-    targets, the one that covers them and hides least besides.
-    """
-    missing = _MIN_SIZE if goal.fraction is None else goal.fraction - seen.occluded_fraction
-    depth = float(seen.camera.to_camera(np.array([[*spot, 0.0]]))[0, 2])
-    joints = bool(goal.hidden and goal.joint_mismatch(seen.causes))
-    kinds = kinds_left(layout.ctx, entry, rng)
-    found: list[tuple[float, float, ObjectSpec]] = []
-    for _ in range(_SIZES_FOR_JOINTS if joints else _SIZES):
-        kind = pick(kinds, rng)
-        obj = design(entry, kind, materials(kind, rng), rng, shrink=0.0)
-        top, bottom = _rows(seen, obj.size_m[2], spot)
-        wide = math.hypot(*obj.size_m[:2]) * seen.camera.focal_px / depth
-        filled = float(np.minimum(seen.shown[top:bottom].sum(axis=1), wide).sum())
-        could = filled / max(1, seen.area) * _FILL_SHARE
-        reach = _reached(goal, seen, top, bottom)
-        enough = could >= missing and reach == 1
-        if joints:
-            found.append((-reach, abs(could - missing), obj))
-        else:
-            found.append((float(not enough), wide if narrow and enough else -could, obj))
-            if enough and not narrow:
-                break
-    return min(found, key=lambda row: row[:2])[2]
 
 
 def _reached(goal: Goal, seen: SceneVisibility, top: int, bottom: int) -> float:

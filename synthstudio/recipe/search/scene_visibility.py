@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,17 +92,12 @@ def decided(amounts: F64, base: F64, inside: Bool, *, threshold: float = VISIBLE
     return np.where(inside.reshape(shape), out, TRUNCATED).astype(np.int32)
 
 
-def points_alone(geometry: GeometryQueries, person: PersonSpec, camera: Camera) -> Points:
-    """Causes of a person's hidden joints with no other items."""
-    return _points(geometry.patches_seen((person,), (), camera)[0], camera, camera, 0)
-
-
-def causes_among(
+def points_among(
     geometry: GeometryQueries, people: tuple[PersonSpec, ...], camera: Camera
-) -> list[I32]:
-    """(J,) the place in CAUSES of each joint's cause, for some people without other items."""
+) -> list[Points]:
+    """The points in the picture of some people without other items."""
     seen = geometry.patches_seen(people, (), camera)
-    return [_points(one, camera, camera, k).causes() for k, one in enumerate(seen)]
+    return [_points(one, camera, camera, k) for k, one in enumerate(seen)]
 
 
 def visibilities(
@@ -112,16 +107,29 @@ def visibilities(
     camera: Camera,
     *,
     joints: bool,
-) -> list[SceneVisibility]:
-    """The visibility of each person among people and objects; of pixels alone without `joints`."""
+) -> Iterator[SceneVisibility]:
+    """Yield each person's visibility among people and objects; of pixels alone without `joints`."""
     patches: tuple[PatchesSeen | None, ...] = (None,) * len(people)
     if joints:
         patches = geometry.patches_seen(people, objects, camera)
-    boxes = [geometry.box_m(person) for person in people]
-    return [
-        _visibility(geometry, camera, place, people, objects, boxes, patches[place])
-        for place in range(len(people))
-    ]
+    items: tuple[PersonSpec | ObjectSpec, ...] = (*people, *objects)
+    boxes = [geometry.box_m(item) for item in items]
+    for place, (person, seen) in enumerate(zip(people, patches, strict=True)):
+        eye = window(camera, boxes[place])
+        own = geometry.depths_m((person,), eye)
+        before = tuple(
+            item
+            for k, item in enumerate(items)
+            if k != place and _may_hide(camera, boxes[k], boxes[place])
+        )
+        covered = np.isfinite(own)
+        yield SceneVisibility(
+            camera=eye,
+            own_m=own,
+            shown=covered & ~(geometry.depths_m(before, eye) < own) if before else covered,
+            area=int(covered.sum()),
+            points=None if seen is None else _points(seen, camera, eye, place),
+        )
 
 
 def any_person_visible(
@@ -137,9 +145,7 @@ def any_person_visible(
     objects = tuple(item for item in items if isinstance(item, ObjectSpec))
     if min_px == 0 or not people:
         return True
-    boxes = [geometry.box_m(person) for person in people]
-    for place in range(len(people)):
-        seen = _visibility(geometry, camera, place, people, objects, boxes, None)
+    for seen in visibilities(geometry, people, objects, camera, joints=False):
         scale, corner = seen.camera.focal_px / camera.focal_px, corner_px(camera, seen.camera)
         for cutout in cutouts:
             low = (np.array(cutout.top_left_px) - corner) * scale
@@ -148,37 +154,6 @@ def any_person_visible(
         if seen.shown.sum() >= min_px * scale**2:
             return True
     return False
-
-
-def _visibility(
-    geometry: GeometryQueries,
-    camera: Camera,
-    place: int,
-    people: tuple[PersonSpec, ...],
-    objects: tuple[ObjectSpec, ...],
-    boxes: list[F64],
-    seen: PatchesSeen | None,
-) -> SceneVisibility:
-    eye = window(camera, boxes[place])
-    own = geometry.depths_m((people[place],), eye)
-    nearer = tuple(
-        other
-        for k, other in enumerate(people)
-        if k != place and _may_hide(camera, boxes[k], boxes[place])
-    )
-    before: tuple[PersonSpec | ObjectSpec, ...] = (
-        *nearer,
-        *(obj for obj in objects if _may_hide(camera, geometry.box_m(obj), boxes[place])),
-    )
-    covered = np.isfinite(own)
-    shown = covered & ~(geometry.depths_m(before, eye) < own) if before else covered
-    return SceneVisibility(
-        camera=eye,
-        own_m=own,
-        shown=shown,
-        area=int(covered.sum()),
-        points=None if seen is None else _points(seen, camera, eye, place),
-    )
 
 
 def _points(seen: PatchesSeen, camera: Camera, eye: Camera, place: int) -> Points:
@@ -205,25 +180,29 @@ def corner_px(camera: Camera, eye: Camera) -> tuple[float, float]:
 
 def _may_hide(camera: Camera, box_m: F64, other_m: F64) -> bool:
     """Whether a box is partly nearer than another and overlaps it in the picture."""
-    own, other = (camera.to_camera(spread_over(box, camera)) for box in (box_m, other_m))
-    if own[:, 2].min() >= other[:, 2].max() or own[:, 2].max() <= 0:
+    own, other = (camera.to_camera(spread_over(box, camera))[:, 2] for box in (box_m, other_m))
+    if own.min() >= other.max() or own.max() <= 0:
         return False
-    if min(own[:, 2].min(), other[:, 2].min()) < _NEAREST_M:
-        return True
-    a, b = camera.project(own), camera.project(other)
-    return bool((a.max(axis=0) > b.min(axis=0)).all() and (a.min(axis=0) < b.max(axis=0)).all())
+    (low, high), (start, end) = (outline_px(camera, box) for box in (box_m, other_m))
+    return bool((high > start).all() and (low < end).all())
+
+
+def outline_px(camera: Camera, box_m: F64) -> tuple[F64, F64]:
+    """The least and greatest pixel (2,) of a box; the whole plane if it is near the camera."""
+    seen = camera.to_camera(spread_over(box_m, camera))
+    if seen[:, 2].min() < _NEAREST_M:
+        return np.full(2, -np.inf), np.full(2, np.inf)
+    px = camera.project(seen)
+    return px.min(axis=0), px.max(axis=0)
 
 
 def window(camera: Camera, box_m: F64, *, samples: int = SAMPLES, whole: bool = False) -> Camera:
     """The camera of the picture's part that contains a box; `whole`: outside the picture, too."""
     size = np.array([camera.width_px, camera.height_px], np.float64)
-    low, high = np.zeros(2), size
-    seen = camera.to_camera(spread_over(box_m, camera))
-    if seen[:, 2].min() > _NEAREST_M:
-        px = camera.project(seen)
-        low, high = px.min(axis=0) - _PAD_PX, px.max(axis=0) + _PAD_PX
-        if not whole:
-            low, high = np.clip(low, 0, size), np.clip(high, 0, size)
+    low, high = outline_px(camera, box_m)
+    low, high = low - _PAD_PX, high + _PAD_PX
+    if not (whole and np.isfinite(low).all()):
+        low, high = np.clip(low, 0, size), np.clip(high, 0, size)
     if (high - low).min() < 1:  # nobody in the picture: any window shows nothing
         low, high = np.zeros(2), size
     scale = samples / float((high - low).max())

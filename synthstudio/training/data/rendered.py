@@ -24,7 +24,7 @@ from synthstudio.dataset.rows import frame_row, instance_rows
 from synthstudio.generation.engines import local
 from synthstudio.generation.engines.engine import ENGINES
 from synthstudio.generation.pipeline import draw_spec, make_frame
-from synthstudio.generation.remote_worker import opening
+from synthstudio.generation.shards import opening
 from synthstudio.generation.stage import (
     FrameGenerator,
     Settings,
@@ -162,14 +162,13 @@ class RenderedPeople:
 
     def _run(self) -> None:
         engine = ENGINES[self.source.engine]
-        initializer, initargs = opening(engine, CropWorker, self.settings.stage, self.settings)
+        initializer = opening(engine, CropWorker, self.settings.stage, self.settings)
         try:
             engine.run(
                 render_moment,
                 self._jobs(),
                 workers=self.workers,
                 initializer=initializer,
-                initargs=initargs,
                 on_done=self._store,
             )
         except BaseException as error:
