@@ -222,7 +222,7 @@ def _predict(config: ExperimentConfig, arm: Arm, seed: int, training: Config, st
     people, _ = load_subset(
         (source,), training, config.out / "crops", with_rate(step("cutting people out"))
     )
-    spec = InputSpec.of(training.network, skeleton)
+    spec = InputSpec(size=training.network.size, skeleton=skeleton)
     answers = predict_subset(
         net.to(device),
         people,

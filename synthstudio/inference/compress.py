@@ -113,7 +113,7 @@ def candidates(
     """Make and score every candidate, the unchanged network first."""
     size = config.network.size
     about = Info(size=size, name=config.name, version=version)
-    batches = people_batches(people.val, InputSpec.of(config.network, skeleton))
+    batches = people_batches(people.val, InputSpec(size=config.network.size, skeleton=skeleton))
     images = np.concatenate([batch.images.numpy() for batch in batches])
 
     def hits(model: OnnxModel, of: CropSubset) -> Hits:
@@ -231,7 +231,7 @@ def effects(
     channels between a block's two convolutions."""
     groups = dict(_norms(net))
     found = {name: torch.zeros(norms[0].num_features) for name, norms in groups.items()}
-    spec = InputSpec.of(config.network, skeleton)
+    spec = InputSpec(size=config.network.size, skeleton=skeleton)
     sigmas = torch.from_numpy(skeleton.sigmas).float()
     net = net.cpu().eval()
     for start in range(0, min(len(people), _SAMPLED), _BATCH):

@@ -15,7 +15,6 @@ from synthstudio.evaluation.localization import pck
 from synthstudio.evaluation.metrics import subsets_of
 from synthstudio.inference.predict import Predictor
 from synthstudio.training import config as configs
-from synthstudio.training.config import STRIDE
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.sources import check_same_joints, load_subset
 from synthstudio.training.predictions import people_batches
@@ -72,8 +71,7 @@ def hits(net: Predictor, people: CropSubset, size: tuple[int, int], skeleton: Sk
     found: dict[str, list[F64]] = {"all": [], "visible": [], "hidden": []}
     counts: dict[str, list[F64]] = {name: [] for name in found}
     extent = np.array([size[1], size[0]], np.float64)
-    cells = (size[0] // STRIDE, size[1] // STRIDE)
-    spec = InputSpec(size=size, cells=cells, skeleton=skeleton)
+    spec = InputSpec(size=size, skeleton=skeleton)
     for batch in people_batches(people, spec):
         answer = net(np.ascontiguousarray(batch.images.numpy().transpose(0, 2, 3, 1)))
         truth = batch.labels.xy.double().numpy() * extent

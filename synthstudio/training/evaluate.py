@@ -52,7 +52,7 @@ def evaluate(
     free_folder(out)
     on = devices.get_device(device)
     net, config, skeleton = checkpoint.load_any(weights)
-    spec = InputSpec.of(config.network, skeleton)
+    spec = InputSpec(size=config.network.size, skeleton=skeleton)
     _check_options(config, options)
     labels = config
     if config.network.sees_frames:  # pixels of its people are not used

@@ -86,7 +86,7 @@ def predict_samples(weights: Path, device: str) -> robustness.Predict:
     """The predictor of challenges with the network of a weights file; ModelError."""
     on = devices.get_device(device)
     net, config, skeleton = checkpoint.load_network(weights)
-    net, spec = net.to(on), InputSpec.of(config.network, skeleton)
+    net, spec = net.to(on), InputSpec(size=config.network.size, skeleton=skeleton)
 
     def predict(samples: Iterable[Sample], _: Skeleton) -> tuple[Predictions, Skeleton]:
         rows: list[dict[str, Any]] = []

@@ -61,7 +61,7 @@ def test_layers_decay_from_the_backbones_own_top(backbones):
     settings = config(backbones["vitpose"])
     net = built(settings)
     net.block.deep = torch.nn.ModuleList(torch.nn.Linear(1, 1) for _ in range(9))
-    each = {n: optimization.lr_scale(n, net, settings) for n, _ in net.named_parameters()}
+    each = optimization.lr_scales(net, settings)
     blocks = [r for n, r in each.items() if n.startswith("block.")]
     assert blocks and set(blocks) == {1.0}
     for layer in range(3):

@@ -96,6 +96,13 @@ class Loaded(Generic[Made]):
     skeleton: Skeleton
     notes: tuple[str, ...] = ()
 
+    def of_epoch(self, epoch: int) -> Made:
+        """The samples, the same in each epoch."""
+        return self.samples
+
+    def close(self) -> None:
+        """Nothing to end, as `RenderedPeople.close` has."""
+
 
 def load_dataset(
     place: Place,

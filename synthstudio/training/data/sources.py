@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,10 @@ from synthstudio.training.data.samples import (
 from synthstudio.training.data.streamed import StreamedPeople, open_stream
 from synthstudio.transforms.pasting import Cutouts, load_cutouts
 
+if TYPE_CHECKING:
+    from synthstudio.training.data.rendered import RenderedPeople
+
+_OpenSource = tuple[Source, "Loaded[Any] | RenderedPeople"]
 _BODY = 0.7
 """The ellipse in a box that replaces unlabelled joints for pasting."""
 Samples = TypeVar("Samples", CropSubset, FrameSubset)
@@ -109,7 +113,7 @@ def load_data(
     train = _open(held, config, cache, progress, split="train")
     val: list[_OpenSource] = []
     try:
-        skeleton = train[0].skeleton if stream is None else stream.reader.skeleton
+        skeleton = train[0][1].skeleton if stream is None else stream.reader.skeleton
         val = _open(config.val, config, cache, progress, split="val", skeleton=skeleton)
         val_subset = _subset(val, 0) if val else None
         learnt = _subset(train, 0) if stream is None else stream.labels
@@ -119,7 +123,7 @@ def load_data(
         raise
     finally:
         _close(val)
-    notes = [(opened.source.name, note) for opened in (*train, *val) for note in opened.notes]
+    notes = [(source.name, note) for source, opened in (*train, *val) for note in opened.notes]
     for name, note in (*(() if stream is None else stream.notes), *notes):
         log(f"{name}: {note}")
     named = (s.dataset for s in (*config.train, *config.val) if s.dataset)
@@ -133,7 +137,7 @@ def load_data(
     return TrainingData(
         train=learnt,
         val=val_subset,
-        spec=InputSpec.of(config.network, skeleton),
+        spec=InputSpec(size=config.network.size, skeleton=skeleton),
         key=functools.reduce(
             lambda key, other: hashlib.sha256(f"{key} {other}".encode()).hexdigest(),
             more,
@@ -141,7 +145,7 @@ def load_data(
         ),
         balance=_cause_balance(learnt),
         pictures=pictures,
-        later_epoch=functools.partial(_subset, train) if any(s.rendered for s in train) else None,
+        later_epoch=functools.partial(_subset, train) if any(s.recipe for s, _ in train) else None,
         close=functools.partial(_close, train),
         stream=stream,
     )
@@ -206,7 +210,7 @@ def load_subset(
     config = config.model_copy(update={"network": network})
     opened = _open(sources, config, cache, progress, split="train", skeleton=skeleton)
     try:
-        return _subset(opened, 0), opened[0].skeleton
+        return _subset(opened, 0), opened[0][1].skeleton
     finally:
         _close(opened)
 
@@ -223,19 +227,6 @@ def check_same_joints(own: Skeleton, network: Skeleton, place: Place) -> None:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _OpenSource:
-    """The samples of one source by epoch; `rendered`: other ones in each."""
-
-    source: Source
-    skeleton: Skeleton
-    key: str
-    samples: Callable[[int], Any]
-    notes: tuple[str, ...] = ()
-    rendered: bool = False
-    close: Callable[[], None] = lambda: None
-
-
 def _open(
     sources: Sequence[Source],
     config: Config,
@@ -249,8 +240,9 @@ def _open(
     opened: list[_OpenSource] = []
     try:
         for source in sources:
-            target = opened[0].skeleton if opened else skeleton
-            opened.append(_open_one(source, config, cache, progress, split, target))
+            target = opened[0][1].skeleton if opened else skeleton
+            found = _open_one(source, config, cache, progress, split, target)
+            opened.append((source, found))
     except BaseException:
         _close(opened)
         raise
@@ -264,9 +256,20 @@ def _open_one(
     progress: Report,
     split: str,
     skeleton: Skeleton | None,
-) -> _OpenSource:
+) -> Loaded[Any] | RenderedPeople:
     if source.recipe:
-        return _render(source, config, progress, split, skeleton)
+        # Lazy import: most runs do not render, and it takes 0.7 s.
+        from synthstudio.training.data.rendered import RenderedPeople
+
+        return RenderedPeople(
+            source,
+            splits=source.splits or (split,),
+            size=config.network.size,
+            workers=config.workers,
+            skeleton=skeleton,
+            joints_3d=config.joints_3d,
+            progress=progress,
+        )
     kind: Kind[Any]
     if config.network.sees_frames:
         kind = frame_kind(size=config.network.size, progress=progress)
@@ -277,58 +280,21 @@ def _open_one(
             boxes=source.boxes,
             progress=progress,
         )
-    found: Loaded[Any]
     if source.coco:
         images = Path(source.images) if source.images else None
-        found = load_coco(Path(source.coco), images, kind, cache=cache, skeleton=skeleton)
-    else:
-        place, only = parse_place(source.dataset), source if source.stream else None
-        found = load_dataset(place, kind, cache=cache, skeleton=skeleton, only=only)
-    return _OpenSource(
-        source=source,
-        skeleton=found.skeleton,
-        key=found.key,
-        notes=found.notes,
-        samples=lambda epoch: found.samples,
-    )
-
-
-def _render(
-    source: Source, config: Config, progress: Report, split: str, skeleton: Skeleton | None
-) -> _OpenSource:
-    def silent(done: int, total: int) -> None:
-        """Only the first epoch shows a bar; later the bar shows training steps."""
-
-    # Lazy import: most runs do not render, and it takes 0.7 s.
-    from synthstudio.training.data.rendered import RenderedPeople
-
-    people = RenderedPeople(
-        source,
-        splits=source.splits or (split,),
-        size=config.network.size,
-        workers=config.workers,
-        skeleton=skeleton,
-        joints_3d=config.joints_3d,
-    )
-    return _OpenSource(
-        source=source,
-        skeleton=people.skeleton,
-        key=people.key,
-        notes=people.notes,
-        samples=lambda epoch: people.of_epoch(epoch, silent if epoch else progress),
-        rendered=True,
-        close=people.close,
-    )
+        return load_coco(Path(source.coco), images, kind, cache=cache, skeleton=skeleton)
+    place, only = parse_place(source.dataset), source if source.stream else None
+    return load_dataset(place, kind, cache=cache, skeleton=skeleton, only=only)
 
 
 def _subset(sources: Sequence[_OpenSource], epoch: int) -> Any:
     """The people or frames of all sources that are of their splits and variants."""
     rows, weights, start = [], [], 0
-    parts = [opened.samples(epoch) for opened in sources]
-    for opened, samples in zip(sources, parts, strict=True):
-        selected = selected_rows(opened.source, samples)
+    parts = [opened.of_epoch(epoch) for _, opened in sources]
+    for (source, _), samples in zip(sources, parts, strict=True):
+        selected = selected_rows(source, samples)
         rows.append(selected + start)
-        weights.append(np.full(len(selected), opened.source.weight))
+        weights.append(np.full(len(selected), source.weight))
         start += len(samples)
     chosen = {"rows": np.concatenate(rows), "weight": np.concatenate(weights)}
     if isinstance(parts[0], Frames):
@@ -337,11 +303,11 @@ def _subset(sources: Sequence[_OpenSource], epoch: int) -> Any:
 
 
 def _joined_key(sources: Sequence[_OpenSource]) -> str:
-    return hashlib.sha256("".join(opened.key for opened in sources).encode()).hexdigest()
+    return hashlib.sha256("".join(opened.key for _, opened in sources).encode()).hexdigest()
 
 
 def _close(sources: Sequence[_OpenSource]) -> None:
-    for opened in sources:
+    for _, opened in sources:
         opened.close()
 
 
