@@ -68,13 +68,10 @@ def compare(arms: Sequence[Arm], *, rounds: int = 2000) -> list[Row]:
 
 def _sum_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> list[Row]:
     """Metrics that are sums over people, divided by counts."""
-    sums = [[_person_sums(run.predictions, seen) for run in arm.runs] for arm in arms]
+    sums = [[_sums(run.predictions, seen) for run in arm.runs] for arm in arms]
     rows = []
     for name in sums[0][0]:
-        sides = [
-            _by_group([(run.predictions, s[name]) for run, s in zip(arm.runs, own, strict=True)])
-            for arm, own in zip(arms, sums, strict=True)
-        ]
+        sides = [intervals.stacked([run[name] for run in own]) for own in sums]
         if not any(counts.any() for _, counts in sides):
             continue
         values = tuple(intervals.ratio_interval(*side, seed=SEED, rounds=rounds) for side in sides)
@@ -107,8 +104,9 @@ def _unit(name: str) -> tuple[str, float, bool]:
     return "points" if name.startswith("cost") else "%", 100, False
 
 
-def _person_sums(predictions: Predictions, seen: Bool) -> dict[str, tuple[F64, F64]]:
-    """Sums and counts of each person (P,), by metric."""
+def _sums(predictions: Predictions, seen: Bool) -> dict[str, tuple[F64, F64]]:
+    """Sums and counts (1, G) of each group of frames, by metric."""
+    group = _group(predictions)
     subsets = {
         "hidden": seen & (predictions.state == STATE_HIDDEN),
         "visible": seen & (predictions.state == STATE_VISIBLE),
@@ -117,39 +115,23 @@ def _person_sums(predictions: Predictions, seen: Bool) -> dict[str, tuple[F64, F
     out = {}
     for part, subset in subsets.items():
         for at in (0.05, 0.1, 0.2):
-            out[f"PCK@{at:g} {part}"] = _summed(metrics.pck_of(predictions, at=at), subset)
+            out[f"PCK@{at:g} {part}"] = metrics.pck_of(predictions, at=at), subset
     clean = predictions.clean == np.arange(len(predictions))
     hits = metrics.pck_of(predictions)
-    out["PCK@0.1 clean frames"] = _summed(hits, subsets["all"] & clean[:, None])
+    out["PCK@0.1 clean frames"] = hits, subsets["all"] & clean[:, None]
     # The change of PCK@0.1 at joints hidden by the occluder, against the clean frame.
     paired = (predictions.clean >= 0) & ~clean
     other = np.where(paired, predictions.clean, 0)
     newly_hidden = subsets["hidden"] & subsets["visible"][other] & paired[:, None]
-    out["cost where it hides"] = _summed(hits - hits[other], newly_hidden)
+    out["cost where it hides"] = hits - hits[other], newly_hidden
     errors = localization.distances(predictions.xy, predictions.true_xy)
     for part in ("hidden", "visible"):
-        relative = errors / predictions.side[:, None]
-        out[f"distance, {part} joints"] = _summed(relative, subsets[part])
+        out[f"distance, {part} joints"] = errors / predictions.side[:, None], subsets[part]
     use, lifting = metrics.lifting_errors(predictions, seen)
     for part in ("hidden", "visible"):
         for name, error in lifting.items():
-            out[f"{name} {part}"] = _summed(error, use & subsets[part])
-    return out
-
-
-def _summed(values: F64, subset: Bool) -> tuple[F64, F64]:
-    use = subset & np.isfinite(values)
-    return np.where(use, values, 0.0).sum(1), use.sum(1).astype(np.float64)
-
-
-def _by_group(seeds: Sequence[tuple[Predictions, tuple[F64, F64]]]) -> tuple[F64, F64]:
-    """(S, G) sums and counts in each group of frames."""
-    sums, counts = [], []
-    for predictions, (total, count) in seeds:
-        group = _group(predictions)
-        sums.append(np.bincount(group, total))
-        counts.append(np.bincount(group, count))
-    return np.array(sums, np.float64), np.array(counts, np.float64)
+            out[f"{name} {part}"] = error, use & subsets[part]
+    return {name: intervals.group_sums(*pair, group) for name, pair in out.items()}
 
 
 def _group(predictions: Predictions) -> I64:

@@ -166,9 +166,7 @@ def _differences(
 
 
 def _hits_and_counts(seeds: Sequence[Reduction], part: str) -> tuple[F64, F64]:
-    """(S, G) hits and counts."""
-    pairs = [seed.hits[part] for seed in seeds]
-    return np.concatenate([p[0] for p in pairs]), np.concatenate([p[1] for p in pairs])
+    return intervals.stacked([seed.hits[part] for seed in seeds])
 
 
 def verdict(found: intervals.Interval) -> str:
