@@ -205,8 +205,6 @@ def _precision(
     found = matches(
         truth, xy, score, sigmas=skeleton.sigmas, only=only, presence=presence, image=image
     )
-    if found is None:
-        return lambda weight: float("nan")
     group_of = zip(predictions.frame.tolist(), _group(predictions).tolist(), strict=True)
     return intervals.average_precision(found, dict(group_of))
 

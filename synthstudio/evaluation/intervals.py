@@ -173,9 +173,11 @@ def bootstrap(seeds: Sequence[Statistic], *, groups: int, seed: int, rounds: int
     return Bootstrap(value=value, draws=np.array(draws))
 
 
-def average_precision(found: Matches, group_of: dict[int, int]) -> Statistic:
+def average_precision(found: Matches | None, group_of: dict[int, int]) -> Statistic:
     """AP over OKS 0.5 to 0.95, all sizes; `group_of`: each image's group. An image drawn k times
-    counts as k images."""
+    counts as k images. NaN without matches."""
+    if found is None:
+        return lambda weight: float("nan")
     group = np.array([group_of[int(i)] for i in found.image], np.int64)
     owner = np.array([group_of[int(i)] for i in found.images], np.int64)
 

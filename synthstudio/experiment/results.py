@@ -79,13 +79,9 @@ def _precision(predictions: Predictions, subset: Bool, skeleton: Skeleton) -> in
     counted = subset.any(1)
     people = select(predictions, np.flatnonzero(counted))
     score = people.score.mean(1)  # of the maps, in every arm: only ORN predicts a quality
-    found = None
-    if counted.any():
-        found = matches(
-            truth_of(people), people.xy, score, sigmas=skeleton.sigmas, only=subset[counted]
-        )
-    if found is None:
-        return lambda weight: float("nan")
+    found = matches(
+        truth_of(people), people.xy, score, sigmas=skeleton.sigmas, only=subset[counted]
+    )
     group = dict(zip(people.frame.tolist(), people.group.tolist(), strict=True))
     return intervals.average_precision(found, group)
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -355,11 +356,9 @@ def quantized(
             return OnnxModel.load(data, where="int8", device="cpu", threads=1)
 
         moved = {
-            name: float(
-                np.abs(
-                    made([n for n in convolutions if n != name]).run(images)["joints"] - float_xy
-                ).mean()
-            )
+            name: np.abs(
+                made([n for n in convolutions if n != name]).run(images)["joints"] - float_xy
+            ).mean()
             for name in convolutions
         }
         worst = sorted(convolutions, key=lambda name: -moved[name])
@@ -378,11 +377,13 @@ def _quantize(source: Path, folder: Path, images: NDArray[Any], excluded: list[s
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     out = folder / "int8.onnx"
+    batches = ({"images": some} for some in np.array_split(images, max(len(images) // 8, 1)))
+    reader: Any = SimpleNamespace(get_next=lambda: next(batches, None))
     with quiet("root"):  # it recommends preprocessing that is done already
         quantize_static(
             str(source),
             str(out),
-            _reader(images),
+            reader,
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
             per_channel=True,
@@ -396,20 +397,6 @@ def _quantize(source: Path, folder: Path, images: NDArray[Any], excluded: list[s
     narrow(model, weights=True)
     written: bytes = model.SerializeToString()
     return written
-
-
-def _reader(images: NDArray[Any]) -> Any:
-    from onnxruntime.quantization import CalibrationDataReader
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.parts: Iterator[Any] = iter(np.array_split(images, max(len(images) // 8, 1)))
-
-        def get_next(self) -> Any:
-            part = next(self.parts, None)
-            return None if part is None else {"images": part}
-
-    return Reader()
 
 
 def time_all(found: list[Candidate], target: CompressionTarget, size: tuple[int, int]) -> None:
