@@ -120,13 +120,7 @@ class Trainer(ABC, Generic[Samples, Made]):
         self.progress = checkpoint.Progress(data=data.key)
         self.state_file = out / "state.safetensors"
         if resume and self.state_file.is_file():
-            self.progress = checkpoint.load_state(
-                self.state_file,
-                net=self.net,
-                ema=self.ema,
-                optimizer=self.optimizer,
-                scaler=self.scaler,
-            )
+            checkpoint.load_state(self.state_file, self)
             if self.progress.data != data.key:
                 raise ModelError(
                     "the data changed since the start of this run",
@@ -260,16 +254,7 @@ class Trainer(ABC, Generic[Samples, Made]):
     def save_state(self) -> None:
         if self.world.is_main:
             self._check_weights()
-            checkpoint.save_state(
-                self.state_file,
-                net=self.net,
-                ema=self.ema,
-                optimizer=self.optimizer,
-                scaler=self.scaler,
-                progress=self.progress,
-                config=self.config,
-                skeleton=self.data.skeleton,
-            )
+            checkpoint.save_state(self.state_file, self, self.config, self.data.skeleton)
 
     def _check_weights(self) -> None:
         """Refuse to save diverged weights: even their squares overflow."""

@@ -100,9 +100,6 @@ class Loaded(Generic[Made]):
         """The samples, the same in each epoch."""
         return self.samples
 
-    def close(self) -> None:
-        """Nothing to end, as `RenderedPeople.close` has."""
-
 
 def load_dataset(
     place: Place,

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -109,25 +110,20 @@ def load_data(
     """The people or frames that a config names; `close` it after use. ModelError for incompatible
     sources; FormatError, RecipeError for invalid input."""
     stream = open_stream(config, cache=cache, progress=progress) if config.streamed else None
-    held = () if stream is not None else config.train
-    train = _open(held, config, cache, progress, split="train")
-    val: list[_OpenSource] = []
-    try:
+    named = () if stream is not None else config.train
+    with ExitStack() as kept, ExitStack() as before:
+        train = _open(kept, named, config, cache, progress, split="train")
         skeleton = train[0][1].skeleton if stream is None else stream.reader.skeleton
-        val = _open(config.val, config, cache, progress, split="val", skeleton=skeleton)
+        val = _open(before, config.val, config, cache, progress, split="val", skeleton=skeleton)
         val_subset = _subset(val, 0) if val else None
         learnt = _subset(train, 0) if stream is None else stream.labels
         pictures = load_pictures(config)
-    except BaseException:
-        _close(train)
-        raise
-    finally:
-        _close(val)
+        rendering = kept.pop_all()
     notes = [(source.name, note) for source, opened in (*train, *val) for note in opened.notes]
     for name, note in (*(() if stream is None else stream.notes), *notes):
         log(f"{name}: {note}")
-    named = (s.dataset for s in (*config.train, *config.val) if s.dataset)
-    for note in shared_notes(map(parse_place, named)):
+    sets = (s.dataset for s in (*config.train, *config.val) if s.dataset)
+    for note in shared_notes(map(parse_place, sets)):
         log(note)
     unit = "frames" if config.network.sees_frames else "people"
     count = 0 if val_subset is None else len(val_subset)
@@ -146,7 +142,7 @@ def load_data(
         balance=_cause_balance(learnt),
         pictures=pictures,
         later_epoch=functools.partial(_subset, train) if any(s.recipe for s, _ in train) else None,
-        close=functools.partial(_close, train),
+        close=rendering.close,
         stream=stream,
     )
 
@@ -208,11 +204,9 @@ def load_subset(
     `skeleton`, by default the first source's."""
     network = config.network.model_copy(update={"head": "orn"})  # people, for any head
     config = config.model_copy(update={"network": network})
-    opened = _open(sources, config, cache, progress, split="train", skeleton=skeleton)
-    try:
+    with ExitStack() as held:
+        opened = _open(held, sources, config, cache, progress, split="train", skeleton=skeleton)
         return _subset(opened, 0), opened[0][1].skeleton
-    finally:
-        _close(opened)
 
 
 def check_same_joints(own: Skeleton, network: Skeleton, place: Place) -> None:
@@ -228,6 +222,7 @@ def check_same_joints(own: Skeleton, network: Skeleton, place: Place) -> None:
 
 
 def _open(
+    held: ExitStack,
     sources: Sequence[Source],
     config: Config,
     cache: Path,
@@ -236,20 +231,17 @@ def _open(
     split: str,
     skeleton: Skeleton | None = None,
 ) -> list[_OpenSource]:
-    """Open sources, all with `skeleton` or the first one's; `split`: the default of recipes."""
+    """Open sources until `held` closes, all with `skeleton` or the first one's; `split`: the
+    default of recipes."""
     opened: list[_OpenSource] = []
-    try:
-        for source in sources:
-            target = opened[0][1].skeleton if opened else skeleton
-            found = _open_one(source, config, cache, progress, split, target)
-            opened.append((source, found))
-    except BaseException:
-        _close(opened)
-        raise
+    for source in sources:
+        target = opened[0][1].skeleton if opened else skeleton
+        opened.append((source, _open_one(held, source, config, cache, progress, split, target)))
     return opened
 
 
 def _open_one(
+    held: ExitStack,
     source: Source,
     config: Config,
     cache: Path,
@@ -261,7 +253,7 @@ def _open_one(
         # Lazy import: most runs do not render, and it takes 0.7 s.
         from synthstudio.training.data.rendered import RenderedPeople
 
-        return RenderedPeople(
+        people = RenderedPeople(
             source,
             splits=source.splits or (split,),
             size=config.network.size,
@@ -270,6 +262,7 @@ def _open_one(
             joints_3d=config.joints_3d,
             progress=progress,
         )
+        return held.enter_context(closing(people))
     kind: Kind[Any]
     if config.network.sees_frames:
         kind = frame_kind(size=config.network.size, progress=progress)
@@ -304,11 +297,6 @@ def _subset(sources: Sequence[_OpenSource], epoch: int) -> Any:
 
 def _joined_key(sources: Sequence[_OpenSource]) -> str:
     return hashlib.sha256("".join(opened.key for _, opened in sources).encode()).hexdigest()
-
-
-def _close(sources: Sequence[_OpenSource]) -> None:
-    for _, opened in sources:
-        opened.close()
 
 
 def selected_rows(source: Source, samples: Crops | Frames) -> I64:
