@@ -15,11 +15,10 @@ import numpy as np
 from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation import intervals, localization, metrics
 from synthstudio.evaluation.intervals import Interval, Statistic
 from synthstudio.evaluation.precision import Presence, Truth, matches
-from synthstudio.evaluation.storage import Evaluation, Predictions
+from synthstudio.evaluation.storage import Evaluation, Predictions, skeleton_of
 
 SEED = 2022
 _NEAR_PX = 0.5
@@ -187,15 +186,7 @@ def _extended_ap(run: Evaluation, seen: Bool) -> Statistic:
 def _precision(
     run: Evaluation, truth: Truth, *, only: Bool | None = None, presence: Presence | None = None
 ) -> Statistic:
-    predictions, skeleton = run.predictions, get_skeleton(str(run.about.get("skeleton")))
-    if len(skeleton.joints) != predictions.known.shape[1]:
-        raise ModelError(
-            "number of joints differs from the skeleton",
-            where=str(run.about.get("name")),
-            expected=f"{len(skeleton.joints)}",
-            got=str(predictions.known.shape[1]),
-            then="Run the evaluation again.",
-        )
+    predictions, skeleton = run.predictions, skeleton_of(run, str(run.about.get("name")))
     if run.found is None:
         xy, score, image = predictions.xy, metrics.person_score(predictions), None
     else:  # frames without people have no group

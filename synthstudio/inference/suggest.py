@@ -19,7 +19,7 @@ from synthstudio.core.arrays import I64, Bool
 from synthstudio.core.bins import FRACTIONS, VIEWS, camera_azimuth_rad, fraction_of, view_of
 from synthstudio.core.errors import ModelError, RecipeError
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN
-from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
+from synthstudio.core.skeleton import SKELETONS, Skeleton
 from synthstudio.evaluation import storage
 from synthstudio.evaluation.localization import pck
 from synthstudio.evaluation.storage import Predictions
@@ -112,18 +112,7 @@ def read_evaluation(path: Path) -> tuple[Predictions, Skeleton]:
     """The predictions of an evaluation's folder, or of a run's only one; ModelError."""
     folder = storage.find(path)
     found = storage.read(folder)
-    name = found.about.get("skeleton")
-    if not isinstance(name, str):
-        raise ModelError("the skeleton is not recorded", where=str(folder))
-    skeleton = get_skeleton(name)
-    if found.predictions.xy.shape[1] != len(skeleton.joints):
-        raise ModelError(
-            "number of joints differs from the skeleton",
-            where=str(folder),
-            expected=f"{len(skeleton.joints)} ({name})",
-            got=str(found.predictions.xy.shape[1]),
-        )
-    return found.predictions, skeleton
+    return found.predictions, storage.skeleton_of(found, str(folder))
 
 
 def profile(answers: Predictions, skeleton: Skeleton) -> Profile:
@@ -334,7 +323,7 @@ def _views_requested(
 
 def _families_requested(found: Profile, like: Recipe | None) -> dict[str, int]:
     """Quotas of families of unconditional poses; {} where others are set."""
-    recipe = Recipe(name="x") if like is None else like
+    recipe = like or Recipe(name="x")
     poses, hold = recipe.people.poses, recipe.people.hold
     others = hold.share > 0 or hold.lean > 0 or recipe.people.interactions.share > 0
     if poses.names is not None or others or recipe.motion is not None:
