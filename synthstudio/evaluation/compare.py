@@ -80,27 +80,17 @@ def _sum_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> list[Row]:
             else None
             for side in sides[1:]
         ]
-        unit, scale, less = _unit(name)
-        rows.append(
-            Row(
-                name=name,
-                values=values,
-                differences=(None, *tested),
-                unit=unit,
-                scale=scale,
-                less_is_better=less,
-            )
-        )
+        rows.append(Row(name=name, values=values, differences=(None, *tested), **_unit(name)))
     return rows
 
 
-def _unit(name: str) -> tuple[str, float, bool]:
-    """(unit, scale, whether less is better) of a metric that is a sum over people."""
+def _unit(name: str) -> dict[str, Any]:
+    """The unit of a metric, and whether less is better."""
     if "MPJPE" in name:
-        return "mm", 1000, True
+        return {"unit": "mm", "scale": 1000, "less_is_better": True}
     if name.startswith("distance"):
-        return "% of the box", 100, True
-    return "points" if name.startswith("cost") else "%", 100, False
+        return {"unit": "% of the box", "less_is_better": True}
+    return {"unit": "points" if name.startswith("cost") else "%", "less_is_better": name == "ECE"}
 
 
 def _sums(predictions: Predictions, seen: Bool) -> dict[str, tuple[F64, F64]]:
@@ -154,15 +144,8 @@ def _statistic_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> list[Row]:
             d.minus(drawn[0]) if len(arm.runs) == len(arms[0].runs) else None
             for d, arm in zip(drawn[1:], arms[1:], strict=True)
         ]
-        rows.append(
-            Row(
-                name=name,
-                values=tuple(d.interval() for d in drawn),
-                unit="%",
-                less_is_better=name == "ECE",
-                differences=(None, *tested),
-            )
-        )
+        values = tuple(d.interval() for d in drawn)
+        rows.append(Row(name=name, values=values, differences=(None, *tested), **_unit(name)))
     return rows
 
 
