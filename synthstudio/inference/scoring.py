@@ -54,7 +54,7 @@ def labelled_people(
     """The people of a data set as crops of `size`; ModelError for none, or another skeleton."""
     source = {"dataset": str(dataset), "splits": splits, "boxes": boxes}
     config = configs.parse({"train": [source], "network": {"size": size}})
-    people, other = load_subset(config.train, config, cache, lambda done, total: None)
+    people, other = load_subset(config.train, config, cache)
     check_same_joints(other, skeleton, dataset)
     if not len(people) or not np.isfinite(people.crops.xy[people.rows]).any():
         raise ModelError(
