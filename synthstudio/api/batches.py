@@ -66,7 +66,7 @@ class Batches:
         order = self._order(epoch)
         return make_batch(
             self.people.crops,
-            batch_rows(config, order, step_in_epoch, 0, devices.ALONE),
+            batch_rows(config, order, step_in_epoch, devices.ALONE),
             self._spec,
             config.augment,
             seed=config.seed,
