@@ -41,14 +41,12 @@ from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.samples import Sample, dataset_samples
 from synthstudio.training.data.sources import load_subset
 from synthstudio.training.diagnostics import step_seconds
+from synthstudio.training.evaluation_folder import Step
 from synthstudio.training.log import CROPPING, with_rate
 from synthstudio.training.loop import train
 from synthstudio.training.outside import Network, predict_samples
 from synthstudio.training.predictions import predict_subset
 
-Report = Callable[[int, int, float], None]
-Step = Callable[[str], Report]
-"""Starts a step of the progress display; returns a function of (done, total, rate)."""
 _PAGE = b"<!doctype html><title>predictions</title>One network; see the experiment's page.\n"
 
 

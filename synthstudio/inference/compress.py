@@ -159,8 +159,7 @@ def _networks(
         smaller, changed = pruned(net, config, skeleton, people.train, keep=keep)  # type: ignore[arg-type]
         start = folder / f"pruned-{keep}.safetensors"
         checkpoint.save_weights(start, smaller, changed, skeleton=skeleton, note="pruned")
-        own = changed.network.model_copy(update={"bank": held})  # not filled up with its own poses
-        changed = changed.model_copy(update={"network": own})
+        changed = changed.with_network(bank=held)  # not filled up with its own poses
         tuned = fine_tuned(changed, people.dataset, start, target.steps, log=log)
         count = min((b for b in BANKS if b < held), default=0)
         name = f"{keep:.0%} of the channels"
@@ -217,9 +216,7 @@ def pruned(
     for name, values in effect.items():
         level = 0 if name == "stem" else int(name.split(".")[0])
         chosen[name] = values.argsort(descending=True)[: widths[level]].sort().values
-    smaller = config.model_copy(
-        update={"network": config.network.model_copy(update={"widths": widths})}
-    )
+    smaller = config.with_network(widths=widths)
     made: Any = build(smaller.network, skeleton, bank=bank_of(net))
     made.load_state_dict({k: _cut(k, v, chosen) for k, v in net.state_dict().items()})
     return made.eval(), smaller

@@ -336,6 +336,10 @@ class Config(Section):
         """Whether training people are read shard by shard."""
         return any(source.stream for source in self.train)
 
+    def with_network(self, **changes: Any) -> Self:
+        """The config with other fields of the network, which are not checked again."""
+        return self.model_copy(update={"network": self.network.model_copy(update=changes)})
+
     @model_validator(mode="after")
     def _check_stream(self) -> Self:
         if self.streamed:

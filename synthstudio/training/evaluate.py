@@ -55,10 +55,8 @@ def evaluate(
     net, config, skeleton = checkpoint.load_any(weights)
     spec = InputSpec(size=config.network.size, skeleton=skeleton)
     _check_options(config, options)
-    labels = config
-    if config.network.sees_frames:  # pixels of its people are not used
-        network = config.network.model_copy(update={"size": LABELS_PX})
-        labels = config.model_copy(update={"network": network})
+    # Pixels of people are not used beside whole frames.
+    labels = config.with_network(size=LABELS_PX) if net.sees_frames else config
     source = Source(dataset=str(dataset), splits=options.splits)
     people, other = load_subset((source,), labels, cache, _untimed(step("cropping people")))
     check_same_joints(other, skeleton, dataset)
@@ -130,8 +128,8 @@ def _bank(net: nn.Module, config: Config, skeleton: Skeleton, cache: Path) -> Po
     people, other = load_subset(config.train, config, cache)
     bank = None
     if other.same_labels(skeleton):
-        network = config.network.model_copy(update={"bank": config.network.bank or 1000})
-        bank = poses.bank_for(config.model_copy(update={"network": network}), people, skeleton)
+        count = config.network.bank or 1000
+        bank = poses.bank_for(config.with_network(bank=count), people, skeleton)
     if bank is None:
         raise ModelError(
             "its training people have no poses for a bank",

@@ -160,8 +160,7 @@ def bank_of_others(
             then="Leave out photos, or use a network trained without 3D joints.",
         )
     net.block.bank = bank
-    network = config.network.model_copy(update={"bank": len(bank.poses)})
-    return bank, config.model_copy(update={"network": network})
+    return bank, config.with_network(bank=len(bank.poses))
 
 
 def reprojected(poses: F64, limbs: Bool, size: tuple[int, int]) -> F64:

@@ -33,7 +33,7 @@ from synthstudio.training.data import batches
 from synthstudio.training.data.batches import Batch, CropSubset, InputSpec
 from synthstudio.training.data.crops import MARGIN, crop_people, crops_in_memory
 from synthstudio.training.data.frames import FrameSubset, labelled, make_frame_batch
-from synthstudio.training.data.samples import Sample, rgb_of
+from synthstudio.training.data.samples import Report, Sample, rgb_of
 from synthstudio.training.data.windows import Letterbox
 from synthstudio.training.evaluation_folder import Decode
 from synthstudio.training.ground_truth import (
@@ -47,8 +47,7 @@ from synthstudio.training.networks import BottomUpNet
 
 PredictionColumns = dict[str, NDArray[Any]]
 """Columns of Predictions, some people each."""
-Progress = Callable[[int, int], None]
-FindFrames = Callable[[Dataset, Sequence[Row], Progress], list[FoundPeople]]
+FindFrames = Callable[[Dataset, Sequence[Row], Report], list[FoundPeople]]
 """The people found in the frames of these rows, one table each, in order."""
 BATCH, FRAME_BATCH = 128, 8
 _PEAK_DISTANCE = 2
@@ -64,7 +63,7 @@ def predict_subset(
     decode: Decode = "hits",
     bank: PoseBank | None = None,
     flip: bool = False,
-    progress: Progress = lambda done, total: None,
+    progress: Report = lambda done, total: None,
 ) -> Predictions:
     """Predict the joints of `people` from their unaugmented crops (true amodal boxes).
 
@@ -296,7 +295,7 @@ def find_in_dataset(
     spec: InputSpec,
     *,
     splits: Sequence[str] = (),
-    progress: Progress = lambda done, total: None,
+    progress: Report = lambda done, total: None,
     find: FindFrames | None = None,
 ) -> tuple[Predictions, Detections]:
     """People found in the frames of a data set (of `splits`, or all), and matched with `people`.

@@ -202,8 +202,7 @@ def load_subset(
 ) -> tuple[CropSubset, Skeleton]:
     """Load the people of several sources (of a recipe those of the first epoch), with the joints of
     `skeleton`, by default the first source's."""
-    network = config.network.model_copy(update={"head": "orn"})  # people, for any head
-    config = config.model_copy(update={"network": network})
+    config = config.with_network(head="orn")  # people, for any head
     with ExitStack() as held:
         opened = _open(held, sources, config, cache, progress, split="train", skeleton=skeleton)
         return _subset(opened, 0), opened[0][1].skeleton
