@@ -128,8 +128,7 @@ def _bank(net: nn.Module, config: Config, skeleton: Skeleton, cache: Path) -> Po
     people, other = load_subset(config.train, config, cache)
     bank = None
     if other.same_labels(skeleton):
-        count = config.network.bank or 1000
-        bank = poses.bank_for(config.with_network(bank=count), people, skeleton)
+        bank = poses.bank_for(config, people, skeleton, count=config.network.bank or 1000)
     if bank is None:
         raise ModelError(
             "its training people have no poses for a bank",
