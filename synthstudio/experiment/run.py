@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,18 +49,13 @@ from synthstudio.training.predictions import predict_subset
 _PAGE = b"<!doctype html><title>predictions</title>One network; see the experiment's page.\n"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """The result of an experiment. `findings` None: interrupted; the same call continues."""
-
-    findings: Findings | None
-    facts: dict[str, Any]
-
-
-def run(config: ExperimentConfig, *, log: Callable[[str], None], step: Step) -> Outcome:
-    """Train and test every arm with every seed on the photos; write the page and tables.
-    FormatError, AssetError: annotations, photos, cut-outs; ModelError: folder or pretraining set;
-    DatasetError, DiskError."""
+def run(
+    config: ExperimentConfig, *, log: Callable[[str], None], step: Step
+) -> tuple[Findings | None, dict[str, Any]]:
+    """Train and test every arm with every seed on the photos; write the page and tables. Return the
+    findings, None if interrupted (the same call continues), and facts on the photos. FormatError,
+    AssetError: annotations, photos, cut-outs; ModelError: folder or pretraining set; DatasetError,
+    DiskError."""
     configs.check_folder(config)
     with durable.new_parents(config.out / durable.LOCK_NAME), durable.hold_lock(config.out):
         configs.claim_folder(config)
@@ -78,11 +72,11 @@ def run(config: ExperimentConfig, *, log: Callable[[str], None], step: Step) -> 
         for seed in range(config.seeds):
             for arm in ways:
                 if not _train_and_test(config, arm, seed, bank=facts["bank"], log=log, step=step):
-                    return Outcome(findings=None, facts=facts)
+                    return None, facts
         found = _findings(config, ways, get_skeleton(facts["skeleton"]), step)
         facts["operations"] = _operations(config)
         _write(config, found, facts)
-    return Outcome(findings=found, facts=facts)
+    return found, facts
 
 
 def _split(config: ExperimentConfig) -> dict[str, Any]:
