@@ -22,7 +22,6 @@ from synthstudio.evaluation.metrics import joint_subsets, pck_of
 from synthstudio.evaluation.storage import Predictions, percent
 
 PARTS = ("visible", "hidden")
-AT = 0.1
 _SEED, _ROUNDS = 2030, 1000
 Sums = tuple[F64, F64]
 
@@ -94,8 +93,7 @@ def part_sums(predictions: Predictions, part: str, *, state_of: Predictions | No
     """Hits and counts (1, G) of a part's joints by frame; `state_of`: whose states are used."""
     subset = joint_subsets(predictions if state_of is None else state_of)[part]
     _, frame = np.unique(predictions.frame, return_inverse=True)
-    hits = pck_of(predictions, at=AT)
-    return group_sums(hits, subset & predictions.known, frame)
+    return group_sums(pck_of(predictions), subset & predictions.known, frame)
 
 
 def pairs(challenge: Predictions, plain: Predictions) -> tuple[NDArray[Any], NDArray[Any]]:

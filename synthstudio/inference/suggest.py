@@ -21,14 +21,13 @@ from synthstudio.core.errors import ModelError, RecipeError
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN
 from synthstudio.core.skeleton import SKELETONS, Skeleton
 from synthstudio.evaluation import storage
-from synthstudio.evaluation.localization import pck
+from synthstudio.evaluation.metrics import pck_of
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.quality.coverage import REGIONS
 from synthstudio.quality.next_recipe import plain_yaml, shortened
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.recipe.schema.recipe import Recipe
 
-AT = 0.1
 AXES = ("region", "cause", "fraction", "view", "family")
 UNKNOWN = "unknown"
 _BY = ("object", "person", "self")
@@ -118,7 +117,7 @@ def read_evaluation(path: Path) -> tuple[Predictions, Skeleton]:
 def profile(answers: Predictions, skeleton: Skeleton) -> Profile:
     """Count what failed; ModelError when no joint is known or none was missed."""
     known = answers.known & np.isfinite(answers.true_xy).all(-1)
-    miss = pck(answers.xy, answers.true_xy, length=answers.side, at=AT) < 0.5
+    miss = pck_of(answers) < 0.5
     if not (known & miss).any():
         raise ModelError(
             "no failures to target",

@@ -19,7 +19,7 @@ from synthstudio.core.threads import CPU_BATCH
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.evaluation.localization import pck
-from synthstudio.evaluation.metrics import subsets_of
+from synthstudio.evaluation.metrics import joint_subsets, pck_of, subsets_of
 from synthstudio.evaluation.precision import Detections, match
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.models.blocks.bank import PoseBank, fuse
@@ -205,8 +205,7 @@ def validate(
     if people is None:
         return {}
     answers = predict_subset(net, people, spec, device=device)
-    hits = pck(answers.xy, answers.true_xy, length=answers.side, at=0.1)
-    return _means(hits, subsets_of(answers.known, answers.state))
+    return _means(pck_of(answers), joint_subsets(answers))
 
 
 def _means(hits: F64, subsets: Mapping[str, Bool]) -> dict[str, float]:
