@@ -101,7 +101,7 @@ def loader(config: Config, *, frames: int = 48, steps: int = 60) -> dict[str, fl
         pipeline.generate(settings, data, workers=2)
         kind = crop_kind(size=config.network.size)
         source = load_dataset(data, kind, cache=Path(folder))
-        spec = InputSpec.of(config.network, source.skeleton)
+        spec = InputSpec(size=config.network.size, skeleton=source.skeleton)
         step = trainer(config, spec)
         rows = np.resize(np.arange(len(source.samples)), config.batch)
 

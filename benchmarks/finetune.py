@@ -139,7 +139,7 @@ class Study:
         net, config, skeleton = checkpoint.load_network(weights)
         dev = Source(coco=str(self.photos / "dev.json"), images=str(self.photos / "images"))
         people, _ = load_subset((dev,), config, self.out / "crops", skeleton=skeleton)
-        spec = InputSpec.of(config.network, skeleton)
+        spec = InputSpec(size=config.network.size, skeleton=skeleton)
         pictures = Pictures(cutouts=load_cutouts(self.cutouts("test")))
         found: dict[str, list[list[int]]] = {column: [[], []] for column in COLUMNS}
         for name, covered in COVERED.items():

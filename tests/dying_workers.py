@@ -31,12 +31,12 @@ class DeadlyRequest(Request):
         return dataclasses.replace(source, part=part)
 
 
-def people_job(died, asked, job, report):
-    """As `prediction_workers.people_job`; the worker that first gets others than the
+def predict_job(died, asked, job, report):
+    """As `prediction_workers.predict_job`; the worker that first gets others than the
     first people dies, and leaves the file `died`."""
     if job.first:
         _die_once(died)
-    return prediction_workers.people_job(asked, job, report)
+    return prediction_workers.predict_job(asked, job, report)
 
 
 def _die_once(died):

@@ -48,7 +48,7 @@ class Batches:
             weakref.finalize(self, shutil.rmtree, cache, ignore_errors=True)
         self.people, self.skeleton = load_subset(config.train, config, cache, skeleton=skeleton)
         self._pictures = load_pictures(config)
-        self._spec = InputSpec.of(config.network, self.skeleton)
+        self._spec = InputSpec(size=config.network.size, skeleton=self.skeleton)
         self.per_epoch = max(len(self.people) // config.batch, 1)
         order = functools.partial(self.people.epoch_order, config.seed)
         self._order = functools.lru_cache(1)(order)
@@ -66,7 +66,7 @@ class Batches:
         order = self._order(epoch)
         return make_batch(
             self.people.crops,
-            batch_rows(config, order, step_in_epoch, 0, devices.ALONE),
+            batch_rows(config, order, step_in_epoch, devices.ALONE),
             self._spec,
             config.augment,
             seed=config.seed,

@@ -72,13 +72,12 @@ def real_photos(
         beside=to_networks(beside, kind, keypoints),
     )
     with progress_steps() as step:
-        made = run(config, log=note, step=step)
+        found, facts = run(config, log=note, step=step)
     result: dict[str, Any] = {
         "folder": str(folder),
-        "finished": made.findings is not None,
-        "photos": made.facts,
+        "finished": found is not None,
+        "photos": facts,
     }
-    found = made.findings
     if found is not None:
         result |= results.as_json(found)
     return storage.json_ready(result), [] if found is None else list(results.sentences(found))

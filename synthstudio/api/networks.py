@@ -135,8 +135,7 @@ def _given_backbone(config: Config, module: Any, engine: str) -> Config:
             got=f"{type(module).__name__}, {engine}",
             then="For other processes set network.backbone: MODULE:FUNCTION.",
         )
-    network = config.network.model_copy(update={"backbone": give(module)})
-    return config.model_copy(update={"network": network})
+    return config.with_network(backbone=give(module))
 
 
 def pretrain(

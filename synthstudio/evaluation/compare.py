@@ -15,11 +15,10 @@ import numpy as np
 from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation import intervals, localization, metrics
 from synthstudio.evaluation.intervals import Interval, Statistic
 from synthstudio.evaluation.precision import Presence, Truth, matches
-from synthstudio.evaluation.storage import Evaluation, Predictions
+from synthstudio.evaluation.storage import Evaluation, Predictions, skeleton_of
 
 SEED = 2022
 _NEAR_PX = 0.5
@@ -68,13 +67,10 @@ def compare(arms: Sequence[Arm], *, rounds: int = 2000) -> list[Row]:
 
 def _sum_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> list[Row]:
     """Metrics that are sums over people, divided by counts."""
-    sums = [[_person_sums(run.predictions, seen) for run in arm.runs] for arm in arms]
+    sums = [[_sums(run.predictions, seen) for run in arm.runs] for arm in arms]
     rows = []
     for name in sums[0][0]:
-        sides = [
-            _by_group([(run.predictions, s[name]) for run, s in zip(arm.runs, own, strict=True)])
-            for arm, own in zip(arms, sums, strict=True)
-        ]
+        sides = [intervals.stacked([run[name] for run in own]) for own in sums]
         if not any(counts.any() for _, counts in sides):
             continue
         values = tuple(intervals.ratio_interval(*side, seed=SEED, rounds=rounds) for side in sides)
@@ -84,31 +80,22 @@ def _sum_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> list[Row]:
             else None
             for side in sides[1:]
         ]
-        unit, scale, less = _unit(name)
-        rows.append(
-            Row(
-                name=name,
-                values=values,
-                differences=(None, *tested),
-                unit=unit,
-                scale=scale,
-                less_is_better=less,
-            )
-        )
+        rows.append(Row(name=name, values=values, differences=(None, *tested), **_unit(name)))
     return rows
 
 
-def _unit(name: str) -> tuple[str, float, bool]:
-    """(unit, scale, whether less is better) of a metric that is a sum over people."""
+def _unit(name: str) -> dict[str, Any]:
+    """The unit of a metric, and whether less is better."""
     if "MPJPE" in name:
-        return "mm", 1000, True
+        return {"unit": "mm", "scale": 1000, "less_is_better": True}
     if name.startswith("distance"):
-        return "% of the box", 100, True
-    return "points" if name.startswith("cost") else "%", 100, False
+        return {"unit": "% of the box", "less_is_better": True}
+    return {"unit": "points" if name.startswith("cost") else "%", "less_is_better": name == "ECE"}
 
 
-def _person_sums(predictions: Predictions, seen: Bool) -> dict[str, tuple[F64, F64]]:
-    """Sums and counts of each person (P,), by metric."""
+def _sums(predictions: Predictions, seen: Bool) -> dict[str, tuple[F64, F64]]:
+    """Sums and counts (1, G) of each group of frames, by metric."""
+    group = _group(predictions)
     subsets = {
         "hidden": seen & (predictions.state == STATE_HIDDEN),
         "visible": seen & (predictions.state == STATE_VISIBLE),
@@ -117,39 +104,23 @@ def _person_sums(predictions: Predictions, seen: Bool) -> dict[str, tuple[F64, F
     out = {}
     for part, subset in subsets.items():
         for at in (0.05, 0.1, 0.2):
-            out[f"PCK@{at:g} {part}"] = _summed(metrics.pck_of(predictions, at=at), subset)
+            out[f"PCK@{at:g} {part}"] = metrics.pck_of(predictions, at=at), subset
     clean = predictions.clean == np.arange(len(predictions))
     hits = metrics.pck_of(predictions)
-    out["PCK@0.1 clean frames"] = _summed(hits, subsets["all"] & clean[:, None])
+    out["PCK@0.1 clean frames"] = hits, subsets["all"] & clean[:, None]
     # The change of PCK@0.1 at joints hidden by the occluder, against the clean frame.
     paired = (predictions.clean >= 0) & ~clean
     other = np.where(paired, predictions.clean, 0)
     newly_hidden = subsets["hidden"] & subsets["visible"][other] & paired[:, None]
-    out["cost where it hides"] = _summed(hits - hits[other], newly_hidden)
+    out["cost where it hides"] = hits - hits[other], newly_hidden
     errors = localization.distances(predictions.xy, predictions.true_xy)
     for part in ("hidden", "visible"):
-        relative = errors / predictions.side[:, None]
-        out[f"distance, {part} joints"] = _summed(relative, subsets[part])
+        out[f"distance, {part} joints"] = errors / predictions.side[:, None], subsets[part]
     use, lifting = metrics.lifting_errors(predictions, seen)
     for part in ("hidden", "visible"):
         for name, error in lifting.items():
-            out[f"{name} {part}"] = _summed(error, use & subsets[part])
-    return out
-
-
-def _summed(values: F64, subset: Bool) -> tuple[F64, F64]:
-    use = subset & np.isfinite(values)
-    return np.where(use, values, 0.0).sum(1), use.sum(1).astype(np.float64)
-
-
-def _by_group(seeds: Sequence[tuple[Predictions, tuple[F64, F64]]]) -> tuple[F64, F64]:
-    """(S, G) sums and counts in each group of frames."""
-    sums, counts = [], []
-    for predictions, (total, count) in seeds:
-        group = _group(predictions)
-        sums.append(np.bincount(group, total))
-        counts.append(np.bincount(group, count))
-    return np.array(sums, np.float64), np.array(counts, np.float64)
+            out[f"{name} {part}"] = error, use & subsets[part]
+    return {name: intervals.group_sums(*pair, group) for name, pair in out.items()}
 
 
 def _group(predictions: Predictions) -> I64:
@@ -173,15 +144,8 @@ def _statistic_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> list[Row]:
             d.minus(drawn[0]) if len(arm.runs) == len(arms[0].runs) else None
             for d, arm in zip(drawn[1:], arms[1:], strict=True)
         ]
-        rows.append(
-            Row(
-                name=name,
-                values=tuple(d.interval() for d in drawn),
-                unit="%",
-                less_is_better=name == "ECE",
-                differences=(None, *tested),
-            )
-        )
+        values = tuple(d.interval() for d in drawn)
+        rows.append(Row(name=name, values=values, differences=(None, *tested), **_unit(name)))
     return rows
 
 
@@ -205,15 +169,7 @@ def _extended_ap(run: Evaluation, seen: Bool) -> Statistic:
 def _precision(
     run: Evaluation, truth: Truth, *, only: Bool | None = None, presence: Presence | None = None
 ) -> Statistic:
-    predictions, skeleton = run.predictions, get_skeleton(str(run.about.get("skeleton")))
-    if len(skeleton.joints) != predictions.known.shape[1]:
-        raise ModelError(
-            "number of joints differs from the skeleton",
-            where=str(run.about.get("name")),
-            expected=f"{len(skeleton.joints)}",
-            got=str(predictions.known.shape[1]),
-            then="Run the evaluation again.",
-        )
+    predictions, skeleton = run.predictions, skeleton_of(run, str(run.about.get("name")))
     if run.found is None:
         xy, score, image = predictions.xy, metrics.person_score(predictions), None
     else:  # frames without people have no group
@@ -223,8 +179,6 @@ def _precision(
     found = matches(
         truth, xy, score, sigmas=skeleton.sigmas, only=only, presence=presence, image=image
     )
-    if found is None:
-        return lambda weight: float("nan")
     group_of = zip(predictions.frame.tolist(), _group(predictions).tolist(), strict=True)
     return intervals.average_precision(found, dict(group_of))
 

@@ -103,6 +103,19 @@ def _drawn(rng: Generator, seeds: int, groups: int, rounds: int) -> tuple[I64, F
     return repeats, weights
 
 
+def group_sums(values: F64, subset: Bool, group: I64) -> tuple[F64, F64]:
+    """(1, G) sums of the finite values (P, J) of a subset, and their numbers; groups (P,)."""
+    use = subset & np.isfinite(values)
+    people = np.where(use, values, 0.0).sum(1), use.sum(1)
+    total, count = (np.bincount(group, part.astype(np.float64))[None] for part in people)
+    return total, count
+
+
+def stacked(seeds: Sequence[tuple[F64, F64]]) -> tuple[F64, F64]:
+    """(S, G) sums and counts of seeds, each (1, G)."""
+    return np.concatenate([s for s, _ in seeds]), np.concatenate([c for _, c in seeds])
+
+
 def ratio_interval(hits: F64, counts: F64, *, seed: int, rounds: int = 2000) -> Interval:
     """hits / counts over all, both (S, G); counts may be 0 in a group."""
     return _sum_interval([(hits, counts)], seed=seed, rounds=rounds)
@@ -160,9 +173,11 @@ def bootstrap(seeds: Sequence[Statistic], *, groups: int, seed: int, rounds: int
     return Bootstrap(value=value, draws=np.array(draws))
 
 
-def average_precision(found: Matches, group_of: dict[int, int]) -> Statistic:
+def average_precision(found: Matches | None, group_of: dict[int, int]) -> Statistic:
     """AP over OKS 0.5 to 0.95, all sizes; `group_of`: each image's group. An image drawn k times
-    counts as k images."""
+    counts as k images. NaN without matches."""
+    if found is None:
+        return lambda weight: float("nan")
     group = np.array([group_of[int(i)] for i in found.image], np.int64)
     owner = np.array([group_of[int(i)] for i in found.images], np.int64)
 

@@ -78,12 +78,7 @@ def pck_of(predictions: Predictions, *, at: float = 0.1) -> F64:
 
 def pck_by_group(predictions: Predictions, subset: Bool, *, at: float = 0.1) -> tuple[F64, F64]:
     """(1, G) hits of PCK and joints counted, by group of frames: for `intervals`."""
-    hits = np.where(subset, pck_of(predictions, at=at), 0.0).sum(1)
-    groups = int(predictions.group.max(initial=-1)) + 1
-    return (
-        _sum_by_group(predictions.group, hits, groups),
-        _sum_by_group(predictions.group, subset.sum(1), groups),
-    )
+    return intervals.group_sums(pck_of(predictions, at=at), subset, predictions.group)
 
 
 def _pck_interval(predictions: Predictions, subset: Bool, *, at: float = 0.1) -> dict[str, float]:
@@ -217,29 +212,20 @@ def _counterfactual(predictions: Predictions) -> dict[str, Any]:
     """PCK@0.1 with the occluder less without it, paired by moment, over joints known in both frames
     and visible in the clean one."""
     clean, state = predictions.clean, predictions.state
-    rows = np.flatnonzero((clean >= 0) & (clean != np.arange(len(predictions))))
-    if not len(rows):
+    paired = (clean >= 0) & (clean != np.arange(len(predictions)))
+    if not paired.any():
         return {"pairs": 0}
-    other, hits = clean[rows], pck_of(predictions)
-    group, groups = predictions.group[rows], int(predictions.group.max()) + 1
-    visible_before = (
-        predictions.known[rows] & predictions.known[other] & (state[other] == STATE_VISIBLE)
-    )
-    out: dict[str, Any] = {"pairs": len(rows)}
+    other, hits = np.where(paired, clean, 0), pck_of(predictions)
+    known = predictions.known & predictions.known[other] & paired[:, None]
+    out: dict[str, Any] = {"pairs": int(paired.sum())}
     for name, now in (("newly_hidden", STATE_HIDDEN), ("still_visible", STATE_VISIBLE)):
-        subset = visible_before & (state[rows] == now)
-        counts = _sum_by_group(group, subset.sum(1), groups)
+        subset = known & (state[other] == STATE_VISIBLE) & (state == now)
         with_it, without_it = (
-            (_sum_by_group(group, np.where(subset, hits[side], 0).sum(1), groups), counts)
-            for side in (rows, other)
+            intervals.group_sums(each, subset, predictions.group) for each in (hits, hits[other])
         )
         found = intervals.paired_interval(with_it, without_it, seed=SEED, rounds=_ROUNDS)
         out[name] = vars(found) | {"joints": int(subset.sum())}
     return out
-
-
-def _sum_by_group(group: I64, values: NDArray[Any], groups: int) -> F64:
-    return np.asarray(np.bincount(group, values.astype(np.float64), minlength=groups)[None])
 
 
 def visibility_subset(predictions: Predictions) -> Bool:

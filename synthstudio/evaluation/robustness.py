@@ -11,12 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.arrays import F64
-from synthstudio.evaluation.intervals import Interval, paired_interval, ratio_interval, table_text
+from synthstudio.evaluation.intervals import (
+    Interval,
+    group_sums,
+    paired_interval,
+    ratio_interval,
+    table_text,
+)
 from synthstudio.evaluation.metrics import joint_subsets, pck_of
 from synthstudio.evaluation.storage import Predictions, percent
 
 PARTS = ("visible", "hidden")
-AT = 0.1
 _SEED, _ROUNDS = 2030, 1000
 Sums = tuple[F64, F64]
 
@@ -87,12 +92,8 @@ def part_interval(predictions: Predictions, part: str) -> Interval:
 def part_sums(predictions: Predictions, part: str, *, state_of: Predictions | None = None) -> Sums:
     """Hits and counts (1, G) of a part's joints by frame; `state_of`: whose states are used."""
     subset = joint_subsets(predictions if state_of is None else state_of)[part]
-    hits = pck_of(predictions, at=AT)
-    use = subset & predictions.known & np.isfinite(hits)
     _, frame = np.unique(predictions.frame, return_inverse=True)
-    sums = (np.bincount(frame, v) for v in (np.where(use, hits, 0.0).sum(1), use.sum(1)))
-    first, second = (np.asarray(total, np.float64)[None] for total in sums)
-    return first, second
+    return group_sums(pck_of(predictions), subset & predictions.known, frame)
 
 
 def pairs(challenge: Predictions, plain: Predictions) -> tuple[NDArray[Any], NDArray[Any]]:

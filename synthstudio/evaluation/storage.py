@@ -23,6 +23,7 @@ from synthstudio.core.arrays import F64, I64, U8, Bool
 from synthstudio.core.errors import DatasetError, ModelError
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.safe_files import UNREADABLE
+from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import canonical_json, read_json, whole_folder
 from synthstudio.dataset.durable import json_ready as json_ready
 from synthstudio.dataset.rows import NO_STATE
@@ -151,6 +152,23 @@ def find(path: Path) -> Path:
         got=names or None,
         then="Pass one of them." if found else "Make one: synthstudio evaluate RUN DATASET.",
     )
+
+
+def skeleton_of(evaluation: Evaluation, where: str) -> Skeleton:
+    """The skeleton of an evaluation's predictions; ModelError if they have other joints."""
+    name, joints = evaluation.about.get("skeleton"), evaluation.predictions.known.shape[1]
+    if not isinstance(name, str):
+        raise ModelError("the skeleton is not recorded", where=where)
+    skeleton = get_skeleton(name)
+    if len(skeleton.joints) != joints:
+        raise ModelError(
+            "number of joints differs from the skeleton",
+            where=where,
+            expected=f"{len(skeleton.joints)} ({name})",
+            got=str(joints),
+            then="Run the evaluation again.",
+        )
+    return skeleton
 
 
 def _read_predictions(path: Path) -> tuple[Predictions, Detections | None]:

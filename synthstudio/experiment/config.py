@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from synthstudio.core.errors import AssetError, FormatError, ModelError
 from synthstudio.core.outputs import free_folder
@@ -42,8 +42,7 @@ class Arm:
     pretrained: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Question:
+class Question(NamedTuple):
     """Two arms that differ in one factor, and the effect it shows."""
 
     text: str
@@ -86,20 +85,14 @@ ARMS = (
     Arm(name="kpe-occlude", title="KPE, occluded copies", block="kpe", occlude=True),
 )
 QUESTIONS = (
-    Question(text="occluded copies, from nothing", arm="orn-occlude", baseline="orn"),
-    Question(
-        text="occluded copies, pretrained", arm="orn-pretrain-occlude", baseline="orn-pretrain"
-    ),
-    Question(text="occluded copies, KPE", arm="kpe-occlude", baseline="kpe"),
-    Question(text="pretraining, photos alone", arm="orn-pretrain", baseline="orn"),
-    Question(
-        text="pretraining, with occluded copies", arm="orn-pretrain-occlude", baseline="orn-occlude"
-    ),
-    Question(text="both", arm="orn-pretrain-occlude", baseline="orn"),
-    Question(text="ORN instead of KPE, photos alone", arm="orn", baseline="kpe"),
-    Question(
-        text="ORN instead of KPE, with occluded copies", arm="orn-occlude", baseline="kpe-occlude"
-    ),
+    Question("occluded copies, from nothing", "orn-occlude", "orn"),
+    Question("occluded copies, pretrained", "orn-pretrain-occlude", "orn-pretrain"),
+    Question("occluded copies, KPE", "kpe-occlude", "kpe"),
+    Question("pretraining, photos alone", "orn-pretrain", "orn"),
+    Question("pretraining, with occluded copies", "orn-pretrain-occlude", "orn-occlude"),
+    Question("both", "orn-pretrain-occlude", "orn"),
+    Question("ORN instead of KPE, photos alone", "orn", "kpe"),
+    Question("ORN instead of KPE, with occluded copies", "orn-occlude", "kpe-occlude"),
 )
 
 

@@ -27,6 +27,8 @@ FACTS = "facts.json"
 _LISTS = ("images", "annotations", "categories")
 _IMAGE = ("id", "file_name", "width", "height", "license", "flickr_url", "coco_url", "url")
 _PERSON = 1
+Flags = tuple[Counter[int], Counter[int], Counter[int]]
+"""People with v = 0, 1 and 2 by joint index."""
 
 
 @dataclass(kw_only=True)
@@ -36,7 +38,7 @@ class _Summary:
     names: dict[int, tuple[str, ...]] = field(default_factory=dict)  # of categories with joints
     images: dict[int, str] = field(default_factory=dict)
     people: Counter[int] = field(default_factory=Counter)  # usable ones of each image
-    flags: dict[int, dict[int, Counter[int]]] = field(default_factory=dict)  # [category][v][j]
+    flags: dict[int, Flags] = field(default_factory=dict)  # [category][v][j]
     left_out: Counter[str] = field(default_factory=Counter)
 
 
@@ -52,7 +54,7 @@ def split(annotations: Path, images: Path, out: Path, *, seed: int) -> dict[str,
     _check_flags(flags, found, annotations)
     skeleton = _skeleton(names, labelled, annotations)
     test = _test_photos(found, images, annotations, seed=seed)
-    facts = _facts(found, flags, names, skeleton, test)
+    facts = _facts(found, flags, labelled, skeleton, test)
     with whole_folder(out) as unfinished:
         for name in PARTS:
             photos = {i for i in found.people if (i in test) == (name == "test")}
@@ -84,11 +86,11 @@ def _count(entry: dict[str, Any], found: _Summary) -> None:
         found.left_out[why] += 1
         return
     found.people[checked.integer(entry["image_id"])] += 1
-    flags = found.flags.setdefault(checked.integer(entry["category_id"]), {})
+    flags = found.flags.setdefault(
+        checked.integer(entry["category_id"]), (Counter(), Counter(), Counter())
+    )
     for j, v in enumerate(entry["keypoints"][2::3]):
-        flags.setdefault(checked.integer(v, 0, 2), Counter())[j] += 1
-    for v in (0, 1, 2):
-        flags.setdefault(v, Counter())
+        flags[checked.integer(v, 0, 2)][j] += 1
 
 
 def _unusable(entry: dict[str, Any]) -> str:
@@ -137,7 +139,7 @@ def _names(found: _Summary, path: Path) -> tuple[tuple[str, ...], int]:
     return names, used[0]
 
 
-def _check_flags(flags: dict[int, Counter[int]], found: _Summary, path: Path) -> None:
+def _check_flags(flags: Flags, found: _Summary, path: Path) -> None:
     if not flags[2]:
         raise FormatError(
             "every labelled joint is hidden",
@@ -187,13 +189,8 @@ def _test_photos(found: _Summary, images: Path, path: Path, *, seed: int) -> set
 
 
 def _facts(
-    found: _Summary,
-    flags: dict[int, Counter[int]],
-    names: Sequence[str],
-    skeleton: Skeleton,
-    test: set[int],
+    found: _Summary, flags: Flags, used: set[str], skeleton: Skeleton, test: set[int]
 ) -> dict[str, Any]:
-    used = {names[j] for v in (1, 2) for j in flags[v]}
     notes = [f"Left out: {n} x {what}." for what, n in sorted(found.left_out.items())]
     if never := [name for name in skeleton.joints if name not in used]:
         notes.append(f"Never labelled: {', '.join(never)}; neither trained nor tested.")

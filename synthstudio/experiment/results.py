@@ -79,13 +79,9 @@ def _precision(predictions: Predictions, subset: Bool, skeleton: Skeleton) -> in
     counted = subset.any(1)
     people = select(predictions, np.flatnonzero(counted))
     score = people.score.mean(1)  # of the maps, in every arm: only ORN predicts a quality
-    found = None
-    if counted.any():
-        found = matches(
-            truth_of(people), people.xy, score, sigmas=skeleton.sigmas, only=subset[counted]
-        )
-    if found is None:
-        return lambda weight: float("nan")
+    found = matches(
+        truth_of(people), people.xy, score, sigmas=skeleton.sigmas, only=subset[counted]
+    )
     group = dict(zip(people.frame.tolist(), people.group.tolist(), strict=True))
     return intervals.average_precision(found, group)
 
@@ -95,21 +91,14 @@ Figures = dict[str, dict[str, intervals.Interval]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """A question with its differences, first minus second."""
-
-    question: Question
-    figures: Figures
-
-
-@dataclass(frozen=True, kw_only=True)
 class Findings:
-    """Metrics of each arm, differences of each question, joints counted by part."""
+    """Metrics of each arm, differences of each question (arm minus baseline), joints counted by
+    part."""
 
     arms: tuple[Arm, ...]
     seeds: int
     figures: Mapping[str, Figures]
-    comparisons: tuple[Comparison, ...]
+    comparisons: Mapping[Question, Figures]
     counts: Mapping[str, int]
 
 
@@ -132,17 +121,13 @@ def findings(
             own["AP"][part] = ap.interval()
         figures[arm.name] = own
     names = {arm.name for arm in arms}
-    comparisons = [
-        Comparison(question=q, figures=_differences(q, results, drawn))
-        for q in questions
-        if {q.arm, q.baseline} <= names
-    ]
+    asked = [q for q in questions if {q.arm, q.baseline} <= names]
     first = results[arms[0].name]
     return Findings(
         arms=tuple(arms),
         seeds=len(first),
         figures=figures,
-        comparisons=tuple(comparisons),
+        comparisons={q: _differences(q, results, drawn) for q in asked},
         counts=first[0].counts,
     )
 
@@ -166,9 +151,7 @@ def _differences(
 
 
 def _hits_and_counts(seeds: Sequence[Reduction], part: str) -> tuple[F64, F64]:
-    """(S, G) hits and counts."""
-    pairs = [seed.hits[part] for seed in seeds]
-    return np.concatenate([p[0] for p in pairs]), np.concatenate([p[1] for p in pairs])
+    return intervals.stacked([seed.hits[part] for seed in seeds])
 
 
 def verdict(found: intervals.Interval) -> str:
@@ -193,31 +176,30 @@ def as_json(found: Findings) -> dict[str, Any]:
             arm.name: {"title": arm.title} | plain(found.figures[arm.name]) for arm in found.arms
         },
         "differences": [
-            {"question": a.question.text, "arm": a.question.arm, "baseline": a.question.baseline}
-            | plain(a.figures)
-            | {"verdict": {part: verdict(one) for part, one in a.figures["PCK"].items()}}
-            for a in found.comparisons
+            {"question": q.text, "arm": q.arm, "baseline": q.baseline}
+            | plain(figures)
+            | {"verdict": {part: verdict(one) for part, one in figures["PCK"].items()}}
+            for q, figures in found.comparisons.items()
         ],
     }
 
 
 def sentences(found: Findings) -> list[str]:
     """One sentence per question: what helped, what harmed, what was not shown."""
-    return [_sentence(comparison) for comparison in found.comparisons]
+    return [_sentence(question.text, own) for question, own in found.comparisons.items()]
 
 
-def _sentence(comparison: Comparison) -> str:
+def _sentence(text: str, figures: Figures) -> str:
     by: dict[str, list[str]] = {}
-    for part, one in comparison.figures["PCK"].items():
-        word, text = verdict(one), PARTS[part]
+    for part, one in figures["PCK"].items():
+        word, where = verdict(one), PARTS[part]
         if word in ("helped", "harmed"):
-            text += f" {one.text()}"
-        by.setdefault(word, []).append(text)
+            where += f" {one.text()}"
+        by.setdefault(word, []).append(where)
     order = ("helped", "harmed", "not shown", "nothing to measure")
     parts = [f"{word}: {'; '.join(by[word])}" for word in order if word in by]
     if set(by) == {"not shown"}:
         parts = ["not shown on any joints"]
-    text = comparison.question.text
     return f"{text[0].upper()}{text[1:]}. " + ". ".join(p[0].upper() + p[1:] for p in parts) + "."
 
 
@@ -315,8 +297,8 @@ def html(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> by
             for measure, title in MEASURES.items()
         ],
         forests=[
-            (a.question.text, plots.forest(list(a.figures["PCK"].items())))
-            for a in found.comparisons
+            (question.text, plots.forest(list(figures["PCK"].items())))
+            for question, figures in found.comparisons.items()
         ],
         notes=notes(found, facts, config),
         occluders=[
@@ -338,9 +320,8 @@ def _figure_rows(found: Findings, measure: str) -> list[list[str]]:
 
 def _difference_rows(found: Findings, measure: str) -> list[list[str]]:
     rows = [["", *PARTS.values()]]
-    for comparison in found.comparisons:
-        cells = [one.marked() for one in comparison.figures[measure].values()]
-        rows.append([comparison.question.text, *cells])
+    for question, figures in found.comparisons.items():
+        rows.append([question.text, *(one.marked() for one in figures[measure].values())])
     return rows
 
 

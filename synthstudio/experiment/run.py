@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,29 +40,22 @@ from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.samples import Sample, dataset_samples
 from synthstudio.training.data.sources import load_subset
 from synthstudio.training.diagnostics import step_seconds
+from synthstudio.training.evaluation_folder import Step
 from synthstudio.training.log import CROPPING, with_rate
 from synthstudio.training.loop import train
 from synthstudio.training.outside import Network, predict_samples
 from synthstudio.training.predictions import predict_subset
 
-Report = Callable[[int, int, float], None]
-Step = Callable[[str], Report]
-"""Starts a step of the progress display; returns a function of (done, total, rate)."""
 _PAGE = b"<!doctype html><title>predictions</title>One network; see the experiment's page.\n"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """The result of an experiment. `findings` None: interrupted; the same call continues."""
-
-    findings: Findings | None
-    facts: dict[str, Any]
-
-
-def run(config: ExperimentConfig, *, log: Callable[[str], None], step: Step) -> Outcome:
-    """Train and test every arm with every seed on the photos; write the page and tables.
-    FormatError, AssetError: annotations, photos, cut-outs; ModelError: folder or pretraining set;
-    DatasetError, DiskError."""
+def run(
+    config: ExperimentConfig, *, log: Callable[[str], None], step: Step
+) -> tuple[Findings | None, dict[str, Any]]:
+    """Train and test every arm with every seed on the photos; write the page and tables. Return the
+    findings, None if interrupted (the same call continues), and facts on the photos. FormatError,
+    AssetError: annotations, photos, cut-outs; ModelError: folder or pretraining set; DatasetError,
+    DiskError."""
     configs.check_folder(config)
     with durable.new_parents(config.out / durable.LOCK_NAME), durable.hold_lock(config.out):
         configs.claim_folder(config)
@@ -80,11 +72,11 @@ def run(config: ExperimentConfig, *, log: Callable[[str], None], step: Step) -> 
         for seed in range(config.seeds):
             for arm in ways:
                 if not _train_and_test(config, arm, seed, bank=facts["bank"], log=log, step=step):
-                    return Outcome(findings=None, facts=facts)
+                    return None, facts
         found = _findings(config, ways, get_skeleton(facts["skeleton"]), step)
         facts["operations"] = _operations(config)
         _write(config, found, facts)
-    return Outcome(findings=found, facts=facts)
+    return found, facts
 
 
 def _split(config: ExperimentConfig) -> dict[str, Any]:
@@ -222,7 +214,7 @@ def _predict(config: ExperimentConfig, arm: Arm, seed: int, training: Config, st
     people, _ = load_subset(
         (source,), training, config.out / "crops", with_rate(step("cutting people out"))
     )
-    spec = InputSpec.of(training.network, skeleton)
+    spec = InputSpec(size=training.network.size, skeleton=skeleton)
     answers = predict_subset(
         net.to(device),
         people,

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,7 @@ def candidates(
     """Make and score every candidate, the unchanged network first."""
     size = config.network.size
     about = Info(size=size, name=config.name, version=version)
-    batches = people_batches(people.val, InputSpec.of(config.network, skeleton))
+    batches = people_batches(people.val, InputSpec(size=config.network.size, skeleton=skeleton))
     images = np.concatenate([batch.images.numpy() for batch in batches])
 
     def hits(model: OnnxModel, of: CropSubset) -> Hits:
@@ -157,8 +158,7 @@ def _networks(
         smaller, changed = pruned(net, config, skeleton, people.train, keep=keep)  # type: ignore[arg-type]
         start = folder / f"pruned-{keep}.safetensors"
         checkpoint.save_weights(start, smaller, changed, skeleton=skeleton, note="pruned")
-        own = changed.network.model_copy(update={"bank": held})  # not filled up with its own poses
-        changed = changed.model_copy(update={"network": own})
+        changed = changed.with_network(bank=held)  # not filled up with its own poses
         tuned = fine_tuned(changed, people.dataset, start, target.steps, log=log)
         count = min((b for b in BANKS if b < held), default=0)
         name = f"{keep:.0%} of the channels"
@@ -215,9 +215,7 @@ def pruned(
     for name, values in effect.items():
         level = 0 if name == "stem" else int(name.split(".")[0])
         chosen[name] = values.argsort(descending=True)[: widths[level]].sort().values
-    smaller = config.model_copy(
-        update={"network": config.network.model_copy(update={"widths": widths})}
-    )
+    smaller = config.with_network(widths=widths)
     made: Any = build(smaller.network, skeleton, bank=bank_of(net))
     made.load_state_dict({k: _cut(k, v, chosen) for k, v in net.state_dict().items()})
     return made.eval(), smaller
@@ -230,7 +228,7 @@ def effects(
     channels between a block's two convolutions."""
     groups = dict(_norms(net))
     found = {name: torch.zeros(norms[0].num_features) for name, norms in groups.items()}
-    spec = InputSpec.of(config.network, skeleton)
+    spec = InputSpec(size=config.network.size, skeleton=skeleton)
     sigmas = torch.from_numpy(skeleton.sigmas).float()
     net = net.cpu().eval()
     for start in range(0, min(len(people), _SAMPLED), _BATCH):
@@ -354,11 +352,9 @@ def quantized(
             return OnnxModel.load(data, where="int8", device="cpu", threads=1)
 
         moved = {
-            name: float(
-                np.abs(
-                    made([n for n in convolutions if n != name]).run(images)["joints"] - float_xy
-                ).mean()
-            )
+            name: np.abs(
+                made([n for n in convolutions if n != name]).run(images)["joints"] - float_xy
+            ).mean()
             for name in convolutions
         }
         worst = sorted(convolutions, key=lambda name: -moved[name])
@@ -377,11 +373,13 @@ def _quantize(source: Path, folder: Path, images: NDArray[Any], excluded: list[s
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     out = folder / "int8.onnx"
+    batches = ({"images": some} for some in np.array_split(images, max(len(images) // 8, 1)))
+    reader: Any = SimpleNamespace(get_next=lambda: next(batches, None))
     with quiet("root"):  # it recommends preprocessing that is done already
         quantize_static(
             str(source),
             str(out),
-            _reader(images),
+            reader,
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
             per_channel=True,
@@ -395,20 +393,6 @@ def _quantize(source: Path, folder: Path, images: NDArray[Any], excluded: list[s
     narrow(model, weights=True)
     written: bytes = model.SerializeToString()
     return written
-
-
-def _reader(images: NDArray[Any]) -> Any:
-    from onnxruntime.quantization import CalibrationDataReader
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.parts: Iterator[Any] = iter(np.array_split(images, max(len(images) // 8, 1)))
-
-        def get_next(self) -> Any:
-            part = next(self.parts, None)
-            return None if part is None else {"images": part}
-
-    return Reader()
 
 
 def time_all(found: list[Candidate], target: CompressionTarget, size: tuple[int, int]) -> None:

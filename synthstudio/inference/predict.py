@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -94,6 +95,10 @@ class Person:
         return tuple(map(cause_of, self.shares, self.present))
 
 
+Crop = tuple[U8, dict[str, Any]]
+"""The pixels (H, W, 3) of a crop, and the fields of Person that are known before the prediction."""
+
+
 def predict(
     predictor: Predictor,
     images: Iterable[SourceImage],
@@ -105,7 +110,7 @@ def predict(
 ) -> Iterator[Person]:
     """Yield a prediction for each box of `find`, in the images' order. `size`: the (H, W) of crops,
     `batch` at once. FormatError for a box outside its image; ModelError when out of memory."""
-    waiting: list[_Crop] = []
+    waiting: list[Crop] = []
     for done, image in enumerate(images, 1):
         waiting += _crops(image, find(image), size)
         while len(waiting) >= batch:
@@ -116,17 +121,7 @@ def predict(
         yield from _predict_batch(predictor, waiting, size)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Crop:
-    image: SourceImage  # without its pixels
-    instance: int | None
-    box: F64
-    box_score: float
-    crop: U8
-
-
-def _crops(image: SourceImage, boxes: Boxes, size: tuple[int, int]) -> list[_Crop]:
-    plain = dataclasses.replace(image, rgb=np.zeros((0, 0, 3), np.uint8), boxes=None)
+def _crops(image: SourceImage, boxes: Boxes, size: tuple[int, int]) -> list[Crop]:
     height, width = image.rgb.shape[:2]
     out = []
     for p, box in enumerate(boxes.xywh):
@@ -141,36 +136,31 @@ def _crops(image: SourceImage, boxes: Boxes, size: tuple[int, int]) -> list[_Cro
                 then="Check that boxes and images match.",
             )
         x, y, w, _ = crop_window(box, size)
-        out.append(
-            _Crop(
-                image=plain,
-                box=box,
-                box_score=float(boxes.score[p]),
-                instance=None if boxes.instance is None else boxes.instance[p],
-                crop=crop_and_resize(image.rgb, np.array([x, y]), size[1] / w, size),
-            )
-        )
+        known = {
+            "image": image.number,
+            "name": image.name,
+            "instance": None if boxes.instance is None else boxes.instance[p],
+            "box": box,
+            "box_score": float(boxes.score[p]),
+            "sequence": image.sequence,
+            "time": image.time,
+        }
+        out.append((crop_and_resize(image.rgb, np.array([x, y]), size[1] / w, size), known))
     return out
 
 
-def _predict_batch(net: Predictor, crops: list[_Crop], size: tuple[int, int]) -> Iterator[Person]:
-    answers = net(np.stack([c.crop for c in crops]))
-    for k, crop in enumerate(crops):
-        x, y, w, _ = crop_window(crop.box, size)
+def _predict_batch(net: Predictor, crops: list[Crop], size: tuple[int, int]) -> Iterator[Person]:
+    answers = net(np.stack([crop for crop, _ in crops]))
+    for k, (_, known) in enumerate(crops):
+        x, y, w, _ = crop_window(known["box"], size)
         scale = w / size[1]
         yield Person(
-            image=crop.image.number,
-            name=crop.image.name,
-            instance=crop.instance,
-            box=crop.box,
-            box_score=crop.box_score,
+            **known,
             xy=answers.xy[k] * scale + [x, y],
             score=answers.score[k],
             shares=answers.shares[k],
             quality=answers.quality[k],
             present=answers.present[k],
-            sequence=crop.image.sequence,
-            time=crop.image.time,
             peaks=answers.peaks[k] * [scale, scale, 1] + [x, y, 0],
         )
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthstudio.core.arrays import F64
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.evaluation.intervals import paired_interval
+from synthstudio.evaluation.intervals import group_sums, paired_interval
 from synthstudio.evaluation.localization import pck
 from synthstudio.evaluation.metrics import subsets_of
 from synthstudio.inference.predict import Predictor
 from synthstudio.training import config as configs
-from synthstudio.training.config import STRIDE
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.sources import check_same_joints, load_subset
 from synthstudio.training.predictions import people_batches
@@ -26,20 +27,18 @@ AT = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Hits:
-    """Joints found and counted per moment (G,), by subset: all, visible, hidden."""
+    """Joints found and counted (1, G) per moment, by subset: all, visible, hidden."""
 
-    found: dict[str, F64]
-    counts: dict[str, F64]
+    sums: dict[str, tuple[F64, F64]]
 
     def percent(self, subset: str) -> float:
         """PCK in percent; NaN without joints."""
-        counts = self.counts[subset].sum()
-        return float(100 * self.found[subset].sum() / counts) if counts else float("nan")
+        found, counts = (part.sum() for part in self.sums[subset])
+        return float(100 * found / counts) if counts else float("nan")
 
     def gained(self, other: Hits, subset: str) -> tuple[float, float, float]:
         """Points of PCK more than `other` on the same people, and its 95 % interval."""
-        first, second = ((h.found[subset][None], h.counts[subset][None]) for h in (self, other))
-        more = paired_interval(first, second, seed=0)
+        more = paired_interval(self.sums[subset], other.sums[subset], seed=0)
         return 100 * more.value, 100 * more.low, 100 * more.high
 
 
@@ -55,7 +54,7 @@ def labelled_people(
     """The people of a data set as crops of `size`; ModelError for none, or another skeleton."""
     source = {"dataset": str(dataset), "splits": splits, "boxes": boxes}
     config = configs.parse({"train": [source], "network": {"size": size}})
-    people, other = load_subset(config.train, config, cache, lambda done, total: None)
+    people, other = load_subset(config.train, config, cache)
     check_same_joints(other, skeleton, dataset)
     if not len(people) or not np.isfinite(people.crops.xy[people.rows]).any():
         raise ModelError(
@@ -69,25 +68,16 @@ def labelled_people(
 
 def hits(net: Predictor, people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> Hits:
     """Predict all people and count the joints found within AT."""
-    found: dict[str, list[F64]] = {"all": [], "visible": [], "hidden": []}
-    counts: dict[str, list[F64]] = {name: [] for name in found}
+    columns: list[tuple[NDArray[Any], ...]] = []
     extent = np.array([size[1], size[0]], np.float64)
-    cells = (size[0] // STRIDE, size[1] // STRIDE)
-    spec = InputSpec(size=size, cells=cells, skeleton=skeleton)
+    spec = InputSpec(size=size, skeleton=skeleton)
     for batch in people_batches(people, spec):
         answer = net(np.ascontiguousarray(batch.images.numpy().transpose(0, 2, 3, 1)))
         truth = batch.labels.xy.double().numpy() * extent
         side = people.crops.side[batch.rows].astype(np.float64)
-        near = pck(answer.xy, truth, length=side, at=AT) > 0
-        known, state = batch.labels.known.numpy(), batch.labels.state.numpy()
-        for name, subset in subsets_of(known, state).items():
-            found[name].append((near & subset).sum(1).astype(np.float64))
-            counts[name].append(subset.sum(1).astype(np.float64))
+        near = pck(answer.xy, truth, length=side, at=AT)
+        columns.append((near, batch.labels.known.numpy(), batch.labels.state.numpy()))
+    near, known, state = map(np.concatenate, zip(*columns, strict=True))
     _, moment = np.unique(people.crops.group[people.rows], return_inverse=True)
-
-    def summed(parts: dict[str, list[F64]]) -> dict[str, F64]:
-        return {
-            k: np.bincount(moment, np.concatenate(v)).astype(np.float64) for k, v in parts.items()
-        }
-
-    return Hits(found=summed(found), counts=summed(counts))
+    subsets = subsets_of(known, state).items()
+    return Hits(sums={name: group_sums(near, each, moment) for name, each in subsets})

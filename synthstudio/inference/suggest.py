@@ -19,16 +19,15 @@ from synthstudio.core.arrays import I64, Bool
 from synthstudio.core.bins import FRACTIONS, VIEWS, camera_azimuth_rad, fraction_of, view_of
 from synthstudio.core.errors import ModelError, RecipeError
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN
-from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
+from synthstudio.core.skeleton import SKELETONS, Skeleton
 from synthstudio.evaluation import storage
-from synthstudio.evaluation.localization import pck
+from synthstudio.evaluation.metrics import pck_of
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.quality.coverage import REGIONS
 from synthstudio.quality.next_recipe import plain_yaml, shortened
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.recipe.schema.recipe import Recipe
 
-AT = 0.1
 AXES = ("region", "cause", "fraction", "view", "family")
 UNKNOWN = "unknown"
 _BY = ("object", "person", "self")
@@ -112,24 +111,13 @@ def read_evaluation(path: Path) -> tuple[Predictions, Skeleton]:
     """The predictions of an evaluation's folder, or of a run's only one; ModelError."""
     folder = storage.find(path)
     found = storage.read(folder)
-    name = found.about.get("skeleton")
-    if not isinstance(name, str):
-        raise ModelError("the skeleton is not recorded", where=str(folder))
-    skeleton = get_skeleton(name)
-    if found.predictions.xy.shape[1] != len(skeleton.joints):
-        raise ModelError(
-            "number of joints differs from the skeleton",
-            where=str(folder),
-            expected=f"{len(skeleton.joints)} ({name})",
-            got=str(found.predictions.xy.shape[1]),
-        )
-    return found.predictions, skeleton
+    return found.predictions, storage.skeleton_of(found, str(folder))
 
 
 def profile(answers: Predictions, skeleton: Skeleton) -> Profile:
     """Count what failed; ModelError when no joint is known or none was missed."""
     known = answers.known & np.isfinite(answers.true_xy).all(-1)
-    miss = pck(answers.xy, answers.true_xy, length=answers.side, at=AT) < 0.5
+    miss = pck_of(answers) < 0.5
     if not (known & miss).any():
         raise ModelError(
             "no failures to target",
@@ -334,7 +322,7 @@ def _views_requested(
 
 def _families_requested(found: Profile, like: Recipe | None) -> dict[str, int]:
     """Quotas of families of unconditional poses; {} where others are set."""
-    recipe = Recipe(name="x") if like is None else like
+    recipe = like or Recipe(name="x")
     poses, hold = recipe.people.poses, recipe.people.hold
     others = hold.share > 0 or hold.lean > 0 or recipe.people.interactions.share > 0
     if poses.names is not None or others or recipe.motion is not None:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -210,51 +210,45 @@ def _incomplete(missing: str, path: Path, got: str | None = None) -> ModelError:
     )
 
 
-def save_state(
-    path: Path,
-    *,
-    net: nn.Module,
-    ema: nn.Module | None,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    progress: Progress,
-    config: Config,
-    skeleton: Skeleton,
-) -> None:
+class RunState(Protocol):
+    """What a run continues from; `ema`: the average of its weights, if it has one."""
+
+    net: Any
+    ema: nn.Module | None
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    progress: Progress
+
+
+def save_state(path: Path, run: RunState, config: Config, skeleton: Skeleton) -> None:
     """Write the complete state of a run; DiskError on failure."""
-    tensors = {f"net.{k}": v for k, v in net.state_dict().items()}
-    if ema is not None:
-        tensors |= {f"ema.{k}": v for k, v in ema.state_dict().items()}
-    for number, state in optimizer.state_dict()["state"].items():
+    tensors = {f"net.{k}": v for k, v in run.net.state_dict().items()}
+    if run.ema is not None:
+        tensors |= {f"ema.{k}": v for k, v in run.ema.state_dict().items()}
+    for number, state in run.optimizer.state_dict()["state"].items():
         tensors |= {f"optimiser.{number}.{k}": torch.as_tensor(v) for k, v in state.items()}
     tensors["torch_rng"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["cuda_rng"] = torch.cuda.get_rng_state()
-    metadata = {"place": json.dumps(vars(progress)), "scaler": json.dumps(scaler.state_dict())}
+    scaler = json.dumps(run.scaler.state_dict())
+    metadata = {"place": json.dumps(vars(run.progress)), "scaler": scaler}
     _write(path, tensors, _metadata(config, skeleton) | metadata)
 
 
-def load_state(
-    path: Path,
-    *,
-    net: nn.Module,
-    ema: nn.Module | None,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-) -> Progress:
+def load_state(path: Path, run: RunState) -> None:
     """Restore a run; ModelError for an incompatible file."""
     tensors, metadata = read(path)
     try:
-        net.load_state_dict(_under(tensors, "net."))
-        if ema is not None:
-            ema.load_state_dict(_under(tensors, "ema."))
+        run.net.load_state_dict(_under(tensors, "net."))
+        if run.ema is not None:
+            run.ema.load_state_dict(_under(tensors, "ema."))
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in _under(tensors, "optimiser.").items():
             number, key = name.split(".", 1)
             moments.setdefault(int(number), {})[key] = value
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
-        progress = Progress(**json.loads(metadata["place"]))
-        scaler.load_state_dict(json.loads(metadata["scaler"]))
+        run.optimizer.load_state_dict({**run.optimizer.state_dict(), "state": moments})
+        run.progress = Progress(**json.loads(metadata["place"]))
+        run.scaler.load_state_dict(json.loads(metadata["scaler"]))
         torch.set_rng_state(tensors["torch_rng"])
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
         raise ModelError(
@@ -265,7 +259,6 @@ def load_state(
         ) from error
     if "cuda_rng" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["cuda_rng"])
-    return progress
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

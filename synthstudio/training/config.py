@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from synthstudio.core.errors import ModelError
-from synthstudio.models.backbones.sizes import HOURGLASSES, HRNETS, VITS, misfit
+from synthstudio.models.backbones.sizes import HOURGLASSES, HRNETS, VITS
 from synthstudio.recipe.schema.load import read_yaml
 from synthstudio.transforms.pasting import PasteOptions
 
@@ -135,10 +135,13 @@ class Network(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if not self.is_external and (
-            fault := misfit(self.family, self.variant or "nano", self.size)
-        ):
-            raise ValueError(fault)
+        height, width = self.size
+        patch = 1 if self.is_external or self.family != "vit" else VITS[self.variant].patch
+        if any(side % patch for side in self.size):
+            raise ValueError(
+                f"size: height and width are multiples of {self.family} {self.variant}'s patch, "
+                f"{patch} pixels, not {height}x{width}"
+            )
         if self.system == "topdown":
             return self
         if self.standardize:
@@ -147,7 +150,6 @@ class Network(Section):
             raise ValueError(f"backbone: {self.head} takes pyramid or hrnet, not {self.backbone}")
         multiple = FRAME_MULTIPLES.get(self.head, 1)
         if any(side % multiple for side in self.size):
-            height, width = self.size
             raise ValueError(
                 f"size: height and width of {self.head}'s frames are multiples of {multiple}, not "
                 f"{height}x{width}"
@@ -333,6 +335,10 @@ class Config(Section):
     def streamed(self) -> bool:
         """Whether training people are read shard by shard."""
         return any(source.stream for source in self.train)
+
+    def with_network(self, **changes: Any) -> Self:
+        """The config with other fields of the network, which are not checked again."""
+        return self.model_copy(update={"network": self.network.model_copy(update=changes)})
 
     @model_validator(mode="after")
     def _check_stream(self) -> Self:

@@ -24,8 +24,8 @@ from synthstudio.training import devices, networks
 from synthstudio.training.config import NO_AUGMENTATION, Config
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import Batch, CropSubset, InputSpec
+from synthstudio.training.data.samples import Report
 
-Report = Callable[[int, int], None]
 _BATCH = 32
 _POSES = 8
 _SHOWN = 6

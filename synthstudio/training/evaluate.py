@@ -51,44 +51,33 @@ def evaluate(
     workers for predictions. ModelError if they do not match; DatasetError, DiskError."""
     free_folder(out)
     on = devices.get_device(device)
+    net: Any
     net, config, skeleton = checkpoint.load_any(weights)
-    spec = InputSpec.of(config.network, skeleton)
+    spec = InputSpec(size=config.network.size, skeleton=skeleton)
     _check_options(config, options)
-    labels = config
-    if config.network.sees_frames:  # pixels of its people are not used
-        network = config.network.model_copy(update={"size": LABELS_PX})
-        labels = config.model_copy(update={"network": network})
+    # Pixels of people are not used beside whole frames.
+    labels = config.with_network(size=LABELS_PX) if net.sees_frames else config
     source = Source(dataset=str(dataset), splits=options.splits)
     people, other = load_subset((source,), labels, cache, _untimed(step("cropping people")))
     check_same_joints(other, skeleton, dataset)
     notes = _notes(config, dataset, options)
     bank = _bank(net, config, skeleton, cache).to(on) if options.bank else None
     data, people = part_of(Dataset(dataset), people, options.frames)
-    net, found = net.to(on), None
-    frame_net: Any = net
-    remote = None
+    net, found, remote = net.to(on), None, None
     how: dict[str, Any] = {"decode": options.decode, "flip": options.flip, "bank": bank}
     if pool is not None:
         remote = RemotePredictor(request=request(weights, device, **how), pool=pool)
     progress = _untimed(step("finding people" if net.sees_frames else "predicting"))
     if net.sees_frames:
+        find = None if remote is None else remote.find_people
         answers, found = predictions.find_in_dataset(
-            frame_net,
-            data,
-            people,
-            spec,
-            splits=options.splits,
-            progress=progress,
-            find=None if remote is None else remote.find_people,
+            net, data, people, spec, splits=options.splits, progress=progress, find=find
         )
+    elif remote is not None:
+        answers = remote.predict_people(people, spec, progress)
     else:
-        if remote is not None:
-            answers = remote.predict_people(people, spec, progress)
-        else:
-            answers = predictions.predict_subset(
-                net, people, spec, device=on, progress=progress, **how
-            )
-        answers = clip_windows(answers, image_sizes(data, answers.frame))
+        answers = predictions.predict_subset(net, people, spec, device=on, progress=progress, **how)
+    answers = clip_windows(answers, image_sizes(data, answers.frame))
     metrics = measured(answers, skeleton, found, step, where=str(dataset))
     shown: list[AttentionExample] = []
     maps: list[Sensitivity] = []
@@ -98,10 +87,10 @@ def evaluate(
         listed = {"maps": [m.map.tolist() for m in maps]}
         metrics["sensitivity"] = attention.sensitivity_summary(maps) | listed
         shown = diagnostics.examples(net, people, spec, device=on)
-    if not net.sees_frames:
-        metrics["latency"] = diagnostics.crop_cost(net, spec, device=on)
+    if net.sees_frames:
+        metrics["latency"] = predictions.frame_cost(net, spec, data)
     else:
-        metrics["latency"] = predictions.frame_cost(frame_net, spec, data)
+        metrics["latency"] = diagnostics.crop_cost(net, spec, device=on)
     evaluation = Evaluation(
         about=_about(weights, config, skeleton, dataset, options, notes),
         metrics=metrics,
@@ -139,8 +128,7 @@ def _bank(net: nn.Module, config: Config, skeleton: Skeleton, cache: Path) -> Po
     people, other = load_subset(config.train, config, cache)
     bank = None
     if other.same_labels(skeleton):
-        network = config.network.model_copy(update={"bank": config.network.bank or 1000})
-        bank = poses.bank_for(config.model_copy(update={"network": network}), people, skeleton)
+        bank = poses.bank_for(config, people, skeleton, count=config.network.bank or 1000)
     if bank is None:
         raise ModelError(
             "its training people have no poses for a bank",

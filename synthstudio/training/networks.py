@@ -51,8 +51,49 @@ def build(
     `describe_backbone`) describes it: then nothing is read from disk or the internet. ModelError
     for zoomnet unless for people of coco133.
     """
-    if network.system == "topdown":
-        return _top_down(network, len(skeleton.joints), bank, backbone, weights, log)
+    if network.system != "topdown":
+        return _other_system(network, skeleton)
+    joints, levels = len(skeleton.joints), {}
+    features: Any
+    if network.is_external:
+        request = external.Request(
+            name=network.backbone,
+            size=network.size,
+            weights=weights,
+            own_head=network.head == "own",
+            stored=backbone,
+        )
+        features = external.build(request, joints=joints, width=network.width, log=log)
+        levels = {"mean": features.mean, "std": features.std}
+    else:
+        features = _features(network, joints)
+    block = _block(network, features.channels, joints, bank, stored=bool(backbone))
+    return PoseNet(features, block, standardize=network.standardize, **levels)
+
+
+def _block(
+    network: Network, channels: int, joints: int, bank: PoseBank | None, *, stored: bool
+) -> nn.Module:
+    """The head of a top-down network, after a backbone of `channels`."""
+    size, width = network.cells, network.width
+    if ":" in network.head:
+        return external.call(network.head, channels, joints, size=size, width=width, stored=stored)
+    if network.head == "own" and network.is_external:
+        return KeptHead(size=size)
+    if network.head == "own" and network.family == "vit":
+        vit = VITS[network.variant]
+        return ClassicDecoder(channels, joints, times=vit.patch // STRIDE, width=vit.decoder)
+    if network.head == "own":
+        return PointHead(channels, joints, size=size)
+    if network.head == "kpe":
+        return KPE(channels, joints, size=size, width=width, layers=network.layers)
+    if bank is not None:
+        bank.sharpness = network.bank_sharpness
+    return ORN(channels, joints, bank=bank, size=size, width=width, layers=network.layers)
+
+
+def _other_system(network: Network, skeleton: Skeleton) -> System:
+    """ZoomNet, or a system of whole frames; ModelError for zoomnet unless for people of coco133."""
     if network.head == "zoomnet" and skeleton.name != WHOLE_BODY:
         raise ModelError(
             "zoomnet learns whole bodies: face, hands and feet",
@@ -76,49 +117,6 @@ def build(
     return FCPose(features, skeleton, channels=channels, map_weight=map_weight)
 
 
-def _top_down(
-    network: Network,
-    joints: int,
-    bank: PoseBank | None,
-    backbone: str,
-    weights: str,
-    log: Callable[[str], None],
-) -> PoseNet:
-    size = network.cells
-    if bank is not None:
-        bank.sharpness = network.bank_sharpness
-    features: Any
-    levels = {}
-    sizes: dict[str, Any] = {"size": size, "width": network.width, "layers": network.layers}
-    if network.is_external:
-        request = external.Request(
-            name=network.backbone,
-            size=network.size,
-            weights=weights,
-            own_head=network.head == "own",
-            stored=backbone,
-        )
-        features = external.build(request, joints=joints, width=network.width, log=log)
-        levels = {"mean": features.mean, "std": features.std}
-    else:
-        features = _features(network, joints)
-    block: nn.Module
-    if ":" in network.head:
-        width, stored = network.width, bool(backbone)
-        block = external.call(
-            network.head, features.channels, joints, size=size, width=width, stored=stored
-        )
-    elif network.head == "own" and network.is_external:
-        block = KeptHead(size=size)
-    elif network.head == "own":
-        block = _own_head(network, features.channels, joints)
-    elif network.head == "kpe":
-        block = KPE(features.channels, joints, **sizes)
-    else:
-        block = ORN(features.channels, joints, bank=bank, **sizes)
-    return PoseNet(features, block, standardize=network.standardize, **levels)
-
-
 def _features(network: Network, joints: int) -> nn.Module:
     """A built-in backbone."""
     size = network.variant
@@ -130,13 +128,6 @@ def _features(network: Network, joints: int) -> nn.Module:
     if network.family == "vit":
         return ViT(VITS[size], picture=network.size)
     return ConvPyramid(widths=network.widths, channels=network.width, depth=network.depth)
-
-
-def _own_head(network: Network, channels: int, joints: int) -> nn.Module:
-    if network.family != "vit":
-        return PointHead(channels, joints, size=network.cells)
-    size = VITS[network.variant]
-    return ClassicDecoder(channels, joints, times=size.patch // STRIDE, width=size.decoder)
 
 
 def describe_backbone(net: nn.Module) -> str:

@@ -98,13 +98,14 @@ def make_optimizer(net: nn.Module, config: Config) -> torch.optim.Optimizer:
     """AdamW without weight decay for norms and biases, with layer-wise learning rates; Muon for
     convolutions that are ours, except the first, 1 x 1 and those that make maps."""
     groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
+    scales = lr_scales(net, config)
     for name, parameter in net.named_parameters():
         outside = config.network.is_external and name.startswith("features.")
         muon = parameter.ndim == 4 and parameter.shape[1] > 3 and parameter.shape[-1] > 1
         muon = muon and not outside and name != "block.maps.weight"
         decays = parameter.ndim > 1 and name != "features.positions"
         decay = WEIGHT_DECAY if decays else 0.0
-        groups.setdefault((muon, lr_scale(name, net, config), decay), []).append(parameter)
+        groups.setdefault((muon, scales[name], decay), []).append(parameter)
     listed = [
         {"params": p, "muon": muon, "scale": scale, "weight_decay": decay}
         for (muon, scale, decay), p in sorted(groups.items(), key=lambda group: group[0])
@@ -112,20 +113,18 @@ def make_optimizer(net: nn.Module, config: Config) -> torch.optim.Optimizer:
     return MuonAdamW(listed, lr=config.lr, betas=(0.9, 0.99))
 
 
-def lr_scale(name: str, net: nn.Module, config: Config) -> float:
-    """A parameter's learning rate relative to the block's: layer-wise decay of the backbone.
+def lr_scales(net: nn.Module, config: Config) -> dict[str, float]:
+    """Each parameter's learning rate relative to the block's: layer-wise decay of the backbone.
 
     The vit's own as Xu et al. 2022 have it: of `layers` layers with ids from 1 on, and embeddings
     with id 0, LAYER_DECAY ** (layers + 1 - id); its last norm has the block's rate.
     """
-    network = config.network
-    learnt_before = network.is_external or network.family == "vit"
-    if not learnt_before or not name.startswith("features.") or name.startswith(networks.NECK):
-        return 1.0
-    below = networks.layers_below_top(net)[name]
-    if network.is_external:
-        return PRETRAINED_LR * LAYER_DECAY**below
-    return LAYER_DECAY ** (1 + below)
+    network, scales = config.network, {name: 1.0 for name, _ in net.named_parameters()}
+    if network.is_external or network.family == "vit":
+        for name, below in networks.layers_below_top(net).items():
+            external = PRETRAINED_LR * LAYER_DECAY**below
+            scales[name] = external if network.is_external else LAYER_DECAY ** (1 + below)
+    return scales
 
 
 def set_lr(optimizer: torch.optim.Optimizer, config: Config, step: int, total: int) -> None:

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,28 +54,22 @@ class Network:
     kind: str = "a function"
 
 
-@dataclass(kw_only=True)
 class SkeletonPredictor:
     """`Network.predict` for the joints of a skeleton; remarks are in `notes`."""
 
-    network: Network
-    skeleton: Skeleton
-    notes: list[str] = field(default_factory=list)
-    _target: list[int] = field(default_factory=list)
-    _column: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        own = joint_names(self.skeleton)
-        order = self.network.joints or self.skeleton.joints
+    def __init__(self, *, network: Network, skeleton: Skeleton) -> None:
+        self.network, self.skeleton = network, skeleton
+        self.notes: list[str] = []
+        own, order = joint_names(skeleton), network.joints or skeleton.joints
         columns = {own[name]: k for k, name in enumerate(order) if name in own}
         if not columns:
             raise ModelError(
                 "no common joints of network and data set",
-                where=self.network.name,
-                expected=", ".join(self.skeleton.joints)[:300],
+                where=network.name,
+                expected=", ".join(skeleton.joints)[:300],
                 got=", ".join(order)[:300],
             )
-        self._target = [self.skeleton.joints.index(joint) for joint in columns]
+        self._target = [skeleton.joints.index(joint) for joint in columns]
         self._column = list(columns.values())
 
     @property

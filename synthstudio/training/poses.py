@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -88,18 +90,15 @@ def pose_bank(
     )
 
 
-def bank_for(config: Config, people: CropSubset, skeleton: Skeleton) -> PoseBank | None:
-    """The bank of a training's people by `config`; None as in `pose_bank`."""
+def bank_for(
+    config: Config, people: CropSubset, skeleton: Skeleton, **changes: Any
+) -> PoseBank | None:
+    """The bank of a training's people by `config`, apart from `changes` of arguments of
+    `pose_bank`; None as there."""
     network = config.network
-    return pose_bank(
-        people,
-        skeleton,
-        size=network.size,
-        count=network.bank,
-        seed=config.seed,
-        rotated=config.augment.rotated,
-        sharpness=network.bank_sharpness,
-    )
+    given: dict[str, Any] = {"size": network.size, "count": network.bank, "seed": config.seed}
+    given |= {"rotated": config.augment.rotated, "sharpness": network.bank_sharpness}
+    return pose_bank(people, skeleton, **given | changes)
 
 
 def bank_of(net: PoseNet) -> PoseBank | None:
@@ -133,16 +132,8 @@ def bank_of_others(
             expected="a network with the head orn, trained with network.bank above 0",
             got=f"head {config.network.head}, bank {config.network.bank}",
         )
-    bank = pose_bank(
-        people,
-        skeleton,
-        size=config.network.size,
-        count=count,
-        seed=config.seed,
-        rotated=rotated,
-        tipped_deg=tipped_deg,
-        sharpness=own.sharpness,
-    )
+    more = {"count": count, "tipped_deg": tipped_deg, "rotated": rotated}
+    bank = bank_for(config, people, skeleton, sharpness=own.sharpness, **more)
     if bank is None:
         raise ModelError(
             "no known poses",
@@ -160,8 +151,7 @@ def bank_of_others(
             then="Leave out photos, or use a network trained without 3D joints.",
         )
     net.block.bank = bank
-    network = config.network.model_copy(update={"bank": len(bank.poses)})
-    return bank, config.model_copy(update={"network": network})
+    return bank, config.with_network(bank=len(bank.poses))
 
 
 def reprojected(poses: F64, limbs: Bool, size: tuple[int, int]) -> F64:

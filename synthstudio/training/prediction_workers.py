@@ -6,7 +6,6 @@ process. Batches do not depend on the number of workers.
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from synthstudio.core.arrays import F32, U8, Bool
 from synthstudio.core.images import decode_rgb
@@ -72,7 +70,7 @@ def request(
 class Network:
     """A worker's state: a network on its device."""
 
-    net: nn.Module
+    net: Any
     spec: InputSpec
     device: torch.device
     bank: PoseBank | None
@@ -94,7 +92,7 @@ def open_network(query: Request, model: str) -> Network:
         bank = PoseBank(torch.from_numpy(poses), None if xyz is None else torch.from_numpy(xyz))
     return Network(
         net=net.to(device).eval(),
-        spec=InputSpec.of(config.network, skeleton),
+        spec=InputSpec(size=config.network.size, skeleton=skeleton),
         device=device,
         bank=None if bank is None else bank.to(device),
         request=query,
@@ -102,51 +100,37 @@ def open_network(query: Request, model: str) -> Network:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeopleJob:
-    """A job to predict a batch of people; `first`: index of its first person."""
+class Job:
+    """A batch of `unit` "people" or "frames"; `first`: index of the first. `images`: crops
+    (B, 3, H, W), or the frames' encoded pictures and their names."""
 
     first: int
-    images: U8  # (B, 3, H, W)
+    unit: str
+    images: U8 | tuple[tuple[bytes, str], ...]
 
     def __str__(self) -> str:
-        return f"people {self.first} to {self.first + len(self.images) - 1}"
+        return f"{self.unit} {self.first} to {self.first + len(self.images) - 1}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class FramesJob:
-    """A job to find the people in a batch of frames, with their files and names."""
-
-    first: int
-    files: tuple[bytes, ...]
-    names: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"frames {self.first} to {self.first + len(self.files) - 1}"
-
-
-def people_job(network: Network, job: PeopleJob, note: Report) -> tuple[int, PredictionColumns]:
-    """Predict a job in a worker; ModelError when out of memory."""
-    how = network.request
-    with devices.memory_guard(network.device, f"{len(job.images)} people"):
-        answers = predictions.predict_images(
-            network.net,
-            torch.from_numpy(job.images).to(network.device),
-            network.spec.skeleton,
-            decode=how.decode,
-            flip=how.flip,
-            bank=network.bank,
-        )
+def predict_job(network: Network, job: Job, note: Report) -> tuple[int, Any]:
+    """Predict a job in a worker: PredictionColumns of people, FoundPeople of each frame; ModelError
+    when out of memory."""
+    net, how, answers = network.net, network.request, None
+    if isinstance(job.images, tuple):
+        pictures = [decode_rgb(data, name) for data, name in job.images]
+        answers = predictions.find_in_images(net, pictures, network.spec.size)
+    else:
+        with devices.memory_guard(network.device, f"{len(job.images)} people"):
+            answers = predictions.predict_images(
+                net,
+                torch.from_numpy(job.images).to(network.device),
+                network.spec.skeleton,
+                decode=how.decode,
+                flip=how.flip,
+                bank=network.bank,
+            )
     note(len(job.images))
     return job.first, answers
-
-
-def frames_job(network: Network, job: FramesJob, note: Report) -> tuple[int, list[FoundPeople]]:
-    """Predict a job in a worker; ModelError when out of memory."""
-    images = [decode_rgb(data, name) for data, name in zip(job.files, job.names, strict=True)]
-    net: Any = network.net
-    found = predictions.find_in_images(net, images, network.spec.size)
-    note(len(images))
-    return job.first, [dataclasses.replace(people, masks=None) for people in found]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,12 +146,13 @@ class RemotePredictor:
         """As `predictions.predict_subset`."""
         known: list[Bool] = []
 
-        def jobs() -> Iterator[PeopleJob]:
+        def jobs() -> Iterator[Job]:
             for number, batch in enumerate(predictions.people_batches(people, spec)):
                 known.append(batch.labels.known.numpy())
-                yield PeopleJob(first=number * predictions.BATCH, images=batch.images.numpy())
+                first, images = number * predictions.BATCH, batch.images.numpy()
+                yield Job(first=first, unit="people", images=images)
 
-        parts: list[PredictionColumns] = self._run(people_job, jobs(), len(people), progress)
+        parts: list[PredictionColumns] = self._run(jobs(), len(people), progress)
         whole = [part | {"known": k} for part, k in zip(parts, known, strict=True)]
         return predictions.of_people(people, whole, spec)
 
@@ -176,24 +161,16 @@ class RemotePredictor:
     ) -> list[FoundPeople]:
         """The people found in the frames of these rows, one table each, in order."""
 
-        def jobs() -> Iterator[FramesJob]:
+        def jobs() -> Iterator[Job]:
             for first in range(0, len(rows), predictions.FRAME_BATCH):
                 some = rows[first : first + predictions.FRAME_BATCH]
-                yield FramesJob(
-                    first=first,
-                    files=tuple(map(dataset.image_bytes_of, some)),
-                    names=tuple(str(dataset.image_of(row)) for row in some),
-                )
+                files = ((dataset.image_bytes_of(row), str(dataset.image_of(row))) for row in some)
+                yield Job(first=first, unit="frames", images=tuple(files))
 
-        parts = self._run(frames_job, jobs(), len(rows), progress)
-        return [people for part in parts for people in part]
+        return [people for part in self._run(jobs(), len(rows), progress) for people in part]
 
     def _run(
-        self,
-        work: Callable[..., tuple[int, Any]],
-        jobs: Iterable[Any],
-        total: int,
-        progress: Callable[[int, int], None],
+        self, jobs: Iterable[Job], total: int, progress: Callable[[int, int], None]
     ) -> list[Any]:
         """The results of jobs in the order of their `first`."""
         device, model = self.request.device, ""
@@ -201,7 +178,7 @@ class RemotePredictor:
             model = runtime.device_model(runtime.resolve_device(device))  # type: ignore[arg-type]
         done: dict[int, Any] = {}
         self.pool.engine.run(
-            work,
+            predict_job,
             jobs,
             workers=self.pool.workers,
             initializer=partial(open_network, self.request, model),

@@ -19,7 +19,7 @@ from synthstudio.core.threads import CPU_BATCH
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.evaluation.localization import pck
-from synthstudio.evaluation.metrics import subsets_of
+from synthstudio.evaluation.metrics import joint_subsets, pck_of, subsets_of
 from synthstudio.evaluation.precision import Detections, match
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.models.blocks.bank import PoseBank, fuse
@@ -33,7 +33,7 @@ from synthstudio.training.data import batches
 from synthstudio.training.data.batches import Batch, CropSubset, InputSpec
 from synthstudio.training.data.crops import MARGIN, crop_people, crops_in_memory
 from synthstudio.training.data.frames import FrameSubset, labelled, make_frame_batch
-from synthstudio.training.data.samples import Sample, rgb_of
+from synthstudio.training.data.samples import Report, Sample, rgb_of
 from synthstudio.training.data.windows import Letterbox
 from synthstudio.training.evaluation_folder import Decode
 from synthstudio.training.ground_truth import (
@@ -47,8 +47,7 @@ from synthstudio.training.networks import BottomUpNet
 
 PredictionColumns = dict[str, NDArray[Any]]
 """Columns of Predictions, some people each."""
-Progress = Callable[[int, int], None]
-FindFrames = Callable[[Dataset, Sequence[Row], Progress], list[FoundPeople]]
+FindFrames = Callable[[Dataset, Sequence[Row], Report], list[FoundPeople]]
 """The people found in the frames of these rows, one table each, in order."""
 BATCH, FRAME_BATCH = 128, 8
 _PEAK_DISTANCE = 2
@@ -64,7 +63,7 @@ def predict_subset(
     decode: Decode = "hits",
     bank: PoseBank | None = None,
     flip: bool = False,
-    progress: Progress = lambda done, total: None,
+    progress: Report = lambda done, total: None,
 ) -> Predictions:
     """Predict the joints of `people` from their unaugmented crops (true amodal boxes).
 
@@ -86,7 +85,7 @@ def predict_samples(weights: Path, device: str) -> robustness.Predict:
     """The predictor of challenges with the network of a weights file; ModelError."""
     on = devices.get_device(device)
     net, config, skeleton = checkpoint.load_network(weights)
-    net, spec = net.to(on), InputSpec.of(config.network, skeleton)
+    net, spec = net.to(on), InputSpec(size=config.network.size, skeleton=skeleton)
 
     def predict(samples: Iterable[Sample], _: Skeleton) -> tuple[Predictions, Skeleton]:
         rows: list[dict[str, Any]] = []
@@ -206,8 +205,7 @@ def validate(
     if people is None:
         return {}
     answers = predict_subset(net, people, spec, device=device)
-    hits = pck(answers.xy, answers.true_xy, length=answers.side, at=0.1)
-    return _means(hits, subsets_of(answers.known, answers.state))
+    return _means(pck_of(answers), joint_subsets(answers))
 
 
 def _means(hits: F64, subsets: Mapping[str, Bool]) -> dict[str, float]:
@@ -296,7 +294,7 @@ def find_in_dataset(
     spec: InputSpec,
     *,
     splits: Sequence[str] = (),
-    progress: Progress = lambda done, total: None,
+    progress: Report = lambda done, total: None,
     find: FindFrames | None = None,
 ) -> tuple[Predictions, Detections]:
     """People found in the frames of a data set (of `splits`, or all), and matched with `people`.

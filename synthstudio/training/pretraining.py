@@ -33,12 +33,11 @@ from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.crops import Crops
 from synthstudio.training.data.samples import Loaded
 from synthstudio.training.data.sources import concatenate, crop_unlabelled, load_subset
+from synthstudio.training.evaluation_folder import Step
 from synthstudio.training.networks import build
 from synthstudio.training.trainer import check_finite
 
 Report = Callable[[int, int, str], None]
-Step = Callable[[str], Callable[[int, int, float], None]]
-
 WEIGHTS = "pretrained.safetensors"
 _POSE_FIELDS = ("phenotype", "pose", "yaw_rad")
 _LOOK_FIELDS = ("identity", "look", "outfit")
@@ -251,7 +250,7 @@ def train_contrastive(
     """Learn codes of poses by InfoNCE; deterministic in people and config."""
     sampler, pose = PairSampler(people), torch.from_numpy(people.pose)
     device = devices.get_device(config.device)
-    spec = InputSpec.of(config.network, people.skeleton)
+    spec = InputSpec(size=config.network.size, skeleton=people.skeleton)
     torch.manual_seed(config.seed)
     plain = config.network.model_copy(update={"head": "kpe"})
     features: Any = build(plain, people.skeleton).features
@@ -282,7 +281,8 @@ def train_contrastive(
 @torch.inference_mode()
 def encoded(net: ContrastiveNet, people: PosePeople, config: Config) -> F32:
     """The codes (N, D) of all people."""
-    spec, device = InputSpec.of(config.network, people.skeleton), devices.get_device(config.device)
+    spec = InputSpec(size=config.network.size, skeleton=people.skeleton)
+    device = devices.get_device(config.device)
     out = []
     for start in range(0, len(people), _PREDICTION_BATCH):
         rows = people.rows[start : start + _PREDICTION_BATCH]

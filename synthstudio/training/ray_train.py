@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,19 +26,6 @@ from synthstudio.training.trainer import Trained
 _PROGRESS_S = 0.5
 _POLL_S = 0.2
 _AGAIN = "Continue it with --resume: it continues from the last saved state."
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Task:
-    """Settings of each process. `messages`: a queue of the first one's reports."""
-
-    config: Config
-    out: Path
-    cache: Path
-    folder: Path
-    resume: bool
-    steps: int | None
-    messages: Any
 
 
 def train(
@@ -70,25 +56,21 @@ def train(
         tempfile.TemporaryDirectory(prefix=f".{out.name}-ray-", dir=out.parent) as kept,
     ):
         messages = ray.util.queue.Queue(actor_options={"num_cpus": 0})
-        task = _Task(
-            config=config,
-            out=out,
-            cache=(cache or out / "cache").absolute(),
-            folder=Path.cwd(),
-            resume=resume,
-            steps=steps,
-            messages=messages,
-        )
+        run: dict[str, Any] = {"config": config, "out": out, "resume": resume, "steps": steps}
+        run["cache"] = (cache or out / "cache").absolute()
+        given = {"run": run, "folder": Path.cwd(), "messages": messages}
         with _reported(messages, log, progress):
-            return _fit(ray, task, processes, Path(kept), connection.environment)
+            return _fit(ray, given, processes, Path(kept), connection.environment)
 
 
-def _fit(ray: Any, task: _Task, processes: int, kept: Path, environment: dict[str, str]) -> Trained:
+def _fit(
+    ray: Any, given: dict[str, Any], processes: int, kept: Path, environment: dict[str, str]
+) -> Trained:
     """Run Ray Train, which stores a marker in `kept`; `environment`: variables of its processes."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    use_gpu = task.config.device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
+    use_gpu = given["run"]["config"].device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
     kind = "GPU" if use_gpu else "CPU"
     held = ray.cluster_resources().get(kind, 0)
     if held < processes:
@@ -102,7 +84,7 @@ def _fit(ray: Any, task: _Task, processes: int, kept: Path, environment: dict[st
     own: dict[str, Any] = {"worker_runtime_env": {"env_vars": environment}}  # nor this
     trainer = TorchTrainer(
         work,
-        train_loop_config={"task": task},
+        train_loop_config=given,
         torch_config=TorchConfig(
             backend="nccl" if use_gpu else "gloo",
             timeout_s=int(devices.TIMEOUT / timedelta(seconds=1)),
@@ -118,37 +100,32 @@ def _fit(ray: Any, task: _Task, processes: int, kept: Path, environment: dict[st
     try:
         result: Any = trainer.fit()
     except TrainingFailedError as error:
-        raise _run_error(error, task.out) from error
+        raise _run_error(error, given["run"]["out"]) from error
     trained: Trained = result.return_value
     return trained
 
 
 def _work(given: dict[str, Any]) -> Trained:
-    """One process of a training; in Ray Train's process group."""
-    task: _Task = given["task"]
-    if not task.folder.is_dir():
+    """One process of a training, in Ray Train's process group. `run`: arguments of `loop.train`;
+    `messages`: a queue of the first process's reports."""
+    folder, messages = given["folder"], given["messages"]
+    if not folder.is_dir():
         raise WorkerError(
             "a node of the cluster lacks the working directory",
-            where=str(task.folder),
+            where=str(folder),
             expected="a disk that all nodes share",
         )
-    os.chdir(task.folder)
+    os.chdir(folder)
     last = 0.0
 
     def progress(done: int, total: int, text: str) -> None:
         nonlocal last
         if time.monotonic() - last > _PROGRESS_S or done == total:
             last = time.monotonic()
-            task.messages.put(("progress", done, total, text))
+            messages.put(("progress", done, total, text))
 
     return loop.train(
-        task.config,
-        task.out,
-        resume=task.resume,
-        cache=task.cache,
-        steps=task.steps,
-        log=lambda text: task.messages.put(("log", text)),
-        progress=progress,
+        **given["run"], log=lambda text: messages.put(("log", text)), progress=progress
     )
 
 

@@ -19,7 +19,6 @@ from synthstudio.training.data import batches, sources
 from synthstudio.training.data.augment import BatchPart
 from synthstudio.training.data.batches import Batch, CropSubset
 from synthstudio.training.data.frames import FrameBatch, FrameSubset, make_frame_batch
-from synthstudio.training.data.streamed import StreamReader
 from synthstudio.training.log import draw_samples
 from synthstudio.training.networks import BottomUpNet
 from synthstudio.training.predictions import find_people, validate, validate_frames
@@ -36,24 +35,6 @@ class PeopleTrainer(Trainer[CropSubset, Made]):
 
     def check(self, log: Callable[[str], None]) -> None:
         sources.check_labels(self.data, pasted=bool(self.config.augment.paste), log=log)
-
-    def prepare(self) -> None:
-        self.reader = None
-        if self.data.stream is not None:
-            self.reader = StreamReader(
-                self.data.stream, self.config, self.world, steps_per_epoch=self.steps_per_epoch
-            )
-
-    def part_of(self, epoch: int, step: int, part: int) -> tuple[CropSubset, BatchPart]:
-        if self.reader is None:
-            return super().part_of(epoch, step, part)
-        start = (step * self.config.accumulate + part) * self.config.batch
-        return self.reader.part(epoch, start)
-
-    def close(self) -> None:
-        super().close()
-        if self.reader is not None:
-            self.reader.close()
 
     def labelled_batch(self, number: int) -> tuple[Batch, BatchPart]:
         """The augmented people of batch `number`, and their part of the batch."""
@@ -93,7 +74,6 @@ class CropTrainer(PeopleTrainer[tuple[Batch]]):
     net: PoseNet
 
     def prepare(self) -> None:
-        super().prepare()
         config, data = self.config, self.data
         if data.later_epoch is None and data.stream is None:  # else from other processes
             self.loaders = devices.batch_makers(self.device, self.world)
@@ -130,7 +110,6 @@ class ZoomTrainer(PeopleTrainer[tuple[Batch, ZoomTargets, Tensor]]):
     net: ZoomNet
 
     def prepare(self) -> None:
-        super().prepare()
         self.model = devices.distribute(self.net, unused=False)
 
     def make_batches(self, number: int) -> tuple[Batch, ZoomTargets, Tensor]:

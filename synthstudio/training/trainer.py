@@ -30,6 +30,7 @@ from synthstudio.training import checkpoint, devices, networks, optimization, po
 from synthstudio.training.config import Config
 from synthstudio.training.data.augment import BatchPart
 from synthstudio.training.data.sources import Samples, TrainingData
+from synthstudio.training.data.streamed import StreamReader
 from synthstudio.training.log import Log
 
 Made = TypeVar("Made")
@@ -120,13 +121,7 @@ class Trainer(ABC, Generic[Samples, Made]):
         self.progress = checkpoint.Progress(data=data.key)
         self.state_file = out / "state.safetensors"
         if resume and self.state_file.is_file():
-            self.progress = checkpoint.load_state(
-                self.state_file,
-                net=self.net,
-                ema=self.ema,
-                optimizer=self.optimizer,
-                scaler=self.scaler,
-            )
+            checkpoint.load_state(self.state_file, self)
             if self.progress.data != data.key:
                 raise ModelError(
                     "the data changed since the start of this run",
@@ -142,6 +137,11 @@ class Trainer(ABC, Generic[Samples, Made]):
         self.epoch_order: Callable[[int], tuple[Samples, I64]] = functools.lru_cache(1)(
             self._epoch_order
         )
+        self.reader: Any = None
+        if data.stream is not None:
+            self.reader = StreamReader(
+                data.stream, config, world, steps_per_epoch=self.steps_per_epoch
+            )
         self.log = Log(out, keep_before=self.progress.step) if world.is_main else None
         self.prepare()
 
@@ -176,14 +176,11 @@ class Trainer(ABC, Generic[Samples, Made]):
 
     def batch_of(self, number: int) -> tuple[Samples, BatchPart]:
         """The samples of batch `number`, and this process's part of it."""
-        step, part = divmod(number, self.config.accumulate)
-        epoch, step_in_epoch = divmod(step, self.steps_per_epoch)
-        return self.part_of(epoch, step_in_epoch, part)
-
-    def part_of(self, epoch: int, step: int, part: int) -> tuple[Samples, BatchPart]:
-        """The samples of an epoch, and this process's part of a batch."""
+        epoch, place = divmod(number, self.steps_per_epoch * self.config.accumulate)
+        if self.reader is not None:
+            return self.reader.part(epoch, place * self.config.batch)
         samples, order = self.epoch_order(epoch)
-        return samples, batch_rows(self.config, order, step, part, self.world)
+        return samples, batch_rows(self.config, order, place, self.world)
 
     def to_device(self, value: Values) -> Values:
         """A dataclass of tensors on the run's device."""
@@ -260,16 +257,7 @@ class Trainer(ABC, Generic[Samples, Made]):
     def save_state(self) -> None:
         if self.world.is_main:
             self._check_weights()
-            checkpoint.save_state(
-                self.state_file,
-                net=self.net,
-                ema=self.ema,
-                optimizer=self.optimizer,
-                scaler=self.scaler,
-                progress=self.progress,
-                config=self.config,
-                skeleton=self.data.skeleton,
-            )
+            checkpoint.save_state(self.state_file, self, self.config, self.data.skeleton)
 
     def _check_weights(self) -> None:
         """Refuse to save diverged weights: even their squares overflow."""
@@ -285,6 +273,8 @@ class Trainer(ABC, Generic[Samples, Made]):
     def close(self) -> None:
         if self.log is not None:
             self.log.close()
+        if self.reader is not None:
+            self.reader.close()
 
 
 def build(config: Config, data: TrainingData[Any], *, log: Callable[[str], None]) -> nn.Module:
@@ -313,10 +303,9 @@ def build(config: Config, data: TrainingData[Any], *, log: Callable[[str], None]
     return net
 
 
-def batch_rows(config: Config, order: I64, step: int, part: int, world: devices.World) -> BatchPart:
-    """A process's part of one batch of an epoch; an order shorter than the epoch is repeated."""
-    start = (step * config.accumulate + part) * config.batch
-    rows = order[np.arange(start, start + config.batch) % len(order)]
+def batch_rows(config: Config, order: I64, place: int, world: devices.World) -> BatchPart:
+    """A process's part of the `place`-th batch of an epoch; a shorter order is repeated."""
+    rows = order[np.arange(place * config.batch, (place + 1) * config.batch) % len(order)]
     return BatchPart.of(rows, rank=world.rank, size=world.size)
 
 

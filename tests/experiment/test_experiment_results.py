@@ -92,7 +92,7 @@ def found(*off_px, seeds=3):
 )
 def test_what_differs_is_found_where_it_differs(orn, kpe, verdict, points):
     reported = found(orn, kpe)
-    figures = reported.comparisons[0].figures
+    figures = next(iter(reported.comparisons.values()))
     assert results.verdict(figures["PCK"]["under the paste"]) == verdict
     assert 100 * figures["PCK"]["under the paste"].value == pytest.approx(points)
     assert np.sign(figures["AP"]["under the paste"].value) == np.sign(points)
@@ -112,7 +112,7 @@ TOUCHED = ("occluded hidden", "under the paste")
 
 def test_only_questions_of_arms_that_are_there_are_answered():
     reported = found(0, 0, seeds=1)
-    assert [a.question.text for a in reported.comparisons] == [
+    assert [question.text for question in reported.comparisons] == [
         "an object",
         "ORN instead of KPE, photos alone",
     ]

@@ -148,7 +148,7 @@ def test_backbone_and_head_of_ones_own_are_a_file_and_two_lines(mine, tmp_path):
     )
     net = networks.build(config.network, SKELETON)
     optimization.make_optimizer(net, config)
-    rates = {n: optimization.lr_scale(n, net, config) for n, _ in net.named_parameters()}
+    rates = optimization.lr_scales(net, config)
     top, bottom = rates["features.net.2.weight"], rates["features.net.0.weight"]
     assert top == optimization.PRETRAINED_LR
     assert bottom == top * optimization.LAYER_DECAY**2

@@ -22,7 +22,7 @@ from synthstudio.transforms.pasting import shares_under_paste
 
 BONES = get_skeleton("coco17")
 SIZE, CELLS = (96, 72), (24, 18)
-FRAME = batches.InputSpec(size=SIZE, cells=CELLS, skeleton=BONES)
+FRAME = batches.InputSpec(size=SIZE, skeleton=BONES)
 STRONG = Augment(shift=0.15)
 
 

@@ -59,7 +59,7 @@ def crops(pairs, tmp_path_factory):
     """Crops (64, 48, 36, 3) of rendered people, each several times in other colours."""
     cache = tmp_path_factory.mktemp("crops")
     taken = load_dataset(pairs, crop_kind(size=(48, 36)), cache=cache).samples
-    spec = InputSpec(size=(48, 36), cells=(12, 9), skeleton=get_skeleton("coco23"))
+    spec = InputSpec(size=(48, 36), skeleton=get_skeleton("coco23"))
     rows = np.arange(len(taken))
     images = batches.make_batch(taken, rows, spec, NO_AUGMENTATION).images.numpy()
     several = np.concatenate([np.roll(images, k, 1) for k in range(3)] * 3)[:64]

@@ -203,7 +203,9 @@ def test_a_coco_file_is_trained_on_like_a_data_set(sticks, tmp_path):
     settings = config(sticks, "openpose", train=[{"coco": file}], val=[], augment=tiny.STILL)
     notes = []
     data = sources.load_data(settings, cache=tmp_path, log=notes.append)
-    assert len(data.train) >= 2 and data.spec == InputSpec.of(settings.network, SKELETON)
+    assert len(data.train) >= 2 and data.spec == InputSpec(
+        size=settings.network.size, skeleton=SKELETON
+    )
     batch = make_frame_batch(data.train.frames, data.train.rows[:1], data.spec, settings.augment)
     assert len(batch.people[0].joints_px) == 2
     assert tiny.run(settings, tmp_path / "run", steps=1).steps == 1

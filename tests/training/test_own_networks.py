@@ -76,8 +76,8 @@ def test_batches_are_those_of_training(pairs, tmp_path):
     for step, (batch, again) in enumerate(zip(given, given, strict=True)):
         epoch, at = divmod(step, len(data) // 8)
         order = data.train.epoch_order(3, epoch)
-        rows = trainer.batch_rows(config, order, at, 0, devices.ALONE)
-        spec = making.InputSpec.of(config.network, data.skeleton)
+        rows = trainer.batch_rows(config, order, at, devices.ALONE)
+        spec = making.InputSpec(size=config.network.size, skeleton=data.skeleton)
         made = making.make_batch(data.train.crops, rows, spec, config.augment, seed=3, step=step)
         for one in (batch, again):
             assert torch.equal(one.images, made.images)

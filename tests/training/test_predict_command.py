@@ -151,7 +151,7 @@ def test_of_photos_without_labels_everybody_is_of_nobody(weights, photos, tmp_pa
 def test_the_network_sees_what_it_saw_in_training(pairs, tmp_path):
     size, skeleton = (48, 36), get_skeleton("coco23")
     taken = load_dataset(pairs, crop_kind(size=size), cache=tmp_path).samples
-    frame = InputSpec(size=size, cells=(12, 9), skeleton=skeleton)
+    frame = InputSpec(size=size, skeleton=skeleton)
     rows = np.arange(len(taken))
     learnt = batches.make_batch(taken, rows, frame, NO_AUGMENTATION).images
     seen = []
@@ -377,8 +377,8 @@ def test_a_worker_that_dies_is_named_with_its_people_and_nothing_is_left(
     small_jobs, pairs, tmp_path, cache, monkeypatch
 ):
     weights = untrained.save(tmp_path / "best.safetensors", block="kpe")
-    dying = functools.partial(dying_workers.people_job, tmp_path / "died")
-    monkeypatch.setattr(prediction_workers, "people_job", dying)
+    dying = functools.partial(dying_workers.predict_job, tmp_path / "died")
+    monkeypatch.setattr(prediction_workers, "predict_job", dying)
     with pytest.raises(WorkerError, match=r"died at job people \d+ to \d+; .*SIGKILL"):
         ss.evaluate(weights, pairs, out=tmp_path / "out", workers=2, cache=cache, device="cpu")
     assert (tmp_path / "died").exists() and not (tmp_path / "out").exists()

@@ -61,7 +61,7 @@ def test_layers_decay_from_the_backbones_own_top(backbones):
     settings = config(backbones["vitpose"])
     net = built(settings)
     net.block.deep = torch.nn.ModuleList(torch.nn.Linear(1, 1) for _ in range(9))
-    each = {n: optimization.lr_scale(n, net, settings) for n, _ in net.named_parameters()}
+    each = optimization.lr_scales(net, settings)
     blocks = [r for n, r in each.items() if n.startswith("block.")]
     assert blocks and set(blocks) == {1.0}
     for layer in range(3):
@@ -96,11 +96,7 @@ def test_an_epoch_sees_everybody_equally_often():
     chosen = sources.CropSubset(crops=None, rows=rows, weight=np.ones(64))
     orders = [chosen.epoch_order(0, epoch) for epoch in range(3)]
     for order in orders:
-        drawn = [
-            trainer.batch_rows(settings, order, step, part, devices.ALONE).rows
-            for step in range(4)
-            for part in range(2)
-        ]
+        drawn = [trainer.batch_rows(settings, order, k, devices.ALONE).rows for k in range(8)]
         assert np.bincount(np.concatenate(drawn), minlength=64).tolist() == [1] * 64
     assert orders[0].tolist() != orders[1].tolist()
 

@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -93,13 +94,15 @@ def test_a_state_of_another_skeleton_is_refused(pairs, trained, backbone):
 
     def step(skeleton):
         net = build(settings.network, get_skeleton(skeleton))
-        return checkpoint.load_state(
-            state,
+        run = SimpleNamespace(
             net=net,
             ema=None,
             optimizer=optimization.make_optimizer(net, settings),
             scaler=torch.amp.GradScaler("cpu", enabled=False),
-        ).step
+            progress=None,
+        )
+        checkpoint.load_state(state, run)
+        return run.progress.step
 
     assert step("coco23") == STEPS  # the set's own
     with pytest.raises(ModelError, match=r"saved state is incompatible with this run.*Start again"):

@@ -25,9 +25,14 @@ def open_network(
 ) -> Network:
     """A .onnx or .tflite file of a `kind`, a function of kinds.py; ModelError for a file
     that cannot be run, or whose inputs and outputs differ from the original's."""
-    order, run = kinds.LOADERS[kind](open_model(path, device), joints)
+    model = open_model(path, device)
+    count, run = kinds.LOADERS[kind](model)
     return Network(
-        name=path.stem, predict=run, joints=order, sha256=file_sha256(path), kind=f"{kind} file"
+        name=path.stem,
+        predict=run,
+        joints=model.order(joints, count),
+        sha256=file_sha256(path),
+        kind=f"{kind} file",
     )
 
 

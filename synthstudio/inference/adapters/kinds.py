@@ -1,5 +1,5 @@
-"""Kinds of files for `open_network`: functions of an opened file and its joints that return their
-order and the predictor; ModelError where inputs or outputs differ from the original's."""
+"""Kinds of files for `open_network`: functions of an opened file that return the number of joints
+and the predictor; ModelError where inputs or outputs differ from the original's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _GREY, _CONFIDENCE, _OVERLAP, _MAX = 114, 0.001, 0.7, 300  # of ultralytics
 _KERNEL = 11  # of vitpose
 
 
-def mediapipe(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str, ...], Predict]:
+def mediapipe(model: FileModel) -> tuple[int, Predict]:
     """MediaPipe's BlazePose lite, full and heavy (pose_landmark_*.tflite, or as .onnx).
 
     github.com/google/mediapipe, modules/pose_landmark: PoseLandmarkByRoi (ImageToTensor without a
@@ -62,7 +62,7 @@ def mediapipe(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[s
         side, angle = _LARGER * 2 * np.hypot(dx, dy), np.pi / 2 - np.arctan2(-dy, dx)
         return look(rgb, found[_CENTRE, :2], max(side, 1.0), angle)[:_JOINTS]
 
-    return model.order(joints, _JOINTS), each(one)
+    return _JOINTS, each(one)
 
 
 def local_means(xy: F64, maps: F64) -> F64:
@@ -80,7 +80,7 @@ def local_means(xy: F64, maps: F64) -> F64:
     return out
 
 
-def movenet(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str, ...], Predict]:
+def movenet(model: FileModel) -> tuple[int, Predict]:
     """MoveNet SinglePose Lightning and Thunder (.onnx or .tflite of the TF Hub models).
 
     tensorflow.org/hub/tutorials/movenet: a square crop resized as tf.image.crop_and_resize does,
@@ -107,10 +107,10 @@ def movenet(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str
         found = run(cv2.warpAffine(rgb, matrix, (size, size), flags=how).astype(np.uint8))
         return np.column_stack([found[:, [1, 0]] * side + corner, found[:, 2]])
 
-    return model.order(joints, len(run(np.zeros((size, size, 3), np.uint8)))), each(one)
+    return len(run(np.zeros((size, size, 3), np.uint8))), each(one)
 
 
-def onnx(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str, ...], Predict]:
+def onnx(model: FileModel) -> tuple[int, Predict]:
     """Any top-down network as .onnx, by this contract.
 
     Input (1 or B, 3, H, W) RGB, uint8 or float32 from 0 to 1, of the box widened by 1.25 and to its
@@ -140,7 +140,7 @@ def onnx(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str, .
         found[:, :2] = found[:, :2] / zoom + corner
         return found
 
-    return model.order(joints, len(run(np.zeros((height, width, 3), np.uint8)))), each(one)
+    return len(run(np.zeros((height, width, 3), np.uint8))), each(one)
 
 
 def peaks(maps: F64) -> tuple[F64, F64]:
@@ -154,7 +154,7 @@ def peaks(maps: F64) -> tuple[F64, F64]:
     return np.column_stack([x, y]) - 0.5 + 0.25 * np.sign(np.column_stack([across, down])), score
 
 
-def rtmpose(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str, ...], Predict]:
+def rtmpose(model: FileModel) -> tuple[int, Predict]:
     """RTMPose (MMDeploy's or rtmlib's .onnx): SimCC vectors of x and y.
 
     github.com/open-mmlab/mmpose: TopdownAffine and get_warp_matrix (mmpose/structures/bbox/
@@ -185,12 +185,10 @@ def rtmpose(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str
         xy = cells / (across.shape[1] / width) / [width, height] * scale + centre - scale / 2
         return np.concatenate([xy + _HALF, score[:, None]], 1)
 
-    return model.order(joints, len(vectors(np.zeros((height, width, 3), np.uint8))[0])), each(one)
+    return len(vectors(np.zeros((height, width, 3), np.uint8))[0]), each(one)
 
 
-def ultralytics(
-    model: FileModel, joints: tuple[str, ...] | None
-) -> tuple[tuple[str, ...], Predict]:
+def ultralytics(model: FileModel) -> tuple[int, Predict]:
     """Ultralytics' YOLO-pose (.onnx of `yolo export format=onnx`), a bottom-up system.
 
     github.com/ultralytics/ultralytics: LetterBox (data/augment.py), non_max_suppression
@@ -240,10 +238,10 @@ def ultralytics(
             out[hit] = np.concatenate([xy, scores], 2)
         return out
 
-    return model.order(joints, count), predict
+    return count, predict
 
 
-def vitpose(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str, ...], Predict]:
+def vitpose(model: FileModel) -> tuple[int, Predict]:
     """ViTPose (.onnx): heat maps by unbiased data processing (UDP), decoded as DARK does.
 
     github.com/ViTAE-Transformer/ViTPose (mmpose/core: TopDownAffine and keypoints_from_heatmaps
@@ -268,7 +266,7 @@ def vitpose(model: FileModel, joints: tuple[str, ...] | None) -> tuple[tuple[str
         xy = cells * scale / (cells_of - 1) + centre - scale / 2
         return np.concatenate([xy + _HALF, score[:, None]], 1)
 
-    return model.order(joints, len(maps_of(np.zeros((height, width, 3), np.uint8)))), each(one)
+    return len(maps_of(np.zeros((height, width, 3), np.uint8))), each(one)
 
 
 def newton_peaks(maps: F64) -> tuple[F64, F64]:
@@ -292,8 +290,7 @@ def newton_peaks(maps: F64) -> tuple[F64, F64]:
     return np.where(score[:, None] > 0, peak - step, np.nan), score
 
 
-LOADERS: dict[str, Callable[[FileModel, tuple[str, ...] | None], tuple[tuple[str, ...], Predict]]]
-LOADERS = {
+LOADERS: dict[str, Callable[[FileModel], tuple[int, Predict]]] = {
     each_kind.__name__: each_kind
     for each_kind in (mediapipe, movenet, onnx, rtmpose, ultralytics, vitpose)
 }

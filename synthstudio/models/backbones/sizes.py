@@ -3,7 +3,6 @@ crops of 96x72 on two CPU cores, about as many operations as the small pyramid (
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -62,22 +61,3 @@ VITS = {
     "small": ViTSize(channels=384, depth=12, heads=12, drop_path=0.1),
     "base": ViTSize(channels=768, depth=12, heads=12, drop_path=0.3),
 }
-
-
-def misfit(backbone: str, variant: str, picture: tuple[int, int]) -> str:
-    """The problem of a backbone's variant with pictures of this height and width; "": none."""
-    if backbone == "pyramid":
-        return (
-            "" if variant == "nano" else "a pyramid has no variants: its size is widths and depth"
-        )
-    each: dict[str, Mapping[str, object]]
-    each = {"hrnet": HRNETS, "hourglass": HOURGLASSES, "vit": VITS}
-    variants = each[backbone]
-    if variant not in variants:
-        return f"variant: {backbone} is {' or '.join(variants)}, not {variant}"
-    patch = VITS[variant].patch if backbone == "vit" else 1
-    if any(side % patch for side in picture):
-        height, width = picture
-        needs = f"multiples of vit {variant}'s patch, {patch} pixels"
-        return f"size: height and width are {needs}, not {height}x{width}"
-    return ""

@@ -180,10 +180,7 @@ class PersonLab(System):
         terms = entropies | errors
         return {name: weight * terms[name] for name, weight in WEIGHTS.items()}
 
-    def decode(
-        self, outputs: PersonLabOutputs, *, masks: bool = True
-    ) -> list[contract.FoundPeople]:
-        """`masks`: also assign cells to people."""
+    def decode(self, outputs: PersonLabOutputs) -> list[contract.FoundPeople]:
+        """The people of each frame, without masks: nothing reads them."""
         chances = {"discs": outputs.discs.sigmoid(), "body": outputs.body.sigmoid()}
-        outputs_of = vars(outputs) | chances
-        return vote_people(outputs_of, self.voting, stride=self.stride, masks=masks)
+        return vote_people(vars(outputs) | chances, self.voting, stride=self.stride, masks=False)

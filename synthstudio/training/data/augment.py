@@ -137,7 +137,14 @@ def rotated_canvas(xy: F64, angle: float, size: tuple[int, int]) -> F64:
     return np.concatenate([linear, offset[:, None]], 1)
 
 
-def warp(image: U8, view: F64, size: tuple[int, int], *, fill: int = GREY) -> U8:
+def warp(
+    image: U8,
+    view: F64,
+    size: tuple[int, int],
+    *,
+    fill: int = GREY,
+    interpolation: int = cv2.INTER_LINEAR,
+) -> U8:
     """Resample a canvas through a view to the network's input (H, W, ...)."""
     index = view.copy()
     index[:, 2] += index[:, :2] @ [0.5, 0.5] - 0.5  # OpenCV counts from pixel centres
@@ -146,7 +153,7 @@ def warp(image: U8, view: F64, size: tuple[int, int], *, fill: int = GREY) -> U8
             image,
             index,
             (size[1], size[0]),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            flags=interpolation | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=(fill,) * 3,
         )

@@ -16,7 +16,7 @@ from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_visible
 from synthstudio.models.losses import Labels
-from synthstudio.training.config import Augment, Network
+from synthstudio.training.config import STRIDE, Augment
 from synthstudio.training.data import augment as aug
 from synthstudio.training.data.augment import BatchPart, Draws, Photos
 from synthstudio.training.data.crops import Crops
@@ -69,15 +69,15 @@ class CropSubset(Subset):
 
 @dataclass(frozen=True, kw_only=True)
 class InputSpec:
-    """Target of batches: the network's input (H, W), its maps' (h, w), its skeleton."""
+    """Target of batches: the network's input (H, W) and its skeleton."""
 
     size: tuple[int, int]
-    cells: tuple[int, int]
     skeleton: Skeleton
 
-    @classmethod
-    def of(cls, network: Network, skeleton: Skeleton) -> InputSpec:
-        return cls(size=network.size, cells=network.cells, skeleton=skeleton)
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns (h, w) of the network's maps."""
+        return self.size[0] // STRIDE, self.size[1] // STRIDE
 
 
 @dataclass(frozen=True, kw_only=True)

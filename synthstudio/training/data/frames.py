@@ -230,11 +230,12 @@ def make_frame_batch(
     part = rows if isinstance(rows, BatchPart) else BatchPart.of(rows)
     rows = part.rows
     draws = part.drawn(aug.draw(augment, rng, count=part.count, size=spec.size))
+    draws.view[:, :, 2] -= np.array([spec.size[1], spec.size[0]]) * (MARGIN - 1) / 2  # no canvas
     photos = pictures.photos
     styles = aug.draw_styles(augment, part, seed=seed, step=step, photos=photos)
     images = []
     for b, row in enumerate(rows):
-        image = aug.warp(frames.images[row], _view(draws, b, spec), spec.size)
+        image = aug.warp(frames.images[row], draws.view[b], spec.size)
         images.append(aug.restyle(aug.recolour(image, draws, b), styles, b, photos))
     return FrameBatch(
         images=stack_images(images),
@@ -243,18 +244,11 @@ def make_frame_batch(
     )
 
 
-def _view(draws: Draws, b: int, spec: InputSpec) -> F64:
-    """The matrix from the input's pixels to the frame's: views are of a canvas with a margin."""
-    view = np.array(draws.view[b])
-    view[:, 2] -= np.array([spec.size[1], spec.size[0]]) * (MARGIN - 1) / 2
-    return view
-
-
 def _people(
     frames: Frames, row: int, spec: InputSpec, draws: Draws, b: int, masks: bool
 ) -> FramePeople:
     """The people of a frame transformed by a view, left and right swapped by a flip."""
-    which, view = frames.people(row), _view(draws, b, spec)
+    which, view = frames.people(row), draws.view[b]
     order = spec.skeleton.flip if draws.flipped[b] else slice(None)
     people, joints = frames.state[which].shape
     xy = aug.transform_points(frames.xy[which].reshape(-1, 2), view)
@@ -262,11 +256,8 @@ def _people(
     state = frames.state[which][:, order]
     seen = frames.masks_of(row) if masks else None
     if seen is not None:
-        index = view.copy()
-        index[:, 2] += index[:, :2] @ [0.5, 0.5] - 0.5
-        flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-        levels = [mask.astype(np.uint8) for mask in seen]
-        warped = [cv2.warpAffine(each, index, spec.size[::-1], flags=flags) > 0 for each in levels]
+        nearest = functools.partial(aug.warp, fill=0, interpolation=cv2.INTER_NEAREST)
+        warped = [nearest(mask.astype(np.uint8), view, spec.size) > 0 for mask in seen]
         seen = np.array(warped, bool).reshape(-1, *spec.size)
     return FramePeople(
         size=spec.size,

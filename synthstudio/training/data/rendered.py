@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from synthstudio.recipe.sampling.context import SPLIT_BLOCK, split_of
 from synthstudio.recipe.schema.load import load
 from synthstudio.training.config import Boxes, Joints3D, Source
 from synthstudio.training.data.crops import Crops, crop_people, crops_in_memory, sizes_key
-from synthstudio.training.data.samples import Sample, conversion_notes
+from synthstudio.training.data.samples import Report, Sample, conversion_notes
 
 _IDLE_S = 0.05
 _POLL_S = 1.0
@@ -81,8 +81,10 @@ class RenderedPeople:
         workers: int,
         skeleton: Skeleton | None = None,
         joints_3d: Joints3D = "kinematic",
+        progress: Report = lambda done, total: None,
     ) -> None:
-        """Read the recipe and its assets; RecipeError, AssetError. Nothing is rendered yet."""
+        """Read the recipe and its assets; RecipeError, AssetError. Nothing is rendered yet.
+        `progress`: of the first epoch's people; later ones are rendered during steps."""
         path = Path(source.recipe)
         recipe = load(path)
         settings = prepare(recipe, assets=Path(source.assets) if source.assets else path.parent)
@@ -90,6 +92,7 @@ class RenderedPeople:
         self.skeleton = skeleton or own
         self.notes = conversion_notes(own, self.skeleton)
         self.source, self.splits, self.workers = source, tuple(splits), workers
+        self.progress = progress
         self.settings = CropSettings(
             stage=settings,
             variants=source.variants,
@@ -120,9 +123,7 @@ class RenderedPeople:
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def of_epoch(
-        self, epoch: int, progress: Callable[[int, int], None] = lambda done, total: None
-    ) -> Crops:
+    def of_epoch(self, epoch: int) -> Crops:
         """Wait for the people of an epoch, each later than the last; errors of rendering are raised
         here, ModelError without a labelled joint."""
         moments, renew = self.source.moments, self.source.renew or self.source.moments
@@ -141,7 +142,8 @@ class RenderedPeople:
                 if self._closed:
                     raise WorkerError("rendering was closed", where=self.source.recipe)
                 self._changed.wait(_POLL_S)
-                progress(sum(place in self._moments for place in places), moments)
+                if not epoch:
+                    self.progress(sum(place in self._moments for place in places), moments)
             rows = [row for place in places for row in self._moments[place]]
         if not rows:
             raise ModelError(

@@ -96,6 +96,10 @@ class Loaded(Generic[Made]):
     skeleton: Skeleton
     notes: tuple[str, ...] = ()
 
+    def of_epoch(self, epoch: int) -> Made:
+        """The samples, the same in each epoch."""
+        return self.samples
+
 
 def load_dataset(
     place: Place,
@@ -309,21 +313,19 @@ def _check_box(person: Row, frame: Row, where: str) -> None:
     width, height = frame["width_px"], frame["height_px"]
     maximum = min(MAX_BOX_SIDES * max(width, height), MAX_BOX_PX)
     if w > maximum or h > maximum:
-        raise FormatError(
-            "a person's box is far too large",
-            where=where,
-            expected=f"sides of at most {maximum:g} px in an image of {width} x {height}",
-            got=f"x {x:g}, y {y:g}, {w:g} x {h:g}",
-            then=_HINT,
-        )
-    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
-        raise FormatError(
-            "a person's box is outside the image",
-            where=where,
-            expected=f"some of it inside {width} x {height}",
-            got=f"x {x:g}, y {y:g}, {w:g} x {h:g}",
-            then=_HINT,
-        )
+        fault = "far too large"
+        expected = f"sides of at most {maximum:g} px in an image of {width} x {height}"
+    elif x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        fault, expected = "outside the image", f"some of it inside {width} x {height}"
+    else:
+        return
+    raise FormatError(
+        f"a person's box is {fault}",
+        where=where,
+        expected=expected,
+        got=f"x {x:g}, y {y:g}, {w:g} x {h:g}",
+        then=_HINT,
+    )
 
 
 def coco_samples(opened: CocoFile, root: Path, labelled: bool) -> Iterator[Sample]:

@@ -9,9 +9,10 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,10 @@ from synthstudio.training.data.samples import (
 from synthstudio.training.data.streamed import StreamedPeople, open_stream
 from synthstudio.transforms.pasting import Cutouts, load_cutouts
 
+if TYPE_CHECKING:
+    from synthstudio.training.data.rendered import RenderedPeople
+
+_OpenSource = tuple[Source, "Loaded[Any] | RenderedPeople"]
 _BODY = 0.7
 """The ellipse in a box that replaces unlabelled joints for pasting."""
 Samples = TypeVar("Samples", CropSubset, FrameSubset)
@@ -105,25 +110,20 @@ def load_data(
     """The people or frames that a config names; `close` it after use. ModelError for incompatible
     sources; FormatError, RecipeError for invalid input."""
     stream = open_stream(config, cache=cache, progress=progress) if config.streamed else None
-    held = () if stream is not None else config.train
-    train = _open(held, config, cache, progress, split="train")
-    val: list[_OpenSource] = []
-    try:
-        skeleton = train[0].skeleton if stream is None else stream.reader.skeleton
-        val = _open(config.val, config, cache, progress, split="val", skeleton=skeleton)
+    named = () if stream is not None else config.train
+    with ExitStack() as kept, ExitStack() as before:
+        train = _open(kept, named, config, cache, progress, split="train")
+        skeleton = train[0][1].skeleton if stream is None else stream.reader.skeleton
+        val = _open(before, config.val, config, cache, progress, split="val", skeleton=skeleton)
         val_subset = _subset(val, 0) if val else None
         learnt = _subset(train, 0) if stream is None else stream.labels
         pictures = load_pictures(config)
-    except BaseException:
-        _close(train)
-        raise
-    finally:
-        _close(val)
-    notes = [(opened.source.name, note) for opened in (*train, *val) for note in opened.notes]
+        rendering = kept.pop_all()
+    notes = [(source.name, note) for source, opened in (*train, *val) for note in opened.notes]
     for name, note in (*(() if stream is None else stream.notes), *notes):
         log(f"{name}: {note}")
-    named = (s.dataset for s in (*config.train, *config.val) if s.dataset)
-    for note in shared_notes(map(parse_place, named)):
+    sets = (s.dataset for s in (*config.train, *config.val) if s.dataset)
+    for note in shared_notes(map(parse_place, sets)):
         log(note)
     unit = "frames" if config.network.sees_frames else "people"
     count = 0 if val_subset is None else len(val_subset)
@@ -133,7 +133,7 @@ def load_data(
     return TrainingData(
         train=learnt,
         val=val_subset,
-        spec=InputSpec.of(config.network, skeleton),
+        spec=InputSpec(size=config.network.size, skeleton=skeleton),
         key=functools.reduce(
             lambda key, other: hashlib.sha256(f"{key} {other}".encode()).hexdigest(),
             more,
@@ -141,8 +141,8 @@ def load_data(
         ),
         balance=_cause_balance(learnt),
         pictures=pictures,
-        later_epoch=functools.partial(_subset, train) if any(s.rendered for s in train) else None,
-        close=functools.partial(_close, train),
+        later_epoch=functools.partial(_subset, train) if any(s.recipe for s, _ in train) else None,
+        close=rendering.close,
         stream=stream,
     )
 
@@ -202,13 +202,10 @@ def load_subset(
 ) -> tuple[CropSubset, Skeleton]:
     """Load the people of several sources (of a recipe those of the first epoch), with the joints of
     `skeleton`, by default the first source's."""
-    network = config.network.model_copy(update={"head": "orn"})  # people, for any head
-    config = config.model_copy(update={"network": network})
-    opened = _open(sources, config, cache, progress, split="train", skeleton=skeleton)
-    try:
-        return _subset(opened, 0), opened[0].skeleton
-    finally:
-        _close(opened)
+    config = config.with_network(head="orn")  # people, for any head
+    with ExitStack() as held:
+        opened = _open(held, sources, config, cache, progress, split="train", skeleton=skeleton)
+        return _subset(opened, 0), opened[0][1].skeleton
 
 
 def check_same_joints(own: Skeleton, network: Skeleton, place: Place) -> None:
@@ -223,20 +220,8 @@ def check_same_joints(own: Skeleton, network: Skeleton, place: Place) -> None:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _OpenSource:
-    """The samples of one source by epoch; `rendered`: other ones in each."""
-
-    source: Source
-    skeleton: Skeleton
-    key: str
-    samples: Callable[[int], Any]
-    notes: tuple[str, ...] = ()
-    rendered: bool = False
-    close: Callable[[], None] = lambda: None
-
-
 def _open(
+    held: ExitStack,
     sources: Sequence[Source],
     config: Config,
     cache: Path,
@@ -245,28 +230,38 @@ def _open(
     split: str,
     skeleton: Skeleton | None = None,
 ) -> list[_OpenSource]:
-    """Open sources, all with `skeleton` or the first one's; `split`: the default of recipes."""
+    """Open sources until `held` closes, all with `skeleton` or the first one's; `split`: the
+    default of recipes."""
     opened: list[_OpenSource] = []
-    try:
-        for source in sources:
-            target = opened[0].skeleton if opened else skeleton
-            opened.append(_open_one(source, config, cache, progress, split, target))
-    except BaseException:
-        _close(opened)
-        raise
+    for source in sources:
+        target = opened[0][1].skeleton if opened else skeleton
+        opened.append((source, _open_one(held, source, config, cache, progress, split, target)))
     return opened
 
 
 def _open_one(
+    held: ExitStack,
     source: Source,
     config: Config,
     cache: Path,
     progress: Report,
     split: str,
     skeleton: Skeleton | None,
-) -> _OpenSource:
+) -> Loaded[Any] | RenderedPeople:
     if source.recipe:
-        return _render(source, config, progress, split, skeleton)
+        # Lazy import: most runs do not render, and it takes 0.7 s.
+        from synthstudio.training.data.rendered import RenderedPeople
+
+        people = RenderedPeople(
+            source,
+            splits=source.splits or (split,),
+            size=config.network.size,
+            workers=config.workers,
+            skeleton=skeleton,
+            joints_3d=config.joints_3d,
+            progress=progress,
+        )
+        return held.enter_context(closing(people))
     kind: Kind[Any]
     if config.network.sees_frames:
         kind = frame_kind(size=config.network.size, progress=progress)
@@ -277,58 +272,21 @@ def _open_one(
             boxes=source.boxes,
             progress=progress,
         )
-    found: Loaded[Any]
     if source.coco:
         images = Path(source.images) if source.images else None
-        found = load_coco(Path(source.coco), images, kind, cache=cache, skeleton=skeleton)
-    else:
-        place, only = parse_place(source.dataset), source if source.stream else None
-        found = load_dataset(place, kind, cache=cache, skeleton=skeleton, only=only)
-    return _OpenSource(
-        source=source,
-        skeleton=found.skeleton,
-        key=found.key,
-        notes=found.notes,
-        samples=lambda epoch: found.samples,
-    )
-
-
-def _render(
-    source: Source, config: Config, progress: Report, split: str, skeleton: Skeleton | None
-) -> _OpenSource:
-    def silent(done: int, total: int) -> None:
-        """Only the first epoch shows a bar; later the bar shows training steps."""
-
-    # Lazy import: most runs do not render, and it takes 0.7 s.
-    from synthstudio.training.data.rendered import RenderedPeople
-
-    people = RenderedPeople(
-        source,
-        splits=source.splits or (split,),
-        size=config.network.size,
-        workers=config.workers,
-        skeleton=skeleton,
-        joints_3d=config.joints_3d,
-    )
-    return _OpenSource(
-        source=source,
-        skeleton=people.skeleton,
-        key=people.key,
-        notes=people.notes,
-        samples=lambda epoch: people.of_epoch(epoch, silent if epoch else progress),
-        rendered=True,
-        close=people.close,
-    )
+        return load_coco(Path(source.coco), images, kind, cache=cache, skeleton=skeleton)
+    place, only = parse_place(source.dataset), source if source.stream else None
+    return load_dataset(place, kind, cache=cache, skeleton=skeleton, only=only)
 
 
 def _subset(sources: Sequence[_OpenSource], epoch: int) -> Any:
     """The people or frames of all sources that are of their splits and variants."""
     rows, weights, start = [], [], 0
-    parts = [opened.samples(epoch) for opened in sources]
-    for opened, samples in zip(sources, parts, strict=True):
-        selected = selected_rows(opened.source, samples)
+    parts = [opened.of_epoch(epoch) for _, opened in sources]
+    for (source, _), samples in zip(sources, parts, strict=True):
+        selected = selected_rows(source, samples)
         rows.append(selected + start)
-        weights.append(np.full(len(selected), opened.source.weight))
+        weights.append(np.full(len(selected), source.weight))
         start += len(samples)
     chosen = {"rows": np.concatenate(rows), "weight": np.concatenate(weights)}
     if isinstance(parts[0], Frames):
@@ -337,12 +295,7 @@ def _subset(sources: Sequence[_OpenSource], epoch: int) -> Any:
 
 
 def _joined_key(sources: Sequence[_OpenSource]) -> str:
-    return hashlib.sha256("".join(opened.key for opened in sources).encode()).hexdigest()
-
-
-def _close(sources: Sequence[_OpenSource]) -> None:
-    for opened in sources:
-        opened.close()
+    return hashlib.sha256("".join(opened.key for _, opened in sources).encode()).hexdigest()
 
 
 def selected_rows(source: Source, samples: Crops | Frames) -> I64:
