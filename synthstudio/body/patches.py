@@ -89,14 +89,7 @@ def posed_patches(table: PatchTable, vertices_m: F32, faces: I32) -> JointPatche
     corners = vertices_m[faces[table.face]].astype(np.float64)  # (J, N, 3 corners, 3)
     points = (table.barycentric[:, :, None, :] @ corners)[:, :, 0]
     a, b = corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0]
-    normals = np.stack(
-        [
-            a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1],
-            a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2],
-            a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0],
-        ],
-        axis=-1,
-    )
+    normals = np.cross(a, b)
     # A triangle may shrink to nothing in a deep bend; it then faces nowhere and weighs nothing.
     normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
     return JointPatches(points_m=points, normals=normals, weights=table.weights, part=table.part)
