@@ -5,6 +5,7 @@ Letters: N atlas vertices, V garment vertices, F faces, E boundary edges.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -65,7 +66,7 @@ class Cut:
     limp: bool = False  # long hair: gravity pulls what hangs below the ears
     studs: NDArray[np.intp] | None = None  # vertices that carry a button
     level_hem: F32 | None = None  # (V,) positive where the cloth forgets the limbs under it
-    panel: F32 | None = None  # (V,) positive where the other material is drawn
+    panel: Callable[[Places], F32] | None = None  # positive where the other material is drawn
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -136,7 +137,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
     count, fine = rows.shape[0], base.fine or cut.split
     where = places_of(base.atlas, cut.weave)
     if cut.panel is not None:
-        return _panelled(base, cut, compiled(base, replace(cut, panel=None)), cut.panel)
+        return _panelled(base, cut, compiled(base, replace(cut, panel=None)), cut.panel(where))
     hem = np.flatnonzero(cut.level_hem > 0) if cut.level_hem is not None else _NONE
     edge, beside, mean, hoop, normal_sum = _topology(cut.weave)
     rim, beside = (edge, beside) if cut.rim_m else (edge[:0], beside[:0])

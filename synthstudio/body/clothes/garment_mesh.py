@@ -52,6 +52,18 @@ class Places:
     down_arm: F32  # (V,) metres from the shoulder along upper arm and forearm
     down_leg: F32  # (V,) metres from the hip joint along thigh and shin
 
+    @property
+    def x(self) -> F32:
+        return self.at[:, 0]
+
+    @property
+    def y(self) -> F32:
+        return self.at[:, 1]
+
+    @property
+    def z(self) -> F32:
+        return self.at[:, 2]
+
 
 class ValueCache:
     """Answers of a function of a few float32, by their bits: garments share most of their places.

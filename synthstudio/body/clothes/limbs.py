@@ -34,13 +34,14 @@ def scarf(base: Basis, shape: Shape) -> Tailored:
         return intersection(below, 0.075 - below)
 
     def tail(p: Places) -> F32:
-        x, y, z = p.at.T
-        strip = np.minimum(0.045 - np.abs(x - 0.055), np.minimum(0.50 - z, z - 0.45 + shape["end"]))
-        return np.where((y < -0.02) & ~on_arm(p), strip, -FAR).astype(np.float32)
+        strip = np.minimum(
+            0.045 - np.abs(p.x - 0.055), np.minimum(0.50 - p.z, p.z - 0.45 + shape["end"])
+        )
+        return np.where((p.y < -0.02) & ~on_arm(p), strip, -FAR).astype(np.float32)
 
     weave, p = suit(base, ring)
     rise = np.clip(neckline(p, -0.040) / 0.075, 0, 1)
-    turns = np.sin(2 * np.pi * (1.5 * rise + 0.6 * np.arctan2(p.at[:, 0], -p.at[:, 1]) / np.pi))
+    turns = np.sin(2 * np.pi * (1.5 * rise + 0.6 * np.arctan2(p.x, -p.y) / np.pi))
     offset = 0.030 + 0.016 * np.sin(np.pi * rise) + 0.006 * turns
     wound = sheet(weave, offset, 0.016, passes=3, folds_m=0.004, rim_m=0.020, level=False)
     end = sheet(suit(base, tail)[0], 0.044, 0.034, folds_m=0.006, rim_m=0.012)
@@ -75,7 +76,7 @@ def wristbands(base: Basis, shape: Shape) -> Tailored:
 
 def long_socks(base: Basis, shape: Shape) -> Tailored:
     def inside(p: Places) -> F32:
-        return np.where(on_arm(p), -FAR, shape["top"] - p.at[:, 2]).astype(np.float32)
+        return np.where(on_arm(p), -FAR, shape["top"] - p.z).astype(np.float32)
 
     cut = close(base, inside, off_m=0.0025)
     return Tailored(pieces=(replace(cut, passes=3),), inside=inside, hides=nowhere)
@@ -92,12 +93,11 @@ def sandals(base: Basis, shape: Shape) -> Tailored:
     _, sole = shoes(base, {"top": -0.02}, thick_m=0.010, offset_m=0.003).pieces
 
     def straps(p: Places) -> F32:
-        _, y, z = p.at.T
-        toes = 0.016 - np.abs(y + 0.120)
-        instep = 0.013 - np.abs(y + 0.055)
-        ankle = np.where(y > -0.06, 0.009 - np.abs(z + 0.790 + 0.25 * y), -FAR)
-        feet = np.where(z < -0.74, np.maximum(np.maximum(toes, instep), ankle), -FAR)
-        return intersection(feet, z - SOLE_M - 0.012)
+        toes = 0.016 - np.abs(p.y + 0.120)
+        instep = 0.013 - np.abs(p.y + 0.055)
+        ankle = np.where(p.y > -0.06, 0.009 - np.abs(p.z + 0.790 + 0.25 * p.y), -FAR)
+        feet = np.where(p.z < -0.74, np.maximum(np.maximum(toes, instep), ankle), -FAR)
+        return intersection(feet, p.z - SOLE_M - 0.012)
 
     held = {"passes": 2, "folds_m": 0.0, "rim_m": 0.003, "bones": ("foot.L", "foot.R")}
     cut = sheet(suit(base, straps)[0], 0.0045, 0.003, **held)
