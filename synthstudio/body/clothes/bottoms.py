@@ -1,4 +1,6 @@
-"""How trousers, shorts and skirts are cut, and shoes: uppers from the suit's feet, flat soles."""
+"""How trousers, shorts, skirts, socks and tights are cut, and shoes: uppers from the suit's feet,
+flat soles.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ import numpy as np
 
 from synthstudio.body.clothes.cloth import Cut
 from synthstudio.body.clothes.garment_mesh import Basis, GarmentMesh, Places, basis, clipped, places
+from synthstudio.body.clothes.hair import nowhere
 from synthstudio.body.clothes.tailor import (
     FAR,
     Field,
@@ -257,3 +260,33 @@ def _tread(p: Places, thick_m: float, heel_m: float) -> F32:
 def _leather(weave: GarmentMesh, offset: float | F32, *, passes: int, second: bool = False) -> Cut:
     more: dict[str, Any] = {"folds_m": 0.0, "second": second, "split": second, "bones": _FEET}
     return sheet(weave, offset, 0.003, passes=passes, **more)
+
+
+def long_socks(base: Basis, shape: Shape) -> Tailored:
+    def inside(p: Places) -> F32:
+        return np.where(on_arm(p), -FAR, shape["top"] - p.z).astype(np.float32)
+
+    cut = close(base, inside, off_m=0.0025)
+    return Tailored(pieces=(replace(cut, passes=3),), inside=inside, hides=nowhere)
+
+
+def tights(base: Basis, shape: Shape) -> Tailored:
+    """Close cloth from the waist to the toes, worn under skirts."""
+    inside = legs_field(0.05, -0.95)
+    cut = sheet(suit(base, inside)[0], 0.0015, 0.001, folds_m=0.0)
+    return Tailored(pieces=(cut,), inside=inside, hides=nowhere)
+
+
+def sandals(base: Basis, shape: Shape) -> Tailored:
+    _, sole = shoes(base, {"top": -0.02}, thick_m=0.010, offset_m=0.003).pieces
+
+    def straps(p: Places) -> F32:
+        toes = 0.016 - np.abs(p.y + 0.120)
+        instep = 0.013 - np.abs(p.y + 0.055)
+        ankle = np.where(p.y > -0.06, 0.009 - np.abs(p.z + 0.790 + 0.25 * p.y), -FAR)
+        feet = np.where(p.z < -0.74, np.maximum(np.maximum(toes, instep), ankle), -FAR)
+        return intersection(feet, p.z - SOLE_M - 0.012)
+
+    held = {"passes": 2, "folds_m": 0.0, "rim_m": 0.003, "bones": _FEET}
+    cut = sheet(suit(base, straps)[0], 0.0045, 0.003, **held)
+    return Tailored(pieces=(cut, sole), inside=nowhere)

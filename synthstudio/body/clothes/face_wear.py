@@ -173,11 +173,10 @@ def _piece(base: Basis, at: F32, faces: I32, side: int) -> Cut:
     blends = [
         np.outer(share / len(own), np.float32(1 / len(v)).repeat(len(v))) for v, share in parts
     ]
-    order = np.argsort(columns)
-    few = sparse.csr_array(np.hstack(blends)[:, order].astype(np.float32))
-    rows = sparse.csr_array(
-        (few.data, columns[order][few.indices], few.indptr), shape=(len(at), len(atlas.template_m))
-    )
+    where = np.repeat(np.arange(len(at)), len(columns)), np.tile(columns, len(at))
+    weights = np.hstack(blends).astype(np.float32).ravel()
+    rows = sparse.coo_array((weights, where), shape=(len(at), len(atlas.template_m))).tocsr()
+    rows.eliminate_zeros()
     shift = (at - rows @ atlas.template_m).astype(np.float32)
     return _stiff(GarmentMesh(rows=rows, faces=faces.astype(np.int32), shift_m=shift))
 
