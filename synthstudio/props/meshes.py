@@ -179,7 +179,7 @@ def _load(data: bytes, suffix: str, where: str, folder: Path) -> trimesh.Scene:
         if resolver.refusals:
             raise resolver.refusals[0] from error
         what = f"the mesh is damaged ({type(error).__name__}: {str(error)[:200]})"
-        raise AssetError(what, where=where, then="Export it again.") from error
+        raise mesh_files.bad(what, where) from error
     if resolver.refusals:
         raise resolver.refusals[0]
     return scene
@@ -198,9 +198,7 @@ def _nodes(scene: trimesh.Scene, where: str) -> list[tuple[trimesh.Trimesh, F64]
                 mesh_files.check_triangles(count, where)
                 placed.append((mesh, np.asarray(transform, np.float64)))
     except (LookupError, ValueError, TypeError) as error:
-        raise AssetError(
-            f"the mesh's nodes do not hang together ({error})", where=where, then="Export it again."
-        ) from error
+        raise mesh_files.bad(f"the mesh's nodes do not hang together ({error})", where) from error
     return placed
 
 
@@ -247,22 +245,14 @@ def _part(
 
 def _check_arrays(vertices: F64, faces: np.ndarray, transform: F64, where: str) -> None:
     if vertices.shape[1:] != (3,) or faces.shape[1:] != (3,):
-        raise AssetError(
-            "the mesh has no 3D triangles",
-            where=where,
-            got=f"vertices {vertices.shape}, faces {faces.shape}",
-            then="Export it again.",
-        )
+        got = f"vertices {vertices.shape}, faces {faces.shape}"
+        raise mesh_files.bad("the mesh has no 3D triangles", where, got)
     if not np.isfinite(vertices).all() or not np.isfinite(transform).all():
         raise mesh_files.not_numbers(where, int((~np.isfinite(vertices)).any(axis=1).sum()))
     if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
-        raise AssetError(
-            "the mesh's faces refer to missing vertices",
-            where=where,
-            expected=f"0 to {len(vertices) - 1}",
-            got=f"{faces.min()} to {faces.max()}",
-            then="Export it again.",
-        )
+        got, expected = f"{faces.min()} to {faces.max()}", f"0 to {len(vertices) - 1}"
+        what = "the mesh's faces refer to missing vertices"
+        raise mesh_files.bad(what, where, got, expected=expected)
 
 
 def _cofactors(linear: F64) -> F64:
