@@ -244,7 +244,7 @@ def _culled(surface: Surface, crosses: bool) -> bool:
 
 
 def near_crossings(corners: F64) -> F64:
-    """(n, 3) where edges of faces (F, 3, 3) in camera metres meet the near plane."""
+    """(n, 3) where edges of polygons (F, K, 3) in camera metres meet the near plane."""
     a, b = corners.reshape(-1, 3), np.roll(corners, -1, axis=1).reshape(-1, 3)
     crossing = (a[:, 2] >= NEAR_M) != (b[:, 2] >= NEAR_M)
     a, b = a[crossing], b[crossing]
