@@ -144,13 +144,9 @@ def _build(atlas: Atlas, joints: tuple[str, ...], points: int, seed: int) -> Pat
         else:
             faces = np.intersect1d(near[name], outside)
             found[name] = _patch(corners, faces, centre, name, points, seed)
-    face = np.stack([found[name][0] for name in joints])
-    return PatchTable(
-        face=face,
-        barycentric=np.stack([found[name][1] for name in joints]),
-        weights=np.stack([found[name][2] for name in joints]),
-        part=atlas.part[face],
-    )
+    each = zip(*(found[name] for name in joints), strict=True)
+    face, barycentric, weights = (np.stack(arrays) for arrays in each)
+    return PatchTable(face=face, barycentric=barycentric, weights=weights, part=atlas.part[face])
 
 
 def _near_faces(atlas: Atlas, corners: F64, centre: F64, joint: str) -> NDArray[np.int64]:

@@ -340,7 +340,7 @@ def _standing(
     low, high = used.min(axis=0).astype(np.float64), used.max(axis=0).astype(np.float64)
     size = high - low
     _check_size(size, where, greatest_m)
-    area = sum(_area(part) for part in parts)
+    area = sum(areas(p.vertices_m[p.faces].astype(np.float64)).sum() for p in parts)
     if area < 1e-9:
         raise AssetError(
             "the mesh is degenerate: its faces have no area",
@@ -359,9 +359,10 @@ def _standing(
     )
 
 
-def _area(part: MeshPart) -> float:
-    a, b, c = (part.vertices_m[part.faces[:, k]].astype(np.float64) for k in range(3))
-    return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
+def areas(triangles: F64) -> F64:
+    """(F,) areas of triangles (F, 3, 3)."""
+    across = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    return np.asarray(np.linalg.norm(across, axis=1) / 2)
 
 
 def _check_size(size: F64, where: str, greatest_m: float) -> None:

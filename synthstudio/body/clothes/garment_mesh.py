@@ -500,8 +500,4 @@ def length(v: F32) -> F32:
 
 def tall(rows: F32, more: F32) -> F32:
     """Return (V + E, 3) of (3, V) and (3, E): as surfaces hold them."""
-    count = rows.shape[1]
-    out = np.empty((count + more.shape[1], 3), np.float32)
-    out[:count] = rows.T
-    out[count:] = more.T
-    return out
+    return np.ascontiguousarray(np.hstack([rows, more]).T)

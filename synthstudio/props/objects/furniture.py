@@ -42,9 +42,7 @@ def posts(x: float, y: float, height: float, thick: float, *, slot: int = 0) -> 
     ]
 
 
-def planks(
-    low: Vec3, high: Vec3, axis: int, *, wide: float, gap: float, slot: int = 0
-) -> list[Piece]:
+def planks(low: Vec3, high: Vec3, axis: int, *, wide: float, gap: float) -> list[Piece]:
     """Boards that fill low..high side by side along `axis`, with gaps between."""
     span = high[axis] - low[axis]
     count = max(1, round((span + gap) / (wide + gap)))
@@ -57,7 +55,7 @@ def planks(
         lo[axis] = low[axis] + number * (width + gap)
         hi[axis] = lo[axis] + width
         a, b = (lo[0], lo[1], lo[2]), (hi[0], hi[1], hi[2])
-        board = box(a, b, bevel=0.003, along=along, slot=slot)
+        board = box(a, b, bevel=0.003, along=along)
         # Each board is cut from another place of the tree.
         boards.append(replace(board, coords=board.coords + number * _NEXT_CUT_M))
     return boards
