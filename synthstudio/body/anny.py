@@ -147,7 +147,8 @@ def _bare(phenotype: Phenotype, pose: PoseSpec) -> BareBody:
 @functools.lru_cache(maxsize=_DRESSED_CACHE)
 def _dressed(person: PersonSpec) -> _DressedPerson:
     surfaces = dress(load_atlas(), _bare(person.phenotype, person.pose), person)
-    lowest = min((_lowest(surface) for surface in surfaces), default=np.inf)
+    heights = (_drawn(surface)[:, 2].min(initial=np.inf) for surface in surfaces)
+    lowest = min(heights, default=np.inf)
     if not np.isfinite(lowest):
         raise GeometryError(
             "a person has no drawn vertex, or one that is not finite",
@@ -175,14 +176,6 @@ def _gait(person: PersonSpec, motion: Motion, mirror: bool) -> Gait:
     soles = soles_of(drawn.astype(np.float32), bare.rest_m, load_atlas().weights)
     own = mirrored(motion) if mirror else motion
     return gait_of(own, rest_of(person.phenotype).chain, soles)
-
-
-def _lowest(surface: Surface) -> float:
-    faces = surface.faces
-    if surface.drawn is not None:
-        faces = faces.compress(surface.drawn, axis=0)
-    heights = np.ascontiguousarray(surface.vertices_m[:, 2])
-    return float(heights.take(faces).min()) if len(faces) else np.inf
 
 
 @functools.lru_cache(maxsize=4)

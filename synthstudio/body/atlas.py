@@ -7,6 +7,7 @@ body; with unattached vertices kept they morph and move with it. Nothing here do
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -259,6 +260,19 @@ def _skin(weights: sparse.csr_array, transforms: F32, vertices: F32) -> F32:
     blend: F32 = rows.reshape(-1, *transforms.shape[1:])
     x, y, z = vertices[..., :1], vertices[..., 1:2], vertices[..., 2:]
     return np.asarray(blend[..., 0] * x + blend[..., 1] * y + blend[..., 2] * z + blend[..., 3])
+
+
+def normals_at(vertices_m: F64, faces: I32, places: NDArray[np.intp]) -> F64:
+    """(N, 3) unit normals of a mesh (V, 3) at `places` (N,) among its vertices, 0 off its faces."""
+    selected = np.zeros(len(vertices_m), np.bool_)
+    selected[places] = True
+    faces = faces[selected[faces].any(axis=1)]
+    a, b, c = (vertices_m[faces[:, k]] for k in range(3))
+    across = np.cross(b - a, c - a)
+    total = np.zeros((len(places), 3))
+    for k, i in itertools.product(range(3), range(3)):
+        total[:, i] += np.bincount(faces[:, k], across[:, i], len(vertices_m))[places]
+    return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12))
 
 
 def frozen(array: NDArray[Any]) -> Any:

@@ -12,7 +12,6 @@ AssetError that names the line.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +68,7 @@ def parse_bvh(text: str, *, where: str) -> Motion:
             "a line MOTION",
             then="It may have been cut short: copy it again.",
         )
-    tree = _Reading(where, lines[:start]).hierarchy()
+    tree = _Skeleton(where, lines[:start])
     fps, values, numbers = _motion(lines, start, sum(len(c) for c in tree.channels), where)
     if values.shape[0] * len(tree.names) > MAX_TURNS:
         raise _fault(
@@ -94,16 +93,8 @@ def parse_bvh(text: str, *, where: str) -> Motion:
     )
 
 
-@dataclass
-class _Tree:
-    names: list[str] = field(default_factory=list)
-    parents: list[int] = field(default_factory=list)
-    offsets: list[tuple[float, ...]] = field(default_factory=list)
-    channels: list[tuple[str, ...]] = field(default_factory=list)
-
-
-class _Reading:
-    """Words of the HIERARCHY part with the lines that they stand in."""
+class _Skeleton:
+    """The joints of the HIERARCHY part: one root, its joints, nothing after it."""
 
     def __init__(self, where: str, lines: list[str]) -> None:
         self.where = where
@@ -111,15 +102,14 @@ class _Reading:
         self.words: Iterator[tuple[int, str]] = (
             (number, word) for number, line in enumerate(lines, start=1) for word in line.split()
         )
-
-    def hierarchy(self) -> _Tree:
-        """Read the whole part: one root, its joints, nothing after it."""
+        self.names: list[str] = []
+        self.parents: list[int] = []
+        self.offsets: list[tuple[float, ...]] = []
+        self.channels: list[tuple[str, ...]] = []
         self.expect("HIERARCHY")
         self.expect("ROOT")
-        tree = _Tree()
-        open_joints: list[int] = []
-        self.joint(tree, -1, self.word("a name"))
-        open_joints.append(0)
+        self.joint(-1, self.word("a name"))
+        open_joints = [0]
         while open_joints:
             word = self.word("JOINT, End or }")
             if word == "}":
@@ -127,29 +117,28 @@ class _Reading:
                 continue
             if word not in ("JOINT", "End"):
                 raise self.fault("unexpected word", "JOINT, End or }", word)
-            if len(open_joints) >= MAX_DEPTH or len(tree.names) >= MAX_JOINTS:
+            if len(open_joints) >= MAX_DEPTH or len(self.names) >= MAX_JOINTS:
                 raise self.fault(
                     "the skeleton is too large", f"at most {MAX_JOINTS} joints, {MAX_DEPTH} deep"
                 )
             parent = open_joints[-1]
             if word == "End":
                 self.expect("Site")
-                self.end(tree, parent)
+                self.end(parent)
                 self.expect("}")
             else:
-                self.joint(tree, parent, self.word("a name"))
-                open_joints.append(len(tree.names) - 1)
+                self.joint(parent, self.word("a name"))
+                open_joints.append(len(self.names) - 1)
         extra = next(self.words, None)
         if extra is not None:
             self.line = extra[0]
             raise self.fault("unexpected text after the skeleton", "MOTION", extra[1])
-        return tree
 
-    def joint(self, tree: _Tree, parent: int, name: str) -> None:
+    def joint(self, parent: int, name: str) -> None:
         """Read `{ OFFSET x y z CHANNELS n ...` of a joint."""
-        if name in tree.names:
+        if name in self.names:
             raise self.fault("duplicate joint name", "names that differ", name)
-        self.end(tree, parent, name)
+        self.end(parent, name)
         self.expect("CHANNELS")
         count = self.number("a number of channels")
         if count not in range(7):
@@ -159,16 +148,16 @@ class _Reading:
             raise self.fault(
                 "wrong channels", "Xposition to Zrotation, each once", " ".join(channels)
             )
-        tree.channels[-1] = channels
+        self.channels[-1] = channels
 
-    def end(self, tree: _Tree, parent: int, name: str = "") -> None:
+    def end(self, parent: int, name: str = "") -> None:
         """Read `{ OFFSET x y z`."""
         self.expect("{")
         self.expect("OFFSET")
-        tree.names.append(name or f"{tree.names[parent]} end {len(tree.names)}")
-        tree.parents.append(parent)
-        tree.offsets.append(tuple(self.number("an offset") for _ in range(3)))
-        tree.channels.append(())
+        self.names.append(name or f"{self.names[parent]} end {len(self.names)}")
+        self.parents.append(parent)
+        self.offsets.append(tuple(self.number("an offset") for _ in range(3)))
+        self.channels.append(())
 
     def word(self, expected: str) -> str:
         found = next(self.words, None)
@@ -259,7 +248,7 @@ def _number(word: str) -> float | None:
     return value if abs(value) <= _MAX_SIZE and "_" not in word else None
 
 
-def _rotated(tree: _Tree, values: F64, hips: int) -> tuple[F64, F64]:
+def _rotated(tree: _Skeleton, values: F64, hips: int) -> tuple[F64, F64]:
     """Return (F, J, 3, 3) rotations and (F, 3) places of the root that bring the hips to theirs."""
     rotations = np.tile(np.eye(3), (len(values), len(tree.names), 1, 1))
     given: dict[int, dict[int, F64]] = {}  # joint -> axis -> position

@@ -34,7 +34,7 @@ _LIMBS = (
 _FINGERS = (("wrist", "finger2-2"), ("wrist", "finger5-2"), ("finger3-1", "finger3-3"))
 _FINGER_M = 0.017
 _SPINE = ("root", "spine05", "spine04", "spine03", "spine02", "spine01")
-_JOINED = (
+JOINED = (
     ("trunk", "upper_arm"),
     ("head", "upper_arm"),
     ("upper_arm", "forearm"),
@@ -170,21 +170,12 @@ def _pieces(at: Callable[[str], F64], skin: F64) -> Iterator[tuple[str, F64, flo
 
 def _slab(points: F64) -> tuple[F64, float]:
     """Return the lying capsule, along x or y, that fills the points' box."""
-    ordered = np.sort(points, axis=0)
-    low, high = (_quantile(ordered, share) for share in (1 - _FULL, _FULL))
+    low, high = np.quantile(points, (1 - _FULL, _FULL), axis=0)
     middle, half = (low + high) / 2, (high - low)[:2] / 2
     axis, radius = int(half.argmax()), float(half.min())
     reach = np.zeros(3)
     reach[axis] = half.max() - radius
     return np.stack([middle - reach, middle + reach]), radius
-
-
-def _quantile(ordered: F64, share: float) -> F64:
-    """`np.quantile` of ascending rows, without its argument checks."""
-    place = share * (len(ordered) - 1)
-    below = int(place)
-    a, b, t = ordered[below], ordered[min(below + 1, len(ordered) - 1)], place - below
-    return np.asarray(b - (b - a) * (1 - t) if t >= 0.5 else a + (b - a) * t)
 
 
 @functools.cache
@@ -223,7 +214,7 @@ def _compared(a: tuple[str, bool], b: tuple[str, bool]) -> bool:
         return False
     if side_a and side_b and side_a != side_b:
         return True
-    joined = next((pair for pair in _JOINED if {limb_a, limb_b} == set(pair)), None)
+    joined = next((pair for pair in JOINED if {limb_a, limb_b} == set(pair)), None)
     return joined is None or (joined in _FAR_OK and far_a and far_b)
 
 

@@ -69,7 +69,7 @@ def with_face(vertices_m: F32, face: dict[str, float], groups: dict[str, I32]) -
 
     `groups` are the atlas's. RecipeError for an unknown unit or a weight outside 0..1.
     """
-    size = head_size(vertices_m, groups)
+    size, out = head_size(vertices_m, groups), vertices_m.copy()
     for unit, weight in sorted(face.items()):
         if unit not in UNITS or not 0 <= weight <= 1:
             raise RecipeError(
@@ -78,8 +78,6 @@ def with_face(vertices_m: F32, face: dict[str, float], groups: dict[str, I32]) -
                 expected=f"0 to 1 of {', '.join(UNITS)}",
                 got=f"{weight:g}",
             )
-    out = vertices_m.copy()
-    for unit, weight in sorted(face.items()):
         which, offset_m = _unit(unit)
         out[which] += np.float32(weight * size) * offset_m
     return out

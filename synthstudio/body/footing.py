@@ -27,7 +27,7 @@ from synthstudio.body.motion import (
     sampled,
 )
 from synthstudio.body.poses import BONES, Chain
-from synthstudio.body.recording import Motion
+from synthstudio.body.recording import Motion, joints_m
 from synthstudio.core.catalogue import Step
 from synthstudio.core.scene import F32, F64
 
@@ -131,7 +131,7 @@ def levelled(moved: Retargeted, chain: Chain) -> Retargeted:
     about the pelvis's own side axis so that ankles differ in height as they do in the file.
     """
     whole = moved.whole.copy()
-    heads, motion = _heads(whole, chain), moved.motion
+    heads, motion = joints_m(whole, chain.parents, chain.offsets_m, 0.0), moved.motion
     across = whole[:, 0] @ np.array([1.0, 0.0, 0.0])
     across[:, 2] = 0
     across /= np.linalg.norm(across, axis=1, keepdims=True)
@@ -228,7 +228,8 @@ def _unturn(moved: Retargeted, at: float) -> F64:
 
 def _places(whole: F64, chain: Chain, soles: Soles) -> tuple[F64, F64]:
     """Return (F, N, 3) sole points and (F,) lowest other point, the root at the origin."""
-    heads, rest = _heads(whole, chain), _heads(np.eye(3)[None, None].repeat(len(BONES), 1), chain)
+    still = np.eye(3)[None, None].repeat(len(BONES), 1)
+    heads, rest = (joints_m(w, chain.parents, chain.offsets_m, 0.0) for w in (whole, still))
     used = np.flatnonzero(soles.weights.any(axis=0))
     move = np.empty((len(whole), len(used), 3, 4))
     move[..., :3] = whole[:, used]
@@ -241,15 +242,6 @@ def _places(whole: F64, chain: Chain, soles: Soles) -> tuple[F64, F64]:
         if stem in _PADS_M
     ]
     return points.transpose(1, 0, 2), np.min(pads, axis=0)
-
-
-def _heads(whole: F64, chain: Chain) -> F64:
-    """Return (F, B, 3) where bones begin, the root at the origin."""
-    out = np.zeros((len(whole), len(chain.parents), 3))
-    for bone, parent in enumerate(chain.parents):
-        if parent >= 0:
-            out[:, bone] = out[:, parent] + whole[:, parent] @ chain.offsets_m[bone]
-    return out
 
 
 def _scale(moved: Retargeted, chain: Chain) -> float:

@@ -15,29 +15,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.body import landmarks
+from synthstudio.body.landmarks import KINDS
 from synthstudio.body.poses import BONES, Chain
 from synthstudio.core.scene import F32, F64
 from synthstudio.core.skeleton import joint_kind
-
-CENTRES = {
-    "shoulder": "upperarm01",
-    "elbow": "lowerarm01",
-    "wrist": "wrist",
-    "hip": "upperleg01",
-    "knee": "lowerleg01",
-    "ankle": "foot",
-} | landmarks.CENTRES
-"""Kinds of joints and the bones whose heads they are."""
-CARRIED = {
-    "nose": "head",
-    "eye": "head",
-    "ear": "head",
-    "heel": "foot",
-    "big_toe": "foot",
-    "small_toe": "foot",
-} | landmarks.CARRIED
-"""Kinds of joints that are no bone's head, and the bones that carry them."""
 
 
 def rest_points(chain: Chain, regressed_m: F64, joints: Sequence[str]) -> F64:
@@ -55,10 +36,10 @@ def moved(transforms: F32, points_m: F64, joints: Sequence[str]) -> F64:
 @functools.cache
 def _bones(joints: tuple[str, ...]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """(K,) the place in BONES of the bone that moves each joint, (K, 1) whether it is its head."""
-    centre = np.array([[joint_kind(joint) in CENTRES] for joint in joints])
+    centre = np.array([[KINDS[joint_kind(joint)].centre] for joint in joints])
     return np.array([BONES.index(_bone(joint)) for joint in joints]), centre
 
 
 def _bone(joint: str) -> str:
-    bone = (CENTRES | CARRIED)[joint_kind(joint)]
+    bone = KINDS[joint_kind(joint)].bone
     return bone if bone in BONES else f"{bone}.{'L' if joint.startswith('left_') else 'R'}"

@@ -1,4 +1,5 @@
-"""Faces and hands: where their joints lie on the mesh, and the surface that each is seen by.
+"""Kinds of joints: the bones that carry them and the surface that shows them; and where the joints
+of faces and hands lie on the mesh.
 
 Every joint is a weighted mean of vertices, as the body's are, so it goes with phenotype, pose and
 expression; where lids or lips are shut it is put on the line that is seen. A hand's joints are the
@@ -10,6 +11,7 @@ right ones are their mirror images.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -63,49 +65,63 @@ _DIGITS = tuple(enumerate(FINGERS, 1))
 _CUBES = {"hand_root": "hand"} | {
     f"{finger}{k}": f"finger-{number}-{k}" for number, finger in _DIGITS for k in range(1, 5)
 }
-CENTRES = {"hand_root": "wrist"} | {
-    f"{finger}{k}": f"finger{number}-{k}" for number, finger in _DIGITS for k in range(1, 4)
-}
-"""Kinds of joints of a hand and the bone whose head they are."""
-_FACE_KINDS = tuple(dict.fromkeys(joint_kind(joint) for joint in FACE))
-CARRIED = dict.fromkeys(_FACE_KINDS, "head") | {
-    f"{finger}4": f"finger{number}-3" for number, finger in _DIGITS
-}
-"""Kinds of joints that are no bone's head, and the bones that carry them."""
 
+
+@dataclass(frozen=True)
+class JointKind:
+    """What a kind of joint is carried and seen by. Names of bones and parts lack their side."""
+
+    bone: str  # carries it
+    radius_m: float  # reach of its patch on the default person
+    parts: tuple[str, ...]  # of the body that its patch may lie on
+    centre: bool = False  # it is the head of its bone
+    skin: tuple[str, ...] | None = None  # bones that must move its patch most; None: any
+
+
+KINDS: dict[str, JointKind] = {
+    "nose": JointKind("head", 0.022, ("head",)),
+    "eye": JointKind("head", 0.020, ("head",)),
+    "ear": JointKind("head", 0.035, ("head",)),
+    "shoulder": JointKind("upperarm01", 0.085, ("torso", "upper_arm"), centre=True),
+    "elbow": JointKind("lowerarm01", 0.055, ("upper_arm", "forearm"), centre=True),
+    "wrist": JointKind("wrist", 0.045, ("forearm", "hand"), centre=True),
+    "hip": JointKind("upperleg01", 0.130, ("torso", "pelvis", "thigh"), centre=True),  # 74 mm deep
+    "knee": JointKind("lowerleg01", 0.070, ("thigh", "shin"), centre=True),
+    "ankle": JointKind("foot", 0.050, ("shin", "foot"), centre=True),
+    "big_toe": JointKind("foot", 0.030, ("foot",)),
+    "small_toe": JointKind("foot", 0.025, ("foot",)),
+    "heel": JointKind("foot", 0.040, ("foot",)),
+    "hand_root": JointKind("wrist", 0.045, ("forearm", "hand"), centre=True),
+}
 _FACE_RADII_M = {
     "jaw": 0.016, "chin": 0.016, "brow": 0.010, "nose_bridge": 0.010, "nostril": 0.009,
     "nose_base": 0.009, "eyelid": 0.008, "lip": 0.008, "upper_lip": 0.008, "lower_lip": 0.008,
     "inner_lip": 0.007, "upper_inner_lip": 0.007, "lower_inner_lip": 0.007,
 }  # fmt: skip
+"""A face's points lie on the skin; a finger's joints lie 6 to 10 mm under it."""
 _FINGER_RADII_M = (0.018, 0.014, 0.013, 0.012)  # knuckles of a finger, tip; see _THUMB_RADII_M
 _THUMB_RADII_M = (0.030, 0.018, 0.015, 0.013)
-RADII_M = (
-    {kind: _FACE_RADII_M[kind.rstrip("_12345678")] for kind in _FACE_KINDS}
-    | {"hand_root": 0.045}
-    | {
-        f"{finger}{k}": (_THUMB_RADII_M if number == 1 else _FINGER_RADII_M)[k - 1]
-        for number, finger in _DIGITS
-        for k in range(1, 5)
-    }
+
+
+def _of_finger(number: int, k: int) -> JointKind:
+    radii_m = _THUMB_RADII_M if number == 1 else _FINGER_RADII_M
+    # The next finger is nearer than the own one's other side.
+    skin = tuple(f"finger{number}-{bone}" for bone in (k - 1, k) if 1 <= bone <= 3)
+    skin += (f"metacarpal{number - 1}",) if k == 1 else ()
+    return JointKind(
+        bone=f"finger{number}-{min(k, 3)}",
+        radius_m=radii_m[k - 1],
+        parts=("hand",),
+        centre=k < 4,
+        skin=skin if (number, k) != (1, 1) else None,
+    )
+
+
+KINDS.update(
+    (kind, JointKind("head", _FACE_RADII_M[kind.rstrip("_12345678")], ("head",)))
+    for kind in map(joint_kind, FACE)
 )
-"""Reach of a joint's patch on the default person. A face's points lie on the skin; a finger's
-joints lie 6 to 10 mm under it.
-"""
-PARTS_OF = dict.fromkeys(_FACE_KINDS, ("head",)) | {
-    kind: ("forearm", "hand") if kind == "hand_root" else ("hand",) for kind in _CUBES
-}
-"""Kind -> the parts of the body that its patch may lie on, without their side."""
-SKIN_OF = {
-    f"{finger}{k}": tuple(f"finger{number}-{bone}" for bone in (k - 1, k) if 1 <= bone <= 3)
-    + ((f"metacarpal{number - 1}",) if k == 1 else ())
-    for number, finger in _DIGITS
-    for k in range(1, 5)
-    if (number, k) != (1, 1)
-}
-"""Kind -> the bones, without their side, that must move a finger's patch most: the next finger is
-nearer than the own one's other side.
-"""
+KINDS |= {f"{finger}{k}": _of_finger(n, k) for n, finger in _DIGITS for k in range(1, 5)}
 
 
 def landmark_weights(template_m: F32, faces: I32, groups: Mapping[str, Any]) -> F64:

@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 from synthstudio.body.amass import read_amass
 from synthstudio.body.bvh import read_bvh
 from synthstudio.body.poses import BONES, LIMITS_RAD, PARENTS, bone_rotations
-from synthstudio.body.recording import Motion
+from synthstudio.body.recording import Motion, whole_turns
 from synthstudio.core.errors import AssetError
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import BoneTurn
@@ -204,11 +204,7 @@ def _between(a: F64, b: F64, share: float) -> F64:
 @functools.cache
 def neutral_turns() -> F64:
     """Return (B, 3, 3) D0: each bone's whole turn from the identity pose to all angles 0."""
-    out = bone_rotations({})
-    for place, parent in enumerate(PARENTS):
-        if parent >= 0:
-            out[place] = out[parent] @ out[place]
-    return out
+    return whole_turns(bone_rotations({}), PARENTS)
 
 
 def min_rotation(a: F64, b: F64) -> F64:

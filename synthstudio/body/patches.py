@@ -23,7 +23,7 @@ from scipy.spatial import cKDTree
 from synthstudio.body import landmarks
 from synthstudio.body.anny_model import cache_folder
 from synthstudio.body.atlas import Atlas, frozen, load_atlas
-from synthstudio.body.landmarks import cross
+from synthstudio.body.landmarks import KINDS, cross
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import F32, F64, I32, PARTS, U8, JointPatches
 from synthstudio.core.skeleton import JOINTS, get_skeleton, joint_kind
@@ -33,28 +33,6 @@ DIRECTIONS = 128  # over the whole sphere, so 64 over the half that a point face
 EXTERIOR = 0.3  # least cosine-weighted share of directions that leave the body
 _CANDIDATES = 16  # for each point that is kept
 _LLOYD = 4
-
-RADII_M = {
-    "nose": 0.022, "eye": 0.020, "ear": 0.035, "shoulder": 0.085, "elbow": 0.055,
-    "wrist": 0.045, "hip": 0.130, "knee": 0.070, "ankle": 0.050,
-    "big_toe": 0.030, "small_toe": 0.025, "heel": 0.040,
-} | landmarks.RADII_M  # fmt: skip
-"""Reach of a joint's patch on the default person; the hip's joint lies 74 mm deep."""
-
-_LIMBS = {
-    "nose": ("head",),
-    "eye": ("head",),
-    "ear": ("head",),
-    "shoulder": ("torso", "upper_arm"),
-    "elbow": ("upper_arm", "forearm"),
-    "wrist": ("forearm", "hand"),
-    "hip": ("torso", "pelvis", "thigh"),
-    "knee": ("thigh", "shin"),
-    "ankle": ("shin", "foot"),
-    "big_toe": ("foot",),
-    "small_toe": ("foot",),
-    "heel": ("foot",),
-} | landmarks.PARTS_OF
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,14 +66,7 @@ def posed_patches(table: PatchTable, vertices_m: F32, faces: I32) -> JointPatche
     corners = vertices_m[faces[table.face]].astype(np.float64)  # (J, N, 3 corners, 3)
     points = (table.barycentric[:, :, None, :] @ corners)[:, :, 0]
     a, b = corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0]
-    normals = np.stack(
-        [
-            a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1],
-            a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2],
-            a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0],
-        ],
-        axis=-1,
-    )
+    normals = np.cross(a, b)
     # A triangle may shrink to nothing in a deep bend; it then faces nowhere and weighs nothing.
     normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
     return JointPatches(points_m=points, normals=normals, weights=table.weights, part=table.part)
@@ -116,6 +87,7 @@ def _key(atlas: Atlas, joints: tuple[str, ...], points: int, seed: int) -> str:
     weights = atlas.joint_weights[[JOINTS.index(name) for name in joints]]
     for array in (atlas.template_m, atlas.body_faces, atlas.part, weights.data, weights.indices):
         digest.update(array.tobytes())
+    kinds = [KINDS[joint_kind(joint)] for joint in joints]
     rules = (
         VERSION,
         joints,
@@ -125,10 +97,7 @@ def _key(atlas: Atlas, joints: tuple[str, ...], points: int, seed: int) -> str:
         EXTERIOR,
         _CANDIDATES,
         _LLOYD,
-        [
-            (RADII_M[kind], _LIMBS[kind], landmarks.SKIN_OF.get(kind))
-            for kind in map(joint_kind, joints)
-        ],
+        [(own.radius_m, own.parts, own.skin) for own in kinds],
     )
     digest.update(repr(rules).encode())
     return digest.hexdigest()
@@ -174,27 +143,23 @@ def _build(atlas: Atlas, joints: tuple[str, ...], points: int, seed: int) -> Pat
         else:
             faces = np.intersect1d(near[name], outside)
             found[name] = _patch(corners, faces, centre, name, points, seed)
-    face = np.stack([found[name][0] for name in joints])
-    return PatchTable(
-        face=face,
-        barycentric=np.stack([found[name][1] for name in joints]),
-        weights=np.stack([found[name][2] for name in joints]),
-        part=atlas.part[face],
-    )
+    each = zip(*(found[name] for name in joints), strict=True)
+    face, barycentric, weights = (np.stack(arrays) for arrays in each)
+    return PatchTable(face=face, barycentric=barycentric, weights=weights, part=atlas.part[face])
 
 
 def _near_faces(atlas: Atlas, corners: F64, centre: F64, joint: str) -> NDArray[np.int64]:
     """Return the faces of a joint's parts and side that may reach into its radius."""
-    kind = joint_kind(joint)
-    side = joint.removesuffix(kind).rstrip("_")
-    parts = [PARTS.index(name if name in PARTS else f"{side}_{name}") for name in _LIMBS[kind]]
+    kind = KINDS[joint_kind(joint)]
+    side = joint.removesuffix(joint_kind(joint)).rstrip("_")
+    parts = [PARTS.index(name if name in PARTS else f"{side}_{name}") for name in kind.parts]
     middle = corners.mean(axis=1)
     reach = np.linalg.norm(corners - middle[:, None], axis=2).max(axis=1)
-    close = np.linalg.norm(middle - centre, axis=1) < RADII_M[kind] + reach
+    close = np.linalg.norm(middle - centre, axis=1) < kind.radius_m + reach
     same_side = middle[:, 0] * {"left": 1, "right": -1, "": 0}[side] >= 0
     near = close & same_side & np.isin(atlas.part, parts)
-    if kind in landmarks.SKIN_OF:
-        bones = [f"{bone}.{side[0].upper()}" for bone in landmarks.SKIN_OF[kind]]
+    if kind.skin is not None:
+        bones = [f"{bone}.{side[0].upper()}" for bone in kind.skin]
         strongest = atlas.weights.toarray().argmax(axis=1)
         own = np.isin(strongest, [atlas.bone_names.index(bone) for bone in bones])
         near &= own[atlas.body_faces].sum(axis=1) >= 2
@@ -268,7 +233,7 @@ def _patch(
     corners: F64, faces: NDArray[np.int64], centre: F64, joint: str, points: int, seed: int
 ) -> tuple[I32, F64, F64]:
     """Return (N,) face, (N, 3) barycentric, (N,) area share of one joint."""
-    kind = joint.removeprefix("left_")
+    radius_m = KINDS[joint_kind(joint)].radius_m
     rng = stream(seed, "joint patch", joint)
     triangle = corners[faces]
     area = np.linalg.norm(
@@ -281,7 +246,7 @@ def _patch(
     s, t = np.sqrt(rng.random(draws)), rng.random(draws)  # uniform in a triangle
     barycentric = np.stack([1 - s, s * (1 - t), s * t], axis=1)
     place = np.einsum("nk,nkx->nx", barycentric, triangle[pick])
-    keep = np.flatnonzero(np.linalg.norm(place - centre, axis=1) < RADII_M[kind])
+    keep = np.flatnonzero(np.linalg.norm(place - centre, axis=1) < radius_m)
     keep = keep[: _CANDIDATES * points]
     place = place[keep]
     chosen, share = _thin(place, centre, points)

@@ -95,26 +95,36 @@ class Motion:
 
     def turns(self) -> F64:
         """Return (F, J, 3, 3): each joint's whole turn from the zero pose."""
-        out = self.rotations.copy()
-        for joint, parent in enumerate(self.parents):
-            if parent >= 0:
-                out[:, joint] = out[:, parent] @ self.rotations[:, joint]
-        return out
+        return whole_turns(self.rotations, self.parents)
 
     def places_m(self) -> F64:
         """Return (F, J, 3) where the joints are."""
-        turns, out = self.turns(), np.empty((self.frames, len(self.joints), 3))
-        for joint, parent in enumerate(self.parents):
-            if parent < 0:
-                out[:, joint] = self.root_m
-            else:
-                out[:, joint] = out[:, parent] + turns[:, parent] @ self.offsets_m[joint]
-        return out
+        return joints_m(self.turns(), self.parents, self.offsets_m, self.root_m)
 
     @property
     def leg_m(self) -> float:
         """Return the length of thigh and shin, the mean of both legs."""
         return _leg(self.offsets_m, self.roles)
+
+
+def whole_turns(rotations: F64, parents: tuple[int, ...]) -> F64:
+    """(..., J, 3, 3) turns of joints from the zero pose, given those against their parents."""
+    out = rotations.copy()
+    for joint, parent in enumerate(parents):
+        if parent >= 0:
+            out[..., joint, :, :] = out[..., parent, :, :] @ rotations[..., joint, :, :]
+    return out
+
+
+def joints_m(turns: F64, parents: tuple[int, ...], offsets_m: F64, root_m: F64 | float) -> F64:
+    """(F, J, 3) where joints are, by their parents' whole turns and offsets (J, 3) from these."""
+    out = np.empty((*turns.shape[:2], 3))
+    for joint, parent in enumerate(parents):
+        if parent < 0:
+            out[:, joint] = root_m
+        else:
+            out[:, joint] = out[:, parent] + turns[:, parent] @ offsets_m[joint]
+    return out
 
 
 def recorded(

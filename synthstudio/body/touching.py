@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from synthstudio.body import capsules
-from synthstudio.body.atlas import BareBody, load_atlas
+from synthstudio.body.atlas import BareBody, load_atlas, normals_at
 from synthstudio.body.capsules import Frames
 from synthstudio.body.poses import BONES, bone_rotations
 from synthstudio.core.catalogue import Touch
@@ -103,27 +103,9 @@ def _below_m(points: F64, vertices: F64) -> float:
     near = np.isfinite(away)
     nearest = skin[nearest[near]]
     back = vertices[nearest] - own[near]
-    depth = (back * _normals(vertices, nearest)).sum(axis=1)
+    depth = (back * normals_at(vertices, load_atlas().skin_faces, nearest)).sum(axis=1)
     depth[depth < _BELOW * away[near]] = 0.0
     return float(depth.max(initial=0.0))
-
-
-def _normals(vertices: F64, places: NDArray[np.intp]) -> F64:
-    """Return (N, 3) unit normals at places (N,) among the vertices, 0 off the skin."""
-    selected = np.zeros(len(vertices), np.bool_)
-    selected[places] = True
-    faces = load_atlas().skin_faces
-    faces = faces[selected[faces].any(axis=1)]
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    across = np.cross(b - a, c - a)
-    total = np.stack(
-        [
-            sum(np.bincount(faces[:, k], across[:, i], len(vertices)) for k in range(3))
-            for i in range(3)
-        ],
-        axis=1,
-    )[places]
-    return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12))
 
 
 # In the world ------------------------------------------------------------------------------
@@ -185,7 +167,7 @@ def _palm(who: int, name: str, person: PersonSpec, body: Posed) -> Anchor:
 def _spot(who: int, own: Spot, person: PersonSpec, body: Posed, lift_m: float) -> Anchor:
     """Return a spot over the skin, or over what is worn there."""
     vertices = body.bare.vertices_m.astype(np.float64)
-    out = _normals(vertices, own.round).mean(axis=0)
+    out = normals_at(vertices, load_atlas().skin_faces, own.round).mean(axis=0)
     out /= np.linalg.norm(out)
     way = body.worn_m - vertices[own.vertex]
     along = way @ out

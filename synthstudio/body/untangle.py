@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from synthstudio.body.atlas import load_atlas, posed_skin_m, some_vertices_m
-from synthstudio.body.capsules import side_and_limb
+from synthstudio.body.atlas import load_atlas, normals_at, posed_skin_m, some_vertices_m
+from synthstudio.body.capsules import JOINED, side_and_limb
 from synthstudio.body.poses import LIMITS_RAD
 from synthstudio.core.scene import F64, I32, PARTS
 from synthstudio.core.spec import BoneTurn, Phenotype
@@ -33,14 +33,7 @@ _BANDS = {_HEAD: ("head", "scalp", "neck"), _TRUNK: ("torso", "pelvis")} | {
     for side in ("left", "right")
     for limb in ("upper_arm", "forearm", "hand", "thigh", "shin", "foot")
 }
-_JOINED = (
-    {_TRUNK, "upper_arm"},
-    {"upper_arm", "forearm"},
-    {"forearm", "hand"},
-    {_TRUNK, "thigh"},
-    {"thigh", "shin"},
-    {"shin", "foot"},
-)
+_JOINED = [set(pair) for pair in JOINED if _HEAD not in pair]
 _FROM_JOINT_M = {"upper_arm": ("shoulder", 0.18), "thigh": ("hip", 0.25)}
 """Of what joins the trunk, or the other thigh, skin this near its joint folds with it."""
 _STRIDES = {"head": 3, "hand": 2, "foot": 2}
@@ -105,7 +98,9 @@ def resolve_self_intersection(
     best, minimum = initial, _deepest(found)
     if minimum <= DEEP_M:
         return initial, minimum
-    hands_m = _hands_m(phenotype, initial) if both_hands else None
+    hands_m = None
+    if both_hands:
+        hands_m = _between(some_vertices_m(phenotype, _palms(), [initial])[:, 0])
     for one_way in (False, True):
         now, depth = _searched(phenotype, initial, found, hands_m, one_way)
         if depth < minimum:
@@ -167,33 +162,20 @@ def _rim(band: str) -> NDArray[np.bool_]:
 
 
 @functools.cache
-def _around(band: str) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return where each of a band's vertices begins in the list of faces about vertices."""
-    own, faces = _bands()[band]
-    corners = faces.ravel()
-    order = np.argsort(corners, kind="stable")
-    return np.searchsorted(corners[order], np.arange(len(own) + 1)), order // 3
-
-
-@functools.cache
-def _skin() -> tuple[NDArray[np.intp], tuple[slice, ...]]:
-    """Return the vertices of all bands one after another, and where each band is among them."""
+def _skin() -> tuple[NDArray[np.intp], NDArray[np.intp], tuple[slice, ...]]:
+    """The vertices of all bands one after another, the place of each one's band, and each band."""
     owns = [own for own, _ in _bands().values()]
-    ends = np.cumsum([len(own) for own in owns]).tolist()
-    return np.concatenate(owns), tuple(itertools.starmap(slice, itertools.pairwise([0, *ends])))
-
-
-@functools.cache
-def _of() -> NDArray[np.intp]:
-    """Return (V,) the place of the band of each of those vertices."""
-    return np.arange(len(_BANDS)).repeat([len(own) for own, _ in _bands().values()])
+    counts = [len(own) for own in owns]
+    slices = itertools.starmap(slice, itertools.pairwise([0, *itertools.accumulate(counts)]))
+    return np.concatenate(owns), np.arange(len(owns)).repeat(counts), tuple(slices)
 
 
 @functools.cache
 def _tested(b: str) -> NDArray[np.bool_]:
     """Return which of those vertices, every so many of a band, may lie in the band `b`."""
-    out = np.zeros(len(_of()), np.bool_)
-    for a, band in zip(_BANDS, _skin()[1], strict=True):
+    every, _, bands = _skin()
+    out = np.zeros(len(every), np.bool_)
+    for a, band in zip(_BANDS, bands, strict=True):
         (side, limb), (other, on) = side_and_limb(a), side_and_limb(b)
         same = not side or not other or side == other
         joined = same and {limb, on} in _JOINED and on != _TRUNK
@@ -207,7 +189,7 @@ def _contacts(
     phenotype: Phenotype, angles: dict[str, float], turns: tuple[BoneTurn, ...] = ()
 ) -> list[_Contact]:
     at, joints = posed_skin_m(phenotype, angles, turns)
-    every, bands = _skin()
+    every, of, bands = _skin()
     skin_m = np.take(at.T, every, axis=1)  # (3, V): whole rows are compared in no time
     begins = [band.start for band in bands]
     low = np.minimum.reduceat(skin_m, begins, axis=1)
@@ -227,7 +209,7 @@ def _contacts(
         first = {c.a: c for c in _below(near, b, at, skin)}
         hands = [k for k, a in enumerate(_BANDS) if a in first and a.endswith("hand")]
         if hands:
-            near = np.flatnonzero(inside & np.isin(_of(), hands))
+            near = np.flatnonzero(inside & np.isin(of, hands))
             first |= {c.a: c for c in _below(near, b, at, skin)}
         found += first.values()
     return sorted(found, key=lambda contact: list(_BANDS).index(contact.a))
@@ -235,7 +217,7 @@ def _contacts(
 
 def _far(b: str, near: NDArray[np.intp], skin_m: F64, joints: dict[str, F64]) -> NDArray[np.bool_]:
     """Return which points of other bands are far enough from the joint that both bands share."""
-    out, of = np.ones(len(near), np.bool_), _of()[near]
+    out, of = np.ones(len(near), np.bool_), _skin()[1][near]
     limbs = _FROM_JOINT_M if b == _TRUNK else {"thigh"} if b.endswith("thigh") else ()
     for side, limb in itertools.product(("left", "right"), limbs):
         joint, away = _FROM_JOINT_M[limb]
@@ -247,15 +229,15 @@ def _far(b: str, near: NDArray[np.intp], skin_m: F64, joints: dict[str, F64]) ->
 
 def _below(near: NDArray[np.intp], b: str, at: F64, skin: cKDTree) -> Iterator[_Contact]:
     """Yield which of some vertices of other bands lie under the skin of `b`."""
-    points, of = _skin()[0][near], _of()[near]
+    points, of = (each[near] for each in _skin()[:2])
     away, nearest = skin.query(at[points], distance_upper_bound=_SEEN_M)
     seen = np.flatnonzero(np.isfinite(away) & (away > _LIES_M * 0.99))  # no point is deeper
     seen = seen[np.logical_not(_rim(b)[nearest[seen]])]
     if not len(seen):
         return
     points, of, away, nearest = (each[seen] for each in (points, of, away, nearest))
-    vertices = _bands()[b][0][nearest]
-    normals = _normals(at, b, nearest)
+    own, faces = _bands()[b]
+    vertices, normals = own[nearest], normals_at(at[own], faces, nearest)
     depth = ((at[vertices] - at[points]) * normals).sum(axis=1)
     inside = np.flatnonzero((depth > _LIES_M) & (depth > _BELOW * away))
     inside = inside[np.argsort(-depth[inside], kind="stable")]
@@ -269,22 +251,6 @@ def _below(near: NDArray[np.intp], b: str, at: F64, skin: cKDTree) -> Iterator[_
             normals=normals[rows],
             depths_m=depth[rows],
         )
-
-
-def _normals(at: F64, band: str, places: NDArray[np.intp]) -> F64:
-    """Return (N, 3) unit normals at places (N,) among a band's vertices."""
-    own, faces = _bands()[band]
-    begin, around = _around(band)
-    many = begin[places + 1] - begin[places]
-    where = np.repeat(begin[places] - np.cumsum(many) + many, many) + np.arange(many.sum())
-    faces = faces[np.unique(around[where])]
-    a, b, c = (at[own[faces[:, k]]].T for k in range(3))
-    (x, y, z), (u, v, w) = b - a, c - a
-    across = (y * w - z * v, z * u - x * w, x * v - y * u)
-    total = np.zeros((len(places), 3))
-    for k, i in itertools.product(range(3), range(3)):
-        total[:, i] += np.bincount(faces[:, k], across[i], len(own))[places]
-    return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12))
 
 
 def _deepest(found: list[_Contact]) -> float:
@@ -334,12 +300,12 @@ def _nearer(
     poses = [now, *({**now, name: now.get(name, 0.0) + _STEP} for name in moving)]
     at = some_vertices_m(phenotype, vertices, poses)
     depth = ((at[count : 2 * count] - at[:count]) * normals[:, None]).sum(axis=-1)
-    apart = np.stack([_between(each) for each in at[2 * count :].swapaxes(0, 1)], axis=1)
     scale = np.array(list(moving.values()))
     strays = np.array([now.get(name, 0.0) - initial.get(name, 0.0) for name in moving])
     rows = [(depth[:, 1:] - depth[:, :1]) / _STEP / _NEAR_M, np.diag(1 / scale)]
     wanted = [(_LIES_M - 0.003 - depths) / _NEAR_M, -strays / scale]
     if hands_m is not None:
+        apart = np.stack([_between(each) for each in at[2 * count :].swapaxes(0, 1)], axis=1)
         rows.append((apart[:, 1:] - apart[:, :1]) / _STEP / _HANDS_M)
         wanted.append((hands_m - apart[:, 0]) / _HANDS_M)
     step = np.linalg.lstsq(np.concatenate(rows), np.concatenate(wanted), rcond=None)[0]
@@ -387,11 +353,5 @@ def _palms() -> NDArray[np.intp]:
 
 def _between(at: F64) -> F64:
     """Return (6,) the ways from the right hand and wrist to the left ones, at `_palms`."""
-    if not len(at):
-        return np.zeros(0)
     left, right = at.reshape(2, 2, _MARKS, 3).mean(axis=2)
     return np.asarray((left - right).ravel())
-
-
-def _hands_m(phenotype: Phenotype, angles: dict[str, float]) -> F64:
-    return _between(some_vertices_m(phenotype, _palms(), [angles])[:, 0])

@@ -116,15 +116,15 @@ def _sewn(
             continue
         piece = sewn(cloth, wearer, garment.kind, loose=loose, phase=phase, over_m=over_m)
         first, second = garment.material, garment.second_material or garment.material
-        first, second = (second, first) if cloth.second else (first, second)
+        first, second = (second, first) if cloth.cut.second else (first, second)
         panel = np.zeros(len(drawn), bool) if cloth.panel is None else cloth.panel
         for material, faces in ((first, drawn & ~panel), (second, drawn & panel)):
             if faces.any():
                 out.append(replace(piece, material=material, drawn=faces))
-        if len(cloth.studs):
+        studs = cloth.cut.studs
+        if studs is not None and len(studs):
             assert piece.normals is not None
-            at, outwards = piece.vertices_m[cloth.studs], piece.normals[cloth.studs]
-            out.append(_buttons(garment, at, outwards))
+            out.append(_buttons(garment, piece.vertices_m[studs], piece.normals[studs]))
     return out
 
 

@@ -146,19 +146,22 @@ def not_numbers(where: str, count: int) -> AssetError:
     )
 
 
-def _bad(what: str, where: str, got: str | None = None) -> AssetError:
-    return AssetError(what, where=where, got=got, then="Export the mesh again.")
+def bad(
+    what: str, where: str, got: str | None = None, *, expected: str | None = None
+) -> AssetError:
+    """The error of a mesh that its program wrote wrongly."""
+    return AssetError(what, where=where, expected=expected, got=got, then="Export the mesh again.")
 
 
 def _check_ply(data: bytes, where: str) -> None:
     head = data[: data.find(b"end_header") + 1]
     if not data.startswith(b"ply") or not head:
-        raise _bad("this is not a PLY file", where)
+        raise bad("this is not a PLY file", where)
     for element, count in re.findall(rb"element +(\w+) +(\d+)", head):
         if element == b"face":
             check_triangles(int(count), where)
         if int(count) > len(data):
-            raise _bad("the header promises more than the file holds", where, f"{int(count)} items")
+            raise bad("the header promises more than the file holds", where, f"{int(count)} items")
 
 
 def _check_gltf(data: bytes, suffix: str, where: str, folder: Path) -> None:
@@ -176,7 +179,7 @@ def _check_gltf(data: bytes, suffix: str, where: str, folder: Path) -> None:
     for accessor in _dicts(tree, "accessors", where):
         count = accessor.get("count")
         if not isinstance(count, int) or not 0 <= count <= 3 * MAX_TRIANGLES:
-            raise _bad("the glTF promises a senseless amount of data", where, f"count {count}")
+            raise bad("the glTF promises a senseless amount of data", where, f"count {count}")
     buffers = [blob_of(b, where, folder, binary) for b in _dicts(tree, "buffers", where)]
     views = _dicts(tree, "bufferViews", where)
     for number, image in enumerate(_dicts(tree, "images", where)):
@@ -187,37 +190,37 @@ def _check_gltf(data: bytes, suffix: str, where: str, folder: Path) -> None:
 def glb_chunks(data: bytes, where: str) -> tuple[bytes, bytes]:
     """The JSON and the binary chunk of a GLB (Khronos glTF 2.0, section 4.4)."""
     if len(data) < 20 or struct.unpack_from("<I", data)[0] != _GLB_MAGIC:
-        raise _bad("this is not a GLB file", where)
+        raise bad("this is not a GLB file", where)
     length = struct.unpack_from("<I", data, 12)[0]
     if data[16:20] != b"JSON" or 20 + length > len(data):
-        raise _bad("the GLB is cut off or damaged", where)
+        raise bad("the GLB is cut off or damaged", where)
     rest = data[20 + length :]
     return data[20 : 20 + length], rest[8:]
 
 
 def gltf_tree(text: bytes, where: str) -> dict[str, Any]:
     if len(text) > _MAX_JSON and b"base64," not in text:
-        raise _bad("the glTF's JSON is too large", where, f"{len(text) / 2**20:.0f} MB")
+        raise bad("the glTF's JSON is too large", where, f"{len(text) / 2**20:.0f} MB")
     try:
         tree = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _bad(f"the glTF is not JSON: {error}", where) from error
+        raise bad(f"the glTF is not JSON: {error}", where) from error
     if not isinstance(tree, dict):
-        raise _bad("the glTF is not a JSON object", where)
+        raise bad("the glTF is not a JSON object", where)
     return tree
 
 
 def _list(tree: dict[str, Any], key: str, where: str) -> list[Any]:
     value = tree.get(key, [])
     if not isinstance(value, list):
-        raise _bad(f"the glTF's {key} are not a list", where)
+        raise bad(f"the glTF's {key} are not a list", where)
     return value
 
 
 def _dicts(tree: dict[str, Any], key: str, where: str) -> list[dict[str, Any]]:
     value = _list(tree, key, where)
     if not all(isinstance(item, dict) for item in value):
-        raise _bad(f"the glTF's {key} are not objects", where)
+        raise bad(f"the glTF's {key} are not objects", where)
     return value
 
 
@@ -227,15 +230,15 @@ def blob_of(item: dict[str, Any], where: str, folder: Path, binary: bytes) -> by
     if uri is None:
         return binary
     if not isinstance(uri, str):
-        raise _bad("a uri is not text", where)
+        raise bad("a uri is not text", where)
     if uri.startswith("data:"):
         _, mark, payload = uri.partition("base64,")
         if not mark:
-            raise _bad("a data URI is not base64", where)
+            raise bad("a data URI is not base64", where)
         try:
             return base64.b64decode(payload)
         except ValueError as error:
-            raise _bad("a data URI is damaged", where) from error
+            raise bad("a data URI is damaged", where) from error
     if "base64," in uri:
         raise _leaves(uri, where)
     return read_bytes(inside(folder, uri, where), limit=MAX_BYTES)
@@ -256,7 +259,7 @@ def _image_bytes(
         buffer: bytes = buffers[view["buffer"]]
         return buffer[start : start + view["byteLength"]]
     except (LookupError, TypeError) as error:
-        raise _bad("an image of the glTF has an invalid reference", where) from error
+        raise bad("an image of the glTF has an invalid reference", where) from error
 
 
 # Numbers of glTF ------------------------------------------------------------------------------
@@ -276,11 +279,8 @@ def with_plain_numbers(data: bytes, suffix: str, where: str, folder: Path) -> tu
         buffers = tree.get("buffers", [])
         added = _replace(tree, [blob_of(b, where, folder, binary) for b in buffers], where)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise AssetError(
-            f"the glTF's accessors are inconsistent ({type(error).__name__}: {error})"[:200],
-            where=where,
-            then="Export the mesh again.",
-        ) from error
+        what = f"the glTF's accessors are inconsistent ({type(error).__name__}: {error})"[:200]
+        raise bad(what, where) from error
     if not added:
         return data, suffix
     for buffer in buffers:

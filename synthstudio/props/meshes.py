@@ -179,7 +179,7 @@ def _load(data: bytes, suffix: str, where: str, folder: Path) -> trimesh.Scene:
         if resolver.refusals:
             raise resolver.refusals[0] from error
         what = f"the mesh is damaged ({type(error).__name__}: {str(error)[:200]})"
-        raise AssetError(what, where=where, then="Export it again.") from error
+        raise mesh_files.bad(what, where) from error
     if resolver.refusals:
         raise resolver.refusals[0]
     return scene
@@ -198,9 +198,7 @@ def _nodes(scene: trimesh.Scene, where: str) -> list[tuple[trimesh.Trimesh, F64]
                 mesh_files.check_triangles(count, where)
                 placed.append((mesh, np.asarray(transform, np.float64)))
     except (LookupError, ValueError, TypeError) as error:
-        raise AssetError(
-            f"the mesh's nodes do not hang together ({error})", where=where, then="Export it again."
-        ) from error
+        raise mesh_files.bad(f"the mesh's nodes do not hang together ({error})", where) from error
     return placed
 
 
@@ -247,22 +245,14 @@ def _part(
 
 def _check_arrays(vertices: F64, faces: np.ndarray, transform: F64, where: str) -> None:
     if vertices.shape[1:] != (3,) or faces.shape[1:] != (3,):
-        raise AssetError(
-            "the mesh has no 3D triangles",
-            where=where,
-            got=f"vertices {vertices.shape}, faces {faces.shape}",
-            then="Export it again.",
-        )
+        got = f"vertices {vertices.shape}, faces {faces.shape}"
+        raise mesh_files.bad("the mesh has no 3D triangles", where, got)
     if not np.isfinite(vertices).all() or not np.isfinite(transform).all():
         raise mesh_files.not_numbers(where, int((~np.isfinite(vertices)).any(axis=1).sum()))
     if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
-        raise AssetError(
-            "the mesh's faces refer to missing vertices",
-            where=where,
-            expected=f"0 to {len(vertices) - 1}",
-            got=f"{faces.min()} to {faces.max()}",
-            then="Export it again.",
-        )
+        got, expected = f"{faces.min()} to {faces.max()}", f"0 to {len(vertices) - 1}"
+        what = "the mesh's faces refer to missing vertices"
+        raise mesh_files.bad(what, where, got, expected=expected)
 
 
 def _cofactors(linear: F64) -> F64:
@@ -350,7 +340,7 @@ def _standing(
     low, high = used.min(axis=0).astype(np.float64), used.max(axis=0).astype(np.float64)
     size = high - low
     _check_size(size, where, greatest_m)
-    area = sum(_area(part) for part in parts)
+    area = sum(areas(p.vertices_m[p.faces].astype(np.float64)).sum() for p in parts)
     if area < 1e-9:
         raise AssetError(
             "the mesh is degenerate: its faces have no area",
@@ -369,9 +359,10 @@ def _standing(
     )
 
 
-def _area(part: MeshPart) -> float:
-    a, b, c = (part.vertices_m[part.faces[:, k]].astype(np.float64) for k in range(3))
-    return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
+def areas(triangles: F64) -> F64:
+    """(F,) areas of triangles (F, 3, 3)."""
+    across = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    return np.asarray(np.linalg.norm(across, axis=1) / 2)
 
 
 def _check_size(size: F64, where: str, greatest_m: float) -> None:

@@ -22,7 +22,7 @@ from synthstudio.core.ground import CELL_M, HEADROOM_M, FloorPlan
 from synthstudio.core.scene import F64, U8, Bool, Surface
 from synthstudio.core.spec import ObjectSpec, PlaceBackdrop
 from synthstudio.props.backgrounds import FLOOR_INSTANCE, WALLS_INSTANCE
-from synthstudio.props.meshes import MeshData, MeshPart, load_mesh, mesh_surfaces
+from synthstudio.props.meshes import MeshData, MeshPart, areas, load_mesh, mesh_surfaces
 
 MIN_FLOOR_M2 = 4.0
 GREATEST_M = 60.0
@@ -68,7 +68,7 @@ def read_place(path: Path) -> PlaceModel:
             then="Leave out invisible parts, or export a part of it.",
         )
     flats = every[np.concatenate(level)]
-    area = _areas(flats)
+    area = areas(flats)
     heights = flats[:, 0, 2]
     maximum, best = 0.0, 0.0
     for height in itertools.islice(_levels(heights, area), _MAX_LEVELS):
@@ -146,11 +146,6 @@ def _level(part: MeshPart, triangles: F64) -> Bool:
     return np.asarray(flat & (np.ptp(triangles[:, :, 2], axis=1) <= _LEVEL_M))
 
 
-def _areas(triangles: F64) -> F64:
-    across = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
-    return np.asarray(np.linalg.norm(across, axis=1) / 2)
-
-
 def _levels(heights: F64, area: F64) -> Iterator[float]:
     """Yield heights with enough level surface, from below; the middle of each by area."""
     bins = np.round((heights - heights.min(initial=0.0)) / _LEVEL_M).astype(np.int64)
@@ -212,5 +207,5 @@ def _rows(triangles: F64) -> tuple[F64, np.ndarray]:
     order = (sides.argmax(axis=1)[:, None] + np.arange(3)) % 3
     rotated = np.take_along_axis(triangles, order[:, :, None], axis=1)
     longest = np.maximum(sides.max(axis=1), 1e-9)
-    extents = np.column_stack([2 * _areas(triangles) / longest, longest])
+    extents = np.column_stack([2 * areas(triangles) / longest, longest])
     return rotated, (2 ** np.ceil(np.log2(np.maximum(extents / _SPACING_M, 1)))).astype(np.int64)

@@ -65,9 +65,9 @@ def seat_height_m(spec: ObjectSpec) -> float:
 
 def _seat_height(kind: str, size: Vec3, shape: dict[str, float]) -> float:
     backed = "seat_height_m" in KINDS[kind].listed.shape
-    if not backed or (kind == "bench" and not street.has_back(size, shape)):
+    if not backed or (kind == "bench" and not street.has_back(size[2], shape)):
         return size[2]
-    return furniture.seat_height(size, shape)
+    return furniture.seat_height(size[2], shape)
 
 
 def _checked(spec: ObjectSpec) -> Kind:

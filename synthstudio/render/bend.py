@@ -22,7 +22,7 @@ from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.masks import mask_edges
 from synthstudio.core.scene import F32, F64, U8, Bool, Rendering
 from synthstudio.render import raster
-from synthstudio.render.pack import Packed
+from synthstudio.render.pack import Packed, near_crossings
 
 _PARTS = 2
 """Colour samples per pixel, in each direction."""
@@ -97,7 +97,7 @@ def alone(packed: Packed, instance: int, camera: Camera) -> InPicture:
 def _extent_px(px: F64, corners: F64, mask: Bool, camera: Camera) -> tuple[int, int, int, int]:
     """The pixels of the mask and, where faces (F, 3, 3) leave the picture, of corners `px`."""
     found = [np.array(mask_edges(mask), float).reshape(2, 2)] if mask.any() else []
-    px = np.concatenate([px, camera.project(_crossings(corners))])
+    px = np.concatenate([px, camera.project(near_crossings(corners))])
     if len(px) and not _inside(px, camera).all():
         px = np.clip(px, -(2.0**22), 2.0**22)
         # Pixels whose centres lie between the least and the greatest corner.
@@ -108,17 +108,6 @@ def _extent_px(px: F64, corners: F64, mask: Bool, camera: Camera) -> tuple[int, 
         return 0, 0, 0, 0
     low, high = np.min(found, axis=0)[0], np.max(found, axis=0)[1]
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
-
-
-def _crossings(corners: F64) -> F64:
-    """(n, 3) where edges of faces (F, 3, 3) meet the near plane."""
-    a, b = corners.reshape(-1, 3), np.roll(corners, -1, axis=1).reshape(-1, 3)
-    crossing = (a[:, 2] >= NEAR_M) != (b[:, 2] >= NEAR_M)
-    a, b = a[crossing], b[crossing]
-    t = (NEAR_M - a[:, 2:]) / (b[:, 2:] - a[:, 2:])
-    met: F64 = np.asarray(a + t * (b - a))
-    met[:, 2] = NEAR_M
-    return met
 
 
 def _outside_share(corners: F64, inside: Bool, camera: Camera) -> float:

@@ -27,7 +27,6 @@ MIN_PX = 0.5
 """Smaller motions are drawn sharp."""
 _AROUND_M = 0.5
 """Beyond this distance from moving surfaces and their shadows, light is constant."""
-_CORNERS = np.array(list(np.ndindex(2, 2, 2)))
 
 
 def exposed(
@@ -86,7 +85,7 @@ def _window_px(
     low = np.min([v.min(axis=0) for v in moves], axis=0).astype(np.float64) - _AROUND_M
     high = np.max([v.max(axis=0) for v in moves], axis=0).astype(np.float64) + _AROUND_M
     low[2] = max(low[2], 0.0)
-    corners = np.stack([low, high])[_CORNERS, np.arange(3)]
+    corners = np.stack([low, high])[shadow.CORNERS, np.arange(3)]
     sun = np.asarray(light.sun_direction, np.float64)
     if sun[2] > shadow.LOWEST_SUN and np.any(np.asarray(light.sun_rgb) > 0):
         fallen = corners - sun * (corners[:, 2:] / sun[2])

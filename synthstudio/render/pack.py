@@ -143,8 +143,9 @@ def pack(scene: Scene, *, device: str = "cpu") -> Packed:
     reach_px = _check_reach(surfaces, vertex_start, snapped)
     crosses = [bool(behind[a:b].any()) for a, b in pairwise(vertex_start)]
     for k in np.flatnonzero(crosses):
-        own = faces[face_start[k] : face_start[k + 1]]
-        crossing = _crossing_screen(scene.camera, camera, own, behind)
+        own = camera[faces[face_start[k] : face_start[k + 1]]].astype(np.float64)
+        lens = scene.camera.K
+        crossing = (near_crossings(own)[:, :2] * (lens[0, 0] / NEAR_M) + lens[:2, 2]) * SUBPIXELS
         start = np.array([0, len(crossing)])
         reach_px = max(reach_px, _check_reach(surfaces[k : k + 1], start, crossing))
     surface = np.repeat(np.arange(len(surfaces), dtype=np.int32), counts)
@@ -242,15 +243,15 @@ def _culled(surface: Surface, crosses: bool) -> bool:
     return whole and not surface.two_sided and not crosses
 
 
-def _crossing_screen(camera: Camera, camera_m: F32, faces: I32, behind: Bool) -> F64:
-    """(n, 2) screen coordinates, 1/256 px, where edges of faces meet the near plane."""
-    tails, heads = faces.ravel(), faces[:, [1, 2, 0]].ravel()
-    meets = behind[tails] != behind[heads]
-    a, b = (camera_m[ends[meets]].astype(np.float64) for ends in (tails, heads))
-    t = (NEAR_M - a[:, 2]) / (b[:, 2] - a[:, 2])
-    xy = a[:, :2] + t[:, None] * (b - a)[:, :2]
-    k = camera.K
-    return np.asarray((xy * (k[0, 0] / NEAR_M) + k[:2, 2]) * SUBPIXELS)
+def near_crossings(corners: F64) -> F64:
+    """(n, 3) where edges of polygons (F, K, 3) in camera metres meet the near plane."""
+    a, b = corners.reshape(-1, 3), np.roll(corners, -1, axis=1).reshape(-1, 3)
+    crossing = (a[:, 2] >= NEAR_M) != (b[:, 2] >= NEAR_M)
+    a, b = a[crossing], b[crossing]
+    t = (NEAR_M - a[:, 2:]) / (b[:, 2:] - a[:, 2:])
+    met: F64 = np.asarray(a + t * (b - a))
+    met[:, 2] = NEAR_M
+    return met
 
 
 def _check_faces(s: Surface) -> None:

@@ -41,7 +41,7 @@ from synthstudio.render.kernels.paint import (
 from synthstudio.render.kernels.patterns import Mat
 from synthstudio.render.kernels.shadow_values import shadow_kernel
 from synthstudio.render.light import SH_CONSTANTS
-from synthstudio.render.pack import Packed, to_device, to_host
+from synthstudio.render.pack import Packed, near_crossings, to_device, to_host
 from synthstudio.render.raster import (
     VisibilityBuffer,
     instance_map,
@@ -185,15 +185,10 @@ def _shadow_pixels(scene: Scene, reach: F64, kind: U8) -> NDArray[np.intp]:
     """The partly covered pixels where a shadow can fall on the floor z = 0."""
     camera = scene.camera
     corners = camera.to_camera(reach)
-    polygon = []
-    for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        if a[2] >= NEAR_M:
-            polygon.append(a)
-        if (a[2] >= NEAR_M) != (b[2] >= NEAR_M):
-            polygon.append(a + (b - a) * (NEAR_M - a[2]) / (b[2] - a[2]))
-    if not polygon:
+    polygon = np.concatenate([corners[corners[:, 2] >= NEAR_M], near_crossings(corners[None])])
+    if not len(polygon):
         return np.empty(0, np.intp)
-    seen = camera.project(np.maximum(polygon, [-np.inf, -np.inf, NEAR_M]))
+    seen = camera.project(polygon)
     size = np.array([camera.width_px, camera.height_px])
     x0, y0 = np.clip(np.floor(seen.min(axis=0)), 0, size).astype(int)
     x1, y1 = np.clip(np.ceil(seen.max(axis=0)), 0, size).astype(int)

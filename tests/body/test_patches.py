@@ -5,7 +5,8 @@ import pytest
 
 from synthstudio.body import patches as module
 from synthstudio.body.atlas import bare_body, load_atlas
-from synthstudio.body.patches import RADII_M, patches, posed_patches
+from synthstudio.body.landmarks import KINDS
+from synthstudio.body.patches import patches, posed_patches
 from synthstudio.body.pose_library import library
 from synthstudio.core.scene import PARTS
 from synthstudio.core.skeleton import JOINTS as ALL
@@ -30,7 +31,7 @@ def test_points_lie_within_the_radius_on_the_right_side(skeleton):
     for place, joint in enumerate(SKELETONS[skeleton].joints):
         gap = np.linalg.norm(posed.points_m[place] - joints[place], axis=1)
         # A mirrored point is moved by the model's own asymmetry, 0.3 mm.
-        reach = RADII_M[joint_kind(joint)]
+        reach = KINDS[joint_kind(joint)].radius_m
         assert 0.6 * reach < gap.max() < reach + 3e-4, joint
         side = {"left": 1, "right": -1}.get(joint.partition("_")[0], 0)
         assert (side * posed.points_m[place, :, 0] >= -0.006).all(), joint
@@ -71,7 +72,7 @@ def test_the_patch_stands_for_its_surface():
         for values, others in ((posed.points_m, fresh.points_m), (posed.normals, fresh.normals)):
             one = np.average(values[place], axis=0, weights=posed.weights[place])
             two = np.average(others[place], axis=0, weights=fresh.weights[place])
-            scale = RADII_M[joint_kind(joint)] if values is posed.points_m else 1
+            scale = KINDS[joint_kind(joint)].radius_m if values is posed.points_m else 1
             assert np.abs(one - two).max() < 0.08 * scale, joint
     assert not np.isin(fresh.points_m[0], posed.points_m[0]).any()
 

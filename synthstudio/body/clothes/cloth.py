@@ -5,6 +5,7 @@ Letters: N atlas vertices, V garment vertices, F faces, E boundary edges.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -28,7 +29,6 @@ from synthstudio.body.clothes.garment_mesh import (
     parted,
     places,
     places_of,
-    taken,
     towards,
 )
 from synthstudio.body.clothes.hang import Hang, hang_of
@@ -66,7 +66,7 @@ class Cut:
     limp: bool = False  # long hair: gravity pulls what hangs below the ears
     studs: NDArray[np.intp] | None = None  # vertices that carry a button
     level_hem: F32 | None = None  # (V,) positive where the cloth forgets the limbs under it
-    panel: F32 | None = None  # (V,) positive where the other material is drawn
+    panel: Callable[[Places], F32] | None = None  # positive where the other material is drawn
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,8 +97,8 @@ class DrapeConstraint:
 class Cloth:
     """One piece of cloth, ready to be fitted to any person."""
 
+    cut: Cut
     rows: sparse.csr_array  # (V, N)
-    faces: I32  # (F, 3)
     corner: NDArray[np.intp]  # (3, F)
     all_faces: I32  # (F + rim, 3); rim vertices follow the V own ones
     rim: I32  # (E, 2)
@@ -117,12 +117,7 @@ class Cloth:
     crease: F32  # (3, V) phases of folds; (0,) without folds
     fade: F32  # (V,) folds fade towards hems; (0,) without folds
     rounds: Rounds
-    folds_m: float
-    rim_m: float
-    second: bool
-    tint: F32 | None
     coords: F32 | None  # (3, V)
-    level: float
     hang: Hang | None
     where: Places  # the V vertices on the template
     shift_m: F32 | None  # (3, V)
@@ -130,7 +125,6 @@ class Cloth:
     drop_m: F32 | None  # (V,) of limp hair below the ears
     settle: DrapeConstraint | None
     on_head: bool  # hair, hats and what the face wears
-    studs: NDArray[np.intp]  # (B,) vertices that carry a button
     panel: Bool | None = None  # (F + rim,) faces drawn with the other material
     parted: sparse.csr_array | None = None  # (W, V) drawn: cut along the panel's edges, W > V
     hem: NDArray[np.intp]  # (H,) vertices that are smoothed much more
@@ -143,7 +137,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
     count, fine = rows.shape[0], base.fine or cut.split
     where = places_of(base.atlas, cut.weave)
     if cut.panel is not None:
-        return _panelled(base, cut, compiled(base, replace(cut, panel=None)), cut.panel)
+        return _panelled(base, cut, compiled(base, replace(cut, panel=None)), cut.panel(where))
     hem = np.flatnonzero(cut.level_hem > 0) if cut.level_hem is not None else _NONE
     edge, beside, mean, hoop, normal_sum = _topology(cut.weave)
     rim, beside = (edge, beside) if cut.rim_m else (edge[:0], beside[:0])
@@ -158,8 +152,8 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
     arm, right = on_limb(where.arm), where.at[:, 0] < 0
     blur = towards(mean, 0.5 if fine else 0.25)
     return Cloth(
+        cut=cut,
         rows=rows,
-        faces=faces,
         corner=np.ascontiguousarray(faces.T, np.intp),
         all_faces=np.vstack([faces, _rim_faces(rim, count)]),
         rim=rim,
@@ -169,7 +163,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         normal_sum=normal_sum,
         mean=blur,
         smooth=smooth,
-        edge_mean=taken(blur, rim[:, 0]),
+        edge_mean=blur[rim[:, 0]],
         anchors=anchors_of(base, where.at),
         across_m=_NOTHING
         if cut.coords is not None
@@ -180,21 +174,15 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         crease=_crease(where) if cut.folds_m else _NOTHING,
         fade=_fade(where.at, edge) if cut.folds_m else _NOTHING,
         rounds=rounds,
-        folds_m=cut.folds_m,
-        rim_m=cut.rim_m,
-        second=cut.second,
-        tint=None if cut.tint is None else cut.tint.astype(np.float32),
         coords=None if cut.coords is None else np.ascontiguousarray(cut.coords.T),
-        level=0.65 if cut.level else 0.0,
         where=where,
         shift_m=None if cut.weave.shift_m is None else np.ascontiguousarray(cut.weave.shift_m.T),
         bones=(names.index(cut.bones[0]), names.index(cut.bones[1])),
         drop_m=drop,
         settle=_settle(base, cut, where, smooth),
         on_head=bool(where.at[:, 2].mean() > _HEAD_M),
-        studs=_NONE if cut.studs is None else cut.studs,
         hem=hem,
-        hem_smooth=taken(smooth, hem),
+        hem_smooth=smooth[hem],
         hang=None if cut.hang is None else hang_of(where, cut.hang, taper=cut.taper),
     )
 
@@ -211,7 +199,7 @@ def _topology(weave: GarmentMesh) -> tuple[Any, ...]:
 def _panelled(base: Basis, cut: Cut, whole: Cloth, panel: F32) -> Cloth:
     """Return a piece whose faces are cut along the edges of its panel; it hangs as the whole."""
     keep = sparse.eye_array(len(panel), dtype=np.float32, format="csr")
-    weave, inside = parted(GarmentMesh(rows=keep, faces=whole.faces), panel)
+    weave, inside = parted(GarmentMesh(rows=keep, faces=cut.weave.faces), panel)
     rim, beside = boundary_edges(weave.faces, edges_of(weave.faces, weave.rows.shape[0]))
     if not cut.rim_m:
         rim, beside = rim[:0], beside[:0]
@@ -223,7 +211,6 @@ def _panelled(base: Basis, cut: Cut, whole: Cloth, panel: F32) -> Cloth:
         covers = np.full(len(weave.faces), cut.covers, np.uint32)
     return replace(
         whole,
-        faces=weave.faces,
         all_faces=np.vstack([weave.faces, _rim_faces(rim, len(where.at))]),
         rim=rim,
         covers=_with_rim(covers, beside),
@@ -273,7 +260,7 @@ def _settle(
         moving=moving,
         min_m=minimum.astype(np.float32),
         skin=skin,
-        smooth=taken(smooth, moving),
+        smooth=smooth[moving],
         rounds=rounds,
         hair=cut.limp,
     )

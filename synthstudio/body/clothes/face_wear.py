@@ -173,11 +173,10 @@ def _piece(base: Basis, at: F32, faces: I32, side: int) -> Cut:
     blends = [
         np.outer(share / len(own), np.float32(1 / len(v)).repeat(len(v))) for v, share in parts
     ]
-    order = np.argsort(columns)
-    few = sparse.csr_array(np.hstack(blends)[:, order].astype(np.float32))
-    rows = sparse.csr_array(
-        (few.data, columns[order][few.indices], few.indptr), shape=(len(at), len(atlas.template_m))
-    )
+    where = np.repeat(np.arange(len(at)), len(columns)), np.tile(columns, len(at))
+    weights = np.hstack(blends).astype(np.float32).ravel()
+    rows = sparse.coo_array((weights, where), shape=(len(at), len(atlas.template_m))).tocsr()
+    rows.eliminate_zeros()
     shift = (at - rows @ atlas.template_m).astype(np.float32)
     return _stiff(GarmentMesh(rows=rows, faces=faces.astype(np.int32), shift_m=shift))
 
@@ -188,7 +187,7 @@ def _piece(base: Basis, at: F32, faces: I32, side: int) -> Cut:
 def full_beard(base: Basis, shape: Shape) -> Tailored:
     """Jaw, chin, cheeks and upper lip, `length` metres at the chin."""
     piece, p = _patch(base, _jaw)
-    chin = step(p.at[:, 1], -0.07, -0.115) * step(p.at[:, 2], 0.575, 0.535)
+    chin = step(p.y, -0.07, -0.115) * step(p.z, 0.575, 0.535)
     deep = 0.35 + 0.65 * chin
     return _beard(piece, p, 0.0015 + deep * shape["length"])
 
@@ -197,13 +196,13 @@ def goatee(base: Basis, shape: Shape) -> Tailored:
     """Chin and upper lip, joined round the mouth."""
 
     def inside(p: Places) -> F32:
-        x, z = np.abs(p.at[:, 0]), p.at[:, 2]
+        x, z = np.abs(p.x), p.z
         across = 0.034 - 0.25 * np.maximum(0.56 - z, 0) - x
         around = np.minimum(across, 0.602 - z)
-        return np.asarray(np.minimum(np.minimum(around, z - 0.512), -0.085 - p.at[:, 1]))
+        return np.asarray(np.minimum(np.minimum(around, z - 0.512), -0.085 - p.y))
 
     piece, p = _patch(base, inside)
-    chin = step(p.at[:, 2], 0.57, 0.535)
+    chin = step(p.z, 0.57, 0.535)
     return _beard(piece, p, 0.0015 + (0.35 + 0.65 * chin) * shape["length"])
 
 
@@ -211,11 +210,11 @@ def moustache(base: Basis, shape: Shape) -> Tailored:
     """The upper lip alone, `width` metres to each side."""
 
     def inside(p: Places) -> F32:
-        x, z = np.abs(p.at[:, 0]), p.at[:, 2]
+        x, z = np.abs(p.x), p.z
         low = 0.584 - 0.35 * np.maximum(x - 0.012, 0)
         high = 0.603 - 0.25 * np.maximum(x - 0.010, 0)
         band = np.minimum(z - low, high - z)
-        return np.asarray(np.minimum(np.minimum(band, shape["width"] - x), -0.09 - p.at[:, 1]))
+        return np.asarray(np.minimum(np.minimum(band, shape["width"] - x), -0.09 - p.y))
 
     piece, p = _patch(base, inside)
     return _beard(piece, p, np.full(len(p.at), 0.0055))
@@ -223,7 +222,7 @@ def moustache(base: Basis, shape: Shape) -> Tailored:
 
 def _jaw(p: Places) -> F32:
     """Return how far places lie inside the part of the face where a full beard grows."""
-    x, y, z = np.abs(p.at[:, 0]), p.at[:, 1], p.at[:, 2]
+    x, y, z = np.abs(p.x), p.y, p.z
     cheek = np.interp(
         x, (0.0, 0.016, 0.034, 0.055, 0.068, 0.08), (0.603, 0.602, 0.590, 0.592, 0.625, 0.66)
     )
@@ -239,7 +238,7 @@ def _patch(base: Basis, field: Field) -> tuple[Cut, Places]:
     lips = np.asarray(weave.rows @ atlas.masks["lips"])
     p = places(atlas, weave.rows)
     mouth = 0.03 * (0.35 - lips)
-    ragged = 0.0015 * np.sin(700 * p.at[:, 0] + 5 * np.sin(410 * p.at[:, 2]))
+    ragged = 0.0015 * np.sin(700 * p.x + 5 * np.sin(410 * p.z))
     weave = clipped(weave, np.minimum(field(p) + ragged, mouth).astype(np.float32))
     p = places(atlas, weave.rows)
     return tress(weave, p.at, 0.0, passes=1), p

@@ -6,7 +6,6 @@ that garment on that person. Letters: N vertices of the atlas, V of a weave, F f
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse._sparsetools import coo_tocsr, csr_matvec, csr_row_index
+from scipy.sparse._sparsetools import csr_matvec
 from scipy.spatial import cKDTree
 
 from synthstudio.body.atlas import Atlas, bone_part
@@ -52,6 +51,18 @@ class Places:
     leg: F32  # (V,) of the leg's bones, foot included
     down_arm: F32  # (V,) metres from the shoulder along upper arm and forearm
     down_leg: F32  # (V,) metres from the hip joint along thigh and shin
+
+    @property
+    def x(self) -> F32:
+        return self.at[:, 0]
+
+    @property
+    def y(self) -> F32:
+        return self.at[:, 1]
+
+    @property
+    def z(self) -> F32:
+        return self.at[:, 2]
 
 
 class ValueCache:
@@ -246,7 +257,7 @@ def compact(weave: GarmentMesh) -> GarmentMesh:
         raise GeometryError("a cut leaves no cloth", where="wardrobe")
     used, faces = _renumbered(weave.faces, weave.rows.shape[0])
     return GarmentMesh(
-        rows=taken(weave.rows, used),
+        rows=weave.rows[used],
         faces=faces,
         shift_m=None if weave.shift_m is None else weave.shift_m[used],
     )
@@ -298,44 +309,8 @@ def _with_cuts(rows: sparse.csr_array, ends: I32, share: NDArray[Any]) -> sparse
     """Append vertices at `share` of the way from ends[:, 0] to ends[:, 1]."""
     shares = np.stack([1 - share, share], axis=1).ravel()
     begins = np.arange(0, 2 * len(ends) + 1, 2, dtype=np.int32)
-    new = _matrix(shares, ends.ravel(), begins, rows.shape[0]) @ rows
-    data, columns = np.append(rows.data, new.data), np.append(rows.indices, new.indices)
-    begins = np.append(rows.indptr, rows.indptr[-1] + new.indptr[1:])
-    return _matrix(data, columns, begins, rows.shape[1])
-
-
-def taken(matrix: sparse.csr_array, which: NDArray[np.signedinteger]) -> sparse.csr_array:
-    """Return the rows `which` (N,) of a matrix."""
-    begins = np.zeros(len(which) + 1, np.int32)
-    np.cumsum(np.diff(matrix.indptr)[which], out=begins[1:])
-    columns, data = np.empty(begins[-1], np.int32), np.empty(begins[-1], matrix.dtype)
-    parts = (matrix.indptr, matrix.indices, matrix.data, columns, data)
-    csr_row_index(len(which), which.astype(np.int32), *parts)
-    return _matrix(data, columns, begins, matrix.shape[1])
-
-
-_EMPTY = sparse.csr_array((0, 0), dtype=np.float32)
-
-
-def _matrix(data: NDArray[Any], columns: I32, begins: I32, width: int) -> sparse.csr_array:
-    """Return a matrix of such parts without SciPy's checks, which cost more than most products."""
-    made = copy.copy(_EMPTY)
-    made.data = data
-    made.indices, made.indptr = (part.astype(np.int32, copy=False) for part in (columns, begins))
-    made._shape = (len(begins) - 1, width)
-    return made
-
-
-def _scattered(
-    data: NDArray[Any], row: I32, column: I32, shape: tuple[int, int]
-) -> sparse.csr_array:
-    """Return a matrix of values at places, of which those at one place are added."""
-    begins, columns = np.empty(shape[0] + 1, np.int32), np.empty(len(row), np.int32)
-    values = np.empty(len(row), data.dtype)
-    coo_tocsr(*shape, len(row), row, column, data, begins, columns, values)
-    made = _matrix(values, columns, begins, shape[1])
-    made.sum_duplicates()
-    return made
+    blend = sparse.csr_array((shares, ends.ravel(), begins), shape=(len(ends), rows.shape[0]))
+    return sparse.csr_array(sparse.vstack([rows, blend @ rows], format="csr"))
 
 
 def _unique_edges(start: I32, end: I32) -> tuple[I32, NDArray[np.intp]]:
@@ -370,7 +345,8 @@ def boundary_edges(faces: I32, edges: sparse.csr_array) -> tuple[I32, NDArray[np
 def corner_sum(faces: I32, count: int) -> sparse.csr_array:
     """Return the (count, F) matrix that adds a value of each face at its corners."""
     face = np.repeat(np.arange(len(faces), dtype=np.int32), 3)
-    return _scattered(np.ones(faces.size, np.float32), faces.ravel(), face, (count, len(faces)))
+    values = np.ones(faces.size, np.float32), (faces.ravel(), face)
+    return sparse.coo_array(values, shape=(count, len(faces))).tocsr()
 
 
 def neighbour_means(edges: sparse.csr_array, rim: I32) -> tuple[sparse.csr_array, sparse.csr_array]:
@@ -389,8 +365,8 @@ def neighbour_means(edges: sparse.csr_array, rim: I32) -> tuple[sparse.csr_array
 
 
 def _linked(start: I32, end: I32, value: NDArray[np.int64], count: int) -> sparse.csr_array:
-    row, column = np.concatenate([start, end]), np.concatenate([end, start])
-    return _scattered(np.concatenate([value, value]), row, column, (count, count))
+    where = np.concatenate([start, end]), np.concatenate([end, start])
+    return sparse.coo_array((np.tile(value, 2), where), shape=(count, count)).tocsr()
 
 
 def _mean(degree: NDArray[Any], column: NDArray[Any]) -> sparse.csr_array:
@@ -398,7 +374,7 @@ def _mean(degree: NDArray[Any], column: NDArray[Any]) -> sparse.csr_array:
     share = (np.float32(1) / np.maximum(degree, 1).astype(np.float32)).repeat(degree)
     begins = np.zeros(len(degree) + 1, np.int32)
     np.cumsum(degree, out=begins[1:])
-    return _matrix(share, column, begins, len(degree))
+    return sparse.csr_array((share, column, begins), shape=(len(degree), len(degree)))
 
 
 def _backwards(begins: NDArray[Any]) -> NDArray[Any]:
@@ -421,7 +397,7 @@ def towards(mean: sparse.csr_array, share: float) -> sparse.csr_array:
     data[others] = mean.data[back] * np.float32(share)
     column = np.empty(len(others), np.int32)
     column[others], column[begins[:-1]] = mean.indices[back], np.arange(count)
-    return _matrix(data, column, begins, count)
+    return sparse.csr_array((data, column, begins), shape=(count, count))
 
 
 def covered_parts(base: Basis, places_: Places, faces: I32, radius_m: float) -> U32:
@@ -482,19 +458,21 @@ def anchors_of(base: Basis, at: F32) -> NDArray[np.intp]:
 _TINY = np.float32(1e-12)
 
 
-def spread(matrix: sparse.csr_array, values: F32) -> F32:
-    """Return (K, V): the (V, N) matrix applied to each of K rows (K, N), all float32.
+def spread(matrix: sparse.csr_array, values: F32, times: int = 1) -> F32:
+    """Return (K, V): the (V, N) matrix applied so many times to each of K rows (K, N), all float32.
 
     Calls the routine under `matrix @ row`: a dressed person takes some 200 products, and the
     checks around each cost more than most of the products themselves.
     """
     rows, columns = matrix.shape
-    assert values.shape[1] == columns
-    assert values.dtype == matrix.dtype == np.float32
-    out = np.zeros((len(values), rows), np.float32)
-    for row, of in zip(out, np.ascontiguousarray(values), strict=True):
-        csr_matvec(rows, columns, matrix.indptr, matrix.indices, matrix.data, of, row)
-    return out
+    for _ in range(times):
+        assert values.shape[1] == columns
+        assert values.dtype == matrix.dtype == np.float32
+        out = np.zeros((len(values), rows), np.float32)
+        for row, of in zip(out, np.ascontiguousarray(values), strict=True):
+            csr_matvec(rows, columns, matrix.indptr, matrix.indices, matrix.data, of, row)
+        values = out
+    return values
 
 
 def cross_of(v: F32, corner: NDArray[np.intp]) -> F32:
@@ -522,8 +500,4 @@ def length(v: F32) -> F32:
 
 def tall(rows: F32, more: F32) -> F32:
     """Return (V + E, 3) of (3, V) and (3, E): as surfaces hold them."""
-    count = rows.shape[1]
-    out = np.empty((count + more.shape[1], 3), np.float32)
-    out[:count] = rows.T
-    out[count:] = more.T
-    return out
+    return np.ascontiguousarray(np.hstack([rows, more]).T)

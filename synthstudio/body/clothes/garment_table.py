@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from synthstudio.body.clothes import bottoms, face_wear, hair, hats, limbs, outerwear, tops
+from synthstudio.body.clothes import bottoms, face_wear, hair, hats, outerwear, tops
 from synthstudio.body.clothes.garment_mesh import Basis
 from synthstudio.body.clothes.tailor import Shape, Tailored
 from synthstudio.core.catalogue import GarmentKind, Slot, Worn
@@ -247,14 +247,14 @@ _NAMED = (
            name="long_skirt", hem=(-0.74, -0.66), width=(0.0, 0.06)),
     _entry(bottoms.skirt, "bottom", BOTTOM, ALL, WOMEN, PELVIS,
            name="mini_skirt", hem=(-0.27, -0.20), width=(0.0, 0.03)),
-    _entry(limbs.sandals, "shoes", SHOES),
+    _entry(bottoms.sandals, "shoes", SHOES),
     _entry(partial(bottoms.shoes, thick_m=0.030, offset_m=0.009), "shoes", SHOES,
            name="high_tops", top=(0.07, 0.12)),
-    _entry(limbs.long_socks, "legs", SOCKS, ("plain", "stripes"), top=(-0.47, -0.42)),
-    _entry(limbs.tights, "legs", TIGHTS, PLAIN, WOMEN),
-    _entry(limbs.gloves, "hands", GLOVES, cuff=(-0.01, 0.05)),
-    _entry(limbs.wristbands, "hands", GLOVES, width=(0.03, 0.07)),
-    _entry(limbs.scarf, "neck", SCARF, ("plain", "knit", "plaid", "stripes"), end=(0.15, 0.35)),
+    _entry(bottoms.long_socks, "legs", SOCKS, ("plain", "stripes"), top=(-0.47, -0.42)),
+    _entry(bottoms.tights, "legs", TIGHTS, PLAIN, WOMEN),
+    _entry(outerwear.gloves, "hands", GLOVES, cuff=(-0.01, 0.05)),
+    _entry(outerwear.wristbands, "hands", GLOVES, width=(0.03, 0.07)),
+    _entry(outerwear.scarf, "neck", SCARF, ("plain", "knit", "plaid", "stripes"), end=(0.15, 0.35)),
     _entry(hats.sun_hat, "hat", HAT, brim=(0.07, 0.11)),
     _entry(hats.bucket_hat, "hat", HAT, ALL, brim=(0.04, 0.055)),
     _entry(hats.fedora, "hat", HAT, brim=(0.045, 0.065)),
@@ -266,10 +266,10 @@ _NAMED = (
 )  # fmt: skip
 
 
-def _where_named(entry: Entry) -> Entry:
-    worn = _WORN.get(entry.kind.kind, "named")
-    return replace(entry, kind=replace(entry.kind, worn=worn))
-
-
-NAMED: dict[str, Entry] = {entry.kind.kind: _where_named(entry) for entry in _NAMED}
+NAMED: dict[str, Entry] = {
+    entry.kind.kind: replace(
+        entry, kind=replace(entry.kind, worn=_WORN.get(entry.kind.kind, "named"))
+    )
+    for entry in _NAMED
+}
 GARMENTS: dict[str, Entry] = {entry.kind.kind: entry for entry in _USUAL} | NAMED

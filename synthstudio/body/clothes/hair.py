@@ -111,7 +111,7 @@ def short_hair(base: Basis, shape: Shape) -> Tailored:
     """A cap of hair, `thick` metres at the top."""
     weave, p = cap(base)
     deep = step(hairline(p.at), 0.0, 0.035)
-    top = step(p.at[:, 2], 0.66, 0.75)
+    top = step(p.z, 0.66, 0.75)
     offset = 0.0008 + deep * (0.35 + 0.65 * top) * shape["thick"] * (1 + 0.25 * lumps(p.at))
     return Tailored(pieces=(tress(weave, p.at, offset, passes=2),), inside=nowhere)
 
@@ -297,12 +297,11 @@ def curly_hair(base: Basis, shape: Shape) -> Tailored:
 def parted_hair(base: Basis, shape: Shape) -> Tailored:
     """Short, parted at the left and swept over, high before the forehead."""
     weave, p = cap(base)
-    x, y, z = p.at.T
     deep = step(hairline(p.at), 0.0, 0.03)
-    top = step(z, 0.685, 0.735)
-    swept = step(x, 0.045, 0.015) * (0.75 + 0.25 * step(x, -0.07, 0.02))
-    front = 0.55 + 0.45 * step(y, 0.02, -0.09)
-    groove = 1 - 0.8 * np.exp(-(((x - 0.038) / 0.006) ** 2)) * step(y, 0.03, 0.0)
+    top = step(p.z, 0.685, 0.735)
+    swept = step(p.x, 0.045, 0.015) * (0.75 + 0.25 * step(p.x, -0.07, 0.02))
+    front = 0.55 + 0.45 * step(p.y, 0.02, -0.09)
+    groove = 1 - 0.8 * np.exp(-(((p.x - 0.038) / 0.006) ** 2)) * step(p.y, 0.03, 0.0)
     full = top * front * (0.25 + 0.75 * swept) * groove
     offset = 0.001 + deep * (0.007 + shape["thick"] * full) * (1 + 0.12 * lumps(p.at))
     return Tailored(pieces=(tress(weave, p.at, offset, passes=2),), inside=nowhere)
@@ -310,8 +309,8 @@ def parted_hair(base: Basis, shape: Shape) -> Tailored:
 
 def undercut_hair(base: Basis, shape: Shape) -> Tailored:
     weave, p = cap(base)
-    above = p.at[:, 2] - (0.700 - 0.10 * np.maximum(p.at[:, 1], 0))
-    deep = step(above, -0.004, 0.040) * (0.45 + 0.55 * step(p.at[:, 1], 0.05, -0.09))
+    above = p.z - (0.700 - 0.10 * np.maximum(p.y, 0))
+    deep = step(above, -0.004, 0.040) * (0.45 + 0.55 * step(p.y, 0.05, -0.09))
     deep = deep * step(hairline(p.at), 0.0, 0.025)
     offset = _SHAVEN_M + deep * shape["thick"] * (1 + 0.15 * lumps(p.at))
     return Tailored(pieces=(tress(weave, p.at, offset, passes=1),), inside=nowhere)
@@ -320,16 +319,15 @@ def undercut_hair(base: Basis, shape: Shape) -> Tailored:
 def mohawk_hair(base: Basis, shape: Shape) -> Tailored:
     """Shaven but for a crest from the forehead to the nape."""
     weave, p = cap(base)
-    x, _, z = p.at.T
-    crest = np.exp(-((x / 0.021) ** 4)) * step(z, 0.61, 0.74) * step(hairline(p.at), 0.0, 0.03)
-    offset = _SHAVEN_M + crest * shape["thick"] * (1 + 0.10 * np.sin(260 * p.at[:, 1]))
+    crest = np.exp(-((p.x / 0.021) ** 4)) * step(p.z, 0.61, 0.74) * step(hairline(p.at), 0.0, 0.03)
+    offset = _SHAVEN_M + crest * shape["thick"] * (1 + 0.10 * np.sin(260 * p.y))
     return Tailored(pieces=(tress(weave, p.at, offset, passes=1),), inside=nowhere)
 
 
 def balding_hair(base: Basis, shape: Shape) -> Tailored:
     """A receding hairline (`bald` 0) up to a ring round a bald crown (1)."""
     weave, p = cap(base)
-    ragged = 0.002 * np.sin(500 * p.at[:, 0] + 5 * np.sin(300 * p.at[:, 1]))
+    ragged = 0.002 * np.sin(500 * p.x + 5 * np.sin(300 * p.y))
     weave = clipped(weave, (ragged - bald_m(p.at, shape["bald"])).astype(np.float32))
     p = places(base.atlas, weave.rows)
     inside = np.minimum(hairline(p.at), -bald_m(p.at, shape["bald"]))

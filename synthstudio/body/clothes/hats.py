@@ -23,14 +23,7 @@ from synthstudio.body.clothes.garment_mesh import (
     weave_of,
 )
 from synthstudio.body.clothes.hair import SCALP, azimuth, head_faces, nowhere, shell, skull
-from synthstudio.body.clothes.tailor import (
-    Shape,
-    Tailored,
-    panelled,
-    sheet,
-    step,
-    tube,
-)
+from synthstudio.body.clothes.tailor import Shape, Tailored, sheet, step, tube
 from synthstudio.core.scene import F32, I32, PARTS
 
 _FRONT_Y_M, _BACK_Y_M = -0.13, 0.06
@@ -68,7 +61,7 @@ def worn(front_m: float, back_m: float, *pieces: Cut) -> Tailored:
     """A hat whose edge is so high: hair is not drawn from 3 cm above it on, skin is everywhere."""
 
     def inside(p: Places) -> F32:
-        return np.where(p.at[:, 2] > 0.6, _above(p.at, front_m, back_m), -1).astype(np.float32)
+        return np.where(p.z > 0.6, _above(p.at, front_m, back_m), -1).astype(np.float32)
 
     return Tailored(pieces=pieces, inside=inside, hides=nowhere)
 
@@ -94,7 +87,7 @@ def cap(base: Basis, shape: Shape) -> Tailored:
 def hard_hat(base: Basis, shape: Shape) -> Tailored:
     """A builder's helmet with a brim all round, widest in front."""
     weave, p, above = dome(base, 0.706, 0.676)
-    ridge = 0.006 * step(np.abs(p.at[:, 0]), 0.016, 0.010)
+    ridge = 0.006 * step(np.abs(p.x), 0.016, 0.010)
     offset = 0.026 + 0.012 * step(above, 0.0, 0.04) + ridge * step(above, 0.03, 0.06)
     edge = brim(weave, p.at, (0.018, 0.35), reach_m=0.034, fade_deg=(50, 400))
     return worn(0.706, 0.676, hat(weave, offset, passes=8, rim_m=0.012), stiff(edge, rim_m=0.004))
@@ -103,9 +96,8 @@ def hard_hat(base: Basis, shape: Shape) -> Tailored:
 def helmet(base: Basis, shape: Shape) -> Tailored:
     """For cycling: long to the back, with ribs and a peakless edge above the ears."""
     weave, p, above = dome(base, 0.706, 0.648)
-    x, y, _ = p.at.T
-    ribs = 0.5 + 0.5 * np.cos(2 * np.pi * x / 0.052)
-    back = step(y, -0.03, 0.06)
+    ribs = 0.5 + 0.5 * np.cos(2 * np.pi * p.x / 0.052)
+    back = step(p.y, -0.03, 0.06)
     offset = shape["thick"] * (0.75 + 0.25 * step(above, 0.0, 0.03)) + 0.012 * back
     offset = offset + 0.010 * ribs * step(above, 0.02, 0.045)
     return worn(0.706, 0.648, hat(weave, offset, passes=5, rim_m=0.014))
@@ -201,14 +193,13 @@ def _brimmed(
     """Return a crown `offset` (V,) off the head with a brim all round."""
     weave, p, _ = dome(base, _FRONT_M, _BACK_M)
     edge = brim(weave, p.at, (0.017, droop), reach_m=reach_m, fade_deg=_ALL_ROUND)
-    crown = hat(weave, offset, passes=8)
-
-    def ribbon(q: Places) -> F32:
-        above = q.at[:, 2] - _FRONT_M - (q.at[:, 1] + 0.13) * (_BACK_M - _FRONT_M) / 0.19
-        return (0.024 - above).astype(np.float32)
-
-    crown = panelled(base, crown, ribbon) if band else crown
+    crown = hat(weave, offset, passes=8, panel=_ribbon if band else None)
     return worn(_FRONT_M, _BACK_M, crown, stiff(edge))
+
+
+def _ribbon(p: Places) -> F32:
+    above = p.z - _FRONT_M - (p.y + 0.13) * (_BACK_M - _FRONT_M) / 0.19
+    return (0.024 - above).astype(np.float32)
 
 
 def sun_hat(base: Basis, shape: Shape) -> Tailored:
@@ -227,19 +218,17 @@ def bucket_hat(base: Basis, shape: Shape) -> Tailored:
 def fedora(base: Basis, shape: Shape) -> Tailored:
     """Felt: a high crown with a crease, a ribbon and a stiff brim."""
     _, p, above = dome(base, _FRONT_M, _BACK_M)
-    x, y, _ = p.at.T
     high = step(above, 0.02, 0.07)
-    crease = np.exp(-((x / 0.022) ** 2)) * step(above, 0.05, 0.08)
-    pinch = np.exp(-(((np.abs(x) - 0.05) / 0.02) ** 2)) * step(y, -0.06, -0.10) * high
+    crease = np.exp(-((p.x / 0.022) ** 2)) * step(above, 0.05, 0.08)
+    pinch = np.exp(-(((np.abs(p.x) - 0.05) / 0.02) ** 2)) * step(p.y, -0.06, -0.10) * high
     offset = 0.019 + 0.032 * high - 0.026 * crease - 0.012 * pinch
     return _brimmed(base, offset, shape["brim"], 0.05, band=True)
 
 
 def beret(base: Basis, shape: Shape) -> Tailored:
     weave, p, above = dome(base, 0.712, 0.664)
-    x, y, _ = p.at.T
     wide = np.exp(-(((above - 0.045) / 0.030) ** 2))
-    lean = 1 + 0.55 * np.clip(x / 0.08, -1, 1) + 0.25 * np.clip(y / 0.08, -1, 1)
+    lean = 1 + 0.55 * np.clip(p.x / 0.08, -1, 1) + 0.25 * np.clip(p.y / 0.08, -1, 1)
     offset = 0.006 + shape["wide"] * wide * lean
     return worn(0.712, 0.664, hat(weave, offset, passes=6, rim_m=0.010))
 
@@ -247,9 +236,8 @@ def beret(base: Basis, shape: Shape) -> Tailored:
 def turban(base: Basis, shape: Shape) -> Tailored:
     """Cloth wound round the head, to a point above the brow."""
     weave, p, above = dome(base, 0.700, 0.640)
-    x, y, z = p.at.T
     wound = step(above, 0.0, 0.03) * step(above, 0.15, 0.09)
-    folds = np.sin(2 * np.pi * (z + 0.75 * np.abs(x) * step(y, 0.05, -0.02)) / 0.026)
+    folds = np.sin(2 * np.pi * (p.z + 0.75 * np.abs(p.x) * step(p.y, 0.05, -0.02)) / 0.026)
     offset = 0.014 + shape["thick"] * wound + 0.0055 * folds * wound
     shade = 1 - 0.30 * np.clip(-folds, 0, 1) * wound
     tint = np.repeat(shade[:, None], 3, axis=1).astype(np.float32)

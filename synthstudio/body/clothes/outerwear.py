@@ -1,4 +1,4 @@
-"""Outerwear: open and closed jackets, vests, aprons and bibs."""
+"""Outerwear: open and closed jackets, vests, aprons and bibs; scarves, gloves and wristbands."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from synthstudio.body.clothes.bottoms import belt
+from synthstudio.body.clothes.bottoms import belt, close
 from synthstudio.body.clothes.cloth import Cut
-from synthstudio.body.clothes.garment_mesh import Basis, Places, places
+from synthstudio.body.clothes.garment_mesh import Basis, Places, clipped, places, weave_of
+from synthstudio.body.clothes.hair import nowhere
 from synthstudio.body.clothes.tailor import (
     FAR,
     Field,
@@ -21,7 +22,6 @@ from synthstudio.body.clothes.tailor import (
     legs,
     neckline,
     on_arm,
-    panelled,
     sheet,
     sleeved,
     step,
@@ -31,18 +31,18 @@ from synthstudio.body.clothes.tailor import (
     union,
 )
 from synthstudio.body.clothes.tops import collar, top_cut
-from synthstudio.core.scene import F32
+from synthstudio.core.scene import F32, PARTS
 
 
 def _open(p: Places, half_m: F32 | float) -> F32:
     """Return how far places are from the open front, `half_m` to each side."""
-    return np.asarray(np.where(p.at[:, 1] < -0.025, np.abs(p.at[:, 0]) - half_m, FAR))
+    return np.asarray(np.where(p.y < -0.025, np.abs(p.x) - half_m, FAR))
 
 
 def _over(base: Basis, field: Field, *, thick_m: float, flare_m: float = 0.006) -> Cut:
     """Return a top that is worn over another one, and out over its hem."""
     made = top_cut(base, field, thick_m=thick_m, flare_m=flare_m, tucked=False, taper=0.06)
-    low = step(places(base.atlas, made.weave.rows).at[:, 2], 0.14, 0.04)
+    low = step(places(base.atlas, made.weave.rows).z, 0.14, 0.04)
     offset = made.offset_m + 0.014 * low * (made.min_m > 0.0035)
     return replace(made, offset_m=offset, passes=8, rim_m=0.010, level_hem=None)
 
@@ -56,12 +56,12 @@ def _jacket(half: Field, hem_m: float, *, drop_m: float = 0.0, sleeve_m: float =
 
 def _opening(least_m: float, slope: float, from_m: float) -> Field:
     """Return half an opening's width: `least_m`, and from the height `from_m` up wider."""
-    return lambda p: np.asarray(least_m + slope * np.maximum(p.at[:, 2] - from_m, 0), np.float32)
+    return lambda p: np.asarray(least_m + slope * np.maximum(p.z - from_m, 0), np.float32)
 
 
 def open_shirt(base: Basis, shape: Shape) -> Tailored:
     def half(p: Places) -> F32:
-        return (0.050 + 0.06 * (0.45 - p.at[:, 2])).astype(np.float32)
+        return (0.050 + 0.06 * (0.45 - p.z)).astype(np.float32)
 
     inside = _jacket(half, -0.06, sleeve_m=shape["sleeve"])
     body = _over(base, inside, thick_m=0.019, flare_m=0.014)
@@ -70,7 +70,7 @@ def open_shirt(base: Basis, shape: Shape) -> Tailored:
 
 def cardigan(base: Basis, shape: Shape) -> Tailored:
     def half(p: Places) -> F32:
-        return np.asarray(0.022 + 0.05 * np.clip((p.at[:, 2] - 0.25) / 0.25, 0, 1), np.float32)
+        return np.asarray(0.022 + 0.05 * np.clip((p.z - 0.25) / 0.25, 0, 1), np.float32)
 
     inside = _jacket(half, shape["hem"])
     body = replace(_over(base, inside, thick_m=0.022), folds_m=0.010, rim_m=0.014)
@@ -79,9 +79,8 @@ def cardigan(base: Basis, shape: Shape) -> Tailored:
 
 def _below_lapels(p: Places) -> F32:
     """Return half the width of a suit jacket's opening: to its button, and away below."""
-    z = p.at[:, 2]
     return np.asarray(
-        0.003 + 0.19 * np.maximum(z - 0.13, 0) + 0.35 * np.maximum(0.09 - z, 0), np.float32
+        0.003 + 0.19 * np.maximum(p.z - 0.13, 0) + 0.35 * np.maximum(0.09 - p.z, 0), np.float32
     )
 
 
@@ -90,13 +89,12 @@ def blazer(base: Basis, shape: Shape) -> Tailored:
     inside = _jacket(_below_lapels, -0.065)
 
     def leaf(p: Places) -> F32:
-        z = p.at[:, 2]
-        wide = 0.060 * step(z, 0.15, 0.34) * step(z, 0.50, 0.40) + 0.012 * step(z, 0.38, 0.46)
-        edge = np.abs(p.at[:, 0]) - _below_lapels(p)
-        strip = np.minimum(np.minimum(edge, wide - edge), np.minimum(z - 0.15, neckline(p, 0.006)))
-        front = np.where(p.at[:, 1] < -0.025, strip, -FAR)
+        wide = 0.060 * step(p.z, 0.15, 0.34) * step(p.z, 0.50, 0.40) + 0.012 * step(p.z, 0.38, 0.46)
+        edge = np.abs(p.x) - _below_lapels(p)
+        strip = intersection(edge, wide - edge, p.z - 0.15, neckline(p, 0.006))
+        front = np.where(p.y < -0.025, strip, -FAR)
         behind = np.minimum(neckline(p, -0.004), 0.045 - neckline(p, -0.004))
-        return union(front, np.where(p.at[:, 1] > -0.03, behind, -FAR))
+        return union(front, np.where(p.y > -0.03, behind, -FAR))
 
     lapel = sheet(suit(base, leaf)[0], 0.029, 0.020, passes=6, folds_m=0.0, rim_m=0.006)
     body = replace(_over(base, inside, thick_m=0.021, flare_m=0.002), folds_m=0.010)
@@ -109,15 +107,14 @@ def bomber_jacket(base: Basis, shape: Shape) -> Tailored:
     inside = _jacket(_opening(0.004, 0.13, 0.30), 0.0, drop_m=-0.012)
 
     def ribs(p: Places) -> F32:
-        z = p.at[:, 2]
-        trunk = np.maximum(0.045 - z, 0.030 - neckline(p, -0.012))
+        trunk = np.maximum(0.045 - p.z, 0.030 - neckline(p, -0.012))
         return np.where(on_arm(p), p.down_arm - 0.415, trunk).astype(np.float32)
 
     body = _over(base, inside, thick_m=0.026, flare_m=0.014)
     p = places(base.atlas, body.weave.rows)
-    tight = np.where(on_arm(p), step(p.down_arm, 0.40, 0.44), step(p.at[:, 2], 0.06, 0.02))
+    tight = np.where(on_arm(p), step(p.down_arm, 0.40, 0.44), step(p.z, 0.06, 0.02))
     body = replace(body, offset_m=(body.offset_m - 0.016 * tight).astype(np.float32), folds_m=0.018)
-    return Tailored(pieces=(panelled(base, body, ribs),), inside=inside)
+    return Tailored(pieces=(replace(body, panel=ribs),), inside=inside)
 
 
 def puffer_jacket(base: Basis, shape: Shape, *, sleeve_m: float = 0.468) -> Tailored:
@@ -126,7 +123,7 @@ def puffer_jacket(base: Basis, shape: Shape, *, sleeve_m: float = 0.468) -> Tail
     inside = _jacket(half, shape["hem"], drop_m=-0.028, sleeve_m=sleeve_m)
     body = _over(base, inside, thick_m=0.024, flare_m=0.008)
     p = places(base.atlas, body.weave.rows)
-    along = np.where(on_arm(p), p.down_arm, p.at[:, 2])
+    along = np.where(on_arm(p), p.down_arm, p.z)
     swell = np.abs(np.sin(np.pi * along / 0.085)) ** 0.7
     tint = np.repeat((0.62 + 0.38 * np.minimum(1, 2.2 * swell))[:, None], 3, axis=1)
     body = replace(
@@ -144,11 +141,10 @@ def waistcoat(base: Basis, shape: Shape) -> Tailored:
     """No sleeves, buttoned, open to the breast bone, with two points below."""
 
     def inside(p: Places) -> F32:
-        x, y, z = p.at.T
-        points = np.where(y < 0, 0.30 * np.abs(np.abs(x) - 0.05) + 0.012, 0.030)
+        points = np.where(p.y < 0, 0.30 * np.abs(np.abs(p.x) - 0.05) + 0.012, 0.030)
         low = hem_line(p, points.astype(np.float32))
         neck = neckline(p, 0.006, 0.0)
-        vee = np.where(y < -0.025, np.abs(x) - 0.30 * np.maximum(z - 0.25, 0), FAR)
+        vee = np.where(p.y < -0.025, np.abs(p.x) - 0.30 * np.maximum(p.z - 0.25, 0), FAR)
         return intersection(neck, vee, low, armhole(p, 0.132))
 
     body = replace(_over(base, inside, thick_m=0.015, flare_m=0.004), folds_m=0.008)
@@ -168,28 +164,25 @@ def hi_vis_vest(base: Basis, shape: Shape) -> Tailored:
     inside = _jacket(_opening(0.003, 0.12, 0.22), -0.06, drop_m=0.012, sleeve_m=0.0)
 
     def bands(p: Places) -> F32:
-        x, _, z = p.at.T
-        rings = 0.024 - np.minimum(np.abs(z - 0.045), np.abs(z - 0.185))
-        braces = np.where(z > 0.19, 0.022 - np.abs(np.abs(x) - 0.092), -FAR)
+        rings = 0.024 - np.minimum(np.abs(p.z - 0.045), np.abs(p.z - 0.185))
+        braces = np.where(p.z > 0.19, 0.022 - np.abs(np.abs(p.x) - 0.092), -FAR)
         return union(rings, braces)
 
     body = _over(base, inside, thick_m=0.023, flare_m=0.010)
-    return Tailored(pieces=(panelled(base, body, bands),), inside=inside)
+    return Tailored(pieces=(replace(body, panel=bands),), inside=inside)
 
 
 def apron(base: Basis, shape: Shape) -> Tailored:
     """From the chest to the knees in front, with bands round neck and waist."""
 
     def upper(p: Places) -> F32:
-        x, y, z = p.at.T
-        bib = np.minimum(0.100 + 0.25 * np.maximum(0.20 - z, 0) - np.abs(x), 0.385 - z)
-        straps = np.where(z > 0.36, 0.010 - np.abs(np.abs(x) - 0.082), -FAR)
-        front = np.where(y < -0.005, np.maximum(bib, straps), -FAR)
-        return np.where(on_arm(p), -FAR, np.minimum(front, z - 0.055)).astype(np.float32)
+        bib = np.minimum(0.100 + 0.25 * np.maximum(0.20 - p.z, 0) - np.abs(p.x), 0.385 - p.z)
+        straps = np.where(p.z > 0.36, 0.010 - np.abs(np.abs(p.x) - 0.082), -FAR)
+        front = np.where(p.y < -0.005, np.maximum(bib, straps), -FAR)
+        return np.where(on_arm(p), -FAR, np.minimum(front, p.z - 0.055)).astype(np.float32)
 
     def lower(p: Places) -> F32:
-        x, y, _ = p.at.T
-        front = np.where(y < 0.0, 0.150 - np.abs(x), -FAR)
+        front = np.where(p.y < 0.0, 0.150 - np.abs(p.x), -FAR)
         return intersection(legs(p, 0.085, shape["hem"]), front)
 
     body = replace(_over(base, upper, thick_m=0.032, flare_m=0.0), folds_m=0.006, rim_m=0.005)
@@ -198,3 +191,54 @@ def apron(base: Basis, shape: Shape) -> Tailored:
     tail = sheet(weave, 0.036, 0.030, **edges, radius_m=0.30, wraps_trunk=True)
     band = replace(belt(base, 0.055, 0.082, 0.040), second=False)
     return Tailored(pieces=(body, tail, band), inside=upper)  # what is below may swing
+
+
+# Neck and hands ------------------------------------------------------------------------------
+
+_WRIST_M = 0.475  # along the arm from the shoulder
+_HAND = ("hand", "forearm")
+
+
+def scarf(base: Basis, shape: Shape) -> Tailored:
+    """Wound round the neck; one end hangs `end` metres down the chest."""
+
+    def ring(p: Places) -> F32:
+        below = neckline(p, -0.040)
+        return intersection(below, 0.075 - below)
+
+    def tail(p: Places) -> F32:
+        strip = np.minimum(
+            0.045 - np.abs(p.x - 0.055), np.minimum(0.50 - p.z, p.z - 0.45 + shape["end"])
+        )
+        return np.where((p.y < -0.02) & ~on_arm(p), strip, -FAR).astype(np.float32)
+
+    weave, p = suit(base, ring)
+    rise = np.clip(neckline(p, -0.040) / 0.075, 0, 1)
+    turns = np.sin(2 * np.pi * (1.5 * rise + 0.6 * np.arctan2(p.x, -p.y) / np.pi))
+    offset = 0.030 + 0.016 * np.sin(np.pi * rise) + 0.006 * turns
+    wound = sheet(weave, offset, 0.016, passes=3, folds_m=0.004, rim_m=0.020, level=False)
+    end = sheet(suit(base, tail)[0], 0.044, 0.034, folds_m=0.006, rim_m=0.012)
+    return Tailored(pieces=(wound, end), inside=nowhere)
+
+
+def gloves(base: Basis, shape: Shape) -> Tailored:
+    def inside(p: Places) -> F32:
+        return np.where(on_arm(p), p.down_arm - _WRIST_M + shape["cuff"], -FAR).astype(np.float32)
+
+    hands = [PARTS.index(f"{side}_{part}") for side in ("left", "right") for part in _HAND]
+    faces = base.atlas.body_faces[np.isin(base.atlas.part, hands)]
+    weave = weave_of(base.atlas, faces, fine=False)
+    weave = clipped(weave, inside(places(base.atlas, weave.rows)))
+    p = places(base.atlas, weave.rows)
+    offset = 0.0030 + 0.004 * step(p.down_arm, _WRIST_M + 0.03, _WRIST_M)
+    cut = sheet(weave, offset, 0.0015, passes=1, folds_m=0.0, rim_m=0.003, level=False)
+    return Tailored(pieces=(cut,), inside=inside, hides=nowhere)
+
+
+def wristbands(base: Basis, shape: Shape) -> Tailored:
+    def inside(p: Places) -> F32:
+        band = 0.5 * shape["width"] - np.abs(p.down_arm - 0.435)
+        return np.where(on_arm(p), band, -FAR).astype(np.float32)
+
+    cut = close(base, inside, off_m=0.009)
+    return Tailored(pieces=(replace(cut, passes=2),), inside=nowhere)

@@ -20,6 +20,7 @@ STATURE_M = 1.660  # of the template, so that one pattern scale fits every statu
 _MAX_PUSH_M = 0.05
 _HAIR_OVER_M = 0.030  # at most
 _STILL_NEAR_M = 0.005  # cloth that moved less has the same skin under it
+_LEVEL = 0.65  # how much flatter cloth lies on what faces up
 _LIMP = 0.75  # how far hanging hair turns towards straight down
 
 
@@ -70,12 +71,10 @@ def sewn(
     `loose` scales its offset, `phase` shifts its folds; hair lies over clothes that reach `over_m`
     off the shoulders. The piece's vertices come first, in its order.
     """
-    rest = spread(cloth.rows, wearer.rest_m)
+    cut, rest = cloth.cut, spread(cloth.rows, wearer.rest_m)
     v = _settled(_draped(cloth, wearer, rest, loose, phase), cloth.settle, wearer, over_m)
     normals = spread(cloth.normal_sum, cross_of(v, cloth.corner))
-    for _ in range(cloth.rounds.shading):
-        normals = spread(cloth.mean, normals)
-    normals = unit(normals)
+    normals = unit(spread(cloth.mean, normals, cloth.rounds.shading))
     coords = _coords(cloth, wearer, rest) if cloth.coords is None else cloth.coords
     inner = spread(cloth.edge_mean, v)
     if cloth.parted is not None:
@@ -87,13 +86,13 @@ def sewn(
     return Surface(
         name=name,
         instance=0,
-        vertices_m=tall(v, at - out * np.float32(cloth.rim_m)),
+        vertices_m=tall(v, at - out * np.float32(cut.rim_m)),
         normals=tall(normals, unit(beyond - np.float32(0.5) * out)),
         faces=cloth.all_faces,
         coords=tall(coords, coords.take(edge, axis=1)),
         material=Material(),
         covers=cloth.covers,
-        tint=None if cloth.tint is None else np.vstack([cloth.tint, cloth.tint[edge]]),
+        tint=None if cut.tint is None else np.vstack([cut.tint, cut.tint[edge]]),
         two_sided=True,
     )
 
@@ -105,34 +104,22 @@ def _draped(cloth: Cloth, wearer: Wearer, rest: F32, loose: float, phase: float)
         v += _rotated(cloth, cloth.shift_m, wearer)
     cross = cross_of(v, cloth.corner)
     normals = unit(spread(cloth.normal_sum, cross))
-    for _ in range(cloth.rounds.normals):
-        normals = spread(cloth.mean, normals)
-    normals = unit(normals)
+    normals = unit(spread(cloth.mean, normals, cloth.rounds.normals))
     thick = np.float32(wearer.thick[cloth.on_head])
     away = np.maximum(cloth.offset_m * np.float32(loose) * thick, cloth.min_m)
     if cloth.hang is not None:
         hung = hung_m(cloth.hang, rest, wearer.rest_joints_m.reshape(-1, 3))
-        away += _blurred(cloth, hung) * thick
+        away += spread(cloth.mean, hung[None], cloth.rounds.normals)[0] * thick
     # Cloth lies on what faces up and hangs off what does not.
-    away *= 1 - np.float32(cloth.level) * np.maximum(normals[2], 0)
-    v += normals * away
-    for _ in range(cloth.rounds.cloth):
-        v = spread(cloth.smooth, v)
+    away *= 1 - np.float32(_LEVEL if cloth.cut.level else 0.0) * np.maximum(normals[2], 0)
+    v = spread(cloth.smooth, v + normals * away, cloth.rounds.cloth)
     for _ in range(cloth.rounds.hem if len(cloth.hem) else 0):
         v[:, cloth.hem] = spread(cloth.hem_smooth, v)
     v = outside_skin(v, cloth.anchors, wearer, cloth.min_m)
-    for _ in range(cloth.rounds.last):
-        v = spread(cloth.smooth, v)
-    if cloth.folds_m:
+    v = spread(cloth.smooth, v, cloth.rounds.last)
+    if cloth.cut.folds_m:
         v += normals * (_folds(cloth, cross * (1 / thick**2), rest, phase) * thick)
     return v
-
-
-def _blurred(cloth: Cloth, value: F32) -> F32:
-    """Return (V,) values as smooth as the normals."""
-    for _ in range(cloth.rounds.normals):
-        value = spread(cloth.mean, value[None])[0]
-    return value
 
 
 def _rotated(cloth: Cloth, shift_m: F32, wearer: Wearer) -> F32:
@@ -200,19 +187,18 @@ def _folds(cloth: Cloth, cross: F32, rest: F32, phase: float) -> F32:
     """Return (V,) heights: ridges where the pose presses the cloth together."""
     posed, flat = length(cross), length(cross_of(rest, cloth.corner))
     loss: F32 = np.clip(1 - posed / np.maximum(flat, np.float32(1e-9)), 0, np.float32(0.6))
-    pressed = _blurred(cloth, spread(cloth.normal_sum, loss[None])[0])
+    (pressed,) = spread(cloth.mean, spread(cloth.normal_sum, loss[None]), cloth.rounds.normals)
     a, b, c = cloth.crease
     warp = np.float32(0.9) * np.sin(c + np.float32(2 * phase))
     ridges = (1 - np.abs(np.sin(a + warp + np.float32(phase)))) ** 2
     slanted = (1 - np.abs(np.sin(b - warp + np.float32(1.7 * phase)))) ** 2
     ridges += np.float32(0.7) * slanted - np.float32(0.25)
     pressed = np.float32(0.25) + np.float32(2.0 / 6) * pressed
-    return np.asarray(np.float32(cloth.folds_m) * cloth.fade * pressed * ridges)
+    return np.asarray(np.float32(cloth.cut.folds_m) * cloth.fade * pressed * ridges)
 
 
 def _coords(cloth: Cloth, wearer: Wearer, rest: F32) -> F32:
     """Return (3, V) rest metres across, through and along; along is as smooth as the cloth."""
     along = along_m(rest, cloth.arm, cloth.sleeves, wearer.rest_joints_m)
-    for _ in range(cloth.rounds.coords):
-        along = spread(cloth.smooth, along[None])[0]
+    (along,) = spread(cloth.smooth, along[None], cloth.rounds.coords)
     return np.stack([cloth.across_m, rest[1], along])

@@ -71,27 +71,25 @@ def on_arm(p: Places) -> Bool:
 
 def neckline(p: Places, drop_m: float, vee_m: float = 0.0) -> F32:
     """Return height below a round neckline; `vee_m` deepens it at the front."""
-    x, y, z = p.at.T
-    line = 0.522 + 0.55 * (y + 0.01) + 1.1 * np.maximum(np.abs(x) - 0.062, 0) - drop_m
-    notch = vee_m * np.clip(1 - np.abs(x) / 0.075, 0, 1) * (y < 0)
-    return np.asarray(line - notch - z)
+    line = 0.522 + 0.55 * (p.y + 0.01) + 1.1 * np.maximum(np.abs(p.x) - 0.062, 0) - drop_m
+    notch = vee_m * np.clip(1 - np.abs(p.x) / 0.075, 0, 1) * (p.y < 0)
+    return np.asarray(line - notch - p.z)
 
 
 def hem_line(p: Places, z_m: float | F32) -> F32:
     """Return height above a level hem; arms, which hang as low, are far inside."""
-    return np.where(on_arm(p), FAR, p.at[:, 2] - z_m)
+    return np.where(on_arm(p), FAR, p.z - z_m)
 
 
 def armhole(p: Places, width_m: float) -> F32:
     """Return how far places are inside the armholes at `width_m` from the middle."""
-    x, z = np.abs(p.at[:, 0]), p.at[:, 2]
+    x, z = np.abs(p.x), p.z
     return np.asarray(width_m + 0.2 * np.maximum(0.43 - z, 0) - x)
 
 
 def legs(p: Places, waist_m: float, hem_m: float) -> F32:
     """Return how far places are between waist and hem; arms are far outside."""
-    z = p.at[:, 2]
-    return np.where(on_arm(p), -FAR, np.minimum(waist_m - z, z - hem_m))
+    return np.where(on_arm(p), -FAR, np.minimum(waist_m - p.z, p.z - hem_m))
 
 
 @functools.lru_cache(maxsize=256)
@@ -130,9 +128,8 @@ def _whole_group(base: Basis, group: str) -> tuple[GarmentMesh, Places]:
 
 def studs_at(p: Places, x_m: float, heights_m: Iterable[float]) -> NDArray[np.intp]:
     """The front's vertices nearest to `x_m` across at these heights."""
-    x, y, z = p.at.T
-    front = np.where(y < -0.03, 0.0, FAR)
-    return np.array([np.argmin(np.hypot(x - x_m, z - h) + front) for h in heights_m])
+    front = np.where(p.y < -0.03, 0.0, FAR)
+    return np.array([np.argmin(np.hypot(p.x - x_m, p.z - h) + front) for h in heights_m])
 
 
 def suit(base: Basis, field: Field) -> tuple[GarmentMesh, Places]:
@@ -177,11 +174,6 @@ def resampled(cut: Cut, weave: GarmentMesh, p: Places, base: Basis) -> Cut:
         hang=None if cut.hang is None else cut.hang[near],
         level_hem=None if cut.level_hem is None else cut.level_hem[near],
     )
-
-
-def panelled(base: Basis, cut: Cut, field: Field) -> Cut:
-    """Return the cut with its faces where `field` is positive drawn in the other material."""
-    return replace(cut, panel=field(places(base.atlas, cut.weave.rows)))
 
 
 def pocketed(base: Basis, cut: Cut, field: Field, *, thick_m: float) -> Cut:

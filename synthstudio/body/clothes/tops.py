@@ -31,7 +31,6 @@ from synthstudio.body.clothes.tailor import (
     legs_field,
     neckline,
     on_arm,
-    panelled,
     pocketed,
     resampled,
     sheet,
@@ -50,19 +49,18 @@ def top_cut(
 ) -> Cut:
     """Return a shirt's body: hangs wider towards hem and cuffs, above trousers unless tucked."""
     weave, p = suit(base, field)
-    z = p.at[:, 2]
     trunk = 1 - step(p.arm, 0.05, 0.5)
-    low = trunk * step(z, 0.20, 0.02)
+    low = trunk * step(p.z, 0.20, 0.02)
     cuff = (1 - trunk) * step(p.down_arm, 0.02, 0.16)
     waist = 0.0 if tucked else 0.014
     offset = thick_m + flare_m * (0.5 * low + 0.5 * cuff) + waist * low
     if tucked:
         offset = offset + (0.005 - offset) * low
     minimum = np.where(trunk > 0.5, 0.004 + (0 if tucked else 0.010) * low, 0.003)
-    hang = trunk * step(z, 0.42, 0.34)
+    hang = trunk * step(p.z, 0.42, 0.34)
     if tucked:
-        hang = hang * step(z, 0.08, 0.14)
-    hem = np.zeros_like(z) if tucked else trunk * step(z, 0.08, 0.03) - 0.5
+        hang = hang * step(p.z, 0.08, 0.14)
+    hem = np.zeros_like(p.z) if tucked else trunk * step(p.z, 0.08, 0.03) - 0.5
     return sheet(weave, offset, minimum, passes=6, hang=hang, taper=taper, level_hem=hem)
 
 
@@ -98,13 +96,12 @@ def collar(base: Basis, *, thick_m: float = 0.0) -> Cut:
     """Return a turned-down collar with two points, open at the front."""
 
     def leaf(p: Places) -> F32:
-        x, y, _ = p.at.T
         below = neckline(p, -0.014)
-        front = step(y, 0.0, -0.05)
-        points = 0.016 * front * step(np.abs(x), 0.055, 0.03)
+        front = step(p.y, 0.0, -0.05)
+        points = 0.016 * front * step(np.abs(p.x), 0.055, 0.03)
         width = np.minimum(below, 0.036 + points - below)
-        gap = np.abs(x) - 0.003 - 0.42 * np.maximum(below - 0.004, 0)
-        return np.asarray(np.where(y < -0.02, np.minimum(width, gap), width), np.float32)
+        gap = np.abs(p.x) - 0.003 - 0.42 * np.maximum(below - 0.004, 0)
+        return np.asarray(np.where(p.y < -0.02, np.minimum(width, gap), width), np.float32)
 
     weave, p = suit(base, leaf)
     below = neckline(p, -0.014)
@@ -118,7 +115,7 @@ def buttoned(cut: Cut, base: Basis, *, apart_m: float = 0.085, low_m: float = -1
     half_m, line_m = 0.014, 0.002
     for at_m in (half_m - line_m, half_m, half_m + line_m):
         p = places(base.atlas, weave.rows)
-        line = np.where(p.at[:, 1] < -0.03, at_m - np.abs(p.at[:, 0]), -FAR)
+        line = np.where(p.y < -0.03, at_m - np.abs(p.x), -FAR)
         weave, _ = parted(weave, line)
     p = places(base.atlas, weave.rows)
     x, y, z = p.at.T
@@ -134,7 +131,7 @@ def hoodie(base: Basis, shape: Shape) -> Tailored:
     """A sweater with a hood that lies on the back."""
     plain = sweater(base, shape)
     weave, p = suit(base, _hood)
-    back = step(p.at[:, 1], -0.05, 0.03)
+    back = step(p.y, -0.05, 0.03)
     rise = np.clip(neckline(p, -0.02) / (0.05 + 0.08 * back), 0, 1)
     offset = 0.014 + (0.012 + 0.030 * back) * np.sin(np.pi * (0.25 + 0.7 * rise))
     hood = sheet(weave, offset, 0.016, passes=6, rim_m=0.012, level=False)
@@ -142,10 +139,9 @@ def hoodie(base: Basis, shape: Shape) -> Tailored:
 
 
 def _hood(p: Places) -> F32:
-    x, y, _ = p.at.T
     below = neckline(p, -0.02)
-    back = step(y, -0.05, 0.03)
-    gap = np.where(y < -0.03, np.abs(x) - 0.008 - 0.25 * np.maximum(below, 0), FAR)
+    back = step(p.y, -0.05, 0.03)
+    gap = np.where(p.y < -0.03, np.abs(p.x) - 0.008 - 0.25 * np.maximum(below, 0), FAR)
     width = np.minimum(below, 0.05 + 0.08 * back - below)
     return intersection(width, gap)
 
@@ -155,11 +151,11 @@ def coat(base: Basis, shape: Shape, *, width_m: float = 0.03, belted: bool = Tru
     upper = top_field(0.004, 0.05, 0.045, 0.475)
 
     def lower(p: Places) -> F32:
-        slit = np.where(p.at[:, 1] < 0, np.abs(p.at[:, 0]) - 0.008, FAR)
+        slit = np.where(p.y < 0, np.abs(p.x) - 0.008, FAR)
         return intersection(legs(p, 0.075, shape["hem"]), slit)
 
     top = top_cut(base, upper, thick_m=0.021, flare_m=0.006, tucked=False, taper=0.06)
-    z = places(base.atlas, top.weave.rows).at[:, 2]
+    z = places(base.atlas, top.weave.rows).z
     hang = None if top.hang is None else top.hang * step(z, 0.05, 0.15)
     top = replace(top, passes=9, rim_m=0.012, level_hem=None, hang=hang)
     tail = skirt_cut(base, lower, width_m, 0.075, offset_m=0.030)
@@ -202,7 +198,7 @@ def leotard(base: Basis, shape: Shape) -> Tailored:
     """A close top and briefs in one; `leg`: the height of the leg's edge at the hip's side."""
 
     def inside(p: Places) -> F32:
-        side = np.maximum(np.abs(p.at[:, 0]) - 0.03, 0)
+        side = np.maximum(np.abs(p.x) - 0.03, 0)
         edge = np.minimum(-0.115 + 0.55 * side, shape["leg"] + 0.10)
         return intersection(
             neckline(p, 0.025, 0.01), hem_line(p, edge), sleeved(p, shape["sleeve"])
@@ -278,32 +274,27 @@ def sports_bra(base: Basis, shape: Shape) -> Tailored:
 
 def raglan_shirt(base: Basis, shape: Shape) -> Tailored:
     """A T-shirt with sleeves and shoulders of the second material."""
-    inside = _top(shape, 0.010, 0.0)
 
     def sleeves(p: Places) -> F32:
-        x, _, z = p.at.T
-        seam = np.abs(x) - 0.074 - 0.52 * np.maximum(0.53 - z, 0)
+        seam = np.abs(p.x) - 0.074 - 0.52 * np.maximum(0.53 - p.z, 0)
         return np.where(on_arm(p), FAR, seam).astype(np.float32)
 
-    body = top_cut(base, inside, thick_m=0.009, flare_m=0.013, tucked=False)
-    return Tailored(pieces=(panelled(base, body, sleeves),), inside=inside)
+    return plain_top(base, shape, drop_m=0.010, thick_m=0.009, flare_m=0.013, panel=sleeves)
 
 
 def numbered_shirt(base: Basis, shape: Shape) -> Tailored:
     """A team's shirt: a number on chest and back and cuffs of the second material."""
-    inside = _top(shape, 0.012, 0.03)
     number = round(shape["number"])
 
     def marks(p: Places) -> F32:
-        x, y, z = p.at.T
-        side = np.where(y < -0.02, x, -x)  # read from outside, in front as behind
-        first = _digit(side + 0.048, z - 0.225, number // 10)
-        second = _digit(side - 0.048, z - 0.225, number % 10)
+        side = np.where(p.y < -0.02, p.x, -p.x)  # read from outside, in front as behind
+        first = _digit(side + 0.048, p.z - 0.225, number // 10)
+        second = _digit(side - 0.048, p.z - 0.225, number % 10)
         cuffs = p.down_arm - shape["sleeve"] + 0.022
         return np.where(on_arm(p), cuffs, np.maximum(first, second)).astype(np.float32)
 
-    body = top_cut(base, inside, thick_m=0.009, flare_m=0.014, tucked=False)
-    return Tailored(pieces=(panelled(base, body, marks),), inside=inside)
+    vee = {"vee": 0.03, **shape}
+    return plain_top(base, vee, drop_m=0.012, thick_m=0.009, flare_m=0.014, panel=marks)
 
 
 def _digit(across: F32, up: F32, value: int) -> F32:
@@ -325,11 +316,11 @@ def basketball_jersey(base: Basis, shape: Shape) -> Tailored:
 
     def edges(p: Places) -> F32:
         from_edge = np.minimum(neckline(p, 0.030, 0.05), armhole(p, 0.128))
-        sides = np.abs(p.at[:, 0]) - 0.118
-        return union(0.022 - from_edge, np.where(p.at[:, 2] < 0.30, sides, -FAR))
+        sides = np.abs(p.x) - 0.118
+        return union(0.022 - from_edge, np.where(p.z < 0.30, sides, -FAR))
 
     body = top_cut(base, inside, thick_m=0.011, flare_m=0.020, tucked=False)
-    return Tailored(pieces=(panelled(base, body, edges),), inside=inside)
+    return Tailored(pieces=(replace(body, panel=edges),), inside=inside)
 
 
 def track_jacket(base: Basis, shape: Shape) -> Tailored:
@@ -337,24 +328,21 @@ def track_jacket(base: Basis, shape: Shape) -> Tailored:
     inside = _top({"sleeve": 0.468, **shape}, -0.022, 0.0)
 
     def stripes(p: Places) -> F32:
-        x, y, z = p.at.T
         upper, lower = np.minimum(p.down_arm, 0.253), np.maximum(p.down_arm - 0.253, 0)
-        outwards = np.abs(x) - 0.165 - 0.67 * upper - 0.53 * lower
-        outwards = outwards + z - 0.427 + 0.74 * upper + 0.54 * lower
-        sleeve = 0.012 - np.abs(y + 0.016 + 0.71 * lower)
-        zip_ = np.where(y < -0.03, 0.0045 - np.abs(x), -FAR)
-        trunk = np.maximum(zip_, 0.030 - (z - shape["hem"]))
+        outwards = np.abs(p.x) - 0.165 - 0.67 * upper - 0.53 * lower
+        outwards = outwards + p.z - 0.427 + 0.74 * upper + 0.54 * lower
+        sleeve = 0.012 - np.abs(p.y + 0.016 + 0.71 * lower)
+        zip_ = np.where(p.y < -0.03, 0.0045 - np.abs(p.x), -FAR)
+        trunk = np.maximum(zip_, 0.030 - (p.z - shape["hem"]))
         on_sleeve = np.where(outwards > 0, sleeve, -FAR)
         return np.where(on_arm(p), on_sleeve, trunk).astype(np.float32)
 
     body = top_cut(base, inside, thick_m=0.012, flare_m=0.010, tucked=False)
     p = places(base.atlas, body.weave.rows)
-    low = step(p.at[:, 2], shape["hem"] + 0.05, shape["hem"] + 0.02) * (1 - on_arm(p))
+    low = step(p.z, shape["hem"] + 0.05, shape["hem"] + 0.02) * (1 - on_arm(p))
     cuff = on_arm(p) * step(p.down_arm, 0.42, 0.46)
     offset = body.offset_m - 0.010 * low - 0.008 * cuff
-    return Tailored(
-        pieces=(panelled(base, replace(body, offset_m=offset), stripes),), inside=inside
-    )
+    return Tailored(pieces=(replace(body, offset_m=offset, panel=stripes),), inside=inside)
 
 
 def gi(base: Basis, shape: Shape) -> Tailored:
@@ -363,19 +351,17 @@ def gi(base: Basis, shape: Shape) -> Tailored:
     upper = top_field(0.004, deep, 0.045, shape["sleeve"])
 
     def lower(p: Places) -> F32:
-        x, y, _ = p.at.T
-        slit = np.where(y < 0, np.abs(x - 0.03) - 0.008, FAR)
+        slit = np.where(p.y < 0, np.abs(p.x - 0.03) - 0.008, FAR)
         return intersection(legs(p, 0.075, -0.20), slit)
 
     def lapel(p: Places) -> F32:
-        x, y, z = p.at.T
         edge = neckline(p, 0.004, deep)
-        cross = np.where(z > 0.06, 0.028 - np.abs(x - 0.75 * (z - 0.33)), -FAR)
-        down = np.where(z < 0.345, cross, -FAR)
-        return np.where(y < 0.0, np.maximum(0.034 - edge, down), 0.034 - edge).astype(np.float32)
+        cross = np.where(p.z > 0.06, 0.028 - np.abs(p.x - 0.75 * (p.z - 0.33)), -FAR)
+        down = np.where(p.z < 0.345, cross, -FAR)
+        return np.where(p.y < 0.0, np.maximum(0.034 - edge, down), 0.034 - edge).astype(np.float32)
 
     top = top_cut(base, upper, thick_m=0.015, flare_m=0.018, tucked=False, taper=0.06)
-    z = places(base.atlas, top.weave.rows).at[:, 2]
+    z = places(base.atlas, top.weave.rows).z
     hang = None if top.hang is None else top.hang * step(z, 0.05, 0.15)
     top = replace(top, passes=7, rim_m=0.010, level_hem=None, hang=hang)
     cloth_lapel = pocketed(base, top, lapel, thick_m=0.006)
@@ -389,10 +375,9 @@ def _knot(base: Basis) -> Cut:
     """Return the two ends of a belt that hang down in front."""
 
     def ends(p: Places) -> F32:
-        x, y, z = p.at.T
-        slant = np.abs(np.abs(x) - 0.03 - 0.30 * (0.06 - z))
-        strip = np.minimum(0.016 - slant, np.minimum(0.075 - z, z + 0.105))
-        return np.where((y < -0.02) & ~on_arm(p), strip, -FAR).astype(np.float32)
+        slant = np.abs(np.abs(p.x) - 0.03 - 0.30 * (0.06 - p.z))
+        strip = np.minimum(0.016 - slant, np.minimum(0.075 - p.z, p.z + 0.105))
+        return np.where((p.y < -0.02) & ~on_arm(p), strip, -FAR).astype(np.float32)
 
     weave, _ = suit(base, ends)
     return sheet(weave, 0.050, 0.030, passes=3, folds_m=0.0, rim_m=0.006, second=True)
@@ -410,9 +395,8 @@ def tunic(base: Basis, shape: Shape) -> Tailored:
 
 def strap_dress(base: Basis, shape: Shape) -> Tailored:
     def upper(p: Places) -> F32:
-        x, y, z = p.at.T
-        line = 0.385 - 0.25 * np.maximum(y, 0) - z
-        straps = np.where(z < 0.56, 0.009 - np.abs(np.abs(x) - 0.088), -FAR)
+        line = 0.385 - 0.25 * np.maximum(p.y, 0) - p.z
+        straps = np.where(p.z < 0.56, 0.009 - np.abs(np.abs(p.x) - 0.088), -FAR)
         trunk = np.minimum(np.maximum(line, straps), hem_line(p, 0.05))
         return np.where(on_arm(p), -FAR, np.minimum(trunk, armhole(p, 0.150))).astype(np.float32)
 
@@ -451,12 +435,11 @@ def overalls(base: Basis, shape: Shape) -> Tailored:
     lower = legs_field(0.115, shape["hem"])
 
     def bib(p: Places) -> F32:
-        x, y, z = p.at.T
-        wide = np.where(y < 0, 0.098, 0.085 - 0.10 * np.maximum(z - 0.11, 0))
-        high = np.where(y < 0, 0.345, 0.27)
-        sheet = np.minimum(wide + 0.35 * np.maximum(0.17 - z, 0) - np.abs(x), high - z)
-        straps = np.where(z > 0.24, 0.017 - np.abs(np.abs(x) - 0.080), -FAR)
-        made = np.minimum(np.maximum(sheet, straps), z - 0.085)
+        wide = np.where(p.y < 0, 0.098, 0.085 - 0.10 * np.maximum(p.z - 0.11, 0))
+        high = np.where(p.y < 0, 0.345, 0.27)
+        sheet = np.minimum(wide + 0.35 * np.maximum(0.17 - p.z, 0) - np.abs(p.x), high - p.z)
+        straps = np.where(p.z > 0.24, 0.017 - np.abs(np.abs(p.x) - 0.080), -FAR)
+        made = np.minimum(np.maximum(sheet, straps), p.z - 0.085)
         return np.where(on_arm(p), -FAR, made).astype(np.float32)
 
     front = sheet(suit(base, bib)[0], 0.022, 0.015, passes=6, folds_m=0.004, rim_m=0.005)
@@ -470,10 +453,9 @@ def wetsuit(base: Basis, shape: Shape) -> Tailored:
     inside = top_field(-0.022, 0.0, shape["leg"], shape["sleeve"])
 
     def sides(p: Places) -> F32:
-        x, _, z = p.at.T
-        flank = np.abs(x) - 0.098 - 0.16 * np.clip(-z, 0, 0.5)
-        trunk = np.where(z < 0.36, flank, z - 0.43)
+        flank = np.abs(p.x) - 0.098 - 0.16 * np.clip(-p.z, 0, 0.5)
+        trunk = np.where(p.z < 0.36, flank, p.z - 0.43)
         return np.where(on_arm(p), 0.16 - p.down_arm, trunk).astype(np.float32)
 
-    body = panelled(base, close(base, inside, off_m=0.006), sides)
+    body = replace(close(base, inside, off_m=0.006), panel=sides)
     return Tailored(pieces=(body,), inside=inside)

@@ -10,7 +10,6 @@ from synthstudio.core.catalogue import MATTRESS
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.furniture import posts
-from synthstudio.props.objects.indoors import half
 from synthstudio.props.objects.kinds import TIMBER, Shape, belongs, kind
 from synthstudio.props.objects.shapes import Piece, box, tube
 
@@ -24,17 +23,16 @@ _CELLS = (2, 256)
 @kind(
     "wood white cloth_blue", (0.95, 2.0, 0.8), (1.9, 2.2, 1.15), TIMBER, roles=BED, shape=MATTRESS
 )
-def bed(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def bed(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a bed: frame (0), mattress and pillows (1), without anybody in it a blanket (2)."""
-    x, y, h = half(size)
     top = shape.get(MATTRESS, 0.55 * h)
     low = 0.3 * h
     yield box((-x, y - 0.05, 0), (x, y, h), bevel=0.01, along="x")
     yield box((-x, -y, 0.15 * h), (x, y - 0.05, low), along="y")
-    yield from posts((size[0] - 0.04, size[1] - 0.04, h), 0.15 * h, 0.06)
+    yield from posts(x - 0.02, y - 0.02, 0.15 * h, 0.06)
     yield box((-x + 0.02, -y + 0.02, low), (x - 0.02, y - 0.05, top), bevel=0.04, slot=1)
     used = MATTRESS in shape
-    yield from _pillows(x, y, top, count=1 if used or size[0] < 1.3 else 2, used=used)
+    yield from _pillows(x, y, top, count=1 if used or x < 0.65 else 2, used=used)
     if not used:
         yield box((-x, -y, low + 0.02), (x, 0.35 * y, top + 0.03), bevel=0.03, slot=2)
 
@@ -43,10 +41,9 @@ def bed(size: Vec3, shape: Shape) -> Iterator[Piece]:
 @kind(
     "white white steel cloth_blue", (1.0, 2.15, 0.95), (1.29, 2.3, 1.1), roles=BED, shape=MATTRESS
 )
-def hospital_bed(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def hospital_bed(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a hospital bed: boards (0), mattress and pillow (1), frame, wheels and rails (2),
     without anybody in it a blanket (3)."""
-    x, y, h = half(size)
     top = shape.get(MATTRESS, 0.55 * h)
     low = top - 0.14
     for s in (-1, 1):
@@ -84,9 +81,9 @@ def _pillows(x: float, y: float, top: float, *, count: int, used: bool) -> Itera
 
 
 @kind("cloth_blue white", (0.5, 0.35, 0.08), (0.7, 0.5, 0.2), roles=())
-def blanket(size: Vec3, shape: Shape) -> list[Piece]:
+def blanket(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a folded blanket (0); one over somebody is `draped`."""
-    return [box((-size[0] / 2, -size[1] / 2, 0), (size[0] / 2, size[1] / 2, size[2]), bevel=0.03)]
+    return [box((-x, -y, 0), (x, y, h), bevel=0.03)]
 
 
 def draped(size: Vec3, heights: Sequence[Sequence[float]]) -> list[Piece]:

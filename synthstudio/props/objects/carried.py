@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from synthstudio.core.spec import Vec2, Vec3
+from synthstudio.core.spec import Vec2
 from synthstudio.props.objects.kinds import (
     CLOTH,
     Shape,
@@ -41,10 +41,9 @@ _STRAP_M = 0.012  # half as thick as they are
 
 @held("read", at=(0.0, 0.15, 0.3))
 @kind("red paper", (0.24, 0.05, 0.19), (0.36, 0.07, 0.26), "plain stripes")
-def book(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def book(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build an open book that shows its pages to -y: cover (0), pages (1)."""
-    x, h = size[0] / 2, size[2]
-    open_rad = math.asin(min(0.8 * size[1] / x, 0.6))
+    open_rad = math.asin(min(1.6 * y / x, 0.6))
     half = x / math.cos(open_rad)
     for s in (-1, 1):
         turn = about("z", -s * open_rad)
@@ -55,9 +54,9 @@ def book(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @held("cup")
 @kind("white black carton", (0.078, 0.078, 0.11), (0.09, 0.09, 0.16), "plain stripes")
-def cup(size: Vec3, shape: Shape) -> list[Piece]:
+def cup(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a paper cup: cup (0), lid (1), sleeve (2)."""
-    r, h = min(size[0], size[1]) / 2, size[2]
+    r = min(x, y)
 
     def radius(share: float) -> float:
         return r * (0.68 + 0.28 * share)
@@ -73,9 +72,9 @@ def cup(size: Vec3, shape: Shape) -> list[Piece]:
 
 @held("cup", at=(0.0, 0.0, 0.4))
 @kind("green white paper", (0.06, 0.06, 0.2), (0.075, 0.075, 0.28), "plain stripes")
-def bottle(size: Vec3, shape: Shape) -> list[Piece]:
+def bottle(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a bottle: body (0), cap (1), label (2)."""
-    r, h = min(size[0], size[1]) / 2, size[2]
+    r = min(x, y)
     neck = 0.36 * r
     shoulder = [
         (neck + (r - neck) * math.cos(a), (0.66 + 0.17 * math.sin(a)) * h)
@@ -92,9 +91,8 @@ def bottle(size: Vec3, shape: Shape) -> list[Piece]:
 
 @held("tray", at=(0.0, 0.0, 0.0))
 @indoors("wood black", (0.36, 0.27, 0.025), (0.48, 0.36, 0.04), "plain wood")
-def tray(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def tray(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a serving tray with a raised rim (0) and an inlay (1)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     thick, rim = 0.25 * h, 0.014
     yield box((-x + rim / 2, -y + rim / 2, 0), (x - rim / 2, y - rim / 2, thick), bevel=0.001)
     yield box((-x + rim, -y + rim, thick / 2), (x - rim, y - rim, thick + 0.0015), slot=1)
@@ -118,9 +116,8 @@ def _arch(half: float, foot: float, top: float, y: float, radius: float, slot: i
 
 @held("hang", at=(0.0, 0.0, 0.98), stands=True)
 @kind("leather leather brass", (0.24, 0.09, 0.28), (0.34, 0.13, 0.4), "plain checks")
-def handbag(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def handbag(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a handbag: leather (0), handles (1), clasp and feet (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     top = 0.62 * h
     for inset, front in ((0.0, 0.55), (0.012, 1.0)):
         right = [(x - inset, 0.0), (x - inset, 0.12 * top), (0.84 * x - inset, top - inset)]
@@ -136,9 +133,8 @@ def handbag(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @held("hang", at=(0.0, 0.0, 0.985), stands=True)
 @kind("tan white red", (0.28, 0.11, 0.38), (0.38, 0.16, 0.5), "plain stripes dots")
-def shopping_bag(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def shopping_bag(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a paper shopping bag: paper (0), cords (1), a printed panel (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     top = 0.76 * h
     yield box((-x, -y, 0), (x, y, top), bevel=0.004)
     yield box((-0.55 * x, -y - 0.001, 0.3 * top), (0.55 * x, y + 0.001, 0.7 * top), bevel=0, slot=2)
@@ -151,9 +147,8 @@ def shopping_bag(size: Vec3, shape: Shape) -> Iterator[Piece]:
 @held("hang", at=(0.0, 0.0, 0.975), stands=True)
 @belongs("living_room hallway office classroom shop street")
 @kind("leather black brass", (0.38, 0.08, 0.32), (0.45, 0.12, 0.38))
-def briefcase(size: Vec3, shape: Shape) -> list[Piece]:
+def briefcase(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a briefcase: leather (0), handle and edges (1), locks (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     top = h - 0.055
     return [
         box((-x, -y, 0), (x, y, top), bevel=0.012),
@@ -166,9 +161,9 @@ def briefcase(size: Vec3, shape: Shape) -> list[Piece]:
 
 @held("hang", at=(0.0, 0.0, 0.985), stands=True)
 @indoors("cloth_blue steel", (0.26, 0.26, 0.38), (0.31, 0.31, 0.46))
-def bucket(size: Vec3, shape: Shape) -> list[Piece]:
+def bucket(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a bucket: body with a rim (0), bail (1)."""
-    r, h = min(size[0], size[1]) / 2, size[2]
+    r = min(x, y)
     top, wall = 0.62 * h, 0.006
     body = revolved(
         [(0, 0), (0.72 * r, 0), (0.94 * r, top - 0.02), (r - 0.006, top - 0.02), (r - 0.006, top),
@@ -182,7 +177,7 @@ def bucket(size: Vec3, shape: Shape) -> list[Piece]:
     "cloth_blue black steel", (0.27, 0.15, 0.4), (0.33, 0.22, 0.5), "plain camouflage checks",
     shape="strap_0_m strap_1_m strap_2_m strap_3_m strap_4_m shoulder_m arm_pit_m side_m body_m",
 )  # fmt: skip
-def backpack(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def backpack(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a backpack: cloth (0), pockets and straps (1), zips (2).
 
     It is worn with its straps towards -y. `strap_K_m` says how far in front of the pack's back
@@ -190,11 +185,10 @@ def backpack(size: Vec3, shape: Shape) -> Iterator[Piece]:
     `arm_pit_m`; `side_m` how far from the middle the trunk's side is there. Without them the
     straps lie flat.
     """
-    x, h = size[0] / 2, size[2]
     fronts = [shape.get(f"strap_{k}_m", 0.012) for k in range(STRAP_LEVELS)]
     reach = max(fronts) + _STRAP_M
-    deep = size[1] - reach
-    y0 = -size[1] / 2 + reach  # the plane of the wearer's back
+    deep = 2 * y - reach
+    y0 = -y + reach  # the plane of the wearer's back
     y1 = y0 + deep
     body = min(h, shape.get("body_m", h))
     yield box((-x, y0, 0), (x, y0 + 0.72 * deep, body), bevel=0.05)
@@ -235,9 +229,8 @@ def backpack(size: Vec3, shape: Shape) -> Iterator[Piece]:
 @held("stand", at=(0.0, 0.0, 0.985), stands=True)
 @belongs("bedroom hallway store changing_room shop street")
 @kind("yellow black", (0.33, 0.2, 0.72), (0.45, 0.26, 1.05))
-def trolley_case(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def trolley_case(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a case on wheels with its handle drawn out: shell (0), handle and wheels (1)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     wheel = 0.045
     top = max(0.58 * h, 0.12)
     yield box((-x, -y, wheel), (x, y, top), bevel=min(0.03, 0.2 * y))
@@ -259,22 +252,20 @@ def trolley_case(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @held("phone", at=(0.0, 0.5, 0.42))
 @kind("black glass steel", (0.07, 0.008, 0.142), (0.079, 0.0095, 0.165))
-def phone(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def phone(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a mobile phone: case (0), glass front (1), lenses on its back (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
-    lip = 0.05 * size[0]
+    lip = 0.1 * x
     yield box((-x, -y, 0), (x, 0.8 * y, h), bevel=0.0025)
     yield box((-x + lip, -y - 0.0004, lip), (x - lip, -y + 0.001, h - lip), bevel=0.0003, slot=1)
-    for at in (0.22 * size[0], 0.46 * size[0]):
-        lens = cylinder(0.09 * size[0], 0, 0.2 * y, bevel=0.0002, segments=14, slot=2)
+    for at in (0.44 * x, 0.92 * x):
+        lens = cylinder(0.18 * x, 0, 0.2 * y, bevel=0.0002, segments=14, slot=2)
         yield moved(lens, (-0.55 * x, y * 0.78, h - at), turn=about("x", -math.pi / 2))
 
 
 @held("read", at=(0.0, 0.5, 0.4))
 @kind("black glass picture", (0.2, 0.007, 0.15), (0.29, 0.009, 0.21), "plain stripes checks")
-def tablet(size: Vec3, shape: Shape) -> list[Piece]:
+def tablet(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a tablet computer: case (0), glass (1), what it shows (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     rim, inner = 0.004, 0.014
     return [
         box((-x, -y + 0.001, 0), (x, y, h), bevel=0.003),
@@ -287,9 +278,9 @@ def tablet(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @elsewhere("orange pale_wood", (1.6, 1.6, 2.0), (2.8, 2.8, 2.6), "plain stripes")
-def umbrella(size: Vec3, shape: Shape) -> list[Piece]:
+def umbrella(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a parasol: canopy of eight gores (0), pole, ribs and foot (1)."""
-    r, h = min(size[0], size[1]) / 2, size[2]
+    r = min(x, y)
     drop = min(0.28 * r, 0.3 * h)
     spread = 0.9239  # an octagon's inner radius: corners lie on the axes' box when turned
     rim = r / spread
@@ -306,9 +297,9 @@ def umbrella(size: Vec3, shape: Shape) -> list[Piece]:
 
 @held("shaft", at=(0.0, 0.0, 0.07))
 @outdoors("cloth_blue steel wood", (0.9, 0.9, 0.78), (1.15, 1.15, 0.92), CLOTH)
-def hand_umbrella(size: Vec3, shape: Shape) -> list[Piece]:
+def hand_umbrella(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build an open umbrella on its handle: cloth (0), shaft and ribs (1), handle (2)."""
-    r, h = min(size[0], size[1]) / 2, size[2]
+    r = min(x, y)
     rim = r / math.cos(math.pi / 8)
     drop = min(0.45 * r, 0.4 * h)
     middle = h - 0.06 - 0.46 * drop
@@ -328,10 +319,10 @@ def hand_umbrella(size: Vec3, shape: Shape) -> list[Piece]:
 
 @held("stand", at=(0.0, 0.0, 0.98))
 @kind("black steel wood", (0.12, 0.08, 0.72), (0.15, 0.1, 1.0))
-def cane_umbrella(size: Vec3, shape: Shape) -> list[Piece]:
+def cane_umbrella(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a folded umbrella on its tip: cloth (0), tip (1), curved handle (2)."""
-    r, h = size[1] / 2, size[2]
-    hook = min(max((size[0] - r - 0.011) / 2, 0.02), 0.1 * h)
+    r = y
+    hook = min(max((2 * x - r - 0.011) / 2, 0.02), 0.1 * h)
     bend = [
         (hook - hook * math.cos(a), 0.0, h - hook - 0.011 + hook * math.sin(a))
         for a in np.linspace(0, math.pi, 9)

@@ -35,17 +35,14 @@ from synthstudio.props.objects.shapes import (
 _NEXT_CUT_M = np.array([0.0, 0.7, 1.3])
 
 
-def posts(size: Vec3, height: float, thick: float, *, slot: int = 0) -> list[Piece]:
-    x, y = size[0] / 2, size[1] / 2
+def posts(x: float, y: float, height: float, thick: float, *, slot: int = 0) -> list[Piece]:
     return [
         box((sx * x, sy * y, 0), (sx * x - sx * thick, sy * y - sy * thick, height), slot=slot)
         for sx, sy in CORNERS
     ]
 
 
-def planks(
-    low: Vec3, high: Vec3, axis: int, *, wide: float, gap: float, slot: int = 0
-) -> list[Piece]:
+def planks(low: Vec3, high: Vec3, axis: int, *, wide: float, gap: float) -> list[Piece]:
     """Boards that fill low..high side by side along `axis`, with gaps between."""
     span = high[axis] - low[axis]
     count = max(1, round((span + gap) / (wide + gap)))
@@ -58,15 +55,15 @@ def planks(
         lo[axis] = low[axis] + number * (width + gap)
         hi[axis] = lo[axis] + width
         a, b = (lo[0], lo[1], lo[2]), (hi[0], hi[1], hi[2])
-        board = box(a, b, bevel=0.003, along=along, slot=slot)
+        board = box(a, b, bevel=0.003, along=along)
         # Each board is cut from another place of the tree.
         boards.append(replace(board, coords=board.coords + number * _NEXT_CUT_M))
     return boards
 
 
-def seat_height(size: Vec3, shape: Shape) -> float:
+def seat_height(h: float, shape: Shape) -> float:
     """How high one sits: `seat_height_m`, or half of an object with a back."""
-    return min(shape.get("seat_height_m", 0.5 * size[2]), size[2])
+    return min(shape.get("seat_height_m", 0.5 * h), h)
 
 
 def lowered(pieces: list[Piece], built_m: float, wanted_m: float) -> list[Piece]:
@@ -86,29 +83,26 @@ def lowered(pieces: list[Piece], built_m: float, wanted_m: float) -> list[Piece]
 
 @belongs("living_room kitchen office classroom")
 @kind("wood wood", (0.8, 0.6, 0.68), (2.0, 1.0, 0.95), TIMBER)
-def table(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def table(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a table: top (0), apron and legs (1)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     thick, leg, inset = 0.03, 0.055, 0.04
     along = "x" if x > y else "y"
-    frame = (size[0] - 2 * inset, size[1] - 2 * inset, h)
     low, high = h - thick - 0.06, h - thick
-    fx, fy = frame[0] / 2, frame[1] / 2
+    fx, fy = x - inset, y - inset
     yield box((-x, -y, h - thick), (x, y, h), bevel=0.006, along=along)
     for s in (-1, 1):
         yield box((-fx + leg, s * fy, low), (fx - leg, s * (fy - 0.022), high), along="x", slot=1)
     for s in (-1, 1):
         yield box((s * fx, -fy + leg, low), (s * (fx - 0.022), fy - leg, high), along="y", slot=1)
-    yield from posts(frame, h - thick, leg, slot=1)
+    yield from posts(fx, fy, h - thick, leg, slot=1)
 
 
 @indoors(
     "wood pale_wood", (0.4, 0.42, 0.8), (0.52, 0.54, 1.0), TIMBER, shape="seat_height_m", roles=SEAT
 )
-def chair(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def chair(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a chair with a slatted back: frame (0) and seat (1). It faces -y."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
-    sit, leg = seat_height(size, shape), 0.038
+    sit, leg = seat_height(h, shape), 0.038
     for s in (-1, 1):
         a, b = sorted((s * x, s * (x - leg)))
         yield box((a, -y, 0), (b, -y + leg, sit - 0.03))
@@ -131,9 +125,9 @@ def chair(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @indoors("wood steel", (0.32, 0.32, 0.42), (0.42, 0.42, 0.75), "wood plain", roles=SEAT)
-def stool(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def stool(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a round stool: seat (0), splayed legs and a ring (1)."""
-    r, h = min(size[0], size[1]) / 2, size[2]
+    r = min(x, y)
     yield revolved(
         [(0, h - 0.04), (r * 0.9, h - 0.04), (r, h - 0.03), (r, h - 0.012), (r * 0.95, h),
          (0, h)], slot=0,
@@ -157,18 +151,17 @@ def stool(size: Vec3, shape: Shape) -> Iterator[Piece]:
     shape="seat_height_m",
     roles=SEAT,
 )
-def sofa(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def sofa(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a sofa: body and arms (0), cushions (1), feet (2). It faces -y."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
-    sit = seat_height(size, shape)
+    sit = seat_height(h, shape)
     arm, back, foot = min(0.18, 0.22 * x), 0.2, 0.06
     yield box((-x, -y, foot), (x, y, sit - 0.13), bevel=0.02)
     yield box((-x, y - back, sit - 0.14), (x, y, h), bevel=0.06)
     for s in (-1, 1):
         far = (s * (x - arm), y - back, min(sit + 0.2, h))
         yield box((s * x, -y, sit - 0.14), far, bevel=0.05)
-    count = max(1, round((size[0] - 2 * arm) / 0.65))
-    step = (size[0] - 2 * arm) / count
+    count = max(1, round((2 * x - 2 * arm) / 0.65))
+    step = (2 * x - 2 * arm) / count
     rise, wall = max(h - 0.04, sit + 0.03), y - back
     for k in range(count):
         left = -x + arm + k * step
@@ -181,10 +174,9 @@ def sofa(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @elsewhere("white pale_wood steel", (0.8, 0.08, 1.9), (1.1, 0.16, 2.2), TIMBER)
-def door(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def door(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a standing door: frame (0), leaf with two raised panels (1), handle (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
-    jamb, leaf = 0.06, min(0.04, 0.5 * size[1])
+    jamb, leaf = 0.06, min(0.04, y)
     yield box((-x, -y, 0), (-x + jamb, y, h))
     yield box((x - jamb, -y, 0), (x, y, h))
     yield box((-x + jamb, -y, h - jamb), (x - jamb, y, h), along="x")
@@ -203,9 +195,9 @@ def door(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @belongs("living_room bedroom")
 @kind("wood white", (1.2, 0.25, 1.4), (2.1, 0.5, 1.9), "plain wood stripes dots")
-def divider(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def divider(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a folding screen of three leaves: frames (0), panels (1)."""
-    run, deep, h = size[0] / 3, size[1], size[2]
+    run, deep = 2 * x / 3, 2 * y
     half = math.hypot(run, deep) / 2 - 0.004
     for k in range(3):
         rotation = about("z", math.atan2(deep, run) * (1 if k % 2 == 0 else -1))
@@ -221,9 +213,8 @@ def divider(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @elsewhere("white wood", (1.2, 0.1, 1.9), (2.6, 0.18, 2.5), "plain bricks concrete wood tiles")
-def partition(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def partition(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a piece of wall that stands alone: wall (0), its ends and skirting (1)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     end = 0.03
     yield box((-x + end, -y, 0), (x - end, y, h - end), bevel=0.001)
     for s in (-1, 1):
@@ -232,10 +223,9 @@ def partition(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @elsewhere("black glass picture", (0.8, 0.35, 1.2), (1.4, 0.45, 1.75), "plain stripes checks")
-def screen(size: Vec3, shape: Shape) -> list[Piece]:
+def screen(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a television on a floor stand: case and stand (0), glass (1), what it shows (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
-    tall = min(0.58 * size[0], 0.62 * h)
+    tall = min(1.16 * x, 0.62 * h)
     low, deep = h - tall, min(0.05, 0.4 * y)
     return [
         box((-x, -deep / 2, low), (x, deep / 2, h), bevel=0.006),
@@ -255,9 +245,8 @@ def screen(size: Vec3, shape: Shape) -> list[Piece]:
 
 @belongs("kitchen shop store laundry_room")
 @kind("pale_wood", (0.4, 0.35, 0.3), (1.2, 1.0, 1.1), "wood plain", roles=SEAT)
-def crate(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def crate(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a wooden crate: boards round a core, battens at the corners."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     t = 0.018
     inner = (x - 2 * t, y - 2 * t)
     yield box((-inner[0], -inner[1], t / 2), (inner[0], inner[1], h - t), bevel=0.001)
@@ -267,7 +256,7 @@ def crate(size: Vec3, shape: Shape) -> Iterator[Piece]:
         near, far = (sign * (x - 2 * t), -y + t, 0), (sign * (x - t), y - t, h)
         yield from planks(near, far, 2, wide=0.11, gap=0.006)
     yield from planks((-x + t, -y + t, h - t), (x - t, y - t, h), 0, wide=0.11, gap=0.006)
-    wide = min(0.07, size[0] / 4, size[1] / 4)
+    wide = min(0.07, x / 2, y / 2)
     for sx, sy in CORNERS:
         a, b, c = sx * x, sx * (x - wide), sx * (x - t)
         d, e, f = sy * y, sy * (y - t), sy * (y - wide)
@@ -277,9 +266,8 @@ def crate(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @held("carry", stands=True)
 @indoors("carton tape", (0.3, 0.25, 0.2), (0.9, 0.7, 1.0))
-def cardboard_box(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def cardboard_box(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a closed carton (0) with flaps that meet and a strip of tape (1)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     t, slit, tape = 0.004, 0.003, 0.03
     yield box((-x, -y, 0), (x, y, h - t), bevel=0.006)
     yield box((-x + 0.004, -tape, h - 0.001), (x - 0.004, tape, h), bevel=0.0003, slot=1)
@@ -292,9 +280,8 @@ def cardboard_box(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @belongs("store")
 @kind("pale_wood red cloth_blue", (0.6, 0.26, 0.9), (1.4, 0.4, 2.1), "wood plain")
-def bookcase(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def bookcase(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a bookcase: boards (0), books in two colours (1, 2). It opens towards -y."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     t = 0.02
     yield box((-x, -y, 0), (-x + t, y, h))
     yield box((x - t, -y, 0), (x, y, h))
@@ -328,9 +315,8 @@ def _books(span: tuple[float, float], y: float, z: float, room: float, shelf: in
 
 @belongs("kitchen shop")
 @kind("white wood steel", (1.0, 0.5, 0.85), (2.6, 0.75, 1.1), "plain wood planks tiles")
-def counter(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def counter(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a kitchen or shop counter: body with doors (0), worktop (1), knobs and plinth (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     top, plinth, lip = 0.04, 0.09, 0.02
     yield box((-x + lip, -y + 0.04, plinth), (x - lip, y - lip, h - top), bevel=0.002)
     yield box((-x + 0.04, -y + 0.09, 0), (x - 0.04, y - 0.04, plinth), bevel=0.002, slot=2)
@@ -344,16 +330,15 @@ def counter(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @belongs("bedroom hallway store changing_room street")
 @kind("red black", (0.34, 0.2, 0.75), (0.52, 0.34, 1.1))
-def suitcase(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def suitcase(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a hard suitcase on wheels: shell with ribs (0), zip, wheels and handle (1)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     wheel, grip = 0.05, min(0.28 * h, 0.25)
     top = h - grip
     yield box((-x, -y, wheel), (x, y, top), bevel=min(0.035, 0.2 * y))
     yield box((-x - 0.002, -0.008, wheel - 0.002), (x + 0.002, 0.008, top + 0.002), slot=1)
-    count = max(3, round(size[0] / 0.06))
+    count = max(3, round(2 * x / 0.06))
     for k in range(count):
-        at = -x + (k + 0.5) * size[0] / count
+        at = -x + (k + 0.5) * 2 * x / count
         if abs(at) > x - 0.04:
             continue
         for s in (-1, 1):
@@ -375,9 +360,9 @@ def suitcase(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @belongs("store")
 @kind("wood steel", (0.4, 0.4, 0.6), (0.75, 0.75, 1.1), "planks wood plain")
-def barrel(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def barrel(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a barrel: bulging staves (0) and four hoops (1)."""
-    r, h = min(size[0], size[1]) / 2 - 0.004, size[2]
+    r = min(x, y) - 0.004
 
     def radius(z: float) -> float:
         return r * (1 - 0.16 * (2 * z / h - 1) ** 2)
@@ -396,9 +381,9 @@ def barrel(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @belongs("store street")
 @kind("steel black", (0.35, 0.35, 0.6), (0.6, 0.6, 1.1), "plain planks")
-def bin_(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def bin_(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a litter bin: flared body with ribs (0), lid with a slot (1)."""
-    r, h = min(size[0], size[1]) / 2, size[2]
+    r = min(x, y)
     lid = 0.16 * h
     yield revolved([(0, 0), (r * 0.78, 0), (r * 0.8, 0.01), (r * 0.96, h - lid), (0, h - lid)],
                   segments=28)  # fmt: skip

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from synthstudio.core.scene import F64
-from synthstudio.core.spec import Vec3
-from synthstudio.props.objects.indoors import design, half, lampshade
-from synthstudio.props.objects.kinds import CLOTH, TIMBER, Shape, scenery
+from synthstudio.props.objects.indoors import lampshade
+from synthstudio.props.objects.kinds import CLOTH, TIMBER, Shape, design, scenery
 from synthstudio.props.objects.shapes import (
     Piece,
     about,
@@ -31,9 +30,8 @@ _TO_FRONT = about("x", math.pi / 2)
 
 
 @scenery("wood black", (0.5, 0.18, 0.12), (1.2, 0.26, 0.2), TIMBER)
-def wall_shelf(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def wall_shelf(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a board (0) on two brackets (1)."""
-    x, y, h = half(size)
     yield box((-x, -y, h - 0.022), (x, y, h), along="x")
     for at in (-0.7 * x, 0.7 * x):
         yield box((at - 0.012, y - 0.02, 0), (at + 0.012, y, h - 0.022), slot=1)
@@ -41,9 +39,9 @@ def wall_shelf(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @scenery("black white black", (0.25, 0.03, 0.25), (0.4, 0.05, 0.4))
-def wall_clock(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def wall_clock(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a round clock: rim (0), face (1), hands and marks (2)."""
-    rng, r, y = design("wall_clock", size), size[2] / 2, size[1] / 2
+    rng, r = design("wall_clock", x, y, h), h / 2
     middle = (0.0, 0.0, r)
     yield moved(cylinder(r, -y, 0.7 * y, segments=32), middle, turn=_TO_FRONT)
     face = cylinder(0.9 * r, 0, 0.8 * y, bevel=0.001, segments=32, slot=1)
@@ -56,10 +54,9 @@ def wall_clock(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @scenery("wood glass", (0.4, 0.025, 0.5), (0.8, 0.04, 1.5), TIMBER)
-def mirror(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def mirror(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a mirror: frame (0), pale glass that reflects nothing (1)."""
-    x, y, h = half(size)
-    wide = 0.06 * min(size[0], h)
+    wide = 0.06 * min(2 * x, h)
     for s in (-1, 1):
         yield box((s * x, -y, 0), (s * (x - wide), y, h))
     for low, high in ((0.0, wide), (h - wide, h)):
@@ -69,11 +66,10 @@ def mirror(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @scenery("white steel", (0.6, 0.09, 0.4), (1.5, 0.12, 0.62))
-def radiator(size: Vec3, shape: Shape) -> list[Piece]:
+def radiator(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a radiator of ribs (0) with a valve (1)."""
-    x, y, h = half(size)
-    count = max(4, round(size[0] / 0.075))
-    step = (size[0] - 0.05) / count
+    count = max(4, round(2 * x / 0.075))
+    step = (2 * x - 0.05) / count
     ribs = [
         box((a + 0.006, -y, 0), (a + step - 0.006, 0.6 * y, h), bevel=0.012)
         for a in (-x + k * step for k in range(count))
@@ -84,10 +80,9 @@ def radiator(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @scenery("wood green white", (1.8, 0.06, 0.95), (3.4, 0.1, 1.25))
-def blackboard(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def blackboard(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a board to write on: frame and tray (0), board (1), writing (2)."""
-    rng = design("blackboard", size)
-    x, y, h = half(size)
+    rng = design("blackboard", x, y, h)
     face = 0.3 * y
     yield box((-x, face, 0), (x, y, h), along="x")
     yield box((-x + 0.03, face - 0.006, 0.03), (x - 0.03, y * 0.9, h - 0.03), bevel=0, slot=1)
@@ -105,9 +100,8 @@ def blackboard(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @scenery("white orange steel", (1.2, 0.8, 1.1), (1.8, 1.1, 1.35))
-def basketball_hoop(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def basketball_hoop(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a hoop on its board: board (0), ring and the square over it (1), arms and net (2)."""
-    x, y, h = half(size)
     r, low = 0.225 * min(1.0, y / 0.45), 0.2 * h
     board = -y + 2 * r + 0.12
     ring, middle = low + 0.12, -y + r + 0.012
@@ -134,11 +128,10 @@ def basketball_hoop(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @scenery("steel cloth_blue", (1.2, 0.1, 1.2), (2.8, 0.13, 2.4), CLOTH)
-def curtains(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def curtains(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a rod (0) from which a curtain hangs in folds at either side (1)."""
-    rng = design("curtains", size)
-    x, y, h = half(size)
-    wide = (0.17 + 0.09 * float(rng.random())) * size[0]
+    rng = design("curtains", x, y, h)
+    wide = (0.17 + 0.09 * float(rng.random())) * 2 * x
     rod = [(-x, 0.3 * y, h - 0.02), (x, 0.3 * y, h - 0.02)]
     yield tube(rod, 0.014, segments=8)
     folds = max(3, round(wide / 0.1))
@@ -184,29 +177,27 @@ def _hanging(x0: float, x1: float, h: float, deep: float, folds: int) -> Piece:
 
 
 @scenery("white lamp", (0.3, 0.3, 0.35), (0.55, 0.55, 0.9), casts_shadow=False)
-def ceiling_lamp(size: Vec3, shape: Shape) -> list[Piece]:
+def ceiling_lamp(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a lamp on a cord: cord and rose (0), shade or globe (1)."""
-    r, h = min(size[:2]) / 2, size[2]
+    r = min(x, y)
     tall = min(1.2 * r, 0.6 * h)
     rose = revolved([(0, h - 0.03), (0.05, h - 0.02), (0.06, h), (0, h)])
     cord = cylinder(0.006, 0.8 * tall, h - 0.01, segments=8)
     globe = ball(r, (0, 0, 0.5 * tall), stretch=0.5 * tall / r, slot=1)
-    shade = globe if design("ceiling_lamp", size).random() < 0.4 else lampshade(r, 0, tall)
+    shade = globe if design("ceiling_lamp", x, y, h).random() < 0.4 else lampshade(r, 0, tall)
     return [rose, cord, shade]
 
 
 @scenery("white lamp", (1.2, 0.12, 0.06), (1.6, 0.3, 0.09), casts_shadow=False)
-def strip_lamp(size: Vec3, shape: Shape) -> list[Piece]:
+def strip_lamp(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a long flat lamp of offices and halls: body (0), bright underside (1)."""
-    x, y, h = half(size)
     under = ((-x + 0.02, -0.85 * y, 0), (x - 0.02, 0.85 * y, 0.4 * h))
     return [box((-x, -y, 0.25 * h), (x, y, h), along="x"), box(*under, bevel=0.004, slot=1)]
 
 
 @scenery("tan cloth_blue", (1.1, 0.7, 0.008), (2.4, 1.7, 0.013), CLOTH)
-def rug(size: Vec3, shape: Shape) -> list[Piece]:
+def rug(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a rug: border (0), field (1)."""
-    x, y, h = half(size)
     edge = min(0.12, 0.15 * y)
     field = ((-x + edge, -y + edge, 0.0), (x - edge, y - edge, h))
     border = box((-x, -y, 0), (x, y, 0.8 * h), bevel=0.002, along="y")
@@ -214,9 +205,9 @@ def rug(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @scenery("white leaf red", (0.12, 0.12, 0.22), (0.26, 0.26, 0.5))
-def vase(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def vase(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a vase (0) with stems and leaves (1) and flowers (2)."""
-    rng, r, h = design("vase", size), min(size[:2]) / 2, size[2]
+    rng, r = design("vase", x, y, h), min(x, y)
     tall, foot = 0.5 * h, (0.3 + 0.25 * float(rng.random())) * r
     belly = (0.45 + 0.25 * float(rng.random())) * r
     form = [(0, 0), (foot, 0), (belly, 0.4 * tall), (0.4 * r, 0.85 * tall), (0.45 * r, tall)]
@@ -245,11 +236,10 @@ def _flowers(at: F64, r: float) -> Piece:
 
 
 @scenery("red cloth_blue paper", (0.18, 0.15, 0.06), (0.3, 0.22, 0.24))
-def books(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def books(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build books in a pile or side by side: covers (0, 1), pages (2)."""
-    rng = design("books", size)
-    x, y, h = half(size)
-    piled = h < 0.7 * size[0]
+    rng = design("books", x, y, h)
+    piled = h < 1.4 * x
     end, at, number = (h if piled else 2 * x), 0.0, 0
     while at < end - 1e-6:
         thick = min((0.018 + 0.03 * float(rng.random())) * max(1.0, end / 0.3), end - at)
@@ -267,9 +257,9 @@ def books(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @scenery("white orange red", (0.22, 0.22, 0.11), (0.32, 0.32, 0.16))
-def fruit_bowl(size: Vec3, shape: Shape) -> list[Piece]:
+def fruit_bowl(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a bowl (0) with fruit of two kinds (1, 2)."""
-    r, h = min(size[:2]) / 2, size[2]
+    r = min(x, y)
     deep = 0.6 * h
     form = [(0, 0), (0.4 * r, 0), (0.8 * r, 0.5 * deep), (r, deep), (0.94 * r, deep),
             (0.6 * r, 0.4 * deep), (0, 0.3 * deep)]  # fmt: skip
@@ -282,9 +272,8 @@ def fruit_bowl(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @scenery("black glass black", (0.5, 0.18, 0.38), (0.66, 0.22, 0.48))
-def monitor(size: Vec3, shape: Shape) -> list[Piece]:
+def monitor(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a monitor with its keyboard: case and foot (0), glass (1), keyboard (2)."""
-    x, y, h = half(size)
     low, back = 0.25 * h, 0.5 * y
     return [
         box((-x, back, low), (x, back + 0.03, h), bevel=0.004),
@@ -296,19 +285,18 @@ def monitor(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @scenery("black lamp", (0.22, 0.22, 0.34), (0.34, 0.34, 0.52))
-def table_lamp(size: Vec3, shape: Shape) -> list[Piece]:
+def table_lamp(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a lamp for a table: foot (0), shade (1)."""
-    r, h = min(size[:2]) / 2, size[2]
-    belly = (0.2 + 0.4 * float(design("table_lamp", size).random())) * r
+    r = min(x, y)
+    belly = (0.2 + 0.4 * float(design("table_lamp", x, y, h).random())) * r
     form = [(0, 0), (0.45 * r, 0), (0.45 * r, 0.02 * h), (belly, 0.3 * h), (0.1 * r, 0.55 * h)]
     return [revolved([*form, (0.0, 0.6 * h)]), lampshade(r, 0.5 * h, h)]
 
 
 @scenery("black picture", (0.3, 0.02, 0.3), (1.3, 0.04, 1.1))
-def picture(size: Vec3, shape: Shape) -> list[Piece]:
+def picture(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a picture that hangs: frame (0), print (1)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
-    wide = 0.05 * min(size[0], h)
+    wide = 0.05 * min(2 * x, h)
     frame = box((-x, -0.7 * y, 0), (x, y, h), along="x")
     return [
         frame,
@@ -317,32 +305,29 @@ def picture(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @scenery("white lamp", (0.7, 0.05, 0.8), (2.2, 0.09, 1.6))
-def window(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def window(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a window in a wall: frame with its bars and sill (0), panes (1)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     wide, inner = 0.06, -0.1 * y
     yield box((-x, -y, 0), (x, y, wide), along="x")
     yield box((-x + 0.02, inner, h - wide), (x - 0.02, y, h), along="x")
     yield box((-x + 0.02, inner, wide), (-x + 0.02 + wide, y, h - wide))
     yield box((x - 0.02 - wide, inner, wide), (x - 0.02, y, h - wide))
     yield box((-x + wide, 0.3 * y, wide), (x - wide, 0.9 * y, h - wide), bevel=0.001, slot=1)
-    count = max(1, round(size[0] / 0.8))
+    count = max(1, round(2 * x / 0.8))
     for number in range(1, count):
-        at = -x + number * size[0] / count
+        at = -x + number * 2 * x / count
         yield box((at - wide / 2, inner, wide), (at + wide / 2, y, h - wide))
 
 
 @scenery("white", (2.0, 0.012, 0.06), (12.0, 0.02, 0.14))
-def skirting(size: Vec3, shape: Shape) -> list[Piece]:
+def skirting(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a skirting board along a wall."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     return [box((-x, -y, 0), (x, y, h), along="x")]
 
 
 @scenery("white lamp", (0.08, 0.012, 0.08), (0.16, 0.016, 0.1))
-def switch(size: Vec3, shape: Shape) -> list[Piece]:
+def switch(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a light switch: plate (0), rocker (1)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     plate = box((-x, -0.4 * y, 0), (x, y, h), bevel=0.001)
     rocker = ((-0.6 * x, -y, 0.2 * h), (0.6 * x, 0.0, 0.8 * h))
     return [plate, box(*rocker, bevel=0.001, slot=1)]

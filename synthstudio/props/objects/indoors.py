@@ -11,10 +11,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from synthstudio.core.rng import Generator, stream
-from synthstudio.core.spec import Vec2, Vec3
+from synthstudio.core.spec import Vec2
 from synthstudio.props.objects.furniture import sofa, table
-from synthstudio.props.objects.kinds import CLOTH, TIMBER, Shape, belongs, elsewhere, kind, scenery
+from synthstudio.props.objects.kinds import (
+    CLOTH,
+    TIMBER,
+    Shape,
+    belongs,
+    design,
+    elsewhere,
+    kind,
+    scenery,
+)
 from synthstudio.props.objects.shapes import (
     CORNERS,
     Piece,
@@ -28,15 +36,6 @@ from synthstudio.props.objects.shapes import (
 
 _HANDLE_M, _FRONT_M = 0.03, 0.02
 """How far handles and doors stand out."""
-
-
-def design(kind: str, size: Vec3) -> Generator:
-    """Return the random numbers of an object's design."""
-    return stream(0, kind, *(round(side * 1000) for side in size))
-
-
-def half(size: Vec3) -> Vec3:
-    return size[0] / 2, size[1] / 2, size[2]
 
 
 def fronts(
@@ -63,9 +62,10 @@ def fronts(
     return out
 
 
-def case(size: Vec3, *, columns: int, rows: int, plinth: float = 0.06) -> list[Piece]:
+def case(
+    x: float, y: float, h: float, *, columns: int, rows: int, plinth: float = 0.06
+) -> list[Piece]:
     """Return a body (0) on a plinth with doors or drawers (1) and their handles (2)."""
-    x, y, h = half(size)
     face = -y + _HANDLE_M + _FRONT_M
     return [
         box((-x, face, plinth), (x, y, h), bevel=0.003),
@@ -75,18 +75,17 @@ def case(size: Vec3, *, columns: int, rows: int, plinth: float = 0.06) -> list[P
 
 
 @scenery("wood white steel", (1.0, 0.5, 1.8), (2.2, 0.65, 2.3), TIMBER)
-def wardrobe(size: Vec3, shape: Shape) -> list[Piece]:
+def wardrobe(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a wardrobe: body (0), doors (1), handles (2)."""
-    return case(size, columns=max(2, round(size[0] / 0.5)), rows=1)
+    return case(x, y, h, columns=max(2, round(2 * x / 0.5)), rows=1)
 
 
 @belongs("office classroom")
 @kind("wood white steel", (1.1, 0.6, 0.7), (1.8, 0.8, 0.77), TIMBER)
-def desk(size: Vec3, shape: Shape) -> list[Piece]:
+def desk(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a desk: top (0), sides and drawers (1), handles (2). One sits at -y."""
-    x, y, h = half(size)
-    side = 1 if design("desk", size).random() < 0.5 else -1
-    under, wide = h - 0.03, 0.32 * size[0]
+    side = 1 if design("desk", x, y, h).random() < 0.5 else -1
+    under, wide = h - 0.03, 0.64 * x
     a, b = sorted((side * x * 0.98, side * (x * 0.98 - wide)))
     panel = ((-side * x * 0.98, -y + 0.03, 0), (-side * (x * 0.98 - 0.03), y - 0.02, under))
     return [
@@ -103,37 +102,35 @@ def desk(size: Vec3, shape: Shape) -> list[Piece]:
 @kind(
     "cloth_blue cloth_blue black", (0.7, 0.75, 0.78), (0.95, 0.9, 1.0), "plain stripes plaid knit"
 )
-def armchair(size: Vec3, shape: Shape) -> Iterable[Piece]:
+def armchair(x: float, y: float, h: float, shape: Shape) -> Iterable[Piece]:
     """Build an armchair: body and arms (0), cushions (1), feet (2). It faces -y."""
-    return sofa(size, shape)
+    return sofa(x, y, h, shape)
 
 
 @scenery("wood wood", (0.7, 0.45, 0.36), (1.2, 0.65, 0.46), TIMBER)
-def coffee_table(size: Vec3, shape: Shape) -> list[Piece]:
+def coffee_table(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a low table with a shelf: top (0), frame and shelf (1)."""
-    x, y, h = half(size)
     shelf = box((-x + 0.05, -y + 0.05, 0.25 * h), (x - 0.05, y - 0.05, 0.3 * h), along="x", slot=1)
-    return [*table(size, shape), shelf]
+    return [*table(x, y, h, shape), shelf]
 
 
 @scenery("wood white steel", (0.36, 0.36, 0.45), (0.5, 0.5, 0.62), TIMBER)
-def side_table(size: Vec3, shape: Shape) -> list[Piece]:
+def side_table(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a chest of two drawers or a round table: body and top (0), drawers (1), steel (2)."""
-    if design("side_table", size).random() < 0.6:
-        return case(size, columns=1, rows=2)
-    r, h = min(size[:2]) / 2, size[2]
+    if design("side_table", x, y, h).random() < 0.6:
+        return case(x, y, h, columns=1, rows=2)
+    r = min(x, y)
     foot, rod = revolved([(0, 0), (0.7 * r, 0), (0.7 * r, 0.015), (0, 0.02)], slot=2), 0.02
     return [foot, cylinder(rod, 0.01, h - 0.02, slot=2), cylinder(r, h - 0.03, h, segments=32)]
 
 
 @scenery("wood white black glass", (1.2, 0.36, 0.95), (1.9, 0.45, 1.3), TIMBER)
-def tv_bench(size: Vec3, shape: Shape) -> list[Piece]:
+def tv_bench(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a television on a low cupboard: body (0), doors (1), case, handles (2), glass (3)."""
-    y, h = size[1] / 2, size[2]
-    tall, wide = min(0.5 * size[0], 0.58 * h), 0.45 * min(size[0], 1.16 * h / 0.6)
+    tall, wide = min(x, 0.58 * h), 0.45 * min(2 * x, 1.16 * h / 0.6)
     top = h - tall - 0.05
     return [
-        *case((size[0], size[1], top), columns=max(2, round(size[0] / 0.6)), rows=1),
+        *case(x, y, top, columns=max(2, round(2 * x / 0.6)), rows=1),
         box((-0.4 * wide, -0.3 * y, top), (0.4 * wide, 0.3 * y, top + 0.012), slot=2),
         box((-0.06, -0.02, top), (0.06, 0.02, top + 0.1), slot=2),
         box((-wide, -0.025, h - tall), (wide, 0.025, h), bevel=0.006, slot=2),
@@ -142,10 +139,9 @@ def tv_bench(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @scenery("black white black", (1.4, 0.55, 1.08), (1.52, 0.66, 1.3))
-def piano(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def piano(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build an upright piano: case (0), white keys (1), black keys (2). One plays it from -y."""
-    x, y, h = half(size)
-    bed, front, keys = 0.52 * h, -y + 0.45 * size[1], 0.02 * h
+    bed, front, keys = 0.52 * h, -y + 0.9 * y, 0.02 * h
     yield box((-x, front, 0), (x, y, h - 0.03), along="x")
     yield box((-x, front - 0.02, h - 0.03), (x, y, h), along="x")
     yield box((-x, -y, bed - 0.08), (x, front, bed), along="x")
@@ -154,7 +150,7 @@ def piano(size: Vec3, shape: Shape) -> Iterator[Piece]:
     for s in (-1, 1):
         yield box((s * x, -y, bed), (s * (x - 0.06), front, bed + 0.09))
         yield box((s * x, -y + 0.02, 0), (s * (x - 0.06), -y + 0.09, bed - 0.08))
-    step = (size[0] - 0.12) / 52
+    step = (2 * x - 0.12) / 52
     for number in range(51):
         if number % 7 not in (1, 4):
             at = -x + 0.06 + (number + 1) * step
@@ -164,10 +160,9 @@ def piano(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @scenery("stone black wood", (1.1, 0.3, 1.0), (1.6, 0.45, 1.25), "plain concrete bricks")
-def fireplace(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def fireplace(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a fireplace: mantel and piers (0), its black inside (1), logs (2)."""
-    x, y, h = half(size)
-    pier, face = 0.18 * size[0], -0.6 * y
+    pier, face = 0.36 * x, -0.6 * y
     yield box((-x, -y, h - 0.06), (x, y, h), along="x")
     yield box((-0.94 * x, face, 0.72 * h), (0.94 * x, y, h - 0.06), along="x")
     yield box((-x, -y, 0), (x, face, 0.05 * h), along="x")
@@ -184,9 +179,9 @@ def fireplace(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @scenery("wood cloth_blue black", (0.46, 0.46, 1.6), (0.6, 0.6, 1.85))
-def coat_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def coat_rack(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a coat stand: stand and hooks (0), coats that hang from it (1, 2)."""
-    rng, r, h = design("coat_rack", size), min(size[:2]) / 2, size[2]
+    rng, r = design("coat_rack", x, y, h), min(x, y)
     yield revolved([(0, 0), (0.75 * r, 0), (0.75 * r, 0.02), (0.2 * r, 0.04), (0, 0.04)])
     yield cylinder(0.02, 0.02, h)
     coats = 1 + int(rng.random() * 3)
@@ -204,9 +199,9 @@ def coat_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @belongs("laundry_room bedroom")
 @kind("tan cloth_blue", (0.38, 0.38, 0.4), (0.5, 0.5, 0.62), CLOTH)
-def laundry_basket(size: Vec3, shape: Shape) -> list[Piece]:
+def laundry_basket(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a round basket (0) with washing heaped in it (1)."""
-    r, h = min(size[:2]) / 2, size[2]
+    r = min(x, y)
     rim = 0.85 * h
     basket = [(0, 0), (0.75 * r, 0), (0.95 * r, rim - 0.03), (r, rim), (0.9 * r, rim), (0, rim)]
     heap = [(0, 0.7 * h), (0.88 * r, 0.8 * h), (0.8 * r, 0.9 * h), (0.4 * r, 0.98 * h), (0, h)]
@@ -214,10 +209,10 @@ def laundry_basket(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @scenery("black lamp", (0.34, 0.34, 1.4), (0.5, 0.5, 1.75))
-def floor_lamp(size: Vec3, shape: Shape) -> list[Piece]:
+def floor_lamp(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a lamp on a tall foot: foot (0), shade (1)."""
-    r, h = min(size[:2]) / 2, size[2]
-    tall = 0.18 * h if design("floor_lamp", size).random() < 0.6 else 0.3 * r + 0.12
+    r = min(x, y)
+    tall = 0.18 * h if design("floor_lamp", x, y, h).random() < 0.6 else 0.3 * r + 0.12
     foot = revolved([(0, 0), (0.6 * r, 0), (0.6 * r, 0.015), (0.1 * r, 0.03), (0, 0.03)])
     return [foot, cylinder(0.012, 0.02, h - 0.3 * tall), lampshade(r, h - tall, h)]
 
@@ -230,16 +225,15 @@ def lampshade(r: float, low: float, high: float) -> Piece:
 
 
 @scenery("white pale_wood steel", (0.8, 0.4, 0.8), (1.8, 0.6, 2.2), TIMBER)
-def cupboard(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def cupboard(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a cupboard: body (0), doors side by side (1), their knobs (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     plinth, gap, leaf = 0.08 * h, 0.004, min(0.02, 0.2 * y)
     knob = min(0.025, 0.3 * y)
     face = -y + knob
     yield box((-x, face + leaf, plinth), (x, y, h), bevel=0.003)
     yield box((-x + 0.02, face + leaf + 0.03 * y, 0), (x - 0.02, y, plinth), bevel=0.001)
-    count = max(2, round(size[0] / 0.55))
-    step = size[0] / count
+    count = max(2, round(2 * x / 0.55))
+    step = 2 * x / count
     for number in range(count):
         left, right = -x + number * step + gap, -x + (number + 1) * step - gap
         yield box((left, face, plinth + gap), (right, face + leaf, h - gap), bevel=0.003, slot=1)
@@ -255,9 +249,8 @@ TAP_M = 0.24
 
 
 @scenery("white white steel", (0.55, 0.58, 1.4), (0.75, 0.7, 2.0))
-def fridge(size: Vec3, shape: Shape) -> list[Piece]:
+def fridge(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a fridge over a freezer: body (0), doors (1), handles (2)."""
-    x, y, h = half(size)
     middle = 0.4 * h
     return [
         box((-x, -y + 0.055, 0.02), (x, y, h), bevel=0.01),
@@ -268,9 +261,8 @@ def fridge(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @scenery("white glass steel", (0.5, 0.58, 0.85), (0.62, 0.64, 0.92))
-def stove(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def stove(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a stove with its oven: body (0), hob and window (1), handle, knobs and rings (2)."""
-    x, y, h = half(size)
     face = -y + 0.03
     yield box((-x, face + 0.01, 0.05), (x, y, h - 0.012), bevel=0.004)
     yield box((-x + 0.02, face + 0.05, 0), (x - 0.02, y, 0.05), slot=1)
@@ -288,9 +280,8 @@ def stove(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @scenery("white wood steel", (0.8, 0.58, 1.09), (1.4, 0.65, 1.16), "plain wood planks")
-def sink_unit(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def sink_unit(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a sink in a low cupboard: body and doors (0), worktop (1), basin, tap, plinth (2)."""
-    x, y, h = half(size)
     top = h - min(TAP_M, 0.3 * h)
     under, basin = top - 0.04, (0.4 * x, 0.55 * y)
     yield box((-x + 0.01, -y + 0.06, 0.09), (x - 0.01, y, under), bevel=0.002)
@@ -303,17 +294,16 @@ def sink_unit(size: Vec3, shape: Shape) -> Iterator[Piece]:
     back, up = 0.75 * y, h - 0.02
     arch = [(0.0, back, top), (0.0, back, up - 0.03), (0.0, back - 0.04, up), (0.0, 0.25 * y, up),
             (0.0, 0.2 * y, up - 0.04)]  # fmt: skip
-    doors = fronts((-x, 0.09), (x, under), -y + 0.01, columns=max(2, round(size[0] / 0.5)), slot=0)
+    doors = fronts((-x, 0.09), (x, under), -y + 0.01, columns=max(2, round(2 * x / 0.5)), slot=0)
     yield from (replace(p, slot=2) if p.slot == 1 else p for p in doors)  # handles in steel
     yield tube(arch, 0.014, segments=8, slot=2)
     yield box((-0.03, back - 0.015, top), (0.03, back + 0.015, h - 0.75 * (h - top)), slot=2)
 
 
 @scenery("white steel glass", (0.58, 0.55, 0.82), (0.62, 0.62, 0.88))
-def washing_machine(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def washing_machine(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a washing machine: body (0), the door's ring and a drawer (1), its glass (2)."""
-    x, y, h = half(size)
-    face, r = -y + 0.04, 0.33 * min(size[0], h)
+    face, r = -y + 0.04, 0.33 * min(2 * x, h)
     turn, middle = about("x", math.pi / 2), 0.45 * h
     yield box((-x, face, 0.015), (x, y, h), bevel=0.012)
     yield box((-x + 0.03, face + 0.03, 0), (x - 0.03, y - 0.03, 0.015), slot=2)
@@ -325,10 +315,9 @@ def washing_machine(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @scenery("white white steel", (0.6, 0.3, 0.5), (1.6, 0.36, 0.75), TIMBER)
-def wall_cupboard(size: Vec3, shape: Shape) -> list[Piece]:
+def wall_cupboard(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a cupboard that hangs: body (0), doors (1), handles (2)."""
-    x, y, h = half(size)
-    doors = fronts((-x, 0), (x, h), -y, columns=max(1, round(size[0] / 0.45)))
+    doors = fronts((-x, 0), (x, h), -y, columns=max(1, round(2 * x / 0.45)))
     return [box((-x, -y + 0.05, 0), (x, y, h), bevel=0.003), *doors]
 
 
@@ -337,10 +326,9 @@ def wall_cupboard(size: Vec3, shape: Shape) -> list[Piece]:
 
 @belongs("shop changing_room")
 @kind("steel cloth_blue red tan", (1.0, 0.46, 1.4), (1.7, 0.55, 1.75))
-def clothes_rail(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def clothes_rail(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a rail on feet (0) from which clothes hang side by side (1, 2, 3)."""
-    rng = design("clothes_rail", size)
-    x, y, h = half(size)
+    rng = design("clothes_rail", x, y, h)
     bar = 0.018
     yield tube([(-x, 0, h - bar), (x, 0, h - bar)], bar, segments=8)
     for s in (-1, 1):
@@ -372,10 +360,9 @@ def _flat(piece: Piece, share: float) -> Piece:
 
 @belongs("shop store")
 @kind("steel red yellow cloth_blue", (1.0, 0.4, 1.4), (1.9, 0.55, 2.1))
-def shop_shelf(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def shop_shelf(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a shelf of a shop: boards and back (0), goods in rows of their kind (1, 2, 3)."""
-    rng = design("shop_shelf", size)
-    x, y, h = half(size)
+    rng = design("shop_shelf", x, y, h)
     yield box((-x, y - 0.02, 0), (x, y, h), bevel=0.002)
     yield box((-x, -y, 0), (x, y - 0.02, 0.1), bevel=0.002)
     count = max(2, round((h - 0.2) / 0.36))
@@ -398,10 +385,9 @@ def shop_shelf(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @elsewhere("steel pale_wood carton yellow", (1.4, 0.7, 1.9), (2.6, 1.0, 2.5), TIMBER)
-def pallet_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def pallet_rack(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build an open rack: uprights and braces (0), decks (1), boxes (2) and bins (3) with gaps."""
-    rng = design("pallet_rack", size)
-    x, y, h = half(size)
+    rng = design("pallet_rack", x, y, h)
     for s, t in CORNERS:
         yield box((s * x, t * y, 0), (s * (x - 0.06), t * (y - 0.06), h), slot=0)
     count = 3 if h < 2.2 else 4
@@ -421,23 +407,22 @@ def pallet_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @scenery("steel paint steel", (0.9, 0.45, 1.7), (1.8, 0.55, 2.0))
-def lockers(size: Vec3, shape: Shape) -> list[Piece]:
+def lockers(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build lockers side by side: body (0), doors (1), handles (2)."""
-    rows = 1 + int(2 * design("lockers", size).random())
-    return case(size, columns=max(2, round(size[0] / 0.3)), rows=rows)
+    rows = 1 + int(2 * design("lockers", x, y, h).random())
+    return case(x, y, h, columns=max(2, round(2 * x / 0.3)), rows=rows)
 
 
 @scenery("steel steel black", (0.4, 0.5, 0.7), (0.48, 0.62, 1.35))
-def filing_cabinet(size: Vec3, shape: Shape) -> list[Piece]:
+def filing_cabinet(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a filing cabinet: body (0), drawers (1), handles (2)."""
-    return case(size, columns=1, rows=max(2, round(size[2] / 0.33)), plinth=0.03)
+    return case(x, y, h, columns=1, rows=max(2, round(h / 0.33)), plinth=0.03)
 
 
 @belongs("sports_hall changing_room")
 @kind("wood wood", (2.0, 0.25, 0.3), (3.4, 0.33, 0.4), TIMBER)
-def gym_bench(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def gym_bench(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a long low bench: board (0), feet and beam (1)."""
-    x, y, h = half(size)
     yield box((-x, -y, h - 0.04), (x, y, h), bevel=0.01, along="x")
     yield box((-x + 0.1, -0.3 * y, 0.3 * h), (x - 0.1, 0.3 * y, 0.55 * h), along="x", slot=1)
     for at in (-0.8 * x, 0.0, 0.8 * x):
@@ -445,10 +430,9 @@ def gym_bench(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @scenery("wood wood", (0.95, 0.14, 2.2), (2.8, 0.18, 2.6))
-def wall_bars(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def wall_bars(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build wall bars: posts (0), bars (1)."""
-    x, y, h = half(size)
-    count = max(1, round(size[0] / 0.95))
+    count = max(1, round(2 * x / 0.95))
     posted = np.linspace(-x, x - 0.04, count + 1)
     yield from (box((a, -y, 0), (a + 0.04, y, h), along="z") for a in posted)
     for z in np.arange(0.2, h - 0.06, 0.15):
@@ -458,9 +442,8 @@ def wall_bars(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @belongs("sports_hall")
 @kind("wood leather", (1.3, 0.55, 0.9), (1.6, 0.75, 1.2))
-def vaulting_box(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def vaulting_box(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a vaulting box: tiers that narrow upwards (0), padded top (1)."""
-    x, y, h = half(size)
     tiers, top = 4, 0.84 * h
     for k in range(tiers):
         a, b = 1 - 0.045 * k, 1 - 0.07 * k

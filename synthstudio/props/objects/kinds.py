@@ -1,7 +1,7 @@
 """The registry of objects: `@kind` over a builder adds one, `@held` sets how a hand takes it.
 
-A builder takes (size_m, shape) and yields pieces: base centre near the origin, z up. The name of
-the function is the name of the kind.
+A builder takes half an object's width and depth, its height (metres) and its shape, and yields
+pieces: base centre near the origin, z up. The name of the function is the name of the kind.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from functools import partial
 from typing import Any, cast
 
 from synthstudio.core.catalogue import ObjectKind
+from synthstudio.core.rng import Generator, stream
 from synthstudio.core.spec import Material, Pattern, Vec3
 from synthstudio.props.objects.shapes import Piece
 
 Shape = dict[str, float]
-Builder = Callable[[Vec3, Shape], Iterable[Piece]]
+Builder = Callable[[float, float, float, Shape], Iterable[Piece]]
 STANDING: tuple[str, ...] = ("occluder", "scenery")
 SEAT = (*STANDING, "seat")
 TIMBER = "wood planks plain"
@@ -67,7 +68,7 @@ def kind(
             places=frozenset(places.split()),
         )
         KINDS[name] = Kind(
-            build=lambda size, shape: list(build(size, shape)),
+            build=lambda size, shape: list(build(size[0] / 2, size[1] / 2, size[2], shape)),
             materials=tuple(MATERIALS[name] for name in used),
             casts_shadow=casts_shadow,
             listed=listed,
@@ -107,6 +108,12 @@ def _changed(**facts: Any) -> Callable[[Builder], Builder]:
         return build
 
     return register
+
+
+def design(kind: str, x: float, y: float, h: float, shape: Shape | None = None) -> Generator:
+    """Return the random numbers of an object's design: the kind, size and `variant` decide it."""
+    variant = round((shape or {}).get("variant", 0))
+    return stream(variant, kind, *(round(side * 1000) for side in (2 * x, 2 * y, h)))
 
 
 def _material(

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.kinds import Shape, belongs, elsewhere, held, indoors, kind, outdoors
 from synthstudio.props.objects.shapes import (
     Piece,
@@ -25,10 +24,10 @@ _ACROSS = about("y", math.pi / 2)  # from standing to lying along x
 
 @held("ball", stands=True)
 @kind("orange black", (0.21, 0.21, 0.21), (0.25, 0.25, 0.25), "plain checks")
-def ball(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def ball(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a ball (0) with three bands round it (1)."""
-    r = min(size) / 2
-    seam = 0.006 * size[0]
+    r = min(x, y, h / 2)
+    seam = 0.012 * x
     band = revolved([(0, -seam), (r, -seam), (r, seam), (0, seam)], segments=40, slot=1)
     for turn in (np.eye(3), about("x", math.pi / 2), about("y", math.pi / 2)):
         yield moved(band, (0, 0, r), turn=turn)
@@ -41,10 +40,9 @@ def ball(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @held("bar", at=(0.0, 0.0, 0.12))
 @outdoors("red black white", (0.25, 0.036, 0.66), (0.28, 0.04, 0.7))
-def racket(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def racket(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a tennis racket: frame (0), grip (1), strings (2). Its face is in the x-z plane."""
-    x, h = size[0] / 2, size[2]
-    r = min(0.011, 0.4 * size[1])
+    r = min(0.011, 0.8 * y)
     grip, low = 0.3 * h, 0.5 * h
     middle, tall = (low + h) / 2, (h - low) / 2
     ring = [
@@ -71,9 +69,9 @@ def racket(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @held("bar", at=(0.0, 0.0, 0.14))
 @outdoors("pale_wood black", (0.062, 0.062, 0.72), (0.068, 0.068, 0.86), "wood plain")
-def bat(size: Vec3, shape: Shape) -> list[Piece]:
+def bat(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a baseball bat: wood (0), grip tape (1)."""
-    r, h = min(size[0], size[1]) / 2, size[2]
+    r = min(x, y)
     profile = [
         (0, 0), (0.6 * r, 0), (0.72 * r, 0.012), (0.55 * r, 0.025), (0.38 * r, 0.05),
         (0.4 * r, 0.3 * h), (0.66 * r, 0.55 * h), (0.98 * r, 0.8 * h), (r, 0.93 * h),
@@ -85,9 +83,8 @@ def bat(size: Vec3, shape: Shape) -> list[Piece]:
 
 @held("hang", at=(0.0, -0.44, 0.96))
 @outdoors("pale_wood black white", (0.74, 0.1, 0.19), (0.82, 0.12, 0.21), "plain stripes checks")
-def skateboard(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def skateboard(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a skateboard on its long edge: deck (0), grip tape (1), trucks and wheels (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     deck, r = 0.012, h / 2
     front = -y
     arc = [(math.cos(a), math.sin(a)) for a in np.linspace(-math.pi / 2, math.pi / 2, 9)]
@@ -108,10 +105,9 @@ def skateboard(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @elsewhere("white red", (0.48, 0.16, 1.7), (0.55, 0.2, 2.2), "plain stripes")
-def surfboard(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def surfboard(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a surfboard that stands in a foot on its tail: board (0), stringer and foot (1)."""
-    x, foot, h = size[0] / 2, size[1] / 2, size[2]
-    y = 0.42 * foot
+    foot, y = y, 0.42 * y
 
     def outline(scale: float) -> list[tuple[float, float]]:
         z = 1 - np.cos(np.linspace(0, math.pi, 17))  # 0 to 2: dense at both ends
@@ -133,9 +129,9 @@ def surfboard(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @held("bar")
 @indoors("rubber steel", (0.12, 0.12, 0.28), (0.17, 0.17, 0.38))
-def dumbbell(size: Vec3, shape: Shape) -> list[Piece]:
+def dumbbell(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a dumbbell on end: weights (0), bar (1)."""
-    r, h = min(size[0], size[1]) / 2, size[2]
+    r = min(x, y)
     plate = [(0.5, 0.0), (0.5, 0.08), (0.82, 0.08), (0.82, 0.16), (1.0, 0.16), (1.0, 0.3)]
     low = [(a * r, b * h) for a, b in plate]
     upper = [(a, h - b) for a, b in reversed(low)]
@@ -148,10 +144,9 @@ def dumbbell(size: Vec3, shape: Shape) -> list[Piece]:
 
 @held("barbell", stands=True)
 @elsewhere("black steel", (1.5, 0.3, 0.3), (1.9, 0.45, 0.45))
-def barbell(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def barbell(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a barbell lying along x: plates (0), bar (1)."""
-    x, h = size[0] / 2, size[2]
-    r = min(h, size[1]) / 2
+    r = min(h / 2, y)
     yield moved(cylinder(0.014, -x, x, slot=1), (0, 0, r), turn=_ACROSS)
     for s in (-1, 1):
         for inner, wide, share in ((0.68, 0.05, 1.0), (0.76, 0.035, 0.75), (0.82, 0.04, 0.15)):
@@ -200,9 +195,8 @@ def _shaft(low: float, high: float, radius: float) -> Piece:
 
 @held("pole")
 @kind("pale_wood red yellow", (0.3, 0.07, 1.25), (0.42, 0.09, 1.6), "wood plain")
-def broom(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def broom(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a broom: shaft (0), head (1), bristles (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     low = min(0.09, 0.12 * h)
     for k in range(9):
         a = (k - 4) / 4.5 * x * 0.95
@@ -217,9 +211,8 @@ def broom(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @held("pole")
 @outdoors("pale_wood green", (0.4, 0.07, 1.3), (0.55, 0.09, 1.65), "wood plain")
-def rake(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def rake(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a leaf rake: shaft (0), fan of tines (1)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     fan = min(0.45, 0.35 * h)
     yield _shaft(fan * 0.9, h, 0.0125)
     yield cylinder(0.018, 0.85 * fan, 1.15 * fan, slot=1)
@@ -233,9 +226,8 @@ def rake(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @held("pole")
 @outdoors("pale_wood steel black", (0.22, 0.04, 1.0), (0.28, 0.06, 1.35), "wood plain")
-def shovel(size: Vec3, shape: Shape) -> list[Piece]:
+def shovel(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a shovel: shaft (0), blade (1), grip (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     blade = min(0.32, 0.3 * h)
     outline = [(0, 0.0), (0.55 * x, 0.1 * blade), (0.9 * x, 0.4 * blade), (x, blade), (-x, blade),
                (-0.9 * x, 0.4 * blade), (-0.55 * x, 0.1 * blade)]  # fmt: skip
@@ -256,9 +248,8 @@ def shovel(size: Vec3, shape: Shape) -> list[Piece]:
 
 @held("bar", at=(0.0, 0.0, 0.2))
 @kind("wood steel", (0.11, 0.026, 0.28), (0.13, 0.032, 0.34), "plain wood")
-def hammer(size: Vec3, shape: Shape) -> list[Piece]:
+def hammer(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a hammer: shaft (0), head along x (1)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     tall = 2 * y
     claw = [(-x, h - 0.9 * tall), (0.0, h - 0.75 * tall), (0.0, h - 0.1 * tall)]
     claw.append((-0.6 * x, h - 0.3 * tall))
@@ -274,9 +265,8 @@ def hammer(size: Vec3, shape: Shape) -> list[Piece]:
 
 @belongs("store shop office hallway")
 @kind("steel steel", (0.45, 0.6, 1.2), (0.62, 1.1, 2.2), "plain wood")
-def ladder(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def ladder(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a stepladder that stands open: rails (0), treads (1). One climbs it from -y."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     count = max(3, round(h / 0.26))
     for s in (-1, 1):
         foot, top = s * (x - 0.02), s * 0.72 * x

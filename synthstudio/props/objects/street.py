@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from synthstudio.core.rng import Generator, stream
+from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.furniture import planks, seat_height
@@ -16,6 +16,7 @@ from synthstudio.props.objects.kinds import (
     TIMBER,
     Shape,
     belongs,
+    design,
     elsewhere,
     kind,
     outdoors,
@@ -36,51 +37,48 @@ from synthstudio.props.objects.shapes import (
 
 
 @elsewhere("steel", (0.05, 0.05, 0.9), (0.3, 0.3, 3.5), "plain stripes concrete")
-def pole(size: Vec3, shape: Shape) -> list[Piece]:
+def pole(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a round post with a domed cap."""
-    r, h = min(size[0], size[1]) / 2, size[2]
+    r = min(x, y)
     cap = min(r, 0.1 * h)
     dome = [(r * math.cos(a), h - cap + cap * math.sin(a)) for a in np.linspace(0, math.pi / 2, 5)]
     return [revolved([(0, 0), (r, 0), *dome[:-1], (0, h)], segments=20)]
 
 
 @elsewhere("pale_wood", (1.0, 0.05, 0.7), (3.5, 0.08, 1.5), "wood plain", shape="slat_m gap_m")
-def fence(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def fence(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a picket fence: pointed slats on two rails."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     slat, gap = shape.get("slat_m", 0.07), shape.get("gap_m", 0.05)
-    count = max(2, round((size[0] + gap) / (slat + gap)))
-    step = (size[0] - slat) / (count - 1)
+    count = max(2, round((2 * x + gap) / (slat + gap)))
+    step = (2 * x - slat) / (count - 1)
     point = min(slat * 0.6, h * 0.1)
     for k in range(count):
         a = -x + k * step
         outline = [(a, 0), (a + slat, 0), (a + slat, h - point), (a + slat / 2, h), (a, h - point)]
-        yield prism(outline, -y, -y + size[1] * 0.45)
+        yield prism(outline, -y, -y + 0.9 * y)
     for z in (0.2 * h, 0.75 * h):
-        yield box((-x, -y + size[1] * 0.45, z), (x, y, z + 0.08), along="x")
+        yield box((-x, -y + 0.9 * y, z), (x, y, z + 0.08), along="x")
 
 
 @elsewhere("brick stone", (1.0, 0.2, 0.4), (3.5, 0.4, 1.2), "bricks concrete tiles plain")
-def low_wall(size: Vec3, shape: Shape) -> list[Piece]:
+def low_wall(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a garden wall (0) with an overhanging cap (1)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     cap, over = min(0.06, h / 4), min(0.025, y / 4)
     wall = box((-x + over, -y + over, 0), (x - over, y - over, h - cap), bevel=0.003)
     return [wall, box((-x, -y, h - cap), (x, y, h), bevel=0.01, along="x", slot=1)]
 
 
-def has_back(size: Vec3, shape: Shape) -> bool:
-    return "seat_height_m" in shape or size[2] > 0.6
+def has_back(h: float, shape: Shape) -> bool:
+    return "seat_height_m" in shape or h > 0.6
 
 
 @outdoors(
     "wood black", (1.0, 0.4, 0.42), (2.0, 0.6, 0.9), TIMBER, shape="seat_height_m", roles=SEAT
 )
-def bench(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def bench(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a park bench: boards (0), iron frames (1); and a back when `has_back`."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
-    backed = has_back(size, shape)
-    sit = seat_height(size, shape) if backed else h
+    backed = has_back(h, shape)
+    sit = seat_height(h, shape) if backed else h
     near, far = (-x, -y, sit - 0.03), (x, y - (0.08 if backed else 0), sit)
     yield from planks(near, far, 1, wide=0.09, gap=0.012)
     if backed:
@@ -98,9 +96,8 @@ def bench(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @elsewhere("stone", (0.3, 0.3, 1.8), (0.6, 0.6, 3.2), "concrete plain")
-def pillar(size: Vec3, shape: Shape) -> list[Piece]:
+def pillar(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a round column with a square base and capital."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     r = min(x, y) * 0.82
     base = min(0.12, h / 8)
     low = [(0, base), (r * 1.1, base), (r * 1.15, base * 1.35), (r * 1.1, base * 1.7),
@@ -114,9 +111,8 @@ def pillar(size: Vec3, shape: Shape) -> list[Piece]:
 
 @belongs("street")
 @kind("orange white", (0.28, 0.28, 0.45), (0.5, 0.5, 1.0))
-def traffic_cone(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def traffic_cone(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a traffic cone: rubber foot and cone (0) with two bands (1)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     foot, tip = 0.035, 0.022
     wide = min(x, y) * 0.72
 
@@ -131,11 +127,10 @@ def traffic_cone(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @elsewhere("red white steel", (0.5, 0.08, 1.4), (1.6, 0.14, 2.4), "plain stripes checks")
-def sign_board(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def sign_board(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a sign: board with a border (0, 1) on posts (2): an octagon when about square."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
-    octagon = size[0] < 0.8
-    tall = min(size[0] if octagon else size[0] * 0.6, 0.7 * h)
+    octagon = x < 0.4
+    tall = min(2 * x if octagon else 1.2 * x, 0.7 * h)
     middle = h - tall / 2
     back = y - min(0.05, y)
     at = (0.0,) if octagon else (-x * 0.6, x * 0.6)
@@ -158,13 +153,12 @@ def _octagon(half_x: float, half_z: float, middle: float) -> list[tuple[float, f
 
 @belongs("street")
 @kind("steel", (1.2, 0.5, 0.7), (3.0, 0.9, 0.95))
-def bicycle_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def bicycle_rack(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a row of upturned-U stands on two ground rails."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     r = 0.024
-    count = max(2, round(size[0] / 0.75) + 1)
+    count = max(2, round(2 * x / 0.75) + 1)
     for k in range(count):
-        a = -x + r + k * (size[0] - 2 * r) / (count - 1)
+        a = -x + r + k * (2 * x - 2 * r) / (count - 1)
         bend = min(y - r, h - r, 0.15)
         arc = [
             (y - r - bend + bend * math.cos(t), h - r - bend + bend * math.sin(t))
@@ -179,26 +173,24 @@ def bicycle_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @belongs("street")
 @kind("black", (1.2, 0.05, 0.8), (3.5, 0.08, 1.15))
-def railing(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def railing(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a railing: posts, a handrail and upright bars (1 slot)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     rail = min(0.024, y)
-    count = max(2, round(size[0] / 1.2) + 1)
+    count = max(2, round(2 * x / 1.2) + 1)
     yield box((-x, -y, h - 2 * rail), (x, y, h), bevel=rail * 0.5, along="x")
     yield box((-x, -rail / 2, 0.1), (x, rail / 2, 0.1 + rail), along="x")
     for k in range(count):
-        a = -x + rail + k * (size[0] - 2 * rail) / (count - 1)
+        a = -x + rail + k * (2 * x - 2 * rail) / (count - 1)
         yield box((a - rail, -rail, 0), (a + rail, rail, h - rail))
-    bars = max(2, round(size[0] / 0.13))
+    bars = max(2, round(2 * x / 0.13))
     for k in range(1, bars):
-        a = -x + k * size[0] / bars
+        a = -x + k * 2 * x / bars
         yield moved(cylinder(0.007, 0.1 + rail / 2, h - rail, segments=8, bevel=0.0005), (a, 0, 0))
 
 
 @elsewhere("cloth_blue glass picture", (0.4, 0.3, 1.2), (0.6, 0.5, 1.7))
-def kiosk(size: Vec3, shape: Shape) -> list[Piece]:
+def kiosk(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a ticket machine: body (0), slanted screen (1), what it shows (2), slots (1)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     # The profile lies in (depth, height); a prism is drawn along y, so it is turned.
     profile = [(-y, 0.0), (y, 0.0), (y, h), (0.1 * y, h), (-y, 0.68 * h)]
     turn = about("z", math.pi / 2)
@@ -222,13 +214,12 @@ def kiosk(size: Vec3, shape: Shape) -> list[Piece]:
 
 
 @scenery("brick glass white", (7.0, 5.0, 5.0), (16.0, 8.0, 12.0), "plain bricks concrete")
-def building(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def building(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a house front: body (0), panes in rows and a door (1), their frames (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
-    out = 0.015 * size[1]
+    out = 0.03 * y
     yield box((-x, -y + out, 0), (x, y, h), along="x")
-    rows, columns = max(1, round(h / 3.0)), max(2, round(size[0] / 2.4))
-    tall, step = h / rows, size[0] / columns
+    rows, columns = max(1, round(h / 3.0)), max(2, round(2 * x / 2.4))
+    tall, step = h / rows, 2 * x / columns
     for row in range(rows):
         for column in range(columns):
             at = -x + (column + 0.5) * step
@@ -251,17 +242,12 @@ GOLDEN = math.pi * (3 - math.sqrt(5))
 """The angle by which successive leaves turn so that they spread evenly."""
 
 
-def _numbers(kind: str, size: Vec3, shape: Shape) -> Generator:
-    millimetres = (round(side * 1000) for side in size)
-    return stream(round(shape.get("variant", 0)), kind, *millimetres)
-
-
 @belongs("living_room bedroom kitchen office classroom shop hallway")
 @kind("terracotta earth leaf", (0.5, 0.5, 0.7), (1.0, 1.0, 1.8), shape="variant")
-def potted_plant(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def potted_plant(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a pot (0) with earth (1), stems and broad leaves (2)."""
-    rng = _numbers("potted_plant", size, shape)
-    r, h = min(size[0], size[1]) / 2, size[2]
+    rng = design("potted_plant", x, y, h, shape)
+    r = min(x, y)
     tall = min(0.3 * h, 0.45)
     wide = min(0.62 * r, 0.5 * tall + 0.05)
     yield revolved(
@@ -314,10 +300,9 @@ def _xyz(point: F64) -> Vec3:
 
 @belongs("green")
 @kind("thicket leaf", (0.8, 0.35, 0.5), (2.5, 0.7, 1.5), shape="variant")
-def hedge(size: Vec3, shape: Shape) -> list[Piece]:
+def hedge(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a clipped hedge: a dark core (0) under a coat of small leaves (1)."""
-    rng = _numbers("hedge", size, shape)
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
+    rng = design("hedge", x, y, h, shape)
     coat = min(0.07, 0.3 * min(x, y))
     core = box((-x + coat, -y + coat, 0), (x - coat, y - coat, h - coat), bevel=coat)
     half = np.array([x - coat, y - coat, (h - coat) / 2])
@@ -340,10 +325,10 @@ def hedge(size: Vec3, shape: Shape) -> list[Piece]:
 
 @belongs("green")
 @kind("thicket wood leaf", (0.6, 0.6, 0.6), (1.6, 1.6, 1.7), shape="variant")
-def shrub(size: Vec3, shape: Shape) -> list[Piece]:
+def shrub(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a round bush: a core (0), a trunk (1) and a coat of leaves (2)."""
-    rng = _numbers("shrub", size, shape)
-    r, h = min(size[0], size[1]) / 2, size[2]
+    rng = design("shrub", x, y, h, shape)
+    r = min(x, y)
     bare = 0.12 * h
     centre = np.array([0, 0, (h + bare) / 2])
     reach = np.array([r, r, (h - bare) / 2]) * 0.86
@@ -360,10 +345,10 @@ def shrub(size: Vec3, shape: Shape) -> list[Piece]:
 
 @belongs("green street")
 @kind("thicket wood leaf", (2.0, 2.0, 3.0), (4.5, 4.5, 7.0), shape="variant")
-def tree(size: Vec3, shape: Shape) -> list[Piece]:
+def tree(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a tree: the dark of its crown (0), trunk (1), leaves (2)."""
-    rng = _numbers("tree", size, shape)
-    r, h = min(size[0], size[1]) / 2, size[2]
+    rng = design("tree", x, y, h, shape)
+    r = min(x, y)
     bare = 0.3 * h
     centre, reach = np.array([0, 0, (h + bare) / 2]), np.array([r, r, (h - bare) / 2]) * 0.9
     core = ball(float(reach[0]) * 0.85, _xyz(centre), stretch=float(reach[2] / reach[0]))

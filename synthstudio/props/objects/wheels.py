@@ -65,9 +65,8 @@ def disc(r: float, half: float, at: Vec3, *, slot: int, hub: int) -> list[Piece]
 
 @held("walk", at=(0.4, -0.135, 0.985), stands=True, supports=True)
 @outdoors("red black steel", (0.56, 1.65, 0.88), (0.64, 1.85, 1.15))
-def bicycle(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def bicycle(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a bicycle: frame (0), tyres, saddle and grips (1), rims and chain (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     r = min(0.33, 0.34 * h, 0.38 * y)
     front, rear, bottom = -y + r, y - r, (0.0, 0.1 * y, 0.9 * r)
     head, seat = (0.0, front + 0.28 * y, 0.88 * h), (0.0, 0.32 * y, 0.78 * h)
@@ -103,9 +102,8 @@ def bicycle(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @belongs("street")
 @kind("orange black steel", (0.62, 1.65, 1.02), (0.74, 1.9, 1.2))
-def motor_scooter(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def motor_scooter(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a motor scooter: body (0), seat, tyres and grips (1), bright metal (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     r = 0.24 * h
     front, rear = -y + r, y - r - 0.05
     wide = min(0.17, 0.5 * x)
@@ -144,9 +142,8 @@ def motor_scooter(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @held("push", at=(0.0, 0.48, 0.985), stands=True, supports=True)
 @outdoors("cloth_blue steel black", (0.54, 0.9, 0.88), (0.64, 1.1, 1.14), "plain checks dots")
-def pram(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def pram(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a pram, pushed from +y: cot and hood (0), chassis and handle (1), tyres (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     r = 0.13 * h
     cot, rim = 0.4 * h, 0.66 * h
     end = 0.4 * y
@@ -235,9 +232,8 @@ def walker(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @held("push", at=(0.0, 0.48, 0.985), stands=True, supports=True)
 @elsewhere("steel red black", (0.54, 0.85, 0.88), (0.6, 1.0, 1.14))
-def shopping_cart(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def shopping_cart(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a shopping cart, pushed from +y: wire (0), handle (1), castors (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     low, high = 0.42 * h, 0.9 * h
     near = 0.78 * y
 
@@ -285,9 +281,8 @@ def shopping_cart(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 @belongs("street")
 @kind("paint glass rubber lamp", (1.62, 3.5, 1.4), (1.85, 4.5, 1.55))
-def car(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def car(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a car that drives to -y: paint (0), glass (1), tyres and trim (2), lamps (3)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     r = 0.22 * h
     front, rear, floor, belt = -0.62 * y, 0.6 * y, 0.13 * h, 0.6 * h
 

@@ -268,15 +268,14 @@ def _fill(
 
 
 @wp.func
-def _seen(mesh: Mesh, triangle: wp.int32, view: View):
-    if not mesh.drawn[triangle]:
-        return False
-    return view.only == 0 or mesh.instance[triangle] == view.only
-
-
-@wp.func
-def _turned_away(mesh: Mesh, triangle: wp.int32, view: View, p: Piece):
-    return view.culling and mesh.cull[triangle] and _doubled_area(p) > wp.int64(0)
+def _first_piece(mesh: Mesh, t: wp.int32, view: View):
+    """The first piece of a face; its `count` is 0 where the view does not draw the face."""
+    p = Piece()
+    if mesh.drawn[t] and (view.only == 0 or mesh.instance[t] == view.only):
+        p = _piece(mesh, mesh.faces[t], 0, view)
+        if view.culling and mesh.cull[t] and _doubled_area(p) > wp.int64(0):
+            p.count = 0
+    return p
 
 
 @wp.func
@@ -288,12 +287,9 @@ def _draw(
     bands: wp.int32,
     keys: wp.array2d[wp.uint64],
 ):
-    if not _seen(mesh, t, view):
-        return
-    p = _piece(mesh, mesh.faces[t], 0, view)
-    if p.count == 0 or _turned_away(mesh, t, view, p):
-        return
-    _fill(p, t, band, bands, view, keys)
+    p = _first_piece(mesh, t, view)
+    if p.count > 0:
+        _fill(p, t, band, bands, view, keys)
     if p.count == 2:
         _fill(_piece(mesh, mesh.faces[t], 1, view), t, band, bands, view, keys)
 
@@ -367,11 +363,8 @@ def _reach_out(p: Piece, extent: wp.array[wp.int32]):
 def extent_kernel(mesh: Mesh, view: View, first: wp.int32, extent: wp.array[wp.int32]):
     """Widen `extent` by the pixels that faces from `first` on cover on an endless canvas."""
     t = first + wp.tid()
-    if not _seen(mesh, t, view):
-        return
-    p = _piece(mesh, mesh.faces[t], 0, view)
-    if p.count == 0 or _turned_away(mesh, t, view, p):
-        return
-    _reach_out(p, extent)
+    p = _first_piece(mesh, t, view)
+    if p.count > 0:
+        _reach_out(p, extent)
     if p.count == 2:
         _reach_out(_piece(mesh, mesh.faces[t], 1, view), extent)

@@ -41,6 +41,15 @@ class Look:
 
 
 @wp.func
+def _plain(ms: wp.array[Mat], k: int, rgb: wp.vec3) -> Look:
+    out = Look()
+    out.rgb = rgb
+    out.roughness = ms[k].roughness
+    out.specular = ms[k].specular
+    return out
+
+
+@wp.func
 def _printed(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float) -> wp.vec3:
     if ms[k].pattern >= FIRST_PRINT:
         return print_rgb(ms, k, c, foot_m)
@@ -51,11 +60,7 @@ def _printed(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float) -> wp.vec3:
 def _matte(
     ms: wp.array[Mat], k: int, c: wp.vec3, face: wp.vec3, foot_m: float, tint: wp.vec3
 ) -> Look:
-    out = Look()
-    out.rgb = wp.cw_mul(_printed(ms, k, sided(c, face), foot_m), tint)
-    out.roughness = ms[k].roughness
-    out.specular = ms[k].specular
-    out.slope = wp.vec3(0.0, 0.0, 0.0)
+    out = _plain(ms, k, wp.cw_mul(_printed(ms, k, sided(c, face), foot_m), tint))
     if ms[k].bump > 0.0:
         rough = noise(c * (6.0 * ms[k].per_m))
         fade = 1.0 - smooth(0.05, 0.2, foot_m * ms[k].per_m * 6.0)
@@ -65,14 +70,12 @@ def _matte(
 
 @wp.func
 def _cloth(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float, tint: wp.vec3) -> Look:
-    out = Look()
-    rgb = wp.cw_mul(_printed(ms, k, c, foot_m), tint)
-    out.slope = wp.vec3(0.0, 0.0, 0.0)
+    out = _plain(ms, k, wp.cw_mul(_printed(ms, k, c, foot_m), tint))
     if foot_m < 0.006:
         # Threads: one noise about 3 mm wide, gone before it could alias.
         weave = noise(c * 330.0)
         fade = 1.0 - smooth(0.001, 0.006, foot_m)
-        rgb = rgb * (1.0 + 0.09 * weave[0] * fade)
+        out.rgb = out.rgb * (1.0 + 0.09 * weave[0] * fade)
         out.slope = wp.vec3(weave[1], weave[2], weave[3]) * (0.05 * fade)
     if ms[k].bump > 0.0:
         # Soft folds 10 cm apart, longer along the garment than round it, and creases on them.
@@ -85,14 +88,11 @@ def _cloth(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float, tint: wp.vec3) 
             0.2 * fold[2] + tight * crease[2],
             0.13 * fold[3] + 0.7 * tight * crease[3],
         )
-        rgb = rgb * (1.0 + 0.05 * ms[k].bump * fold[0])
+        out.rgb = out.rgb * (1.0 + 0.05 * ms[k].bump * fold[0])
     if ms[k].wrinkles > 0.0:
         worn = folded(c, foot_m, 97.0 * ms[k].roughness)
         out.slope = out.slope + wp.vec3(worn[1], worn[2], worn[3]) * ms[k].wrinkles
-        rgb = rgb * wp.exp(worn[0] * ms[k].wrinkles)
-    out.rgb = rgb
-    out.roughness = ms[k].roughness
-    out.specular = ms[k].specular
+        out.rgb = out.rgb * wp.exp(worn[0] * ms[k].wrinkles)
     return out
 
 
@@ -205,7 +205,6 @@ def _skin(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float, tint: wp.vec3) -
     rgb = wp.cw_mul(rgb, wp.vec3(1.0, 1.0, 1.0) + wp.vec3(0.02, 0.04, 0.045) * patch[0])
     if ms[k].wrinkles > 0.0:
         rgb = wp.cw_mul(rgb, blotched(c, foot_m, ms[k].wrinkles))
-    out.slope = wp.vec3(0.0, 0.0, 0.0)
     if foot_m < 0.005:
         pores = noise(c * 240.0)
         fade = 1.0 - smooth(0.0008, 0.005, foot_m)
@@ -243,7 +242,6 @@ def _eye(ms: wp.array[Mat], k: int, c: wp.vec3) -> Look:
     sclera = wp.vec3(0.72, 0.68, 0.65) * (1.0 - 0.45 * corner * corner)
     out = Look()
     out.rgb = blend(blend(sclera, colour, iris), wp.vec3(0.008, 0.007, 0.007), pupil)
-    out.slope = wp.vec3(0.0, 0.0, 0.0)
     out.roughness = 0.14
     out.specular = 0.05
     return out
@@ -256,12 +254,10 @@ def _hair(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float, tint: wp.vec3) -
     fine = noise(wp.vec3(c[0] * 41.0, c[1] * 41.0, c[2] * 3.0))
     fade = 1.0 - smooth(0.002, 0.008, foot_m)
     value = 0.24 * strand[0] + 0.22 * fade * fine[0]
-    out = Look()
-    out.rgb = wp.cw_mul(blend(ms[k].base, ms[k].second, wp.clamp(0.3 + value, 0.0, 1.0)), tint)
-    out.rgb = out.rgb * (1.0 + 0.7 * value)
+    rgb = wp.cw_mul(blend(ms[k].base, ms[k].second, wp.clamp(0.3 + value, 0.0, 1.0)), tint)
+    out = _plain(ms, k, rgb * (1.0 + 0.7 * value))
     slope = wp.vec3(strand[1] + fade * fine[1], strand[2] + fade * fine[2], 0.0)
     out.slope = slope * 0.15
-    out.roughness = ms[k].roughness
     out.specular = ms[k].specular * (1.0 + 0.6 * value)
     return out
 
@@ -284,10 +280,5 @@ def look(
     if ms[k].kind == HAIR:
         return _hair(ms, k, c, foot_m, tint)
     if ms[k].kind == TEXTURE:
-        out = Look()
-        out.rgb = wp.cw_mul(ms[k].base, tint)
-        out.slope = wp.vec3(0.0, 0.0, 0.0)
-        out.roughness = ms[k].roughness
-        out.specular = ms[k].specular
-        return out
+        return _plain(ms, k, wp.cw_mul(ms[k].base, tint))
     return _matte(ms, k, c, face, foot_m, tint)

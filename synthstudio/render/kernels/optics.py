@@ -358,14 +358,11 @@ def floor_keeps(eye: Eye, lamps: Lamps, ray: wp.vec3) -> wp.vec3:
     up = wp.vec3(0.0, 0.0, 1.0)
     sky = wp.max(ambient_light(lamps, up), wp.vec3(1.0e-4, 1.0e-4, 1.0e-4))
     sun = lamps.sun_rgb * wp.max(lamps.sun[2], 0.0)
+    rise = -ray[2] / wp.length(ray)
+    flash = wp.vec3(0.0, 0.0, 0.0)
     if lamps.flashes == 1:
         # The flash throws no shadow that the camera sees: what it adds is kept.
-        place = eye.place - ray * (eye.place[2] / ray[2])
-        rise = -ray[2] / wp.length(ray)
-        flash = _flash_at(lamps, place) * rise
-        dimmed = wp.cw_div(sky * lit[1] + sun * lit[0] + flash, sky + sun + flash)
-        return one + (dimmed - one) * smooth(0.01, 0.06, rise)
-    kept = wp.cw_div(sky * lit[1] + sun * lit[0], sky + sun)
+        flash = _flash_at(lamps, eye.place - ray * (eye.place[2] / ray[2])) * rise
+    kept = wp.cw_div(sky * lit[1] + sun * lit[0] + flash, sky + sun + flash)
     # Near the horizon the floor is a guess: shadows fade out there.
-    sure = smooth(0.01, 0.06, -ray[2] / wp.length(ray))
-    return one + (kept - one) * sure
+    return one + (kept - one) * smooth(0.01, 0.06, rise)
