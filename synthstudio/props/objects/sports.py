@@ -156,9 +156,8 @@ def barbell(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
 
 
 @elsewhere("black steel rubber", (1.15, 1.1, 2.1), (1.3, 1.4, 2.35))
-def squat_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def squat_rack(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a squat rack: posts and beams (0), barbell (1), plates (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     thick, bar = 0.06, 0.62 * h
     for s in (-1, 1):
         for t in (-1, 1):
@@ -176,9 +175,8 @@ def squat_rack(size: Vec3, shape: Shape) -> Iterator[Piece]:
 
 
 @elsewhere("black rubber steel", (0.75, 1.6, 1.3), (0.9, 1.9, 1.5))
-def treadmill(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def treadmill(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a treadmill: housing and console (0), belt (1), uprights and rails (2); front to -y."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     yield box((-x, -y, 0.02), (x, y, 0.14), bevel=0.02)
     yield box((-0.72 * x, -0.75 * y, 0.13), (0.72 * x, 0.97 * y, 0.155), bevel=0.005, slot=1)
     yield box((-0.8 * x, -y, 0.14), (0.8 * x, -0.72 * y, 0.26), bevel=0.03)

@@ -179,13 +179,12 @@ def pram(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     shape="seat_height_m",
     roles=SEAT,
 )
-def wheelchair(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def wheelchair(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a wheelchair: seat and back (0), frame and rims (1), tyres and grips (2).
 
     Footplates are folded up and there are no armrests.
     """
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
-    sit = seat_height(size, shape)
+    sit = seat_height(h, shape)
     r, half = min(0.3, 0.85 * sit), x - 0.07
     axle, back = y - r, y - r - 0.03
     front, caster = -y + 0.09, 0.065
@@ -212,9 +211,8 @@ def wheelchair(size: Vec3, shape: Shape) -> Iterator[Piece]:
 @held("push", at=(0.0, 0.47, 0.985), stands=True, supports=True)
 @belongs("ward")
 @kind("cloth_blue steel black", (0.58, 0.6, 0.82), (0.64, 0.72, 1.02))
-def walker(size: Vec3, shape: Shape) -> Iterator[Piece]:
+def walker(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a walker with four wheels: bag and seat (0), frame (1), grips and tyres (2)."""
-    x, y, h = size[0] / 2, size[1] / 2, size[2]
     half, r, seat = x - 0.05, 0.09, 0.6 * h
     bar = (y - 0.016, h - 0.016)
     yield box((-half + 0.02, -0.2 * y, seat - 0.02), (half - 0.02, 0.3 * y, seat), slot=2)
