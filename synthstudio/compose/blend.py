@@ -62,8 +62,8 @@ def _lay(out: Rendering, layer: CutoutLayer, depth_m: F32) -> None:
 def _seen(rgb: U8, layer: CutoutLayer) -> U8:
     """(h, w, 3) what drops show of the picture, tinted."""
     smooth = cv2.GaussianBlur(rgb, (0, 0), _DROP_BLUR * len(rgb))
-    at = np.asarray(layer.seen_px, np.float32) - np.float32(0.5)
-    shown = cv2.remap(smooth, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    x, y = cv2.split(np.asarray(layer.seen_px, np.float32) - np.float32(0.5))
+    shown = cv2.remap(smooth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     return np.asarray(shown * (layer.rgb / np.float32(255)), np.uint8)
 
 

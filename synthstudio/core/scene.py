@@ -150,14 +150,15 @@ class CutoutLayer:
     per_m: float = 0.0  # of fog: extinction coefficient where it is thickest
     seen_px: F32 | None = None  # of a lens drop: (h, w, 2) x, y seen in it, tinted by `rgb`
 
-    def alpha_before(self, alpha: Float, depth_m: Float) -> Float:
+    def alpha_before(self, alpha: Float, depth_m: F32 | F64) -> Float:
         """`alpha` before surfaces at these depths: of fog 1 less its transmittance.
 
         Transmittance is exp(-extinction x depth) (Bouguer's law), constant beyond FOG_END_M.
         """
         if self.per_m == 0:
             return alpha
-        return 1 - np.exp(-self.per_m * alpha * np.minimum(depth_m, FOG_END_M))
+        opaque: Float = 1 - np.exp(-self.per_m * alpha * np.minimum(depth_m, FOG_END_M))
+        return opaque
 
 
 @dataclass(frozen=True, kw_only=True)

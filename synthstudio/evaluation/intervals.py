@@ -106,9 +106,9 @@ def _drawn(rng: Generator, seeds: int, groups: int, rounds: int) -> tuple[I64, F
 def group_sums(values: F64, subset: Bool, group: I64) -> tuple[F64, F64]:
     """(1, G) sums of the finite values (P, J) of a subset, and their numbers; groups (P,)."""
     use = subset & np.isfinite(values)
-    people = np.where(use, values, 0.0).sum(1), use.sum(1)
-    total, count = (np.bincount(group, part.astype(np.float64))[None] for part in people)
-    return total, count
+    total, count = np.where(use, values, 0.0).sum(1), use.sum(1).astype(np.float64)
+    sums = [np.bincount(group, part)[None].astype(np.float64) for part in (total, count)]
+    return sums[0], sums[1]
 
 
 def stacked(seeds: Sequence[tuple[F64, F64]]) -> tuple[F64, F64]:

@@ -121,13 +121,13 @@ def findings(
             own["AP"][part] = ap.interval()
         figures[arm.name] = own
     names = {arm.name for arm in arms}
-    asked = [q for q in questions if {q.arm, q.baseline} <= names]
+    known = [q for q in questions if {q.arm, q.baseline} <= names]
     first = results[arms[0].name]
     return Findings(
         arms=tuple(arms),
         seeds=len(first),
         figures=figures,
-        comparisons={q: _differences(q, results, drawn) for q in asked},
+        comparisons={q: _differences(q, results, drawn) for q in known},
         counts=first[0].counts,
     )
 

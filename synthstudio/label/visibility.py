@@ -219,8 +219,8 @@ def _occluder_shares(
     # Of two cut-outs at one depth the later lies on top: layers are laid in their order.
     order = sorted(range(len(cutouts)), key=lambda k: (cutouts[k].depth_m, -k))
     for cutout in (cutouts[k] for k in order):
-        alpha = cutout.alpha_before(alpha_at(cutout, query.px, frame_px=frame_px), limit)
-        part = left * alpha * (cutout.depth_m <= limit)
+        alpha = alpha_at(cutout, query.px, frame_px=frame_px)
+        part = left * cutout.alpha_before(alpha, limit) * (cutout.depth_m <= limit)
         left = left - part
         hide(cutout.instance, part)
     for instance in np.unique(blocker_instance[blocked]):

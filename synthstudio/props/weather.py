@@ -19,8 +19,8 @@ import numpy as np
 from synthstudio.core.camera import Camera
 from synthstudio.core.images import linear_to_srgb_u8
 from synthstudio.core.rng import Generator, stream
-from synthstudio.core.scene import F32, F64, CutoutLayer
-from synthstudio.core.spec import FrameSpec, RoomBackdrop, Vec2, Vec3, WeatherSpec
+from synthstudio.core.scene import F32, F64, U8, CutoutLayer
+from synthstudio.core.spec import FrameSpec, RoomBackdrop, Vec2, WeatherSpec
 
 _SLICES_M = (0.25, 0.4, 0.7, 1.1, 1.7, 2.7, 4.2, 6.5, 10.0)
 """Depths between which drops or flakes are drawn as if at one depth."""
@@ -174,7 +174,7 @@ _MAKERS: dict[str, Callable[[FrameSpec, WeatherSpec, int], list[CutoutLayer]]] =
 
 def _layer(
     instance: int,
-    rgb: F64 | np.ndarray,
+    rgb: U8,
     alpha: F32,
     *,
     depth_m: float = 0.0,
@@ -195,7 +195,8 @@ def _layer(
 
 def _between(pair: Vec2, amount: float) -> float:
     """Between both values, more slowly at first."""
-    return pair[0] + (pair[1] - pair[0]) * amount**1.5
+    share: float = amount**1.5
+    return pair[0] + (pair[1] - pair[0]) * share
 
 
 def _sky_rgb(spec: FrameSpec) -> F64:
@@ -203,7 +204,7 @@ def _sky_rgb(spec: FrameSpec) -> F64:
     return np.array(spec.light.sky_rgb) * spec.light.exposure
 
 
-def _filled(camera: Camera, rgb: Vec3 | F64) -> np.ndarray:
+def _filled(camera: Camera, rgb: F64) -> U8:
     colour = linear_to_srgb_u8(np.asarray(rgb, np.float32))
     return np.broadcast_to(colour, (camera.height_px, camera.width_px, 3))
 

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from synthstudio.core.errors import AssetError, FormatError
 from synthstudio.dataset.durable import atomic_file, disk_errors, json_ready
+from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row
 from synthstudio.formats.coco.file import are_joint_names, category_skeleton, with_size
 from synthstudio.quality.coco import key_of
@@ -64,7 +65,7 @@ class _Repairer:
         self.done["not_finite"] += plain != out
         return dict(plain)
 
-    def _importable(self, out: Mapping[str, Any], image: Any, frame: Mapping[str, Any]) -> bool:
+    def _importable(self, out: Mapping[str, Any], image: Any, frame: Row) -> bool:
         """Whether the annotation can be imported, if its category has keypoints."""
         category = key_of(out, "category_id")
         if category not in self.categories:

@@ -77,7 +77,10 @@ def _block(
     """The head of a top-down network, after a backbone of `channels`."""
     size, width = network.cells, network.width
     if ":" in network.head:
-        return external.call(network.head, channels, joints, size=size, width=width, stored=stored)
+        head: nn.Module = external.call(
+            network.head, channels, joints, size=size, width=width, stored=stored
+        )
+        return head
     if network.head == "own" and network.is_external:
         return KeptHead(size=size)
     if network.head == "own" and network.family == "vit":

@@ -115,7 +115,8 @@ class Job:
 def predict_job(network: Network, job: Job, note: Report) -> tuple[int, Any]:
     """Predict a job in a worker: PredictionColumns of people, FoundPeople of each frame; ModelError
     when out of memory."""
-    net, how, answers = network.net, network.request, None
+    answers: Any
+    net, how = network.net, network.request
     if isinstance(job.images, tuple):
         pictures = [decode_rgb(data, name) for data, name in job.images]
         answers = predictions.find_in_images(net, pictures, network.spec.size)

@@ -178,7 +178,8 @@ class Trainer(ABC, Generic[Samples, Made]):
         """The samples of batch `number`, and this process's part of it."""
         epoch, place = divmod(number, self.steps_per_epoch * self.config.accumulate)
         if self.reader is not None:
-            return self.reader.part(epoch, place * self.config.batch)
+            part: tuple[Samples, BatchPart] = self.reader.part(epoch, place * self.config.batch)
+            return part
         samples, order = self.epoch_order(epoch)
         return samples, batch_rows(self.config, order, place, self.world)
 

@@ -12,6 +12,7 @@ from albumentations.core.transforms_interface import BaseTransformInitSchema
 from synthstudio.core.arrays import U8
 from synthstudio.core.errors import ArgumentError
 from synthstudio.transforms import arrays
+from synthstudio.transforms.pasting import VISIBLE
 
 _FIRST_LABEL = 5
 """Columns of albumentations' keypoints before label fields: x, y, z, angle, scale."""
@@ -87,7 +88,7 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
             v = rows[:, labels[self.visibility]]
         shares = arrays.shares_of(v)
         if self.visible_share in labels and len(rows):
-            shares[v > 0, arrays.VISIBLE] = rows[v > 0, labels[self.visible_share]]
+            shares[v > 0, VISIBLE] = rows[v > 0, labels[self.visible_share]]
         joints = np.concatenate([rows[:, :2], v[:, None]], 1) if len(rows) else np.zeros((0, 3))
         found = (data.get(name) for name in ("masks", "bboxes"))
         masks, boxes = (np.asarray(a) if a is not None and len(a) == count else None for a in found)

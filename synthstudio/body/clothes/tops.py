@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthstudio.body.clothes.bottoms import (
     WAIST_M,
@@ -297,7 +298,7 @@ def numbered_shirt(base: Basis, shape: Shape) -> Tailored:
     return plain_top(base, vee, drop_m=0.012, thick_m=0.009, flare_m=0.014, panel=marks)
 
 
-def _digit(across: F32, up: F32, value: int) -> F32:
+def _digit(across: NDArray[Any], up: NDArray[Any], value: int) -> F32:
     """Return how far places lie inside the strokes of a digit 6 cm wide and 11 cm high."""
     wide, high, half = 0.022, 0.042, 0.010
     inside = np.full(len(across), -FAR)

@@ -194,9 +194,9 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
             expected=f"a weight of {LIE} in people.poses.families",
             got=", ".join(sorted(families)),
         )
-    held_out = pose_held(recipe)
+    pose_held_out = pose_held(recipe)
     drawable = [pose for pose in catalogue.poses if may_be_drawn(recipe, pose)]
-    if recipe.splits.train > 0 and all(held_out(pose) for pose in drawable):
+    if recipe.splits.train > 0 and all(pose_held_out(pose) for pose in drawable):
         raise RecipeError(
             "holdout.poses leaves no pose to train on", where=f"{recipe.name}: holdout"
         )

@@ -33,6 +33,7 @@ from synthstudio.review.values import (
     ItemState,
     JointLabel,
     Kind,
+    Pair,
     Status,
 )
 from synthstudio.studio import pictures
@@ -48,7 +49,6 @@ from synthstudio.studio.web_api.calls import (
     OnSet,
     Page,
     Paged,
-    Pair,
     SetCall,
     needs,
     on_set,

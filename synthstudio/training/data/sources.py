@@ -282,7 +282,7 @@ def _open_one(
 def _subset(sources: Sequence[_OpenSource], epoch: int) -> Any:
     """The people or frames of all sources that are of their splits and variants."""
     rows, weights, start = [], [], 0
-    parts = [opened.of_epoch(epoch) for _, opened in sources]
+    parts: list[Any] = [opened.of_epoch(epoch) for _, opened in sources]
     for (source, _), samples in zip(sources, parts, strict=True):
         selected = selected_rows(source, samples)
         rows.append(selected + start)
