@@ -7,21 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stick_people import make_spec
 
 from synthstudio.compose import blend
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import FOG_END_M, NO_PART, CutoutLayer, Rendering
-from synthstudio.core.spec import (
-    ClipSpec,
-    FrameSpec,
-    LensSpec,
-    LightSpec,
-    PlainBackdrop,
-    WeatherSpec,
-    from_json,
-    to_json,
-)
+from synthstudio.core.spec import ClipSpec, WeatherSpec, from_json, to_json
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
 from synthstudio.generation.stage import FrameGenerator, prepare
@@ -40,34 +32,22 @@ def _settings(frames=3, weather=ALL, **more):
     return prepare(parse(text | more), assets=SCENES, device="cpu")
 
 
-def _frame(**more):
-    return FrameSpec(
-        seed=0,
-        index=0,
-        camera=Camera(
-            width_px=160,
-            height_px=120,
-            focal_px=60 / math.tan(0.4),
-            position_m=(0.0, -5.0, 1.2),
-            yaw_rad=0.0,
-            pitch_rad=0.0,
-        ),
-        people=(),
-        backdrop=PlainBackdrop(top_rgb=(0.2, 0.2, 0.2), bottom_rgb=(0.2, 0.2, 0.2)),
-        light=LightSpec(
-            sun_direction=(0.0, 0.0, 1.0),
-            sun_rgb=(0.1, 0.1, 0.1),
-            sky_rgb=(0.6, 0.6, 0.6),
-            ground_rgb=(0.1, 0.1, 0.1),
-        ),
-        lens=LensSpec(),
-        **more,
-    )
+FRAME = make_spec(
+    Camera(
+        width_px=160,
+        height_px=120,
+        focal_px=60 / math.tan(0.4),
+        position_m=(0.0, -5.0, 1.2),
+        yaw_rad=0.0,
+        pitch_rad=0.0,
+    ),
+    people=0,
+)
 
 
 def _layers(kind, amount=0.5, **more):
     item = WeatherSpec(kind=kind, amount=amount, seed=4)
-    return weather.weather_layers(_frame(**more), item, instance=1002)
+    return weather.weather_layers(dataclasses.replace(FRAME, **more), item, instance=1002)
 
 
 def _rendering(rgb, depth_m):
@@ -95,7 +75,7 @@ def test_layers_fill_the_frame_and_are_the_same_each_time(kind):
 def test_optical_depth_is_the_cross_section_of_the_particles_of_a_slice(kind):
     """Counted anew: number a cubic metre x volume x mean cross-section over the slice's area."""
     made, particles = _layers(kind, 1.0), weather._FALLING[kind]
-    camera = _frame().camera
+    camera = FRAME.camera
     half = math.tan(0.4)
     for layer, (low, high) in zip(made, itertools.pairwise(weather._SLICES_M), strict=True):
         area_m2 = 4 * half**2 * camera.width_px / camera.height_px * layer.depth_m**2

@@ -218,14 +218,6 @@ def test_a_file_of_others():
     assert out["num_keypoints"] == 11
 
 
-@pytest.mark.parametrize(
-    ("data", "message"), [({}, "no list images"), ({**foreign(), "categories": []}, "no category")]
-)
-def test_what_is_no_coco_is_refused(data, message):
-    with pytest.raises(FormatError, match=message):
-        from_coco(data)
-
-
 def test_a_failed_write_leaves_the_old_file(samples, tmp_path, monkeypatch):
     path = tmp_path / "a.json"
     path.write_text("old")
@@ -328,6 +320,9 @@ def test_a_folder_as_coco_unpacks(exported, tmp_path):
 def test_a_folder_without_a_coco_file_is_one_message(tmp_path):
     with pytest.raises(FormatError, match="there is no COCO file"):
         import_from("coco", tmp_path, tmp_path / "out")
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(FormatError, match="no list images"):
+        import_from("coco", tmp_path / "a.json", tmp_path / "out")
 
 
 ODD = [0.0, -0.0, 9e-5, 1e-4, 1e15, 1e16, 5e-324]

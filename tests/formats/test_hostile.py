@@ -3,19 +3,14 @@
 import io
 import json
 import os
-import re
 import shutil
 import tarfile
-import tempfile
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from coco_objects import annotation, document, image
-from exchange_sets import rows_of, tree
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from exchange_sets import rows_of
 from PIL import Image
 
 from synthstudio.core import safe_json
@@ -313,72 +308,3 @@ def test_a_label_that_is_a_link_outside_is_not_read(tmp_path):
     with pytest.raises(FormatError, match="unsafe file name") as caught:
         import_from("yolo", tmp_path / "in", tmp_path / "out")
     assert "secret words" not in str(caught.value)
-
-
-# Damage at random; SYNTHSTUDIO_FUZZ=1000 tries that many files a format instead of a few.
-
-EXAMPLES = int(os.environ.get("SYNTHSTUDIO_FUZZ", "8"))
-NUMBER = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?")
-WORD = re.compile(rb"[A-Za-z_./-]{3,}")
-HOSTILE = [
-    *rb"NaN 1e308 -1e308 1e400 -1 18446744073709551616 null true [] {} ../../evil".split(),
-    *rb"/etc/passwd \ud800 &lol; C:\evil ]]> *a 999999999 0.5".split(),
-    *(b'"x"', b"\xff\xfe\x00", b"", b"\x00", b'"', b"'", b"&a [*a]"),
-    *(b"9" * 5000, b"[" * 2000, b"a" * 100_000, b"<a>" * 50, b"<!DOCTYPE a [<!ENTITY b 'c'>]>"),
-]
-
-
-@st.composite
-def damage(draw, data):
-    kind = draw(st.sampled_from(("cut", "flip", "number", "word", "insert", "double", "empty")))
-    at = draw(st.integers(0, max(0, len(data) - 1)))
-    evil = draw(st.sampled_from(HOSTILE))
-    if kind == "cut":
-        return data[:at]
-    if kind == "flip":
-        return data[:at] + bytes([draw(st.integers(0, 255))]) + data[at + 1 :]
-    if kind == "insert":
-        return data[:at] + evil + data[at:]
-    if kind == "double":
-        stop = min(len(data), at + draw(st.integers(1, 400)))
-        return data[:stop] + data[at:stop] + data[stop:]
-    if kind in ("number", "word"):
-        found = list((NUMBER if kind == "number" else WORD).finditer(data))
-        if found:
-            hit = draw(st.sampled_from(found))
-            return data[: hit.start()] + evil + data[hit.end() :]
-    return b""
-
-
-@pytest.mark.parametrize("name", sorted(FORMATS))
-def test_whatever_is_done_to_a_file_the_answer_is_ours(name, exports):
-    files = {p: d for p, d in tree(exports / name).items() if not p.endswith(".jpg")}
-    heads = [p for p in files if not p.startswith("synthstudio/")] or list(files)
-
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        database=None,
-        derandomize="SYNTHSTUDIO_FUZZ" not in os.environ,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(st.data())
-    def one(data):
-        path = data.draw(st.sampled_from(heads * 3 + sorted(files)))
-        bad = data.draw(damage(files[path]))
-        with tempfile.TemporaryDirectory() as place:
-            root = Path(place)
-            shutil.copytree(exports / name, root / "in")
-            (root / "in" / path).write_bytes(bad)
-            before = tree(root / "in")
-            try:
-                import_from(name, root / "in", root / "sub" / "out")
-            except SynthStudioError as error:
-                assert str(error)
-                assert not (root / "sub").exists() or not list((root / "sub").iterdir())
-            else:
-                rows_of(root / "sub" / "out")
-            assert tree(root / "in") == before
-            assert {p.name for p in root.iterdir()} <= {"in", "sub"}
-
-    one()
