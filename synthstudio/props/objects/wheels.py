@@ -210,7 +210,7 @@ def wheelchair(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
 
 @held("push", at=(0.0, 0.47, 0.985), stands=True, supports=True)
 @belongs("ward")
-@kind("cloth_blue steel black", (0.58, 0.6, 0.82), (0.64, 0.72, 1.02))
+@kind("cloth_blue steel black", (0.58, 0.6, 0.84), (0.64, 0.72, 1.14))
 def walker(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a walker with four wheels: bag and seat (0), frame (1), grips and tyres (2)."""
     half, r, seat = x - 0.05, 0.09, 0.6 * h
