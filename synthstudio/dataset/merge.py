@@ -79,7 +79,7 @@ def _mixed_notes(sets: list[Dataset], allow_mixed: bool) -> list[dict[str, Any]]
     for part in sets:
         own = part.mixed
         differences = manifest.identity_differences(first.identity, part.identity)
-        if part.identity.frames != first.identity.frames:
+        if part.identity.frames > first.identity.frames:  # fewer are among the differences
             differences.append(f"frames: had {first.identity.frames}, wants {part.identity.frames}")
         if differences:
             fatal = manifest.structural_differences(first.identity, part.identity)

@@ -105,6 +105,9 @@ def open_photos(
 
 def _looked_at(path: Path, name: str) -> _Photo:
     """Decode a photo completely; AssetError if it is unusable."""
+    shown = str(path).encode("utf-8", "backslashreplace").decode()
+    if shown != str(path):
+        raise AssetError("the file name is not UTF-8", where=shown, then="Rename the file.")
     data = images.read_bytes(path)
     size = images.check_rgb(data, str(path))
     anew = images.decode(

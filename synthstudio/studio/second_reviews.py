@@ -163,7 +163,7 @@ def _kappa(kappa: Kappa) -> str:
 
 
 def _round(value: float) -> float | None:
-    return round(value, 3) if math.isfinite(value) else None
+    return round(value, 6) if math.isfinite(value) else None
 
 
 _CROP_PX = 460

@@ -72,15 +72,16 @@ def test_what_cannot_be_used_is_left_out_and_told(tmp_path, monkeypatch):
     halves().save(source / "a.png")
     (source / "broken.jpg").write_bytes(b"\xff\xd8 no more")
     (source / "empty.png").touch()
+    halves().save(source / "caf\udce9.jpg")
     Image.new("RGB", (1500, 20)).save(source / "strip.png")
     Image.new("1", (16_000, 12_500)).save(source / "vast.png")  # 200 megapixels in few bytes
     made = import_photos(source, tmp_path / "set")
-    assert len(made) == 1 and len(made.summary.notes) == 4
+    assert len(made) == 1 and len(made.summary.notes) == 5
     (vast,) = [note for note in made.summary.notes if "vast.png" in note]
     assert "100" in vast and "pixels" in vast
     monkeypatch.setattr(module, "MAX_LISTED", 1)
     made = import_photos(source, tmp_path / "again")
-    assert made.summary.notes[1] == "Not imported: 3 more such photos."
+    assert made.summary.notes[1] == "Not imported: 4 more such photos."
     with pytest.raises(FormatError, match="no usable photos"):
         import_photos(source / "vast.png", tmp_path / "third")
     assert not (tmp_path / "third").exists()

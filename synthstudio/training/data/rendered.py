@@ -164,13 +164,12 @@ class RenderedPeople:
 
     def _run(self) -> None:
         engine = ENGINES[self.source.engine]
-        initializer = opening(engine, CropWorker, self.settings.stage, self.settings)
         try:
             engine.run(
                 render_moment,
                 self._jobs(),
                 workers=self.workers,
-                initializer=initializer,
+                initializer=opening(engine, CropWorker, self.settings.stage, self.settings),
                 on_done=self._store,
             )
         except BaseException as error:
