@@ -74,11 +74,9 @@ def test_layers_fill_the_frame_and_are_the_same_each_time(kind):
 def test_optical_depth_is_the_cross_section_of_the_particles_of_a_slice(kind):
     """Counted anew: number a cubic metre x volume x mean cross-section over the slice's area."""
     made, particles = _layers(kind, 1.0), weather._FALLING[kind]
-    camera = FRAME.camera
-    half = math.tan(0.4)
+    view_m2 = 4 * math.tan(0.4) ** 2 * 160 / 120  # at one metre
     for layer, (low, high) in zip(made, itertools.pairwise(weather._SLICES_M), strict=True):
-        area_m2 = 4 * half**2 * camera.width_px / camera.height_px * layer.depth_m**2
-        volume_m3 = 4 * half**2 * camera.width_px / camera.height_px * (high**3 - low**3) / 3
+        area_m2, volume_m3 = view_m2 * layer.depth_m**2, view_m2 * (high**3 - low**3) / 3
         count = particles.per_m3[1] * volume_m3
         if count < 200:
             continue  # too few for a mean
@@ -96,10 +94,8 @@ def test_rain_falls_during_a_clip_and_dirt_stays():
         return _layers(kind, clip=clip)
 
     for kind in KINDS:
-        still = all(
-            np.array_equal(a.alpha, b.alpha)
-            for a, b in zip(at(kind, 0.0), at(kind, 0.04), strict=True)
-        )
+        pairs = zip(at(kind, 0.0), at(kind, 0.04), strict=True)
+        still = all(np.array_equal(a.alpha, b.alpha) for a, b in pairs)
         assert still == (kind not in ("rain", "snow"))
 
 
