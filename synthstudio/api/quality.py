@@ -204,13 +204,14 @@ def _validate_dataset(
 ) -> Validation:
     with _steps({"frames": dataset.frames}) as step:
         found = validating.validate_dataset(dataset, pictures=pictures, on_step=step)
+    done = None
+    if fix is not None:  # before the report: a refused copy leaves nothing
+        with progress_steps() as step:
+            without(dataset, found.bad, fix, on_progress=step("writing the fixed copy"))
+        done = {"frames left out": len(found.bad)}
     if report is not None:
         write_dataset_findings(found.findings, dataset, report)
-    if fix is None:
-        return Validation(found=found)
-    with progress_steps() as step:
-        without(dataset, found.bad, fix, on_progress=step("writing the fixed copy"))
-    return Validation(found=found, fixed={"frames left out": len(found.bad)})
+    return Validation(found=found, fixed=done)
 
 
 def _validate_coco(
@@ -222,6 +223,13 @@ def _validate_coco(
         found = validating.validate_coco(
             categories, source.images, source.annotations, folder=folder, on_step=step
         )
+    done = None
+    if fix is not None:  # before the report: a refused copy leaves nothing
+        left_out = found.unusable
+        made = write_repaired(
+            source.head, source.images, source.annotations, fix, left_out=left_out, folder=folder
+        )
+        done = dict(made)
     if report is not None:
         write_coco_findings(
             found.findings,
@@ -232,17 +240,7 @@ def _validate_coco(
             report,
             folder=folder,
         )
-    if fix is None:
-        return Validation(found=found)
-    done = write_repaired(
-        source.head,
-        source.images,
-        source.annotations,
-        fix,
-        left_out=found.unusable,
-        folder=folder,
-    )
-    return Validation(found=found, fixed=dict(done))
+    return Validation(found=found, fixed=done)
 
 
 @contextmanager
