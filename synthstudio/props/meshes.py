@@ -198,7 +198,7 @@ def _nodes(scene: trimesh.Scene, where: str) -> list[tuple[trimesh.Trimesh, F64]
                 mesh_files.check_triangles(count, where)
                 placed.append((mesh, np.asarray(transform, np.float64)))
     except (LookupError, ValueError, TypeError) as error:
-        raise mesh_files.bad(f"the mesh's nodes do not hang together ({error})", where) from error
+        raise mesh_files.bad(f"invalid hierarchy of the mesh's nodes ({error})", where) from error
     return placed
 
 

@@ -121,7 +121,7 @@ def place_surfaces(
 
 
 def _kinds(part: MeshPart, level: Bool, height_m: float) -> U8:
-    """(F,) which faces are floor, and which of the others hang together with something tall."""
+    """(F,) which faces are floor, and which of the others are connected to something tall."""
     _, welded = np.unique(part.vertices_m, axis=0, return_inverse=True)
     a, b, c = welded.reshape(-1)[part.faces].T
     pairs = (np.ones(2 * len(a), bool), (np.concatenate([a, b]), np.concatenate([b, c])))

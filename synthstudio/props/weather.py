@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -54,6 +55,9 @@ _FOG_RGB = 0.7
 """Brightest fog, in linear light: a camera exposes so that it is not white."""
 
 
+_layer = partial(CutoutLayer, left_px=0, top_px=0)
+
+
 def weather_layers(spec: FrameSpec, item: WeatherSpec, *, instance: int) -> list[CutoutLayer]:
     """The layers of `item`, of the frame's size; those of drops and flakes by depth."""
     return _MAKERS[item.kind](spec, item, instance)
@@ -81,7 +85,7 @@ def _falling(spec: FrameSpec, item: WeatherSpec, instance: int) -> list[CutoutLa
         kernel = _kernel(diameter * per_px / 2, path * kind.exposure_s, slant, defocus)
         spread = cv2.filter2D(number, cv2.CV_32F, kernel * area_px, borderType=cv2.BORDER_REFLECT)
         alpha = np.asarray(1 - np.exp(-np.maximum(spread, 0)), np.float32)
-        out.append(_layer(instance, rgb, alpha, depth_m=depth))
+        out.append(_layer(instance=instance, rgb=rgb, alpha=alpha, depth_m=depth))
     return out
 
 
@@ -118,10 +122,11 @@ def _fog(spec: FrameSpec, item: WeatherSpec, instance: int) -> list[CutoutLayer]
     room = spec.backdrop
     sky = room.sky if isinstance(room, RoomBackdrop) else None
     light = _sky_rgb(spec) if sky is None else np.array(sky.horizon_rgb) * spec.light.exposure
-    light = light * min(1.0, _FOG_RGB / float(light.max()))
+    light = light * (_FOG_RGB / max(_FOG_RGB, float(light.max())))
     # Koschmieder's law: a contrast of 5 % is left at the meteorological optical range.
     per_m = math.log(20) / math.exp(low + (high - low) * item.amount)
-    return [_layer(instance, _filled(camera, light), density, per_m=per_m)]
+    rgb = _filled(camera, light)
+    return [_layer(instance=instance, rgb=rgb, alpha=density, depth_m=0.0, per_m=per_m)]
 
 
 def _lens_dirt(spec: FrameSpec, item: WeatherSpec, instance: int) -> list[CutoutLayer]:
@@ -137,7 +142,8 @@ def _lens_dirt(spec: FrameSpec, item: WeatherSpec, instance: int) -> list[Cutout
         clear *= 1 - float(rng.uniform(0.2, 0.95)) * cv2.GaussianBlur(speck, (0, 0), 0.5 * radius)
     smear = np.maximum(_clouded(camera, rng) - 0.6, 0) * item.amount
     rgb = _filled(camera, np.array([0.11, 0.085, 0.06]) * (0.4 + _sky_rgb(spec)))
-    return [_layer(instance, rgb, np.asarray(1 - clear * (1 - smear), np.float32))]
+    alpha = np.asarray(1 - clear * (1 - smear), np.float32)
+    return [_layer(instance=instance, rgb=rgb, alpha=alpha, depth_m=0.0)]
 
 
 def _lens_drops(spec: FrameSpec, item: WeatherSpec, instance: int) -> list[CutoutLayer]:
@@ -158,9 +164,9 @@ def _lens_drops(spec: FrameSpec, item: WeatherSpec, instance: int) -> list[Cutou
         wider = _SEEN_SHARE * high / radius
         seen[inside, 0] = (cx - (x - cx) * wider)[inside]
         seen[inside, 1] = (cy - (y - cy) * wider)[inside]
-    alpha = cv2.GaussianBlur(shape, (0, 0), 0.004 * high)
+    alpha = np.asarray(cv2.GaussianBlur(shape, (0, 0), 0.004 * high), np.float32)
     tint = np.repeat(np.round(255 * shade)[..., None], 3, axis=-1).astype(np.uint8)
-    return [_layer(instance, tint, np.asarray(alpha, np.float32), seen_px=seen)]
+    return [_layer(instance=instance, rgb=tint, alpha=alpha, depth_m=0.0, seen_px=seen)]
 
 
 _MAKERS: dict[str, Callable[[FrameSpec, WeatherSpec, int], list[CutoutLayer]]] = {
@@ -170,27 +176,6 @@ _MAKERS: dict[str, Callable[[FrameSpec, WeatherSpec, int], list[CutoutLayer]]] =
     "lens_dirt": _lens_dirt,
     "lens_drops": _lens_drops,
 }
-
-
-def _layer(
-    instance: int,
-    rgb: U8,
-    alpha: F32,
-    *,
-    depth_m: float = 0.0,
-    per_m: float = 0.0,
-    seen_px: F32 | None = None,
-) -> CutoutLayer:
-    return CutoutLayer(
-        instance=instance,
-        left_px=0,
-        top_px=0,
-        rgb=rgb,
-        alpha=alpha,
-        depth_m=depth_m,
-        per_m=per_m,
-        seen_px=seen_px,
-    )
 
 
 def _between(pair: Vec2, amount: float) -> float:
