@@ -73,7 +73,7 @@ scenes: $(STAMP)      ## bytes, labels and bodies of every scene (an hour)
 	$(BIN)/python -m benchmarks.every_scene
 
 BASE ?= 94366087
-golden: $(STAMP)      ## nothing changed since BASE: bytes, labels, exports, --json, weights, verdicts
+golden: $(STAMP)      ## nothing changed since BASE: bytes, labels, exports, --json, weights
 	$(BIN)/python -m benchmarks.golden --base $(BASE) $(GOLDEN_ARGS)
 
 faults: $(STAMP)      ## every writing command killed, on full disks, twice at once, ... (an hour or more)

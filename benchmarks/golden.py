@@ -4,7 +4,7 @@ A checkout of the base and a copy of the working tree run the same commands on t
 this Python; what they stored, printed and refused is compared. What the base gave is kept below
 .cache/golden, so a second run costs one side alone. Differences that are meant stand in
 golden_expected.yaml; one of labels can not be meant. `--write-tests` keeps in tests/golden what no
-processor can change: options, keys of --json, verdicts.
+processor can change: options and keys of --json.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks import golden_cases, golden_checks, golden_digest
+from benchmarks import golden_checks, golden_digest
 from benchmarks.golden_checks import CHECKS, QUICK
 from benchmarks.golden_digest import Facts
 from benchmarks.golden_sides import INPUTS, ROOT, Job, Side, need, run_jobs, sides
@@ -56,7 +56,6 @@ class Outcome:
     unlisted: dict[str, tuple[Any, Any]]
     listed: dict[str, str] = field(default_factory=dict)
     program: int = 0
-    wording: int = 0
 
 
 def read_expected(path: Path = EXPECTED) -> tuple[Expected, ...]:
@@ -75,19 +74,17 @@ def compare(base: Facts, new: Facts, expected: tuple[Expected, ...]) -> Outcome:
     """Sort the differences of two sides into meant ones and others."""
     unlisted: dict[str, tuple[Any, Any]] = {}
     listed: dict[str, str] = {}
-    program = wording = 0
+    program = 0
     for key, pair in golden_digest.differences(base, new).items():
         if key.partition(":")[2].endswith(PROGRAM):
             program += 1
-        elif key.startswith("wording/"):
-            wording += 1
         elif pair[0] is not None or not key.startswith(GROWS):
             reason = next((e.reason for e in expected if fnmatch.fnmatchcase(key, e.what)), None)
             if reason is None or golden_digest.is_label(key):
                 unlisted[key] = pair
             else:
                 listed[key] = reason
-    return Outcome(unlisted=unlisted, listed=listed, program=program, wording=wording)
+    return Outcome(unlisted=unlisted, listed=listed, program=program)
 
 
 def base_facts(name: str, side: Side, frames: int) -> Facts:
@@ -140,11 +137,9 @@ def small(folder: Path) -> dict[str, Any]:
         if option.startswith("-"):
             commands.setdefault(command, []).append(option)
     printed = golden_checks.run_json(side, QUICK)
-    refused = golden_checks.run_cases(side, golden_cases.cases(side.inputs))
     return {
         "commands": commands,
         "keys": {name: golden_digest.key_types(v.output) for name, v in sorted(printed.items())},
-        "verdicts": {name: golden_checks.verdict_of(v) for name, v in sorted(refused.items())},
     }
 
 
@@ -184,7 +179,7 @@ def main() -> int:
         has = json.loads(json.dumps(CHECKS[name](pair[1], options.frames)))
         found = compare(had, has, expected)
         counts = f"{len(had)} facts, {len(found.unlisted)} differ, {len(found.listed)} meant, "
-        counts += f"{found.program} of the program, {found.wording} of wording"
+        counts += f"{found.program} of the program"
         print(f"{name}: {counts}; {time.monotonic() - start:.0f} s")
         for line in details(found) if found.unlisted else ():
             print(line)

@@ -1,4 +1,4 @@
-"""What `make golden` gathers of a side: frames, exports, commands, --json, verdicts.
+"""What `make golden` gathers of a side: frames, exports, commands, --json.
 
 `frames` and `exports` hold bytes and labels; the inputs of all checks are made by the base, once.
 """
@@ -14,8 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks import golden_cases
-from benchmarks.golden_digest import Facts, digest, folder_facts, json_parts, key_types, tensors
+from benchmarks.golden_digest import Facts, folder_facts, json_parts, key_types, tensors
 from benchmarks.golden_sides import INPUTS, Job, Side, Verdict, need, run_batches, run_jobs
 from benchmarks.small_inputs import (
     make_assets,
@@ -30,7 +29,6 @@ FORMATS += ("label-studio", "mpii", "lsp", "h36m")
 SKELETONS = ("coco17", "mpii16", "crowdpose14", "h36m17", "lsp14", "ochuman19")
 GROUPS = ("", "review", "experiment")
 COCO_FILE = "annotations/person_keypoints_train.json"
-_TRACE = re.compile(r"^Traceback \(most recent call last\)", re.M)
 _OPTION = re.compile(r"^\s+(?:-\w, )?(--[a-z][a-z-]*)(?: / (--[a-z-]+))?(?:\s+<([^>]*)>?)?", re.M)
 _COMMAND = re.compile(r"^  ([a-z][a-z-]*)\s", re.M)
 _UNSTEADY = re.compile(
@@ -268,44 +266,9 @@ def run_json(side: Side, *batches: dict[str, str]) -> dict[str, Verdict]:
     return run_batches(side, jobs)
 
 
-# Hostile files ----------------------------------------------------------------------------
-
-
-def verdicts(side: Side, count: int) -> Facts:
-    """What each hostile file is answered with: exit status, class of error; wording apart."""
-    facts: Facts = {}
-    for name, verdict in sorted(run_cases(side, golden_cases.cases(side.inputs)).items()):
-        facts[f"verdicts/{name}:verdict"] = verdict_of(verdict)
-        facts[f"wording/{name}:stderr"] = digest(verdict.stderr)
-    return facts
-
-
-def run_cases(side: Side, cases: list[golden_cases.Case]) -> dict[str, Verdict]:
-    """Run every command of each case, each with an output of its own."""
-    work, corpus = side.work / "verdicts", side.work.parent / "corpus"
-    shutil.rmtree(work, ignore_errors=True)
-    (work / "out").mkdir(parents=True)
-    golden_cases.write(corpus, cases)
-    jobs = []
-    for case in cases:
-        for k, words in enumerate(case.commands):
-            fill = {"here": str(corpus / case.name), "out": f"out/{case.name}-{k}"}
-            arguments = tuple(word.format(**fill) if "{" in word else word for word in words)
-            name = f"{case.name}/{words[0]}-{k}"
-            jobs.append(Job(name=name, arguments=arguments, folder="verdicts", limit_s=120))
-    return run_batches(side, [jobs[::2], jobs[1::2]])
-
-
-def verdict_of(verdict: Verdict) -> str:
-    """A command's status and class of error, and whether a traceback was shown."""
-    trace = " with a traceback" if _TRACE.search(verdict.stderr) else ""
-    return f"{verdict.status}{trace} {verdict.error}".strip()
-
-
 CHECKS: dict[str, Callable[[Side, int], Facts]] = {
     "frames": frames,
     "exports": exports,
     "commands": surface,
     "json": outputs,
-    "verdicts": verdicts,
 }

@@ -135,11 +135,15 @@ def _lens_dirt(spec: FrameSpec, item: WeatherSpec, instance: int) -> list[Cutout
     high = camera.height_px
     clear = np.ones((high, camera.width_px), np.float32)
     for _ in range(round(_between((6, 70), item.amount))):
-        at = rng.random(2) * (camera.width_px, high)
+        x, y = np.round(rng.random(2) * (camera.width_px, high)).astype(int).tolist()
         radius = high * math.exp(rng.uniform(math.log(0.004), math.log(0.035)))
-        speck = np.zeros_like(clear)
-        cv2.circle(speck, (round(at[0]), round(at[1])), max(1, round(radius)), 1.0, cv2.FILLED)
-        clear *= 1 - float(rng.uniform(0.2, 0.95)) * cv2.GaussianBlur(speck, (0, 0), 0.5 * radius)
+        reach = math.ceil(3 * radius) + 3  # OpenCV's Gaussian ends at four sigma
+        window = _window(x, y, reach)
+        speck = np.zeros_like(clear[window])
+        middle = (min(x, reach), min(y, reach))
+        cv2.circle(speck, middle, max(1, round(radius)), 1.0, cv2.FILLED)
+        blurred = cv2.GaussianBlur(speck, (0, 0), 0.5 * radius)
+        clear[window] *= 1 - float(rng.uniform(0.2, 0.95)) * blurred
     smear = np.maximum(_clouded(camera, rng) - 0.6, 0) * item.amount
     rgb = _filled(camera, np.array([0.11, 0.085, 0.06]) * (0.4 + _sky_rgb(spec)))
     alpha = np.asarray(1 - clear * (1 - smear), np.float32)
@@ -157,13 +161,14 @@ def _lens_drops(spec: FrameSpec, item: WeatherSpec, instance: int) -> list[Cutou
         cx, cy = rng.random(2) * (wide, high)
         radius = high * math.exp(rng.uniform(math.log(0.012), math.log(0.06)))
         across, along = radius * rng.uniform(0.75, 1.0), radius * rng.uniform(1.0, 1.35)
-        out = ((x - cx) / across) ** 2 + ((y - cy) / along) ** 2
+        window = _window(int(cx), int(cy), math.ceil(1.35 * radius) + 1)
+        off_x, off_y = x[window] - cx, y[window] - cy
+        out = (off_x / across) ** 2 + (off_y / along) ** 2
         inside = out < 1
-        shape[inside] = 1.0
-        shade[inside] = 1 - 0.55 * out[inside] ** 2
+        shape[window][inside] = 1.0
+        shade[window][inside] = 1 - 0.55 * out[inside] ** 2
         wider = _SEEN_SHARE * high / radius
-        seen[inside, 0] = (cx - (x - cx) * wider)[inside]
-        seen[inside, 1] = (cy - (y - cy) * wider)[inside]
+        seen[window][inside] = np.stack([cx - off_x * wider, cy - off_y * wider], -1)[inside]
     alpha = np.asarray(cv2.GaussianBlur(shape, (0, 0), 0.004 * high), np.float32)
     tint = np.repeat(np.round(255 * shade)[..., None], 3, axis=-1).astype(np.uint8)
     return [_layer(instance=instance, rgb=tint, alpha=alpha, depth_m=0.0, seen_px=seen)]
@@ -176,6 +181,10 @@ _MAKERS: dict[str, Callable[[FrameSpec, WeatherSpec, int], list[CutoutLayer]]] =
     "lens_dirt": _lens_dirt,
     "lens_drops": _lens_drops,
 }
+
+
+def _window(x: int, y: int, reach: int) -> tuple[slice, slice]:
+    return np.s_[max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1]
 
 
 def _between(pair: Vec2, amount: float) -> float:

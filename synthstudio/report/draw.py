@@ -1,7 +1,8 @@
 """Labels drawn into a picture: joints, bones, boxes and causes, with a legend; contact sheets.
 
 A marker's shape is the cause: dot visible, ring self, triangle person, square object, cross outside
-the frame, diamond unknown; its colour is the side. Bones are dashed where an end is hidden.
+the frame, diamond unknown; its colour is the side. Bones are dashed where an end is hidden. In the
+studio, marks and bones of the right side are also doubled.
 """
 
 from __future__ import annotations
@@ -58,13 +59,14 @@ _NO_RANK = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Pen:
+class Pen:
     """Scale of a drawing: `zoom` output pixels a frame pixel, `unit` a stroke's width."""
 
     zoom: int
     unit: float
     marker: float  # radius of a joint's marker, output pixels
     by_cause: bool = False
+    doubled: bool = False  # whether the right side is
 
     def place(self, px: Point) -> tuple[int, int]:
         """A continuous frame point in OpenCV's fixed-point pixel indices."""
@@ -96,7 +98,7 @@ def draw_labels(
     canvas = np.array(cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     rows = canvas.shape[0]
     unit, marker = max(0.7, rows / 640), max(2.5, rows / 170)
-    pen = _Pen(zoom=zoom, unit=unit, marker=marker, by_cause=by_cause)
+    pen = Pen(zoom=zoom, unit=unit, marker=marker, by_cause=by_cause)
     farthest_first = sorted(labels.people, key=lambda p: -p.depth_rank)
     for person in farthest_first:
         _draw_boxes(canvas, person, _finer(pen, person, rows))
@@ -131,7 +133,8 @@ def cut_out(
     (width, height); it may exceed the picture."""
     method = cv2.INTER_CUBIC if zoom > 1 else cv2.INTER_LINEAR
     if zoom < 0.7:  # warpAffine does not average: shrink first
-        small = cv2.resize(rgb, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
+        shape = [max(1, round(zoom * n)) for n in rgb.shape[1::-1]]
+        small = cv2.resize(rgb, shape, interpolation=cv2.INTER_AREA)
         corner = corner * [small.shape[1] / rgb.shape[1], small.shape[0] / rgb.shape[0]]
         rgb, zoom = np.asarray(small, np.uint8), 1.0
     x, y = -corner * zoom + (zoom - 1) / 2  # warpAffine takes pixel centres at whole numbers
@@ -153,21 +156,21 @@ def captioned(rgb: U8, text: str) -> U8:
 
 
 def legend_strip(width: int, *, by_cause: bool = False) -> U8:
-    return _legend(width, _Pen(zoom=1, unit=1.3, marker=6.0, by_cause=by_cause))
+    return _legend(width, Pen(zoom=1, unit=1.3, marker=6.0, by_cause=by_cause))
 
 
 def person_colour(instance: int) -> Colour:
     return _PEOPLE[(instance - 1) % len(_PEOPLE)]
 
 
-def _finer(pen: _Pen, person: PersonLabel, rows: int) -> _Pen:
+def _finer(pen: Pen, person: PersonLabel, rows: int) -> Pen:
     """A finer pen for a person who is small in the picture."""
     share = person.amodal_box_px[3] * pen.zoom / rows
     by = min(1.0, max(0.5, share / 0.4))
     return dataclasses.replace(pen, unit=pen.unit * by, marker=max(2.0, pen.marker * by))
 
 
-def _draw_boxes(canvas: U8, person: PersonLabel, pen: _Pen) -> None:
+def _draw_boxes(canvas: U8, person: PersonLabel, pen: Pen) -> None:
     colour = person_colour(person.instance)
     for box, dash in ((person.amodal_box_px, True), (person.modal_box_px, False)):
         x, y, w, h = box
@@ -179,27 +182,33 @@ def _draw_boxes(canvas: U8, person: PersonLabel, pen: _Pen) -> None:
                 _line(canvas, pen, ends, ink, strokes, dash=dash)
 
 
-def _draw_skeleton(canvas: U8, person: PersonLabel, skeleton: Skeleton, pen: _Pen) -> None:
+def _draw_skeleton(canvas: U8, person: PersonLabel, skeleton: Skeleton, pen: Pen) -> None:
     height, width = (n // pen.zoom for n in canvas.shape[:2])
-    known = ~np.isnan(person.joints_px[:, 0])
-    for strokes, under in ((4.0, True), (2.2, False)):
-        for a, b in skeleton.edges:
-            if not (known[a] and known[b]) or not (person.state[a] or person.state[b]):
-                continue
-            ends = person.joints_px[a], person.joints_px[b]
-            colour = INK if under else COLOURS[_bone_side(skeleton, a, b)]
-            hidden = min(person.state[a], person.state[b]) < 2
-            _line(canvas, pen, ends, colour, strokes * (0.6 if hidden else 1.0), dash=hidden)
+    draw_bones(canvas, person.joints_px, person.state, skeleton, pen)
     for j in np.argsort(-person.joints_camera_m[:, 2], kind="stable"):
-        if not known[j]:
+        at = person.joints_px[j]
+        if np.isnan(at[0]):
             continue
         inset = 1.3 * pen.marker / pen.zoom
-        limit = np.array([width - inset, height - inset])
-        at = person.joints_px[j]
         if person.cause[j] == "truncated":
-            at = np.clip(at, inset, limit)
-        colour = pen.colour(person.cause[j], skeleton.sides[j])
-        _marker(canvas, at, person.cause[j], colour, pen)
+            at = np.clip(at, inset, [width - inset, height - inset])
+        draw_marker(canvas, at, person.cause[j], skeleton.sides[j], pen)
+
+
+def draw_bones(
+    canvas: U8, px: F64, state: Sequence[int] | U8, skeleton: Skeleton, pen: Pen
+) -> None:
+    """Draw the bones between joints at `px` (J, 2), NaN: unknown, with `state` (J,) of 0 to 2."""
+    known = ~np.isnan(px[:, 0])
+    for strokes, over in ((4.0, INK), (2.2, None), (0.8, INK)):
+        for a, b in skeleton.edges:
+            if not (known[a] and known[b]) or not (state[a] or state[b]):
+                continue
+            side, hidden = _bone_side(skeleton, a, b), min(state[a], state[b]) < 2
+            if strokes < 1 and (hidden or not pen.doubled or side != "right"):
+                continue
+            width = strokes * (0.6 if hidden else 1.0)
+            _line(canvas, pen, (px[a], px[b]), over or COLOURS[side], width, dash=hidden)
 
 
 def _bone_side(skeleton: Skeleton, a: int, b: int) -> str:
@@ -207,30 +216,33 @@ def _bone_side(skeleton: Skeleton, a: int, b: int) -> str:
     return sides.pop() if len(sides) == 1 else "middle"
 
 
-def _marker(canvas: U8, at: F64, cause: str, colour: Colour, pen: _Pen) -> None:
+_SHAPES = {"visible": (0, 0, 1.0, 0.0), "self": (0, 0, 1.0, 0.6), "person": (3, -90, 1.45, 0.55),
+           "object": (4, 45, 1.3, 0.55), "unknown": (4, 0, 1.3, 0.55)}  # fmt: skip
+"""Cause -> corners (0: a circle), rotation in degrees, size and hole relative to a dot."""
+
+
+def draw_marker(canvas: U8, at: Point, cause: str, side: str, pen: Pen) -> None:
+    """Draw a joint's mark at a continuous point of the frame."""
     x, y = pen.place(at)
-    r = pen.marker
-    if cause in ("visible", "self"):
-        _disc(canvas, (x, y), r + pen.unit * 1.2, INK)
-        _disc(canvas, (x, y), r, colour)
-        if cause == "self":
-            _disc(canvas, (x, y), r * 0.6, INK)
-        return
+    colour, doubled = pen.colour(cause, side), pen.doubled and side == "right"
+    r = pen.marker * (0.88 if doubled else 1.0)
     if cause == "truncated":
         arms = [(_polar(x, y, r, k), _polar(x, y, r, k + 180)) for k in (45, 135)]
-        for strokes, ink in ((3.6, INK), (1.8, colour)):
+        for strokes, ink in ((3.6, INK), (1.8, colour), *(((0.6, INK),) if doubled else ())):
             for a, b in arms:
                 cv2.line(canvas, a, b, ink, pen.width(strokes), cv2.LINE_AA, _SHIFT)
         return
-    turn, sides, grow = {"person": (-90, 3, 1.45), "object": (45, 4, 1.3)}.get(cause, (0, 4, 1.3))
-    r *= grow
-    for radius, ink in ((r + pen.unit * 1.6, INK), (r, colour), (r * 0.55, INK)):
-        ring = [_polar(x, y, radius, turn + k * 360 / sides) for k in range(sides)]
+    corners, turn, grow, hole = _SHAPES.get(cause, _SHAPES["unknown"])
+    r, rim = r * grow, pen.unit * (1.6 if corners else 1.2)
+    rings = [(r, colour), *([(r * hole, INK)] if hole else [])]
+    outer = 1.8 * r if doubled else r
+    rings = [(outer + rim, INK), *([(outer, colour), (1.5 * r, INK)] if doubled else []), *rings]
+    for radius, ink in rings:
+        if not corners:
+            cv2.circle(canvas, (x, y), round(radius * (1 << _SHIFT)), ink, -1, cv2.LINE_AA, _SHIFT)
+            continue
+        ring = [_polar(x, y, radius, turn + k * 360 / corners) for k in range(corners)]
         cv2.fillPoly(canvas, [np.array(ring, np.int32)], ink, cv2.LINE_AA, _SHIFT)
-
-
-def _disc(canvas: U8, at: tuple[int, int], radius: float, colour: Colour) -> None:
-    cv2.circle(canvas, at, round(radius * (1 << _SHIFT)), colour, -1, cv2.LINE_AA, _SHIFT)
 
 
 def _polar(x: int, y: int, radius: float, degrees: float) -> tuple[int, int]:
@@ -239,7 +251,7 @@ def _polar(x: int, y: int, radius: float, degrees: float) -> tuple[int, int]:
 
 
 def _line(
-    canvas: U8, pen: _Pen, ends: tuple[Point, Point], colour: Colour, strokes: float, *, dash: bool
+    canvas: U8, pen: Pen, ends: tuple[Point, Point], colour: Colour, strokes: float, *, dash: bool
 ) -> None:
     clipped = _clip(*ends, canvas.shape[1] / pen.zoom, canvas.shape[0] / pen.zoom)
     if clipped is None:
@@ -272,7 +284,7 @@ def _clip(a: Point, b: Point, width: float, height: float) -> tuple[F64, F64] | 
     return (p + (q - p) * low, p + (q - p) * high) if low <= high else None
 
 
-def _draw_names(canvas: U8, people: Sequence[PersonLabel], skeleton: Skeleton, pen: _Pen) -> U8:
+def _draw_names(canvas: U8, people: Sequence[PersonLabel], skeleton: Skeleton, pen: Pen) -> U8:
     """Write each person's number, for few people also pose and occluded fraction."""
     image = Image.fromarray(canvas)
     draw = ImageDraw.Draw(image)
@@ -297,7 +309,7 @@ def _tag(person: PersonLabel) -> str:
     return "  ".join(filter(None, [f"{person.instance}", ", ".join(parts)]))
 
 
-def _head(person: PersonLabel, skeleton: Skeleton, pen: _Pen) -> Rectangle | None:
+def _head(person: PersonLabel, skeleton: Skeleton, pen: Pen) -> Rectangle | None:
     """Where a person's head is, output pixels; None if it has no located joint."""
     face = [j for j, name in enumerate(skeleton.joints) if name.endswith(_FACE)]
     at = person.joints_px[face]
@@ -317,7 +329,7 @@ def _free_place(
     taken: Sequence[Rectangle],
     heads: Sequence[Rectangle],
     canvas_shape: tuple[int, ...],
-    pen: _Pen,
+    pen: Pen,
 ) -> Rectangle:
     """A name's position: above the amodal box, else the next one that covers no head and no other
     name, else the one with least overlap."""
@@ -343,7 +355,7 @@ def _overlap(a: Rectangle, b: Rectangle) -> float:
     return max(0.0, wide) * max(0.0, high)
 
 
-def _legend(width: int, pen: _Pen) -> U8:
+def _legend(width: int, pen: Pen) -> U8:
     """The legend as a strip (h, width, 3)."""
     unit = min(pen.unit, width / _LEGEND_UNITS)
     pen = dataclasses.replace(pen, zoom=1, unit=unit, marker=pen.marker * unit / pen.unit)
@@ -359,7 +371,7 @@ def _legend(width: int, pen: _Pen) -> U8:
         x += mark + font.getlength(text) + gap
 
     for cause, text in _LEGEND:
-        _marker(strip, np.array([x, high / 2]), cause, pen.colour(cause, "middle"), pen)
+        draw_marker(strip, (x, high / 2), cause, "middle", pen)
         place(text, 10 * pen.unit)
     lines = [(f"person's {side}", 16, COLOURS[side], 2.6, False) for side in ("left", "right")]
     boxes = (("visible box", False), ("amodal box", True))
@@ -375,7 +387,7 @@ def _legend(width: int, pen: _Pen) -> U8:
     return np.asarray(image).copy()
 
 
-def _font(pen: _Pen, size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(pen: Pen, size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(round(size * pen.unit))
 
 

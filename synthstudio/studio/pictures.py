@@ -3,17 +3,14 @@
 Computed pictures are cached, up to a number of bytes; frames are read again, which costs less
 than caching.
 
-A joint's shape shows its cause, as in editor/js/canvas.js: filled dot visible, ring hidden by the
-person itself, triangle by another person, square by an object, diamond unknown, cross
-outside the frame. Left is orange and single; right is blue and doubled, so that neither side nor
-cause is shown by colour alone. Bones are thin and dashed if an end is hidden.
+Marks are those of report/draw.py and editor/js/canvas.js, doubled for the right side, so that
+neither side nor cause is shown by colour alone.
 """
 
 from __future__ import annotations
 
 import base64
 import functools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,24 +21,19 @@ from synthstudio.core.arrays import F64, U8
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.images import decode_rgb, encode_jpeg, encode_png, resample
 from synthstudio.core.labels import CAUSES
-from synthstudio.core.skeleton import COLOURS, Skeleton
+from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
+from synthstudio.report.draw import Pen, cut_out, draw_bones, draw_marker
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.values import HIDDEN_BY, JointLabel
 
 _QUALITY = 88
 _MARGIN = 0.18
+_OUTSIDE = (58, 58, 58)
 _FRAMES = ["index", "file_name", "group_id", "variant"]
-Colour = tuple[int, ...]
-Point = tuple[float, float]
 
-_INK = (18, 20, 26)
 _SUPERSAMPLE = 2  # pixels of the drawing a pixel of the picture: lines of half a pixel
-_SHIFT = 4
-_SHAPES = {"visible": (0, 0.0, 1.0), "self": (0, 0.0, 1.0), "person": (3, -90.0, 1.4),
-          "object": (4, 45.0, 1.3), "unknown": (4, 0.0, 1.35)}  # fmt: skip
-"""Cause -> corners (0: a circle), rotation in degrees, size relative to a dot."""
 _LEGEND = (
     ("visible", "middle", "visible"),
     *((cause, "middle", words) for cause, words in HIDDEN_BY.items()),
@@ -50,7 +42,7 @@ _LEGEND = (
     ("visible", "left", "left"),
     ("visible", "right", "right"),
 )
-_CHIP = "background:#3a3f46;border-radius:4px"
+_CHIP = (0x3A, 0x3F, 0x46)
 _LEGEND_PX = 44  # shown at half of it: sharp on fine screens
 
 
@@ -103,11 +95,11 @@ def crop(
     row = table.row_of(frame, instance)
     rgb = decode_rgb(image(source, frame), f"frame {frame}")
     x0, y0, side = _square(table, row, rgb.shape)
-    picture = _window(rgb, x0, y0, side, size)
+    zoom = size / side
+    picture = cut_out(rgb, np.array([x0, y0]), zoom, (size, size), border=_OUTSIDE)
     if labels:
         found = _labels(table, row, changed or {})
-        scale = picture.shape[0] / side
-        picture = draw_marks(picture, replace(found, px=(found.px - [x0, y0]) * scale))
+        picture = draw_marks(picture, replace(found, px=(found.px - [x0, y0]) * zoom))
     return encode_jpeg(picture, _QUALITY)
 
 
@@ -152,11 +144,11 @@ def _row_of(source: Source, frame: int) -> Row:
 def _labels(table: PeopleTable, row: int, changed: Mapping[str, JointLabel]) -> JointMarks:
     joints = np.array(table.joints_px[row], np.float64)
     causes = [CAUSES[c] if c < len(CAUSES) else "unknown" for c in table.cause[row]]
-    states = [None if state == NO_STATE else int(state) for state in table.state[row]]
+    states = [int(state) for state in table.state[row]]
     for j, name in enumerate(table.joints):
         if (label := changed.get(name)) is not None:
             joints[j] = [np.nan if v is None else v for v in (label.x_px, label.y_px)]
-            states[j], causes[j] = label.state, label.cause
+            states[j], causes[j] = NO_STATE if label.state is None else label.state, label.cause
     return JointMarks(skeleton=table.skeleton, px=joints, state=states, cause=causes)
 
 
@@ -173,53 +165,44 @@ def _square(table: PeopleTable, row: int, shape: Sequence[int]) -> tuple[float, 
     return x + w / 2 - side / 2, y + h / 2 - side / 2, side
 
 
-def _window(rgb: U8, x0: float, y0: float, side: float, size: int) -> U8:
-    h, w = rgb.shape[:2]
-    left, top = max(0.0, x0), max(0.0, y0)
-    right, low = min(float(w), x0 + side), min(float(h), y0 + side)
-    out = np.full((size, size, 3), 58, np.uint8)
-    if right - left < 1 or low - top < 1:
-        return out
-    scale = size / side
-    a, b = round((left - x0) * scale), round((top - y0) * scale)
-    wide = min(size - a, max(1, round((right - left) * scale)))
-    high = min(size - b, max(1, round((low - top) * scale)))
-    out[b : b + high, a : a + wide] = resample(rgb, (left, top, right, low), (wide, high))
-    return out
-
-
 @dataclass(frozen=True, kw_only=True)
 class JointMarks:
     """Labels to draw. `px` (J, 2) continuous pixels of the picture, NaN: unknown place.
 
-    `state` (J,): 0, 1, 2, or None if unlabelled; `cause` (J,) of CAUSES.
+    `state` (J,): 0, 1, 2, or NO_STATE; `cause` (J,) of CAUSES.
     """
 
     skeleton: Skeleton
     px: F64
-    state: Sequence[int | None]
+    state: Sequence[int]
     cause: Sequence[str]
 
 
 def draw_marks(rgb: U8, labels: JointMarks) -> U8:
     """Return the picture (h, w, 3) with labels drawn in; joints outside are put at its border."""
     high, wide = rgb.shape[:2]
-    pen = _Pen(canvas=np.repeat(np.repeat(rgb, _SUPERSAMPLE, axis=0), _SUPERSAMPLE, axis=1))
+    canvas = np.repeat(np.repeat(rgb, _SUPERSAMPLE, axis=0), _SUPERSAMPLE, axis=1)
     radius = min(8.0, max(4.5, max(high, wide) / 44))
-    places = [
-        None if state is None or not np.isfinite(at).all() else _clamp(at, wide, high, radius)
-        for at, state in zip(labels.px, labels.state, strict=True)
-    ]
-    _draw_bones(pen, labels, places, radius)
+    px = np.clip(labels.px, radius + 1, [wide - radius - 1, high - radius - 1])
+    unknown = ~np.isfinite(labels.px).all(axis=1)
+    px[unknown | (np.array(labels.state) == NO_STATE)] = np.nan
+    apart = np.linalg.norm(px[:, None] - px, axis=-1)
+    np.fill_diagonal(apart, np.inf)
+    sizes = np.clip(0.55 * np.fmin.reduce(apart, axis=1), 3.0, radius)
+    pen = _pen(radius)
+    draw_bones(canvas, px, labels.state, labels.skeleton, pen)
     # Hidden joints are drawn last, on top.
-    order = sorted(range(len(places)), key=lambda j: labels.cause[j] != "visible")
-    for j in order:
-        at = places[j]
-        if at is not None:
-            size = min(radius, max(3.0, 0.55 * _nearest_distance(j, places)))
-            _draw_mark(pen, at, labels.cause[j], labels.skeleton.sides[j], size)
-    small = cv2.resize(pen.canvas, (wide, high), interpolation=cv2.INTER_AREA)
+    known = np.flatnonzero(~np.isnan(px[:, 0])).tolist()
+    for j in sorted(known, key=lambda j: labels.cause[j] != "visible"):
+        finer = replace(pen, marker=_SUPERSAMPLE * sizes[j])
+        draw_marker(canvas, px[j], labels.cause[j], labels.skeleton.sides[j], finer)
+    small = cv2.resize(canvas, (wide, high), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.uint8)
+
+
+def _pen(radius: float) -> Pen:
+    zoom = _SUPERSAMPLE
+    return Pen(zoom=zoom, unit=zoom * radius / 4.5, marker=zoom * radius, doubled=True)
 
 
 @functools.cache
@@ -230,7 +213,7 @@ def legend_html() -> str:
         half = _LEGEND_PX // 2
         parts.append(
             f'<span style="display:inline-flex;align-items:center;gap:3px">'
-            f'<img alt="" width="{half}" height="{half}" style="{_CHIP}" '
+            f'<img alt="" width="{half}" height="{half}" style="border-radius:4px" '
             f'src="data:image/png;base64,{code}">'
             f"{words}</span>"
         )
@@ -239,127 +222,8 @@ def legend_html() -> str:
     return f'<div role="note" aria-label="What the marks mean" style="{style}">{inside}</div>'
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Pen:
-    """A canvas (h, w, 3 or 4), supersampled; all lengths are in pixels of the picture."""
-
-    canvas: U8
-
-    def place(self, at: Point) -> tuple[int, int]:
-        """Return a continuous point in OpenCV's fixed-point pixel indices."""
-        x, y = (round((v * _SUPERSAMPLE - 0.5) * (1 << _SHIFT)) for v in at)
-        return x, y
-
-    def line(self, a: Point, b: Point, colour: Colour, width: float) -> None:
-        thick = max(1, round(width * _SUPERSAMPLE))
-        cv2.line(
-            self.canvas, self.place(a), self.place(b), self._ink(colour), thick, cv2.LINE_AA, _SHIFT
-        )
-
-    def disc(self, at: Point, radius: float, colour: Colour) -> None:
-        cv2.circle(
-            self.canvas,
-            self.place(at),
-            round(radius * _SUPERSAMPLE * (1 << _SHIFT)),
-            self._ink(colour),
-            -1,
-            cv2.LINE_AA,
-            _SHIFT,
-        )
-
-    def polygon(self, points: Sequence[Point], colour: Colour) -> None:
-        ring = np.array([self.place(at) for at in points], np.int32)
-        cv2.fillPoly(self.canvas, [ring], self._ink(colour), cv2.LINE_AA, _SHIFT)
-
-    def _ink(self, colour: Colour) -> Colour:
-        return (*colour, 255) if self.canvas.shape[2] == 4 else colour
-
-
-def _draw_bones(
-    pen: _Pen, labels: JointMarks, places: Sequence[Point | None], radius: float
-) -> None:
-    unit = radius / 6
-    for a, b in labels.skeleton.edges:
-        start, end, states = places[a], places[b], (labels.state[a] or 0, labels.state[b] or 0)
-        if start is None or end is None or not max(states):
-            continue
-        sides = {labels.skeleton.sides[a], labels.skeleton.sides[b]} - {"middle"}
-        side = sides.pop() if len(sides) == 1 else "middle"
-        hidden = min(states) < 2
-        pieces = _dashes(start, end, 6 * unit) if hidden else [(start, end)]
-        for p, q in pieces:
-            pen.line(p, q, _INK, (2.6 if hidden else 5.0) * unit)
-        for p, q in pieces:
-            pen.line(p, q, COLOURS[side], (1.5 if hidden else 3.4) * unit)
-        if side == "right" and not hidden:
-            pen.line(start, end, _INK, 1.0 * unit)
-
-
-def _dashes(a: Point, b: Point, dash: float) -> list[tuple[Point, Point]]:
-    count = max(1, round(math.dist(a, b) / (2 * dash)))
-
-    def at(share: float) -> Point:
-        return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share
-
-    return [(at(k / count), at((k + 0.45) / count)) for k in range(count)]
-
-
-def _draw_mark(pen: _Pen, at: Point, cause: str, side: str, r: float) -> None:
-    colour, doubled = COLOURS[side], side == "right"
-    r = 0.88 * r if doubled else r
-    line = max(1.0, 0.3 * r)
-    if cause == "truncated":
-        arms = [(_polar(at, r * 1.15, k), _polar(at, r * 1.15, k + 180)) for k in (45, 135)]
-        for width, ink in ((2.2 * line + 1.6, _INK), (2.2 * line, colour)):
-            for a, b in arms:
-                pen.line(a, b, ink, width)
-        if doubled:
-            for a, b in arms:
-                pen.line(a, b, _INK, 0.7 * line)
-        return
-    outer = r + 2.2 * line if doubled else r
-    _draw_shape(pen, at, cause, outer + 1.0, _INK)
-    if doubled:
-        _draw_shape(pen, at, cause, outer, colour)
-        _draw_shape(pen, at, cause, outer - 0.8 * line, _INK)
-    _draw_shape(pen, at, cause, r, colour)
-    if cause != "visible":
-        _draw_shape(pen, at, cause, r - 1.05 * line, _INK)
-
-
-def _draw_shape(pen: _Pen, at: Point, cause: str, radius: float, colour: Colour) -> None:
-    """Fill a cause's shape. `radius`: to its edges, for equal rim widths of all shapes."""
-    corners, turn, grow = _SHAPES.get(cause, _SHAPES["unknown"])
-    if not corners:
-        pen.disc(at, max(0.3, radius), colour)
-        return
-    # A rim of a width at the edges is wider at the corners.
-    reach = max(0.3, radius) * grow
-    pen.polygon([_polar(at, reach, turn + k * 360 / corners) for k in range(corners)], colour)
-
-
-def _polar(at: Point, reach: float, degrees: float) -> Point:
-    angle = math.radians(degrees)
-    return at[0] + reach * math.cos(angle), at[1] + reach * math.sin(angle)
-
-
-def _clamp(at: F64, wide: int, high: int, radius: float) -> Point:
-    inset = radius + 1
-    return (
-        float(min(max(at[0], inset), wide - inset)),
-        float(min(max(at[1], inset), high - inset)),
-    )
-
-
-def _nearest_distance(j: int, places: Sequence[Point | None]) -> float:
-    own = places[j]
-    others = [at for k, at in enumerate(places) if k != j and at is not None]
-    return min((math.dist(own, at) for at in others), default=math.inf) if own else math.inf
-
-
 def _legend_mark(cause: str, side: str) -> bytes:
-    pen = _Pen(canvas=np.zeros((_LEGEND_PX * _SUPERSAMPLE, _LEGEND_PX * _SUPERSAMPLE, 4), np.uint8))
-    middle = (_LEGEND_PX / 2, _LEGEND_PX / 2)
-    _draw_mark(pen, middle, cause, side, 11.0)
-    small = cv2.resize(pen.canvas, (_LEGEND_PX, _LEGEND_PX), interpolation=cv2.INTER_AREA)
+    large = np.full((_LEGEND_PX * _SUPERSAMPLE, _LEGEND_PX * _SUPERSAMPLE, 3), _CHIP, np.uint8)
+    draw_marker(large, (_LEGEND_PX / 2, _LEGEND_PX / 2), cause, side, _pen(11.0))
+    small = cv2.resize(large, (_LEGEND_PX, _LEGEND_PX), interpolation=cv2.INTER_AREA)
     return encode_png(np.asarray(small, np.uint8))

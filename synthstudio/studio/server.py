@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import gc
+import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -165,6 +168,7 @@ def build(settings: Settings) -> dict[str, Any]:
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
         _enforce(allowed, signed_in=signed_in)  # options may have been reread since
+        _send_at_once()
         LOG.info("started, sign-in %s, log %s", "on" if signed_in else "off", log)
         if settings.accounts and not accounts(ctx.store):
             sys.stderr.write(
@@ -192,6 +196,18 @@ def build(settings: Settings) -> dict[str, Any]:
         "lifespan": lifespan,
         "on_script_error": _log_page_error,
     }
+
+
+def _send_at_once() -> None:
+    """Set TCP_NODELAY on listening sockets, whose connections inherit it.
+
+    asyncio sets it only where the protocol of a socket is given, which Streamlit's is not. Without
+    it the body of an answer waits up to 40 ms until its header is acknowledged.
+    """
+    for found in psutil.Process().net_connections("tcp"):
+        if found.status == psutil.CONN_LISTEN:
+            with socket.socket(fileno=os.dup(found.fd)) as listening:
+                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _log_page_error(error: Exception) -> None:

@@ -53,6 +53,7 @@ def test_a_box_in_an_empty_frame_adds_a_person_in_it(desktop):
 
 def test_a_box_with_somebody_new_where_others_are(editor):
     editor.page.get_by_role("button", name="Draw the box of a new person").click()
+    whole = float(editor.reads("zoom"))
     draw(editor, (20, 30), (100, 50), (220, 110))
     (op,) = editor.ops()
     assert op["kind"] == "add" and op["instance"] > 1
@@ -62,7 +63,7 @@ def test_a_box_with_somebody_new_where_others_are(editor):
     places = [op["joints"][name][:2] for name in JOINTS]
     wide = [[x + w * (0.05 + 0.9 * j / 16), y + h / 2] for j in range(17)]  # not the high one
     assert places == [pytest.approx(place, abs=0.01) for place in wide]
-    editor.press("f")
+    assert float(editor.reads("zoom")) > whole
     stage = editor.page.locator(".stage").bounding_box()
     for corner in ((20, 30), (220, 110)):  # the box, not the joints alone
         x, y = at(editor, *corner)

@@ -8,7 +8,8 @@ from PIL import Image
 
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.skeleton import COLOURS, get_skeleton
-from synthstudio.studio import pictures
+from synthstudio.dataset.rows import NO_STATE
+from synthstudio.report.draw import INK
 from synthstudio.studio.pictures import JointMarks, draw_marks
 
 BONES = get_skeleton("coco17")
@@ -17,10 +18,9 @@ HIDDEN = ("self", "person", "object", "unknown")
 
 
 def one(cause, joint="left_wrist", px=90):
-    """Return a picture of 180 x 180 with one joint, at (px, px)."""
     places = np.full((17, 2), np.nan)
     places[BONES.joints.index(joint)] = px
-    state = {"visible": 2, "truncated": 0, "unlabelled": None}.get(cause, 1)
+    state = {"visible": 2, "truncated": 0, "unlabelled": NO_STATE}.get(cause, 1)
     labels = JointMarks(skeleton=BONES, px=places, state=[state] * 17, cause=[cause] * 17)
     return draw_marks(np.full((180, 180, 3), GREY, np.uint8), labels)
 
@@ -52,7 +52,7 @@ def test_sides_differ_in_shape_not_only_in_colour(cause):
     for side in ("left", "right"):
         row = one(cause, f"{side}_wrist")[90].astype(int)
         wide[side] = np.ptp(np.flatnonzero(np.abs(row - GREY).max(axis=1) > 25))
-        ink = np.abs(row - np.array(pictures._INK)).max(axis=1)
+        ink = np.abs(row - np.array(INK)).max(axis=1)
         coloured = np.abs(row - np.array(COLOURS[side])).max(axis=1) < ink
         coloured &= np.abs(row - GREY).max(axis=1) > 25
         lines[side] = int(np.count_nonzero(np.diff(coloured.astype(int)) == 1))

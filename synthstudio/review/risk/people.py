@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -138,7 +139,7 @@ class PeopleTable:
         flat = self.arrays["shares"].reshape(len(self.joints), len(SHARES), self.people)
         return flat.transpose(2, 0, 1)
 
-    @property
+    @cached_property
     def modal_box_px(self) -> F64:
         """(P, 4) x, y, width and height of each person's visible part."""
         return np.stack([self.arrays[f"person.{_BOX}[{k}]"] for k in range(4)], axis=1)

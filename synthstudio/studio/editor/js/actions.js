@@ -107,6 +107,7 @@ export function beginDrawing(S, help) {
 }
 
 export function endDrawing(S) {
+  if (S.stroke?.tool === "someone" && S.fitting === "person") fit(S, "person");
   Object.assign(S, { stroke: null, masking: null, drag: null });
   S.ui.flash.classList.remove("on");
   S.ui.stage.focus({ preventScroll: true });

@@ -7,7 +7,7 @@ import { fetchWindow, newest, setItem, setList } from "./editor.js";
 import { actionsOf } from "./keys.js";
 import { STATUS_WORD, asPlaced, derive } from "./labels.js";
 import { BLINDED, actionButton, fillEvents, fillPanel, flash, openForm, part } from "./panel.js";
-import { commit, newClient, opsOver, request, stackOf } from "./sync_queue.js";
+import { commit, newClient, opsOver, record, request, stackOf } from "./sync_queue.js";
 
 const MARKS = { approved: "✓", rejected: "✗", flagged: "⚑", deleted: "⊘" };
 const MARK_WORD = { key: "key frame", filled: "filled in" };
@@ -269,9 +269,8 @@ async function pumpClip(S) {
 }
 
 function batchDone(S, answer, pending) {
-  const stack = stackOf(S, pending.item.id);
-  if (answer.people) stack[pending.to ?? "undo"].push({ batch: answer.client, mark: true });
-  if (answer.people && !pending.to) stack.redo = [];
+  const entry = { id: pending.item.id, batch: answer.client, mark: true };
+  if (answer.people) pending.to ? stackOf(S, entry.id)[pending.to].push(entry) : record(S, entry);
   const who = `${answer.people} ${answer.people === 1 ? "person" : "people"}`;
   const words = { fill: `${who} filled in`, split: `A new track from here on: ${who}`, join: `Joined: ${who}`, rename: `Renamed: ${who}`, undo: `${pending.to === "redo" ? "Undone" : "Redone"}: ${who}` };
   const left = answer.unchanged.length ? ` Unchanged: ${answer.unchanged.join("; ")}.` : "";

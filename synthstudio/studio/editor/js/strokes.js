@@ -5,7 +5,7 @@
 // "lasso", "object", "person", "box", or "someone" for a new person; corner 0 is the upper left one, 1 the lower right.
 
 import { DO, NO_MASKS, addNew, beginDrawing, choose, endDrawing, isShown, open, passOn, placeJoint, setJoints } from "./actions.js";
-import { HANDLE, boxNode, draw, make, toFrame, toScreen } from "./canvas.js";
+import { HANDLE, boxNode, draw, fit, make, toFrame, toScreen } from "./canvas.js";
 import { LOOKING } from "./keys.js";
 import { describeJoint, extent, fitted, grownBox, isGuide, jointsPatch, known, nice, present, round3, withCause } from "./labels.js";
 import { bitsOf, countsOf, crossings, fillOutline, maskCounts, masksEdit } from "./mask_codes.js";
@@ -86,9 +86,9 @@ export function drawStroke(S) {
 
 // `fresh`: somebody new is in it, whoever is shown.
 export function startBox(S, fresh) {
-  if (S.item.instance && !fresh ? !open(S) : !S.can.edit || S.item.blinded) return;
-  if (!isShown(S)) return;
   const own = S.item.instance && !fresh;
+  if ((own ? !open(S) : !S.can.edit || S.item.blinded) || !isShown(S)) return;
+  if (!own && S.fitting === "person") fit(S, "frame"); // whoever is missing may be outside the view
   if (own && maskCounts(S.item, S.now, "modal")) return flash(S, "This box follows the mask and cannot be drawn.");
   const [x, y] = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
   const now = own ? grownBox(S, S.item.modal?.box) ?? extent(S.now) : null;
@@ -131,6 +131,7 @@ function keepBox(S) {
     const guide = (joint, j) => [j, { ...joint, state: null, cause: "unlabelled" }];
     const joints = prediction ? asNew(S, S.item, prediction) : fitted(S, box).map(guide);
     addNew(S, joints, { prediction, box });
+    if (S.fitting === "person") fit(S, "person");
     if (!prediction) return startPlacing(S);
     choose(S, HANDLE);
     return flash(S, "A person was added in the box, as predicted. Check each joint.");

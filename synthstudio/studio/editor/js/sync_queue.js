@@ -291,7 +291,7 @@ export function stackOf(S, id) {
   return S.stacks.get(id);
 }
 
-function record(S, op) {
+export function record(S, op) {
   const stack = stackOf(S, op.id);
   stack.undo.push(op);
   stack.redo = [];
@@ -326,9 +326,7 @@ export function asGroup(S, made, what) {
   for (const { op } of made) op.group = group;
   S.groups.set(group, { members: made.map(({ item }) => item), what, at: S.item.id });
   if (made.some(({ item }) => item.id === S.item.id)) return;
-  const stack = stackOf(S, S.item.id);
-  stack.undo.push({ group, mark: true });
-  stack.redo = [];
+  record(S, { id: S.item.id, group, mark: true });
 }
 
 // Undo or redo a group: all of it that nothing was done to since, wherever those people are now.
