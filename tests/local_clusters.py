@@ -8,7 +8,6 @@ from programs import here
 
 
 def begin():
-    """Return a cluster whose head does no jobs."""
     from ray.cluster_utils import Cluster
 
     return Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})

@@ -1,4 +1,4 @@
-"""Wheelchairs and walkers: who sits in one or pushes one touches it where a person would."""
+"""Wheelchairs, walkers, cars: who sits in one or pushes one touches it where a person would."""
 
 from pathlib import Path
 
@@ -55,6 +55,24 @@ def test_a_walker_is_pushed_with_both_hands():
         for palm in stage.palms_m(spec.people[0]):
             assert np.linalg.norm(frame - palm[:3, 3], axis=1).min() < 0.12
         assert abs(frame[:, 2].min()) < 0.005
+
+
+def test_a_driver_sits_left_in_a_car_with_both_hands_on_the_wheel():
+    recipe = dump(load(SCENES / "uses" / "driving.yaml"))
+    recipe["people"]["hold"]["share"] = 1.0
+    stage = FrameGenerator(prepare(parse(recipe), assets=SCENES, device="cpu"))
+    specs = [pipeline.draw_spec(stage, index) for index in range(2)]
+    for spec in specs:
+        (cabin,) = (obj for obj in spec.objects if obj.kind == "car_cabin")
+        (wheel,) = (obj for obj in spec.objects if obj.kind == "steering_wheel")
+        driver, c, s = spec.people[0], np.cos(cabin.yaw_rad), np.sin(cabin.yaw_rad)
+        x, y = np.array([[c, s], [-s, c]]) @ (np.array(driver.position_m) - cabin.position_m)[:2]
+        assert 0.2 < x < 0.5 and abs(y) < cabin.size_m[1] / 2
+        for palm in stage.palms_m(driver):
+            rim = stage.triangles_m(wheel).reshape(-1, 3)
+            assert np.linalg.norm(rim - palm[:3, 3], axis=1).min() < 0.035
+    report = physics.check(stage, specs)
+    assert report.passed and report.through == 0, report.text()
 
 
 @pytest.mark.parametrize(

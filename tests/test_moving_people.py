@@ -60,7 +60,6 @@ def _lens(spec, **fields):
 
 
 def _going(spec, velocity):
-    """Return the frame with its first person going that fast, m/s along the camera's axes."""
     person = spec.people[0]
     world = np.array(velocity) @ spec.camera.world_to_camera[:3, :3]
     x, y, z = (float(v) for v in np.array(person.position_m) + world * MOMENT_S)

@@ -112,6 +112,9 @@ class GarmentKind:
         return self.gender[0] <= gender <= self.gender[1] and self.age[0] <= age <= self.age[1]
 
 
+CABIN, CABIN_REAR_M, CABIN_SIDE = "car_cabin", 0.95, 0.25
+"""A seat with a car around it: from its rear to the driver's hips, metres; how far left of its
+middle they sit, of its width."""
 MATTRESS = "mattress_m"
 """ObjectSpec.shape of a bed with somebody in it: the height of its mattress."""
 

@@ -168,7 +168,7 @@ def build(settings: Settings) -> dict[str, Any]:
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
         _enforce(allowed, signed_in=signed_in)  # options may have been reread since
-        _send_at_once()
+        send_at_once()
         LOG.info("started, sign-in %s, log %s", "on" if signed_in else "off", log)
         if settings.accounts and not accounts(ctx.store):
             sys.stderr.write(
@@ -198,7 +198,7 @@ def build(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _send_at_once() -> None:
+def send_at_once() -> None:
     """Set TCP_NODELAY on listening sockets, whose connections inherit it.
 
     asyncio sets it only where the protocol of a socket is given, which Streamlit's is not. Without

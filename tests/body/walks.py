@@ -10,7 +10,6 @@ LINES = (Path(__file__).parents[2] / "scenes/motions/stroll.bvh").read_text().sp
 
 
 def walk_bvh(*, frames=FRAMES):
-    """Return the text of its first frames."""
     head = [line.replace(f"Frames: {FRAMES}", f"Frames: {frames}") for line in LINES[:-FRAMES]]
     return "\n".join([*head, *LINES[-FRAMES:][:frames]]) + "\n"
 

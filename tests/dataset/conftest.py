@@ -17,7 +17,6 @@ def unbroken(tmp_path_factory):
 
 @pytest.fixture
 def begun(tmp_path):
-    """Return a data set of which one shard is made."""
     out = tmp_path / "begun"
     with open_or_create(out, fake_frames.identity()) as session:
         session.publish(write(session, 0))

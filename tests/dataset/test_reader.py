@@ -157,7 +157,6 @@ def test_a_damaged_index_is_one_message(own):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a data set of three frames with two people in each."""
     return write_set(tmp_path / "set", [painted(i, people=2) for i in range(3)]).folder
 
 

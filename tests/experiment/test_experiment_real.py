@@ -26,7 +26,6 @@ ARMS = {"orn", "orn-occlude", "kpe", "kpe-occlude"}
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Return a folder with photos and cut-outs."""
     torch.set_num_threads(1)  # as the killed process has: sums depend on it
     base = tmp_path_factory.mktemp("experiment")
     world.write(base / "set", PHOTOS)

@@ -19,7 +19,6 @@ def joint(name):
 
 
 def alone(x_m=0.0, **more):
-    """Return the label of one person who stands in a frame with nobody else."""
     people = (make_posed(COCO17, instance=1, x_m=x_m),)
     return make_labels(make_camera(), COCO17, people, **more).people[0]
 

@@ -263,7 +263,6 @@ def test_who_walks_or_runs_goes_forward_over_the_foot_that_stands():
 
 
 def _later(stage, spec, moving):
-    """Return the person's joints (J, 3) at the other moment."""
     there = {name: getattr(moving, name) for name in ("pose", "position_m", "yaw_rad")}
     return stage.joints_m(dataclasses.replace(spec.people[moving.person], **there))
 

@@ -73,7 +73,6 @@ def test_back_faces_go_only_where_nobody_sees_them():
 
 
 def wing(v=None, f=None):
-    """Return a plate with other vertices or faces."""
     mesh = plate(camera(), 0, 0, 9, 9, 1.0)
     vertices, faces = mesh.vertices if v is None else v, mesh.faces if f is None else f
     return surface(trimesh.Trimesh(vertices, faces, process=False), 7, name="wing")

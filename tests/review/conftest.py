@@ -90,7 +90,6 @@ def cheap_hashes(monkeypatch):
 
 @pytest.fixture
 def empty_store(store_url):
-    """Return an open store that knows no data set; it does not wait for the disk."""
     opened = open_store(store_url)
     if opened.engine.dialect.name == "sqlite":
         event.listen(opened.engine, "checkout", lambda c, *_: c.execute("PRAGMA synchronous=OFF"))
@@ -127,11 +126,9 @@ def table(people_set):
 
 @pytest.fixture
 def desk(empty_store, small_set):
-    """Return the small data set in an open store."""
     return Desk(empty_store, small_set)
 
 
 @pytest.fixture
 def key(desk):
-    """Return the key of the small data set in the store."""
     return desk.key

@@ -20,7 +20,6 @@ EMPTY = PEOPLE.index(0)
 
 @pytest.fixture
 def do(desk):
-    """Return a function that applies an op to a frame, or to somebody in it."""
     return lambda kind, frame, instance=FRAME, **more: desk.do(kind, frame, instance, **more)
 
 

@@ -29,7 +29,6 @@ WRIST = NAMES.index("left_wrist")
 
 @pytest.fixture
 def do(desk):
-    """Return a function that applies an op to (frame, instance) at its current revision."""
     return desk.do
 
 

@@ -168,7 +168,6 @@ def test_locked_for_too_long_is_busy_and_may_be_sent_again(store_url, store, mon
 
 @pytest.fixture
 def sqlite(made_store, tmp_path):
-    """Return an open SQLite store with a data set."""
     (tmp_path / "r.db").write_bytes(made_store.read_bytes())
     with contextlib.closing(open_store(f"sqlite:///{tmp_path / 'r.db'}")) as store:
         yield with_a_set(store)

@@ -123,7 +123,6 @@ class Browser:
 
 
 def log_of(studio):
-    """Return what the guard has logged."""
     path = studio.db.parent / "studio-guard.log"
     return path.read_text("utf-8") if path.is_file() else ""
 
@@ -223,7 +222,6 @@ def answering(answer):
 
 
 def picture(mode="RGB", size=(96, 80), kind="PNG", **more):
-    """Return a picture of one colour."""
     file = io.BytesIO()
     Image.new(mode, size, (200, 40, 90, 128)[: len(mode)]).save(file, kind, **more)
     return file.getvalue()

@@ -175,13 +175,11 @@ def cheap_hashes(monkeypatch):
 
 @pytest.fixture
 def pages(open_pages, studio_set):
-    """Return the pages over `studio_set` and a new store."""
     return open_pages(studio_set)
 
 
 @pytest.fixture
 def review(tmp_path, studio_set):
-    """Return `studio_set` and a store in which it is reviewed."""
     with contextlib.closing((found := reviewed(tmp_path / "review.db", studio_set)).store):
         yield found
 
@@ -210,7 +208,6 @@ def start_studio(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def studio(start_studio, studio_set):
-    """Return a running studio that serves `studio_set` from a new database."""
     return start_studio(studio_set)
 
 
@@ -237,7 +234,6 @@ def _watch():
 
 @pytest.fixture
 def watch(_watch):
-    """Return what all pages report to."""
     _watch.clear()
     return _watch
 

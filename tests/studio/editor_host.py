@@ -83,7 +83,6 @@ def item(number, **more):
 
 
 def empty_frame(number):
-    """Return a frame without people as the server would send it."""
     nothing = [[None, None, None, "unlabelled", "human"]] * 17
     labels = {"base": nothing, "shares": None, "occluder": [], "xyz": None, "exists": False}
     own = {"id": f"{number}:0", "instance": 0, "next_instance": 1, "facts": ["no people labelled"]}
@@ -304,7 +303,6 @@ def _change(state, op):
 
 
 def at(editor, x, y):
-    """Return where a place of the picture is on the screen."""
     zoom, tx, ty = (float(editor.reads(name)) for name in ("zoom", "tx", "ty"))
     stage = editor.page.locator(".stage").bounding_box()
     return stage["x"] + x * zoom + tx, stage["y"] + y * zoom + ty

@@ -30,7 +30,6 @@ RECIPE = {
 
 
 def settings_in(folder: Path, **limits: int) -> Settings:
-    """Return settings with everything below a folder."""
     scenes = folder / "scenes"
     scenes.mkdir(parents=True, exist_ok=True)
     (scenes / "tiny.yaml").write_text(yaml.safe_dump(RECIPE))
@@ -45,7 +44,6 @@ def settings_in(folder: Path, **limits: int) -> Settings:
 
 
 def order(out: str = "first", **changes: Any) -> Generate:
-    """Return an order of four small frames."""
     return Generate(recipe=dump(parse({**RECIPE, **changes})), out=out)
 
 

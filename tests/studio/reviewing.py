@@ -78,7 +78,6 @@ def sit_down(open_as, page, studio, path="review?queue=all", *, name="Ada"):
 
 
 def people_of(folder):
-    """Return (frame, instance) of everybody on disk, in order."""
     return [(row["frame_index"], row["instance"]) for row in Dataset(folder).iter_instances()]
 
 
@@ -162,7 +161,6 @@ class Reviewed:
         )
 
     def parsed(self, who, person, seq, **more):
-        """Return an op as the editor sends it."""
         one = {"client": (who.name * 8)[:16], "seq": seq, "frame": person.frame}
         one |= {"instance": person.instance, "revision": 0, **more}
         return parse_ops([one], dataset=person.dataset, layer=person.layer)

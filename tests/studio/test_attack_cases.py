@@ -33,7 +33,6 @@ ODD: tuple[Any, ...] = (None, True, [], [1], {}, {"a": 1}, "x" * 9000, *HOSTILE,
 
 
 def cases(kind):
-    """Return the random numbers of each case of a kind."""
     return [random.Random(f"{kind} {number}") for number in range(NUMBERS[kind])]
 
 

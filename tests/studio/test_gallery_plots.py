@@ -39,7 +39,6 @@ def columns(table):
 
 
 def _counts(plot, table, columns):
-    """Return how many people each click finds."""
     texts = [filters.query_text(ask) for ask in plot.filters]
     return [len(matching_rows(table, parse_query(text, table.joints), columns)) for text in texts]
 

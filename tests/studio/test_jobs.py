@@ -134,7 +134,6 @@ def test_cancel_ends_it_and_all_that_it_started(store, settings):
 
 
 def _left(group):
-    """Return the processes of a group that still run."""
     found = []
     for one in psutil.process_iter():
         with suppress(ProcessLookupError, psutil.NoSuchProcess):

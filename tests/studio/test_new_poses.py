@@ -12,7 +12,6 @@ JOINTS = 17
 
 
 def table(px, state=None):
-    """Return a table of people with joints at px (P, J, 2)."""
     people = len(px)
     flat = px.transpose(1, 2, 0).reshape(2 * JOINTS, people).astype(np.float32)
     state = np.full((JOINTS, people), 2, np.uint8) if state is None else state

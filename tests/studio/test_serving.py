@@ -1,6 +1,7 @@
 """However it is started, the studio serves this machine only, unless people sign in."""
 
 import shutil
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -49,6 +50,12 @@ def test_protections_are_put_back(monkeypatch):
     for name, value in settings.ENFORCED.items():
         assert enforced(monkeypatch, **{name: not value})[name] == value
     assert settings.ENFORCED["server.enableXsrfProtection"] is True
+
+
+def test_answers_are_sent_at_once():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server.send_at_once()
+        assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @started

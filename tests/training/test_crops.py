@@ -23,7 +23,6 @@ SIZE = (48, 36)
 
 
 def sample(seed=0):
-    """Return a picture of noise with one person."""
     frame = {
         "group_id": str(seed), "camera_id": "a", "clip_frame": None, "width_px": 320,
         "height_px": 240, "split": "train", "variant": "base", "crowd_index": 0.0,

@@ -1,5 +1,5 @@
 """Builders of what rolls: bicycle, motor scooter, pram, shopping cart, wheelchair, walker, car;
-front to -y."""
+and a car from inside; front to -y."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from synthstudio.core.catalogue import CABIN_REAR_M, CABIN_SIDE
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.furniture import seat_height
@@ -226,6 +227,60 @@ def walker(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
         for at in (-0.82 * y, 0.75 * y):
             yield from disc(r, 0.016, (s * (x - 0.02), at, r), slot=2, hub=1)
             yield tube([(s * half, at, r), (s * (x - 0.02), at, r)], 0.009, segments=6, slot=1)
+
+
+@held("steer")
+@elsewhere("black steel rubber", (0.34, 0.14, 0.34), (0.42, 0.2, 0.42), shape="variant")
+def steering_wheel(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
+    """Build a steering wheel: rim and hub (0), spokes (1), column (2)."""
+    middle, r = (0.0, 0.0, h / 2), h / 2 - 0.015
+    yield moved(_ring(r, 0.015, (0, 0, 0), slot=0), middle, turn=_SIDE)
+    yield ball(0.06, middle, stretch=0.7)
+    for a in (0.0, math.pi, -0.5 * math.pi):
+        end = (r * math.cos(a), 0.0, h / 2 + r * math.sin(a))
+        yield tube([(0.0, -0.02, h / 2), end], 0.011, segments=8, slot=1)
+    yield tube([(0.0, -0.03, h / 2), (0.0, -y, 0.5 * h - 0.06)], 0.035, slot=2)
+
+
+@elsewhere(
+    "leather black white",
+    (1.42, 2.2, 1.32),
+    (1.54, 2.25, 1.42),
+    shape="seat_height_m",
+    roles=("seat",),
+)
+def car_cabin(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
+    """Build a car's inside behind its dashboard: seats (0), trim (1), lining (2).
+
+    The driver sits left; windows are open.
+    """
+    sit = seat_height(h, shape)
+    hips, belt, side = y - CABIN_REAR_M, sit + 0.42, 2 * CABIN_SIDE * x
+    for at in (-side, side):
+        low, high, rest = at - 0.25, at + 0.25, hips + 0.24
+        yield box((low, hips - 0.2, sit - 0.16), (high, hips + 0.3, sit), bevel=0.04)
+        yield box((low, hips + 0.2, sit - 0.05), (high, hips + 0.32, sit + 0.6), bevel=0.05)
+        yield box((at - 0.14, rest, sit + 0.66), (at + 0.14, rest + 0.09, sit + 0.84), bevel=0.04)
+        for s in (-0.06, 0.06):
+            rod = [(at + s, rest + 0.04, sit + 0.55), (at + s, rest + 0.04, sit + 0.7)]
+            yield tube(rod, 0.006, segments=6, slot=1)
+    yield box((-x + 0.08, y - 0.45, sit - 0.14), (x - 0.08, y - 0.1, sit), bevel=0.04)
+    yield box((-x + 0.08, y - 0.16, sit - 0.05), (x - 0.08, y - 0.04, sit + 0.56), bevel=0.04)
+    yield box((-0.08, -y, 0.1), (0.08, hips + 0.3, sit - 0.02), bevel=0.02, slot=1)
+    yield box((-x, -y, 0), (x, y, 0.004), slot=1)
+    yield box((-x + 0.04, y - 0.04, 0.1), (x - 0.04, y, belt), slot=1)
+    for s in (-1, 1):
+        inner = s * (x - 0.06)
+        yield box((s * x, -y, 0.1), (inner, y, belt), bevel=0.02, slot=1)
+        arm = (s * (x - 0.12), hips - 0.35, sit + 0.18), (inner, hips + 0.15, sit + 0.23)
+        yield box(*arm, bevel=0.015, slot=1)
+        for a, b in ((hips + 0.24, hips + 0.35), (y - 0.14, y)):
+            yield box((s * (x - 0.1), a, belt), (s * (x - 0.03), b, h - 0.04), slot=1)
+        webbing = [(s * (x - 0.11), hips + 0.24, z) for z in (h - 0.3, sit - 0.1)]
+        yield tube(webbing, 0.012, segments=4, slot=1)
+        rail = (s * (x - 0.14), -y, h - 0.07), (s * (x - 0.02), y, h - 0.005)
+        yield box(*rail, bevel=0.02, slot=2)
+    yield box((-x + 0.08, -y, h - 0.04), (x - 0.08, y, h), slot=2)
 
 
 @held("push", at=(0.0, 0.48, 0.985), stands=True, supports=True)

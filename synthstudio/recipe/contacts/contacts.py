@@ -35,7 +35,7 @@ _ERECT = {"knee_flexion": 50, "hip_flexion": 45, "spine_flexion": 22, "hip_abduc
 """Largest bend of any joint, in degrees, that leaves room for a hanging object."""
 _TILT_RAD = math.radians(12)
 _PUSHED = frozenset({"push", "walk"})
-_WALKED = frozenset({"pole", "barbell", "stand", *_PUSHED})
+_WALKED = frozenset({"pole", "barbell", "stand", "steer", *_PUSHED})
 """Grips that take the whole pose: they need its legs and trunk, feet leave room."""
 
 

@@ -337,6 +337,19 @@ def _barbell(holder: Holder) -> GripTransform:
     return _at(holder, _axes(x=_level(way), z=_UP), middle)
 
 
+_WHEEL_RAD = math.radians(24)
+"""Tilt of a steering wheel: its top is farther away."""
+
+
+def _steer(holder: Holder) -> GripTransform:
+    """Run a wheel's rim through both hands, a half circle apart."""
+    middle, way, apart = _between(holder)
+    size = holder.fitted(0, apart + 2 * SKIN_M)
+    z = math.cos(_WHEEL_RAD) * _UP + math.sin(_WHEEL_RAD) * holder.facing
+    turn = _axes(x=way, z=z - way * (z @ way))
+    return _at(holder, turn, middle, (size, holder.size_m[1], size))
+
+
 def _push(holder: Holder) -> GripTransform:
     """Stand a pushed object in front of the person, its handle in both hands."""
     middle, _, _ = _between(holder)
@@ -402,6 +415,7 @@ GRIPS: dict[str, Callable[[Holder], GripTransform]] = {
     "read": _read,
     "shaft": _shaft,
     "stand": _stand,
+    "steer": _steer,
     "tray": _tray,
     "walk": _walk,
 }

@@ -13,7 +13,14 @@ import numpy as np
 from scipy.ndimage import maximum_filter, uniform_filter
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.catalogue import MATTRESS, KeyPose, ObjectKind
+from synthstudio.core.catalogue import (
+    CABIN,
+    CABIN_REAR_M,
+    CABIN_SIDE,
+    MATTRESS,
+    KeyPose,
+    ObjectKind,
+)
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, PARTS
 from synthstudio.core.spec import Material, ObjectSpec, Pattern, PersonSpec, Vec3
@@ -165,7 +172,7 @@ _HANGING_M = 0.04
 """A hand beside a seat hangs this far below its top."""
 _MIN_M = 0.08
 _HEIGHT = "seat_height_m"
-_MIN_BACK_M = 0.35
+_MIN_BACK_M, _CABIN_HIGH_M = 0.35, 1.02
 _STOOL_FORWARD_M = 0.05
 _CHAIR_BACK_M = 0.19
 _SOFA_BACK_M = 0.5
@@ -221,14 +228,20 @@ def draw_seat(
     if backed:
         forward = depth / 2 - (_SOFA_BACK_M if depth > _SOFA_DEPTH_M else _CHAIR_BACK_M)
     height = max(height, top + _MIN_BACK_M) if backed else top
-    forward = min(forward, edge - depth / 2)
-    middle = hips + forward * front
+    middle = hips + min(forward, edge - depth / 2) * front
+    materials = palette.materials(kind, rng)
+    if kind.kind == CABIN:
+        inside = (palette.cloth(("plain",), rng, patterned=0, saturated=0.05) for _ in range(2))
+        materials = (*inside, palette.wall("plain", rng))
+        height = max(height, top + _CABIN_HIGH_M)
+        left = np.cross(_UP, front)
+        middle = hips + (depth / 2 - CABIN_REAR_M) * front - CABIN_SIDE * width * left
     return ObjectSpec(
         kind=kind.kind,
         role="seat",
         size_m=(width, depth, height),
         shape={_HEIGHT: top} if backed else {},
-        materials=palette.materials(kind, rng),
+        materials=materials,
         position_m=(float(middle[0]), float(middle[1]), 0.0),
         yaw_rad=person.yaw_rad,
     )

@@ -19,7 +19,7 @@ from typing import TypeVar
 import numpy as np
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.catalogue import GeometryQueries, KeyPose
+from synthstudio.core.catalogue import CABIN, GeometryQueries, KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
@@ -117,9 +117,11 @@ class Layout:
         z = self.camera.to_camera(corners(box_m))[:, 2]
         return bool(z.min() > CLEAR_M or z.max() < 0)
 
-    def ahead(self, box_m: F64) -> bool:
-        """Whether a box lies wholly in front of the camera by `CLEAR_M`."""
-        return bool(self.camera.to_camera(corners(box_m))[:, 2].min() > CLEAR_M)
+    def ahead(self, part: Placed) -> bool:
+        """Whether a part lies wholly in front of the camera by `CLEAR_M`, or is a car around it."""
+        if isinstance(part.item, ObjectSpec) and part.item.kind == CABIN:
+            return True
+        return bool(self.camera.to_camera(corners(part.box_m))[:, 2].min() > CLEAR_M)
 
     def free(self, new: Placed, placed: tuple[Placed, ...] | list[Placed]) -> bool:
         """Whether `new` keeps the recipe's gap to everything in `placed`.
@@ -312,7 +314,7 @@ def first_free(layout: Layout, seeker: Seeker) -> tuple[float, float] | None:
     tried = (candidate(layout, rng, k, place=place, reach_m=reach) for k in range(CANDIDATES))
     for x, y in itertools.chain(tried, _on_floor(layout, place)):
         here = [moved(part, x, y) for part in seeker.built(bearing_rad(layout, x, y))]
-        if all(layout.ahead(part.box_m) and layout.free(part, seeker.placed) for part in here):
+        if all(layout.ahead(part) and layout.free(part, seeker.placed) for part in here):
             return x, y
     return None
 

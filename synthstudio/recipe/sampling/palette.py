@@ -334,7 +334,7 @@ def drawn_size(kind: ObjectKind, rng: Generator) -> Vec3:
 def materials(kind: ObjectKind | MeshAsset, rng: Generator) -> tuple[Material, ...]:
     """As many materials as the kind's builder takes; none: its defaults, or a mesh's own.
 
-    Plants (shapes with a variant) keep their own green.
+    Kinds with a variant in their shape keep their own, such as green plants.
     """
     if isinstance(kind, MeshAsset):
         return ()

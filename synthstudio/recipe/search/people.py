@@ -118,7 +118,7 @@ def _aimed(
     minimum, checked = np.inf, 0
     for k in order[:_FREE_TRIES]:
         here_parts = [moved(part, *spots[k]) for part in built(bearing_rad(layout, *spots[k]))]
-        if not all(layout.ahead(part.box_m) and layout.free(part, placed) for part in here_parts):
+        if not all(layout.ahead(part) and layout.free(part, placed) for part in here_parts):
             continue
         exact = here_parts[0].item
         assert isinstance(exact, PersonSpec)
