@@ -230,13 +230,13 @@ def walker(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
 
 
 @held("steer")
-@elsewhere("black steel rubber", (0.34, 0.14, 0.34), (0.42, 0.2, 0.42), shape="variant")
+@elsewhere("black steel rubber", (0.32, 0.14, 0.32), (0.43, 0.2, 0.43), shape="variant")
 def steering_wheel(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a steering wheel: rim and hub (0), spokes (1), column (2)."""
     middle, r = (0.0, 0.0, h / 2), h / 2 - 0.015
     yield moved(_ring(r, 0.015, (0, 0, 0), slot=0), middle, turn=_SIDE)
     yield ball(0.06, middle, stretch=0.7)
-    for a in (0.0, math.pi, -0.5 * math.pi):
+    for a in (0.2 * math.pi, 0.8 * math.pi, -0.5 * math.pi):  # hands are on both sides
         end = (r * math.cos(a), 0.0, h / 2 + r * math.sin(a))
         yield tube([(0.0, -0.02, h / 2), end], 0.011, segments=8, slot=1)
     yield tube([(0.0, -0.03, h / 2), (0.0, -y, 0.5 * h - 0.06)], 0.035, slot=2)
@@ -244,8 +244,8 @@ def steering_wheel(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece
 
 @elsewhere(
     "leather black white",
-    (1.42, 2.2, 1.32),
-    (1.54, 2.25, 1.42),
+    (1.42, 2.35, 1.32),
+    (1.54, 2.4, 1.42),
     shape="seat_height_m",
     roles=("seat",),
 )
@@ -259,6 +259,7 @@ def car_cabin(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     for at in (-side, side):
         low, high, rest = at - 0.25, at + 0.25, hips + 0.24
         yield box((low, hips - 0.2, sit - 0.16), (high, hips + 0.3, sit), bevel=0.04)
+        yield box((low + 0.05, hips - 0.1, 0.004), (high - 0.05, hips + 0.24, sit - 0.15), slot=1)
         yield box((low, hips + 0.2, sit - 0.05), (high, hips + 0.32, sit + 0.6), bevel=0.05)
         yield box((at - 0.14, rest, sit + 0.66), (at + 0.14, rest + 0.09, sit + 0.84), bevel=0.04)
         for s in (-0.06, 0.06):
