@@ -75,6 +75,14 @@ def test_a_driver_sits_left_in_a_car_with_both_hands_on_the_wheel():
     assert report.passed and report.through == 0, report.text()
 
 
+def test_cars_are_only_where_a_recipe_names_them():
+    recipe = dump(load(SCENES / "quickstart.yaml"))
+    recipe["people"] |= {"poses": {"families": {"sit": 1.0}}, "hold": {"share": 0.5}}
+    stage = FrameGenerator(prepare(parse(recipe), assets=SCENES, device="cpu"))
+    kinds = {obj.kind for k in range(30) for obj in pipeline.draw_spec(stage, k).objects}
+    assert kinds > {"chair", "stool"} and not kinds & {"car_cabin", "steering_wheel"}
+
+
 @pytest.mark.parametrize(
     ("seats", "why"),
     [({"wheelchiar": 1.0}, "Did you mean 'wheelchair'"), ({"table": 1.0}, "people.seats")],

@@ -112,6 +112,7 @@ class GarmentKind:
         return self.gender[0] <= gender <= self.gender[1] and self.age[0] <= age <= self.age[1]
 
 
+VEHICLE = frozenset({"vehicle"})
 CABIN, CABIN_REAR_M, CABIN_SIDE = "car_cabin", 0.95, 0.25
 """A seat with a car around it: from its rear to the driver's hips, metres; how far left of its
 middle they sit, of its width."""
@@ -132,7 +133,8 @@ class ObjectKind:
     shape: tuple[str, ...] = ()  # names that ObjectSpec.shape may hold, e.g. seat_height_m
     places: frozenset[str] = frozenset()
     """Where alone it belongs: rooms (of INTERIORS), indoors, outdoors, street, green. Kinds of
-    elsewhere (walls, beaches) are drawn if a recipe names them or the place is unknown."""
+    elsewhere (walls, beaches) are drawn if a recipe names them or the place is unknown, those of
+    a vehicle only if a recipe names them."""
     grip: str = ""  # how a hand holds it (role "held"), e.g. handle, bar, carry, phone
     grip_share: Vec3 = (0.0, 0.0, 0.5)  # where: the share of its size from its base's centre
 

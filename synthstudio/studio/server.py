@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -204,10 +204,11 @@ def send_at_once() -> None:
     asyncio sets it only where the protocol of a socket is given, which Streamlit's is not. Without
     it the body of an answer waits up to 40 ms until its header is acknowledged.
     """
-    for found in psutil.Process().net_connections("tcp"):
-        if found.status == psutil.CONN_LISTEN:
-            with socket.socket(fileno=os.dup(found.fd)) as listening:
-                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with suppress(psutil.Error, OSError):  # systems that do not list sockets only answer later
+        for found in psutil.Process().net_connections("tcp"):
+            if found.status == psutil.CONN_LISTEN:
+                with socket.socket(fileno=os.dup(found.fd)) as listening:
+                    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _log_page_error(error: Exception) -> None:

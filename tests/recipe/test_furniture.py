@@ -181,7 +181,7 @@ def test_objects_and_seats_belong_where_the_people_are():
     assert {"sofa", "bookcase"} <= inside - outside and {"car", "hedge"} <= outside - inside
     assert not {"door", "pillar", "surfboard"} & (inside | outside)
     places = {kind.kind: kind.places for kind in procedural.kinds()}
-    no_rooms = {"indoors", "outdoors", "street", "green", "elsewhere"}
+    no_rooms = {"indoors", "outdoors", "street", "green", "elsewhere", "vehicle"}
     assert {place for own in places.values() for place in own} == INTERIORS.keys() | no_rooms
     for spec in frames(40, ROOM, people=people, objects=objects):
         there = {obj.kind for obj in scenery(spec)}

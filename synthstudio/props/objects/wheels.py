@@ -230,7 +230,8 @@ def walker(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
 
 
 @held("steer")
-@elsewhere("black steel rubber", (0.32, 0.14, 0.32), (0.43, 0.2, 0.43), shape="variant")
+@belongs("vehicle")
+@kind("black steel rubber", (0.32, 0.14, 0.32), (0.43, 0.2, 0.43), shape="variant")
 def steering_wheel(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a steering wheel: rim and hub (0), spokes (1), column (2)."""
     middle, r = (0.0, 0.0, h / 2), h / 2 - 0.015
@@ -242,7 +243,8 @@ def steering_wheel(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece
     yield tube([(0.0, -0.03, h / 2), (0.0, -y, 0.5 * h - 0.06)], 0.035, slot=2)
 
 
-@elsewhere(
+@belongs("vehicle")
+@kind(
     "leather black white",
     (1.42, 2.35, 1.32),
     (1.54, 2.4, 1.42),

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Literal, TypeVar
 
 from synthstudio.core.catalogue import (
+    VEHICLE,
     Catalogue,
     GeometryQueries,
     ImageAsset,
@@ -90,7 +91,8 @@ class SampleContext:
         return tuple(k for k in kinds if self.suits(k)) or kinds
 
     def suits(self, kind: ObjectKind) -> bool:
-        return not self.places or not kind.places or bool(kind.places & self.places)
+        known = self.places or kind.places - VEHICLE
+        return not kind.places or bool(kind.places & known)
 
     def nothing_left(self, field: str, use: str) -> RecipeError:
         return RecipeError(

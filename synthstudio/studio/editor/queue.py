@@ -42,7 +42,7 @@ QUEUES: dict[QueueName, str] = {
     "empty": "Frames without people",
     "clips": "Person by person through clips",
 }
-NO_MATCH = "No people match. Relax the filter in the sidebar."
+NO_MATCH = "No people match. Relax the filter in the sidebar, or choose Frames without people."
 EMPTY_TEXTS = {
     "second": "You have no second reviews to do. Claim people on the Team page.",
     "added": "No people were added to this data set.",
