@@ -46,7 +46,6 @@ def spec(stage):
 
 
 def _plate(low, high, y_m):
-    """Return an upright plate from (x, z) low to high that faces the camera."""
     (x0, z0), (x1, z1) = low, high
     corners = np.array([[x0, y_m, z0], [x1, y_m, z0], [x1, y_m, z1], [x0, y_m, z1]], np.float32)
     return Surface(

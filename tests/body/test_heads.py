@@ -59,7 +59,6 @@ def _near(centre: tuple[float, float, float], radius: float) -> np.ndarray:
 
 
 def _depth(sheet: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Return the y of the sheet's nearest vertex, seen from in front, at each point."""
     near = cKDTree(sheet[:, [0, 2]]).query(points[:, [0, 2]])[1]
     return sheet[near, 1]
 

@@ -18,7 +18,6 @@ from synthstudio.core.scene import NO_PART, PARTS
 
 
 def digest(made) -> str:
-    """Return a hash of every array of every surface."""
     out = hashlib.sha256()
     for s in made:
         out.update(s.name.encode())

@@ -27,7 +27,6 @@ def arm(name, *made):
 
 
 def noisy(error, seed=0):
-    """Return answers whose hidden joints are off by `error` px on average, differently each."""
     made = answers()
     off = stream(seed, "noise").exponential(error, made.state.shape)
     off = np.where(made.state == 1, off, 2.0)

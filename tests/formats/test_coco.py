@@ -189,7 +189,6 @@ def test_a_joint_before_the_near_plane_is_null_and_comes_back():
 
 
 def foreign():
-    """Return a file as COCO itself publishes them."""
     points = [v for j in range(17) for v in (10 + j, 20 + j, j % 3)]
     person = annotation(9, 397133, points, (10, 20, 18, 18), area=99.4)
     person["segmentation"] = [[10, 20, 28, 20, 28, 38, 10, 38]]

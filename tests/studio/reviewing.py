@@ -166,7 +166,6 @@ class Reviewed:
         return parse_ops([one], dataset=person.dataset, layer=person.layer)
 
     def window(self, people, *, who, layer=MAIN, **more):
-        """Return what a browser is given of some people, through JSON."""
         source = read_source(self.dataset)
         chosen = SimpleNamespace(key=self.table.key, frames=self.frames, source=source)
         shown = window.QueueWindow(people=people, layer=layer, **more)

@@ -108,7 +108,6 @@ class Studio:
         return True
 
     def kill(self):
-        """End the server at once, as a crash would."""
         process, self.process = self.process, None
         if process is not None:
             process.kill()

@@ -189,7 +189,6 @@ class Program(threading.Thread):
 
 
 def what_of(event):
-    """Return what somebody said, as `Program` notes it."""
     person = (event.person.frame, event.person.instance)
     if event.kind == "edit":
         return person, "edit", event.after["joints"]["nose"]["x_px"]
