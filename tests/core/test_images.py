@@ -67,6 +67,8 @@ BAD = {
     "cut.webp": (GOOD_WEBP[: len(GOOD_WEBP) // 2], "damaged"),
     "huge.png": (_png_header(20_000, 6_000), "too many pixels"),
     "bomb.png": (_png_header(60_000, 60_000), "too many pixels"),
+    "wide.png": (_png_header(66_000, 1_200), "the picture is too long"),
+    "thin.png": (_png_header(6_600, 100), "too long for its other side"),
     "bomb.webp": (_webp_header(16_000, 16_000), "too many pixels"),
 }
 
