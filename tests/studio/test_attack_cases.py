@@ -37,7 +37,6 @@ def cases(kind):
 
 
 def dirty(rng, longest=60):
-    """Return a text of letters, marks, controls and signs of anywhere in Unicode."""
     pools = (
         string.ascii_letters,
         string.punctuation,
@@ -59,7 +58,6 @@ def masks_of(rng):
 
 
 def op_of(rng, seq):
-    """Return an op that might be somebody's, but for what is wrong with it."""
     joint = [rng.uniform(-2000, 2000), rng.uniform(-2000, 2000), 2, "visible"]
     kind = rng.choice(KINDS)
     op: dict[str, Any] = {

@@ -53,7 +53,11 @@ def test_nothing_wraps_is_cut_or_small(desktop, size):
             assert desktop.evaluate(FAULTS) == [], keys
         desktop.get_by_role("button", name="View", exact=True).click()
         assert desktop.evaluate(FAULTS) == []
-        editor.press("Escape", "b")
+        editor.press("Escape", "b", "Tab")
+        marks = desktop.locator("[data-action^='cause '] .glyph")
+        shapes = marks.evaluate_all("nodes => nodes.map(node => node.innerHTML)")
+        assert len({*shapes}) == len(shapes) > 5  # no symbol for two states
+        editor.press("Escape")
         joints = desktop.locator(".joint-row").first.bounding_box()
         assert joints["y"] < 230 or size[0] < 640
     finally:
