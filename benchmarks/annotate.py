@@ -123,7 +123,7 @@ class Annotator:
         return box and self.to_photo((box["x"] + box["width"] / 2, box["y"] + box["height"] / 2))
 
     def annotate(self, entry: Entry, causes: Sequence[str | None]) -> dict[str, Any]:
-        """Annotate one person who has no labels; return the box and the places as they were set."""
+        """Annotate an unlabelled person; return the box and the places as they were set."""
         x, y, w, h = entry["bbox"]
         self.hands.key("Shift+N")
         self.editor.wait("ed.dataset.joint === ''")
@@ -175,7 +175,7 @@ def causes_of(entry: Entry, others: Sequence[Entry]) -> list[str | None]:
 
 
 def read_photos(path: Path) -> list[tuple[Entry, list[Entry]]]:
-    """Every photo with the people in it who have labelled joints, by name."""
+    """Every photo with its labelled people, by name."""
     value = json.loads(path.read_text("utf-8"))
     labelled = [a for a in value["annotations"] if a.get("num_keypoints") and not a["iscrowd"]]
     images = sorted(value["images"], key=lambda image: image["file_name"])
