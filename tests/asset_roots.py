@@ -17,7 +17,6 @@ def disc(size, rgb=(200, 80, 30), *, soft=False):
 
 
 def save(path, rgb_or_rgba):
-    """Write a picture whose channels are in the order of NumPy."""
     path.parent.mkdir(parents=True, exist_ok=True)
     order = cv2.COLOR_RGBA2BGRA if rgb_or_rgba.shape[2] == 4 else cv2.COLOR_RGB2BGR
     assert cv2.imwrite(str(path), cv2.cvtColor(rgb_or_rgba, order))
@@ -33,7 +32,6 @@ def film(path, greys=range(0, 80, 10), *, hz=25.0, size=(320, 240), codec="mp4v"
 
 
 def cutouts(folder):
-    """Write four cut-outs of four categories."""
     found = []
     for k, category in enumerate(("suitcase", "clock", "dog", "tv")):
         save(folder / f"{category}.png", disc((60, 50), (40 * k + 60, 90, 200 - 40 * k)))

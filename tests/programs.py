@@ -20,10 +20,8 @@ def missing(what, why):
 
 
 def finished(*words, text=True, **options):
-    """The finished process of a command."""
     return subprocess.run(words, capture_output=True, text=text, check=False, **options)
 
 
 def python(*words, **options):
-    """The finished process of this Python."""
     return finished(sys.executable, *map(str, words), **options)

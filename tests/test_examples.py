@@ -4,7 +4,10 @@ import importlib
 import json
 import os
 
+import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 from printed import ROOT, check_python
 from programs import python
 
@@ -24,11 +27,16 @@ SMALL = {
     "13_mmpose.py": ("", ["mm-judged/report.html"]),
     "14_vitpose_trainer.py": ("--steps 2", ["vitpose-judged/report.html"]),
     "15_keypoint_rcnn.py": ("--steps 2 --size 96", ["rcnn-judged/report.html"]),
+    "16_teach_an_onnx.py": (
+        "--model exports/net.onnx --first images --last maps --size 96 72 --steps 2",
+        ["teach.onnx", "teach-judged/report.html"],
+    ),
 }
 NEEDS = dict.fromkeys(("10_occlude_in_ultralytics.py", "12_ultralytics.py"), "ultralytics")
 NEEDS |= dict.fromkeys(("11_occlude_in_mmpose.py", "13_mmpose.py"), "mmpose")
 NEEDS |= {"14_vitpose_trainer.py": "accelerate", "15_keypoint_rcnn.py": "torchvision"}
-OUTSIDE = ("ultralytics", "mmcv", "mmengine", "mmpose", "torchvision")
+NEEDS |= {"16_teach_an_onnx.py": "onnx2torch"}
+OUTSIDE = ("ultralytics", "mmcv", "mmengine", "mmpose", "torchvision", "onnx2torch")
 WHY = "a minute and more of processes; quick tests check all that an example calls"
 
 
@@ -59,6 +67,13 @@ def folder(first, tmp_path):
     (tmp_path / "scenes").symlink_to(ROOT / "scenes")
     (tmp_path / "exports").mkdir()
     (tmp_path / "exports" / "first").symlink_to(first / "exports" / "first")
+    shapes = {"images": ("B", 3, 96, 72), "maps": ("B", 17, 24, 18)}
+    ends = [[helper.make_tensor_value_info(name, 1, shape)] for name, shape in shapes.items()]
+    weights = numpy_helper.from_array(np.full((17, 3, 7, 7), 0.01, np.float32), "weights")
+    layer = helper.make_node("Conv", ["images", "weights"], ["maps"], strides=[4, 4], pads=[3] * 4)
+    net = helper.make_model(helper.make_graph([layer], "net", *ends, [weights]))
+    net.opset_import[0].version = 13
+    onnx.save(net, tmp_path / "exports" / "net.onnx")
     return tmp_path
 
 

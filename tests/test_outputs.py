@@ -108,7 +108,6 @@ def _make(folder):
 
 
 def _run(*words, code=0):
-    """Run a command; return what its one error says."""
     result = CliRunner().invoke(app, list(words))
     wrong = result.exception
     assert wrong is None or isinstance(wrong, SynthStudioError | SystemExit), repr(wrong)

@@ -71,7 +71,7 @@ def fit(
         fast_dev_run: Run two steps and one validation; write nothing.
         overfit: Overfit the first N people, no augmentation.
         model: A module in place of the config's backbone: one that maps images (B, 3, H, W) to
-            features, or with `network.block: own` to maps of the joints (docs/own_networks.md). A
+            features, or with `network.head: own` to maps of the joints (docs/own_networks.md). A
             copy of it is trained.
         engine: This process (or those of torchrun), or processes of a Ray cluster
             (RAY_ADDRESS, else one of this machine).

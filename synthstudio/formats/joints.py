@@ -81,7 +81,10 @@ def convert_row(row: Mapping[str, Any], frame: Mapping[str, Any], target: Skelet
     table = rules(source, target)
     if all(rule.kind == "missing" for rule in table.values()):
         raise FormatError(
-            "the skeletons have no common joint", where=source.title, got=target.title
+            "no common joint",
+            where=str(frame.get("file_name", "")),
+            expected=target.title,
+            got=source.described(target),
         )
     old = joints_of(row)
     size = (frame["width_px"], frame["height_px"])

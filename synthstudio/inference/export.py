@@ -144,7 +144,7 @@ def program_of(whole: nn.Module, images: Tensor, names: list[str], facts: Mappin
     metadata. `images`: at least two, which it has seen once."""
     onnx = import_extra("onnx", extra="onnx")
     import_extra("onnxscript", extra="onnx")
-    with quiet():
+    with exporting():
         program = torch.onnx.export(
             whole,
             (images[:2].clone(),),  # a view would bring the symbols of its base
@@ -169,7 +169,7 @@ def export_torch(net: PoseNet, skeleton: Skeleton, out: Path, about: Info) -> Ex
     """Write a `torch.export` program with float32 weights, independent of this package.
     ModelError as above."""
     whole, crops = _ready(net, skeleton, about)
-    with quiet():
+    with exporting():
         program = torch.export.export(
             whole, (crops[:2].clone(),), dynamic_shapes={"images": {0: torch.export.Dim.DYNAMIC}}
         )
@@ -304,6 +304,23 @@ def quiet(name: str = "torch.onnx") -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+@contextmanager
+def exporting() -> Iterator[None]:
+    """`quiet`; ModelError where PyTorch cannot export the network."""
+    try:
+        with quiet():
+            yield
+    except Exception as error:  # of PyTorch, or of a network from outside
+        cause = error.__cause__ or error
+        first = str(cause).strip().partition("\n")[0]
+        raise ModelError(
+            "the network cannot be exported",
+            expected="operations that torch.export can follow",
+            got=f"{type(cause).__name__}: {first[:300]}",
+            then="Let shapes decide sizes, not values of tensors.",
+        ) from error
 
 
 class Detections(nn.Module):

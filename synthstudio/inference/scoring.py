@@ -18,7 +18,7 @@ from synthstudio.evaluation.metrics import subsets_of
 from synthstudio.inference.predict import Predictor
 from synthstudio.training import config as configs
 from synthstudio.training.data.batches import CropSubset, InputSpec
-from synthstudio.training.data.sources import check_same_joints, load_subset
+from synthstudio.training.data.sources import load_subset
 from synthstudio.training.predictions import people_batches
 
 AT = 0.1
@@ -51,11 +51,11 @@ def labelled_people(
     cache: Path,
     boxes: str = "outline",
 ) -> CropSubset:
-    """The people of a data set as crops of `size`; ModelError for none, or another skeleton."""
+    """The people of a data set as crops of `size`, with the joints of `skeleton`; ModelError for
+    none."""
     source = {"dataset": str(dataset), "splits": splits, "boxes": boxes}
     config = configs.parse({"train": [source], "network": {"size": size}})
-    people, other = load_subset(config.train, config, cache)
-    check_same_joints(other, skeleton, dataset)
+    people, _ = load_subset(config.train, config, cache, skeleton=skeleton)
     if not len(people) or not np.isfinite(people.crops.xy[people.rows]).any():
         raise ModelError(
             "no labelled person",

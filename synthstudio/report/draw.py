@@ -54,6 +54,7 @@ _FEW = 6  # maximum number of people with a text line each
 _FACE = ("nose", "eye", "ear")
 _HEAD = 0.075
 """Minimum half side of a head, relative to the person's height."""
+_FAR = 1e4
 _NO_RANK = 1_000_000
 """People of unknown depth are drawn after those of known depth: pasted ones are in front."""
 
@@ -78,6 +79,10 @@ class Pen:
 
     def width(self, strokes: float) -> int:
         return max(1, round(self.unit * strokes))
+
+
+TILE_PEN = Pen(zoom=1, unit=1.0, marker=4.5)
+"""For a person some 300 pixels high."""
 
 
 def draw_labels(
@@ -193,6 +198,16 @@ def _draw_skeleton(canvas: U8, person: PersonLabel, skeleton: Skeleton, pen: Pen
         if person.cause[j] == "truncated":
             at = np.clip(at, inset, [width - inset, height - inset])
         draw_marker(canvas, at, person.cause[j], skeleton.sides[j], pen)
+
+
+def draw_person(
+    canvas: U8, px: F64, cause: Sequence[str], skeleton: Skeleton, pen: Pen = TILE_PEN
+) -> None:
+    """Draw joints at `px` (J, 2), NaN: unknown, and their bones; `cause` (J,): or "visible"."""
+    px = np.where((np.abs(px) < _FAR).all(1, keepdims=True), px, np.nan)
+    draw_bones(canvas, px, [1 + (each == "visible") for each in cause], skeleton, pen)
+    for j in np.flatnonzero(~np.isnan(px[:, 0])).tolist():
+        draw_marker(canvas, px[j], cause[j], skeleton.sides[j], pen)
 
 
 def draw_bones(

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from markupsafe import Markup
 
-from synthstudio.core.arrays import F64, I64, U8, Bool
+from synthstudio.core.arrays import F64, I64, U8
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN
-from synthstudio.core.skeleton import COLOURS, Skeleton
+from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation.attention import AttentionExample, Sensitivity
@@ -31,9 +31,8 @@ from synthstudio.evaluation.storage import (
     value_of,
 )
 from synthstudio.report import plots
-from synthstudio.report.draw import cut_out
+from synthstudio.report.draw import cut_out, draw_person
 from synthstudio.report.html import Picture, embed, render
-from synthstudio.report.plots import CAUSE_COLOURS
 
 Colour = tuple[int, int, int]
 
@@ -42,7 +41,6 @@ _AROUND = 1.35
 _INK: Colour = (18, 20, 24)
 _MISS: Colour = (255, 70, 70)
 _HEAT: Colour = (255, 64, 32)
-_BONE: Colour = (235, 235, 235)
 _GREY = 114
 _FAR = 1e4
 _MIN_WRONG = 0.1
@@ -109,23 +107,16 @@ def _pair(rgb: U8, predictions: Predictions, row: int, skeleton: Skeleton) -> U8
     corner = np.array([x + w / 2 - tall * wide / high / 2, y + h / 2 - tall / 2])
     tile = cut_out(rgb, corner, zoom, (wide, high), border=(_GREY,) * 3)
     known, hidden = predictions.known[row], predictions.state[row] == STATE_HIDDEN
-    true = (predictions.true_xy[row] - corner) * zoom
-    predicted = (predictions.xy[row] - corner) * zoom
+    named = zip(hidden, predictions.cause[row].tolist(), strict=True)
+    cause = [CAUSES[c] if h else "visible" for h, c in named]
+    true = np.where(known[:, None], (predictions.true_xy[row] - corner) * zoom, np.nan)
+    predicted = np.where(known[:, None], (predictions.xy[row] - corner) * zoom, np.nan)
     left, right = tile.copy(), tile.copy()
-    bones(left, true, known, skeleton)
-    for j in np.flatnonzero(known):
-        if hidden[j]:
-            ring(left, true[j], _hex(CAUSE_COLOURS[CAUSES[predictions.cause[row, j]]]), 9)
-        else:
-            disc(left, true[j], COLOURS[skeleton.sides[j]], 4)
-    known = known & np.isfinite(predicted).all(-1)
-    wrong = known & (distances(predicted, true) > _MIN_WRONG * predictions.side[row] * zoom)
+    draw_person(left, true, cause, skeleton)
+    wrong = distances(predicted, true) > _MIN_WRONG * predictions.side[row] * zoom
     for j in np.flatnonzero(wrong):
         cv2.line(right, _at(predicted[j]), _at(true[j]), _MISS, 2, cv2.LINE_AA, _SHIFT)
-    bones(right, predicted, known, skeleton)
-    for j in np.flatnonzero(known):
-        draw = ring if hidden[j] else disc
-        draw(right, predicted[j], COLOURS[skeleton.sides[j]], 8 if hidden[j] else 4)
+    draw_person(right, predicted, cause, skeleton)
     gap = np.full((high, 4, 3), _INK, np.uint8)
     return np.concatenate([left, gap, right], 1)
 
@@ -145,7 +136,8 @@ def draw_example(example: AttentionExample, skeleton: Skeleton) -> U8:
         for pose, weight in sorted(zip(example.poses, strong, strict=True), key=lambda p: p[1]):
             ink = tuple(int(120 + (b - 120) * weight) for b in (255, 214, 60))
             at = pose * [size[0], size[1]]
-            bones(tile, at, np.ones(len(pose), bool), skeleton, colour=ink)
+            for a, b in skeleton.edges:
+                cv2.line(tile, _at(at[a]), _at(at[b]), ink, 1, cv2.LINE_AA, _SHIFT)
             disc(tile, at[example.joint], _HEAT, 3)
         tiles.append(tile)
     tiles.append(heated(dull, example.heatmap, example.cover))
@@ -193,17 +185,6 @@ def heated(base: U8, heat: F64, cover: F64) -> U8:
     return out
 
 
-def bones(
-    tile: U8, at: F64, known: Bool, skeleton: Skeleton, *, colour: Sequence[int] | None = None
-) -> None:
-    """Draw bones with an edge; with `colour` thin and without."""
-    pens = ((4, _INK), (2, _BONE)) if colour is None else ((1, tuple(colour)),)
-    for strokes, ink in pens:
-        for a, b in skeleton.edges:
-            if known[a] and known[b]:
-                cv2.line(tile, _at(at[a]), _at(at[b]), ink, strokes, cv2.LINE_AA, _SHIFT)
-
-
 def ring(tile: U8, at: F64, colour: Colour, radius: int) -> None:
     """Draw a circle with an edge round a place in continuous pixels."""
     for width, ink in ((4, _INK), (2, colour)):
@@ -219,11 +200,6 @@ def disc(tile: U8, at: F64, colour: Colour, radius: int) -> None:
 def _at(place: F64) -> tuple[int, int]:
     x, y = np.clip(np.nan_to_num(place, nan=-_FAR), -_FAR, _FAR) - 0.5
     return round(float(x) * (1 << _SHIFT)), round(float(y) * (1 << _SHIFT))
-
-
-def _hex(colour: str) -> Colour:
-    r, g, b = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
-    return r, g, b
 
 
 def report(
@@ -246,7 +222,6 @@ def report(
         ratio=ratio,
         margin=_margin,
         headline=_headline(metrics),
-        cause_colours=plots.CAUSE_COLOURS,
         ambiguous=(AMBIGUOUS_FROM, VISIBLE_THRESHOLD),
         patches=_patches(patched) if patched else None,
         examples=[_example(example, skeleton) for example in examples],

@@ -23,7 +23,8 @@ from synthstudio.quality.coco import CocoChecker
 from synthstudio.quality.findings import KINDS, Finding, Findings
 from synthstudio.quality.subject import is_box, is_id, is_number
 from synthstudio.quality.validate import file_findings
-from synthstudio.report.evaluation import bones, disc, ring
+from synthstudio.report.draw import TILE_PEN, draw_bones
+from synthstudio.report.evaluation import disc, ring
 from synthstudio.report.html import embed, render
 
 _BLANK = (58, 62, 70)
@@ -206,7 +207,8 @@ def _draw(canvas: U8, figure: Figure, zoom: float) -> None:
     known = np.asarray((np.abs(np.nan_to_num(figure.px, nan=np.inf)) < _FAR).all(axis=1))
     at = np.clip(figure.px * zoom, 6, np.array(canvas.shape[1::-1]) - 7)
     if figure.skeleton is not None:
-        bones(canvas, at, known, figure.skeleton)
+        px = np.where(known[:, None], at, np.nan)
+        draw_bones(canvas, px, [2] * len(px), figure.skeleton, TILE_PEN)
     for j in np.flatnonzero(known).tolist():
         colour = COLOURS[figure.skeleton.sides[j] if figure.skeleton is not None else "middle"]
         (disc if figure.state[j] == 2 else ring)(canvas, at[j], colour, 4)

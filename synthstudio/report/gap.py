@@ -11,7 +11,6 @@ from markupsafe import Markup
 
 from synthstudio.core.errors import AssetError
 from synthstudio.core.labels import F64, U8
-from synthstudio.core.skeleton import COLOURS
 from synthstudio.quality.gap import Gap, classifier_summary
 from synthstudio.quality.gap_classifier import CUES, Accuracy, Classifier
 from synthstudio.quality.gap_distance import Difference
@@ -21,8 +20,8 @@ from synthstudio.quality.gap_poses import Nearest
 from synthstudio.quality.gap_recipe import Fitted
 from synthstudio.quality.gap_sides import Side
 from synthstudio.report import plots
-from synthstudio.report.draw import contact_sheet, cut_out
-from synthstudio.report.evaluation import bones, disc, heated
+from synthstudio.report.draw import contact_sheet, cut_out, draw_person
+from synthstudio.report.evaluation import heated
 from synthstudio.report.html import Picture, embed, render
 
 _SECTIONS = {
@@ -262,9 +261,8 @@ def _posed(side: Side, person: int, px: F64, common: tuple[str, ...], mirrored: 
         tile, flip = tile[:, ::-1], side.skeleton.flip
         at, known = at[flip] * (-1, 1) + (TILE_PX, 0), known[flip]
     drawn = np.ascontiguousarray(tile, np.uint8)
-    bones(drawn, at, known, side.skeleton)
-    for j in np.flatnonzero(known):
-        disc(drawn, at[j], COLOURS[side.skeleton.sides[j]], 4)
+    at = np.where(known[:, None], at, np.nan)
+    draw_person(drawn, at, ["visible"] * len(at), side.skeleton)
     return drawn
 
 

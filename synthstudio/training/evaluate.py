@@ -24,7 +24,8 @@ from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.training import checkpoint, devices, diagnostics, poses, predictions
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import CropSubset, InputSpec
-from synthstudio.training.data.sources import check_same_joints, load_subset
+from synthstudio.training.data.samples import conversion_notes
+from synthstudio.training.data.sources import load_subset
 from synthstudio.training.evaluation_folder import (
     EvaluationOptions,
     Step,
@@ -48,7 +49,8 @@ def evaluate(
     pool: WorkerPool | None = None,
 ) -> Evaluation:
     """Evaluate the network of a weights file on a data set, into the new folder `out`. `pool`:
-    workers for predictions. ModelError if they do not match; DatasetError, DiskError."""
+    workers for predictions. People are converted to the network's joints. ModelError if the options
+    do not fit it; FormatError without a common joint; DatasetError, DiskError."""
     free_folder(out)
     on = devices.get_device(device)
     net: Any
@@ -58,9 +60,10 @@ def evaluate(
     # Pixels of people are not used beside whole frames.
     labels = config.with_network(size=LABELS_PX) if net.sees_frames else config
     source = Source(dataset=str(dataset), splits=options.splits)
-    people, other = load_subset((source,), labels, cache, _untimed(step("cropping people")))
-    check_same_joints(other, skeleton, dataset)
-    notes = _notes(config, dataset, options)
+    cropping = _untimed(step("cropping people"))
+    people, _ = load_subset((source,), labels, cache, cropping, skeleton=skeleton)
+    notes = [*conversion_notes(Dataset(dataset).skeleton, skeleton)]
+    notes += _notes(config, dataset, options)
     bank = _bank(net, config, skeleton, cache).to(on) if options.bank else None
     data, people = part_of(Dataset(dataset), people, options.frames)
     net, found, remote = net.to(on), None, None

@@ -7,7 +7,6 @@ import pytest
 
 
 def sampled(values: Iterable[Any], every: int) -> list[Any]:
-    """Return the values, rows as tuples, as pytest's parameters."""
     night = pytest.mark.nightly(f"all of the table; quick takes one in {every}")
     rows = (value if isinstance(value, tuple) else (value,) for value in values)
     return [pytest.param(*row, marks=night if k % every else ()) for k, row in enumerate(rows)]

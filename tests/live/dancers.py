@@ -22,7 +22,6 @@ def picture(places, size=(240, 320)):
 
 
 def video(path, pictures, fps=30):
-    """Write pictures as a video."""
     high, wide = pictures[0].shape[:2]
     out = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (wide, high))
     for rgb in pictures:

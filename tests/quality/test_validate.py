@@ -64,7 +64,6 @@ def _visible(entry):
 
 
 def _frontal(doc):
-    """Return a person whose face and trunk are in sight."""
     for entry in doc["annotations"]:
         if all(entry["keypoints"][3 * j + 2] == 2 for j in (0, 1, 2, 5, 6)):
             return entry

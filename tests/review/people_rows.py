@@ -47,7 +47,6 @@ def make_rows(frames, *, each=4, seed=1, photos=False):
 
 
 def write_rows(rows, out, *, skeleton="coco17"):
-    """Write rows as a data set; its pictures are stubs."""
     made = {"recipe": {"name": out.name}, "versions": {"synthstudio": "0"}, "seed": 1}
     of = {"skeleton": skeleton, "frames": len(rows.frames), "frames_per_shard": 50}
     identity = Identity(**made, **of, machine={"cpu": "any"})

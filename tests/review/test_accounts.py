@@ -47,7 +47,6 @@ def store(empty_store):
 
 
 def account(store, name="mia", password=GOOD, role="reviewer"):
-    """Give somebody an account."""
     _, shown = invite(store, name, role=role, by=ADMIN)
     assert choose_password(store, shown, password) == name
 

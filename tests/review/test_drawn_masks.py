@@ -252,7 +252,6 @@ def test_an_event_is_found_by_its_name_and_the_last_ones_are_read_alone(drawing,
 
 
 def edited(desk, *, box=None, **joints):
-    """Return the first person's row after an edit."""
     event = desk.do("edit", 0, joints=joints, box=box)
     assert desk.state(event.person).box == (None if box is None else list(box))
     desk.check()

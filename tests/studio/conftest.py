@@ -92,7 +92,6 @@ class Pages:
 
     @staticmethod
     def press(app, label):
-        """Press the one button of this label and run the page."""
         (button,) = (one for one in app.button if one.label == label)
         button.click().run()
         assert not app.exception, app.exception[0].value

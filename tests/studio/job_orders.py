@@ -59,5 +59,4 @@ def drive(store: Store, settings: Settings, number: int, *, until: Callable[[Job
 
 
 def ended(job: Job) -> bool:
-    """Say whether a job is over."""
     return not job.active

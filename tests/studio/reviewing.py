@@ -42,7 +42,6 @@ class Desk(Editor):
         return self.page.locator(".ed .status").text_content()
 
     def focused(self):
-        """Say whether keys go to the editor."""
         return self.page.evaluate("document.activeElement?.shadowRoot !== null")
 
     def saved(self):
@@ -57,7 +56,6 @@ class Desk(Editor):
         return self.reads("shown")
 
     def wait(self, true):
-        """Wait until something is true of the page."""
         try:
             wait_for(true, "the editor comes to it")
         except AssertionError as error:

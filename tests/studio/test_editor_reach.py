@@ -30,13 +30,10 @@ def spot(x, y):
 
 
 def line(*places):
-    """Draw a line by a finger."""
     return lambda e: swipe(e, *places)
 
 
 def handle(selector, by_px):
-    """Drag a handle by a finger."""
-
     def drag(e):
         box = e.page.locator(selector).bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

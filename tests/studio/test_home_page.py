@@ -18,7 +18,6 @@ ADA = User(name="Ada", role="admin")
 
 
 def approve(store, dataset, key):
-    """Approve person 1 of frame 0."""
     person = Person(dataset=key, frame=0, instance=1)
     op = Op(client="test", seq=1, person=person, revision=0, kind="status", status="approved")
     apply(store, op, who=ADA, base=base_of(dataset, 0, 1))

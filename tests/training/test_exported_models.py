@@ -299,3 +299,12 @@ def test_other_systems_are_exported(backbone, gain, tmp_path):
     about = exporting.Info(size=network.size, name="a", version="1")
     made = exporting.export_onnx(net, skeleton, tmp_path / "a.onnx", about)
     assert 0 < made.joints_px < exporting.MAX_PX
+
+
+def test_a_network_that_values_steer_cannot_be_exported():
+    class Odd(torch.nn.Module):
+        def forward(self, images):
+            return images if images.sum() > 0 else images[:, :1]
+
+    with pytest.raises(ModelError, match=r"cannot be exported.*torch.export can follow; got \w+:"):
+        exporting.program_of(Odd(), torch.ones(2, 3, 8, 8), ["maps"], {})

@@ -11,7 +11,7 @@ from made_predictions import person
 from own_skeleton_sets import JOINTS, horse_set, write_coco
 
 import synthstudio as ss
-from synthstudio.core.errors import DatasetError, ModelError
+from synthstudio.core.errors import DatasetError, FormatError, ModelError
 from synthstudio.core.skeleton import definition, get_skeleton, own_skeleton
 from synthstudio.dataset.merge import merge_sets
 from synthstudio.dataset.reader import Dataset
@@ -46,11 +46,11 @@ def test_a_run_on_own_joints_is_used_like_others(horses, tmp_path):
     value = definition(skeleton) | {"pairs": []}
     file = write_coco(tmp_path / "coco", 1)
     import_from("coco", file, tmp_path / "other", skeleton=own_skeleton(value))
-    with pytest.raises(ModelError, match=r"skeletons of data.*got horse with other pairs"):
+    with pytest.raises(FormatError, match=r"no common joint.*got horse with other pairs"):
         ss.evaluate(
             tmp_path / "run", tmp_path / "other", out=tmp_path / "no", device="cpu", workers=1
         )
-    with pytest.raises(ModelError, match=r"skeletons of data.*got horse with other pairs"):
+    with pytest.raises(FormatError, match=r"no common joint.*got horse with other pairs"):
         labelled_people(
             tmp_path / "other", splits=(), size=(48, 36), skeleton=skeleton, cache=tmp_path / "c"
         )

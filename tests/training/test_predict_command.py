@@ -49,7 +49,6 @@ from synthstudio.training.data.samples import load_dataset
 
 
 def run(*words):
-    """Run a command; return its JSON, or the error it raised."""
     found = CliRunner().invoke(app, [*map(str, words), "--json"])
     if found.exception is not None and not isinstance(found.exception, SystemExit):
         raise found.exception

@@ -34,18 +34,15 @@ def config(data, **changes):
 
 
 def run(settings, out, **options):
-    """Train quietly on one thread."""
     torch.set_num_threads(1)
     return train(settings, out, cache=out.parent / "cache", log=lambda text: None, **options)
 
 
 def loaded(settings, cache):
-    """Return the people of a config, cut out quietly."""
     return load_data(settings, cache=cache, log=lambda text: None)
 
 
 def evaluated(weights, data, out, **options):
-    """Evaluate quietly on the CPU."""
     return evaluate.evaluate(
         weights,
         data,

@@ -50,7 +50,6 @@ def record(data, out, changes):
 
 
 def read(out, rank=0):
-    """What a process recorded."""
     return json.loads((out.parent / f"{out.name}_{rank}.json").read_text())
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from synthstudio.core.arrays import F64, I64, U8, Bool
 from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.core.places import Place, parse_place
+from synthstudio.core.places import parse_place
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.rows import NO_STATE
@@ -206,18 +206,6 @@ def load_subset(
     with ExitStack() as held:
         opened = _open(held, sources, config, cache, progress, split="train", skeleton=skeleton)
         return _subset(opened, 0), opened[0][1].skeleton
-
-
-def check_same_joints(own: Skeleton, network: Skeleton, place: Place) -> None:
-    """ModelError if the joints of data set and network differ."""
-    if not own.same_labels(network):
-        raise ModelError(
-            "skeletons of data set and network differ",
-            where=str(place),
-            expected=network.title,
-            got=own.described(network),
-            then="Convert it: synthstudio export --skeleton, then import.",
-        )
 
 
 def _open(
