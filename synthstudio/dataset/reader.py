@@ -269,7 +269,6 @@ class Dataset:
 
     @cached_property
     def _ends(self) -> NDArray[np.int64]:
-        """Cumulative number of stored frames by shard."""
         counts = [row.frames - row.failed for row in self._listed.values()]
         return np.cumsum(counts, dtype=np.int64)
 

@@ -263,7 +263,6 @@ class _Merger:
 
 
 def _is_complete(row: Row) -> bool:
-    """Whether a row has more than x, y and v."""
     return row["origin"] != ["human"] * len(row["origin"]) or not all(
         map(math.isnan, row["shares"])
     )

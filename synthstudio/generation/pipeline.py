@@ -178,7 +178,6 @@ def _light(stage: FrameGenerator, spec: FrameSpec) -> Light:
 
 
 def _backdrop(stage: FrameGenerator, spec: FrameSpec) -> U8 | Painter:
-    """The backdrop, (H, W, 3) sRGB."""
     behind, exposure, camera = spec.backdrop, spec.light.exposure, spec.camera.pinhole
     if isinstance(behind, HdriBackdrop):
         radiance = stage.panorama(behind.asset)

@@ -115,7 +115,6 @@ def _kernel(radius: float, length: float, slant: float, defocus: float) -> F32:
 
 
 def _fog(spec: FrameSpec, item: WeatherSpec, instance: int) -> list[CutoutLayer]:
-    """Fog in banks, of the horizon's colour."""
     camera, rng = spec.camera, stream(item.seed, item.kind)
     low, high = (math.log(value) for value in _VISIBILITY_M)
     density = 1 - 0.5 * _clouded(camera, rng)

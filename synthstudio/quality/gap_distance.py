@@ -130,7 +130,6 @@ def deals(groups: I64, first: int, key: str) -> Bool:
 
 
 def _chance(a: Sample, b: Sample, key: str) -> float:
-    """The greatest distance of all shuffles."""
     values = np.concatenate([a.values, b.values])
     step = int(a.group.max()) + 1
     names, group = np.unique(np.concatenate([a.group, b.group + step]), return_inverse=True)

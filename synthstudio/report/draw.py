@@ -371,7 +371,6 @@ def _overlap(a: Rectangle, b: Rectangle) -> float:
 
 
 def _legend(width: int, pen: Pen) -> U8:
-    """The legend as a strip (h, width, 3)."""
     unit = min(pen.unit, width / _LEGEND_UNITS)
     pen = dataclasses.replace(pen, zoom=1, unit=unit, marker=pen.marker * unit / pen.unit)
     high = math.ceil(30 * pen.unit)

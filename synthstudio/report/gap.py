@@ -311,7 +311,6 @@ def examples(gap: Gap, found: Classifier) -> list[Picture]:
 
 
 def _beside(crop: U8, heat: F64) -> U8:
-    """A crop beside itself under its heat (h, w)."""
     large = cv2.resize(crop, (_CROP_PX, _CROP_PX), interpolation=cv2.INTER_CUBIC)
     dull = (np.asarray(large, np.uint8) * 0.45 + 60).astype(np.uint8)
     strong = np.maximum(heat - np.median(heat), 0)  # half of the cells stay grey

@@ -121,7 +121,6 @@ def _other_system(network: Network, skeleton: Skeleton) -> System:
 
 
 def _features(network: Network, joints: int) -> nn.Module:
-    """A built-in backbone."""
     size = network.variant
     if network.family == "hrnet":
         return HRNet(HRNETS[size])

@@ -218,7 +218,6 @@ def _read(folder: str) -> Cutouts:
 
 
 def _sigmas(given: Any, joints: int) -> F64:
-    """(J,) COCO's sigmas."""
     coco = get_skeleton("coco17").sigmas
     usual = coco if len(coco) == joints else np.full(joints, _SIGMA)
     found: F64 = to_array(usual if given is None else given, "sigmas", (joints,))
@@ -278,7 +277,6 @@ def _covered(body: Body | None, cover: U8) -> float:
 
 
 def _areas(known: F64, boxes: Any, masks: NDArray[np.bool_] | None) -> F64:
-    """(P,) areas of people in square pixels."""
     if masks is not None:
         return np.asarray(masks.sum(axis=(1, 2)), np.float64)
     if boxes is not None:

@@ -77,7 +77,6 @@ def medical_mask(base: Basis, shape: Shape) -> Tailored:
 
 
 def _face(base: Basis) -> NDArray[np.intp]:
-    """Return skin vertices of nose, cheeks and jaw."""
     at = base.atlas.template_m[base.skin]
     head = base.atlas.vertex_part[base.skin] == PARTS.index("head")
     clear = base.atlas.masks["lips"][base.skin] < 0.2
@@ -105,7 +104,6 @@ def _loops(base: Basis, sheet_m: F64) -> list[Cut]:
 
 
 def _outline(side: int, shape: Shape) -> F64:
-    """Return the (R, 3) outline of a lens, R = 28."""
     power = _ROUND + (_SQUARE - _ROUND) * shape["square"]
     turn = np.linspace(0, 2 * np.pi, 28, endpoint=False)
     c, s = np.cos(turn), np.sin(turn)

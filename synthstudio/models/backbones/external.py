@@ -447,7 +447,6 @@ def _probe(net: nn.Module, size: tuple[int, int], name: str) -> list[Map]:
 
 
 def _tensors(output: Any) -> list[Tensor]:
-    """The tensors of an output, in its order."""
     for name in ("feature_maps", "heatmaps", "last_hidden_state"):  # of transformers
         if getattr(output, name, None) is not None:
             return _tensors(getattr(output, name))

@@ -130,7 +130,6 @@ def _path(widths: Sequence[int], source: int, target: int) -> nn.Module:
 
 
 def _plain(inputs: int, outputs: int, size: int, *, stride: int = 1) -> nn.Sequential:
-    """A convolution and its norm, without a ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False), nn.BatchNorm2d(outputs)
     )

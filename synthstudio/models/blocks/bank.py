@@ -149,7 +149,6 @@ class PoseBank(nn.Module):
         return Attended(maps=second, weights=weights, xyz=xyz)
 
     def _own_cells(self, h: int, w: int) -> _Cells:
-        """The cells of the unmoved poses."""
         key = (h, w, self.poses.device)
         if key not in self._index:
             with torch.inference_mode(False), torch.no_grad():  # kept: must allow gradients

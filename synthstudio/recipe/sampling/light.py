@@ -13,9 +13,11 @@ import numpy as np
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import PlaceLight
 from synthstudio.core.rng import Generator
+from synthstudio.core.scene import F64
 from synthstudio.core.spec import (
     Backdrop,
     LightSpec,
+    Material,
     PersonSpec,
     PlaceBackdrop,
     PlainBackdrop,
@@ -80,11 +82,7 @@ def draw_light(
     cool = -0.35 * share - 0.1 * warmth
     sky = _tinted((1 - share) * (1 - side), cool)
     up = [s * direction[2] + k for s, k in zip(sun, _tinted(1 - share, cool), strict=True)]
-    ground: Vec3 = (
-        up[0] * GROUND_ALBEDO,
-        up[1] * GROUND_ALBEDO * 0.95,
-        up[2] * GROUND_ALBEDO * 0.9,
-    )
+    ground: Vec3 = tuple(np.multiply(up, _reflected(backdrop)).tolist())
     # Half of what an upright surface sees of the ambient is ground.
     lit = share * math.sqrt(0.5) + ((1 - share) + luminance(ground)) / 2
     flash = 0.0 if behind.hdri else flash_share(ctx)
@@ -112,6 +110,20 @@ def draw_light(
         occlusion=occlusion,
         flash_rgb=(level, level, level),
     )
+
+
+def _reflected(backdrop: Backdrop | None) -> F64:
+    """(3,) the mean albedo of the floor and of what is around it, the walls of a room."""
+    usual = GROUND_ALBEDO * np.array([1, 0.95, 0.9])
+    if not isinstance(backdrop, RoomBackdrop):
+        return usual
+    around = _mean_rgb(backdrop.wall) if backdrop.walls else usual
+    return (_mean_rgb(backdrop.floor) + around) / 2
+
+
+def _mean_rgb(material: Material) -> F64:
+    colours = (material.base_rgb, material.second_rgb)
+    return np.mean(colours[: 1 + (material.pattern != "plain")], axis=0)
 
 
 def _lit_side(apart: float) -> float:
