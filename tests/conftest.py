@@ -95,7 +95,6 @@ def once(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def chromium_path():
-    """Return the machine's own Chromium, or $SYNTHSTUDIO_CHROMIUM; skip where there is none."""
     found = chromium.path()
     if found is None:
         missing("chromium", f"none of {', '.join(chromium.NAMES)} is installed")
@@ -118,7 +117,6 @@ def browser(chromium_path):
 
 @pytest.fixture(scope="session")
 def shared_data():
-    """Return the folder of real photos, cut-outs and panoramas beside the checkout, or skip."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("no ../shared/data beside this checkout: real assets are not tried")

@@ -31,7 +31,6 @@ def frame(index, people=2):
 
 
 def recipe(**changes):
-    """Return a recipe as a data set stores it: defaults filled in, without `frames`."""
     wanted = {"name": "sticks", "seed": 1, "objects": [{"kind": "procedural"}], **changes}
     written = dump(parse(wanted))
     del written["frames"]

@@ -40,8 +40,6 @@ def frame_at(index, skeleton="coco23"):
 
 
 def from_behind(frame):
-    """Return the frame with everybody's visible nose behind their own head."""
-
     def rotated(person):
         if person.cause[0] != "visible":
             return person
@@ -75,7 +73,6 @@ def rows_of(folder):
 
 
 def differences(a, b):
-    """Return where two tables differ; NaN equals NaN."""
     if len(a) != len(b):
         return [f"{len(a)} rows and {len(b)}"]
     return [

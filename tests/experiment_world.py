@@ -23,7 +23,6 @@ _PLACES = {
 
 
 def person(number, seed):
-    """Return a picture (HIGH, WIDE, 3) with one stick person, and the joints' places by name."""
     rng = stream(seed, "stick", number)
     shade = rng.integers(60, 190, (6, 8, 3)).astype(np.uint8)
     rgb = cv2.resize(shade, (WIDE, HIGH), interpolation=cv2.INTER_CUBIC)

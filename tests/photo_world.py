@@ -37,7 +37,6 @@ FIGURE = [
 
 
 def someone(number, image_id, x, top, tall):
-    """Return an annotation of somebody who stands there: an oval for a mask."""
     keypoints = []
     for j, (u, v) in enumerate(FIGURE):
         flag = 0 if j == 4 else 1 if j == 9 else 2

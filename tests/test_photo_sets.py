@@ -1,13 +1,17 @@
 """Sets of occluded photos are like any other: seen, counted, checked, split, out and back."""
 
+import json
 import shutil
 
+import numpy as np
 import photo_world
 import pyarrow.parquet as pq
 import pytest
 from photo_world import BY, varied
 
 from synthstudio.core.errors import DatasetError
+from synthstudio.core.images import decode_rgb
+from synthstudio.core.masks import decode
 from synthstudio.dataset import splits
 from synthstudio.dataset.arrays import write_parquet
 from synthstudio.dataset.reader import Dataset
@@ -104,6 +108,45 @@ def test_the_second_oracle_agrees_and_finds_what_is_planted(stored, world, tmp_p
     assert len(tally.findings) == 3
     one = next(f for f in tally.findings if f.joint)
     assert str(one) == f"frame {one.frame}, person {one.instance}, {one.joint}: {one.what}"
+
+
+def test_joints_lost_by_a_crop_are_truncated_and_others_stay(world, tmp_path):
+    out = tmp_path / "cropped"
+    own = varied(world, by={"frame": 1}, ground="known")
+    made = occlude(own, world / "coco.json", out, images=world / "images")
+    data, lost, clean = Dataset(out), [], {}
+    for row in data.iter_frames():
+        people = {person["instance"]: person for person in data.instances(row["index"])}
+        crop = json.loads(row["spec"])["crop"]
+        if crop is None:
+            clean = people
+            continue
+        x, y, w, h = crop
+        assert (row["width_px"], row["height_px"]) == (w, h)
+        assert decode_rgb(data.image_bytes(row["index"]), "").shape == (h, w, 3)
+        for number, now in people.items():
+            was = clean[number]
+            for j, (u, v) in enumerate(np.reshape(was["joints_px"], (-1, 2)) - (x, y)):
+                assert np.array_equal(now["joints_px"][2 * j : 2 * j + 2], (u, v), equal_nan=True)
+                outside = was["state"][j] in (1, 2) and not (0 <= u < w and 0 <= v < h)
+                kept = was["state"][j], was["cause"][j]
+                assert (now["state"][j], now["cause"][j]) == ((0, "truncated") if outside else kept)
+            whole, part = (decode({"size": p["mask_size"], "counts": p["modal_counts"]})
+                           for p in (was, now))  # fmt: skip
+            assert (part == whole[y : y + h, x : x + w]).all() and part.sum() == now[
+                "modal_area_px"
+            ]
+            assert now["truncated_fraction"] == pytest.approx(1 - part.sum() / whole.sum())
+            assert now["occluded_fraction"] == 0
+        lost.append(max(now["truncated_fraction"] for now in people.values()))
+    assert made.unchanged == 0 and len(lost) == 2 * EACH and 0.05 < min(lost) < 0.6
+    assert audited(out, world)[0].report()["passed"]
+    path = next(out.rglob("shards/00000/instances.parquet"))
+    rows = pq.read_table(path).to_pylist()
+    one = next(r for r in rows if "truncated" in r["cause"])
+    one["state"][one["cause"].index("truncated")] = 1
+    write_parquet(path, INSTANCE_SCHEMA, rows)
+    assert audited(out, world)[0].state_differs == 1
 
 
 def test_what_cannot_be_made_again_says_so(stored, imported):

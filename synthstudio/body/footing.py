@@ -245,7 +245,6 @@ def _places(whole: F64, chain: Chain, soles: Soles) -> tuple[F64, F64]:
 
 
 def _scale(moved: Retargeted, chain: Chain) -> float:
-    """Return this body's leg length over the file's."""
     bones = ("upperleg02.L", "lowerleg01.L", "lowerleg02.L", "foot.L")
     own = sum(np.linalg.norm(chain.offsets_m[BONES.index(bone)]) for bone in bones)
     return float(own / moved.motion.leg_m)

@@ -124,7 +124,6 @@ def _place(bone: str) -> int:
 
 
 def _wanted(motion: Motion) -> dict[str, F64]:
-    """Return bone -> (F, 3, 3) whole rotations determined by the file."""
     turns, neutral = motion.turns(), neutral_turns()
     out: dict[str, F64] = {}
 

@@ -104,7 +104,6 @@ def _key(atlas: Atlas, joints: tuple[str, ...], points: int, seed: int) -> str:
 
 
 def _read(path: Path) -> PatchTable | None:
-    """Return the stored table; None if missing or damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             return PatchTable(**{name: data[name] for name in PatchTable.__dataclass_fields__})
@@ -279,7 +278,6 @@ def _thin(place: F64, centre: F64, points: int) -> tuple[NDArray[np.int64], F64]
 def _mirror(
     corners: F64, faces: NDArray[np.int64], left: tuple[I32, F64, F64]
 ) -> tuple[I32, F64, F64]:
-    """Return the left patch's mirror image on the right side's `faces`."""
     face, barycentric, share = left
     wanted = np.einsum("nk,nkx->nx", barycentric, corners[face]) * (-1, 1, 1)
     near = cKDTree(corners[faces].mean(axis=1)).query(wanted, k=min(24, len(faces)))[1]

@@ -136,7 +136,6 @@ def _pose(
 
 
 def _free(entry: dict[str, Any]) -> tuple[str, ...]:
-    """Return the sides for which an entry gives no shape of the hand."""
     both = {"both_hands", *(f"both_{angle}_deg" for angle in HAND_ANGLES)} & set(entry)
     sides = () if both or "both_hands" in entry.get("holds", {}) else ("left", "right")
     return tuple(

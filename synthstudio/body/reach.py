@@ -96,7 +96,6 @@ def _unfolded(people: Pair, first: Pair) -> bool:
 
 
 def _standing(people: Pair, posed: Callable[[PersonSpec], Posed]) -> Pair:
-    """Return the two with their lowest vertex on the floor."""
     a, b = (dataclasses.replace(p, position_m=(*p.position_m[:2], posed(p).drop_m)) for p in people)
     return a, b
 

@@ -165,7 +165,6 @@ def _palm(who: int, name: str, person: PersonSpec, body: Posed) -> Anchor:
 
 
 def _spot(who: int, own: Spot, person: PersonSpec, body: Posed, lift_m: float) -> Anchor:
-    """Return a spot over the skin, or over what is worn there."""
     vertices = body.bare.vertices_m.astype(np.float64)
     out = normals_at(vertices, load_atlas().skin_faces, own.round).mean(axis=0)
     out /= np.linalg.norm(out)
@@ -245,7 +244,6 @@ def spot(name: str) -> Spot:
 
 
 def _ray(name: str) -> tuple[F64, F64, tuple[str, ...]]:
-    """Return a spot's ray, and the parts whose skin it may meet."""
     atlas = load_atlas()
     joints = atlas.joint_weights @ atlas.template_m.astype(np.float64)
     at = dict(zip(JOINTS, joints, strict=True))

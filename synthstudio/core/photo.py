@@ -14,6 +14,9 @@ from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import PlaceLight
 from synthstudio.core.scene import F32, F64, Bool
 
+Window = tuple[int, int, int, int]
+"""Left, top, width and height in whole pixels."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PasteSpec:
@@ -55,7 +58,8 @@ class PhotoSpec:
     `photo` is named below the folder of photos. `people` of it are annotated: instances 1 to
     `people`; pasted people follow them, pasted objects have 1,000 and up. `pastes` come nearest
     first; in front of all people of the photo but those in `behind`. Blur and noise of `lens` apply
-    to pastes only, to match the photo.
+    to pastes only, to match the photo. Of the photo, `width_px` x `height_px`, the frame shows
+    `crop`: left, top, width, height; None: all.
     """
 
     seed: int
@@ -73,6 +77,7 @@ class PhotoSpec:
     group_id: str
     variant: str
     differs: tuple[str, ...] = ()
+    crop: Window | None = None
     targets: tuple[spec.OcclusionTarget, ...] = ()  # one a person of the photo
     kind: Literal["photo"] = "photo"
 

@@ -311,7 +311,6 @@ class Dataset:
         return data
 
     def _files(self, entry: ShardEntry) -> dict[str, dict[str, Any]]:
-        """Return the table of a shard's files; the last one is cached."""
         table = self._table
         if table is None or table[0] != entry.shard:
             where = self.place / entry.path / SHARD_NAME
@@ -388,7 +387,6 @@ class Dataset:
         return entry
 
     def _entry_of_shard(self, shard: int) -> ShardEntry:
-        """Return a shard's entry; read from its shard.json once."""
         if shard not in self._entries:
             listed, entry = self._listed[shard], read_entry(self.shard_folder(shard))
             if entry != listed:
@@ -400,8 +398,6 @@ class Dataset:
         return _rows_of(self._tables(self._entry(index))[1], "frame_index", index)
 
     def _tables(self, entry: ShardEntry) -> tuple[pa.Table, pa.Table]:
-        """Return a shard's tables as Arrow; the last ones are cached."""
-
         def read() -> tuple[pa.Table, pa.Table]:
             return self._table_of(entry, "frames"), self._table_of(entry, "instances")
 

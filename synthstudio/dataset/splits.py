@@ -259,7 +259,6 @@ def _keyed(
 
 
 def _assets(spec: Any) -> Iterator[str]:
-    """Yield the content hash of every user's file in a stored spec."""
     if isinstance(spec, dict):
         if set(spec) == {"sha256", "name"}:
             yield str(spec["sha256"])

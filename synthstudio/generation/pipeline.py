@@ -167,7 +167,6 @@ def build(stage: FrameGenerator, spec: FrameSpec) -> Built:
 
 
 def _light(stage: FrameGenerator, spec: FrameSpec) -> Light:
-    """Return the scene's light: the panorama's, or the spec's sun and sky."""
     behind, lamp = spec.backdrop, spec.light
     if isinstance(behind, HdriBackdrop):
         radiance = stage.panorama(behind.asset)

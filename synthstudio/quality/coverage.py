@@ -188,7 +188,6 @@ class Coverage:
         self.examples.add(batch, own, causes, places)
 
     def _family_places(self, column: pa.Array) -> I32:
-        """Return indices into `families`, which grows by new ones."""
         names = [UNKNOWN if name is None else name for name in column.to_pylist()]
         new = sorted(set(names) - set(self.families))
         if new:

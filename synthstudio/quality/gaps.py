@@ -198,7 +198,6 @@ def _table(
     at_least: float | None,
     width: int = 9,
 ) -> list[str]:
-    """Return a table with sums; sums are compared with an even share of their line."""
     names = max(map(len, [*rows, "all"]))
     minimum = thin_below(counts, at_least)
     down, across = counts.sum(axis=1), counts.sum(axis=0)

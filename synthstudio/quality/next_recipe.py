@@ -159,7 +159,6 @@ def _lacking(
 
 
 def _views(own: Recipe) -> list[str]:
-    """Return the views that the recipe allows; none if it fixes orientations."""
     if own.people.interactions.share > 0:
         return []  # interactions fix orientations
     if own.quotas is not None and own.quotas.view is not None:

@@ -160,7 +160,6 @@ def _grid(bins: Bins, places: Sequence[Sequence[int]]) -> tuple[tuple[Cell, ...]
 
 
 def _pictures(dataset: Dataset, examples: Sequence[Example]) -> Iterator[tuple[Example, U8]]:
-    """Yield the picture of each example; frames are read once and in order."""
     skeleton = dataset.skeleton
     last, rgb = -1, np.zeros((1, 1, 3), np.uint8)
     for example in examples:

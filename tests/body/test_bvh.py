@@ -188,7 +188,6 @@ NAMES = re.findall(r"(?:ROOT|JOINT) (\w+)", WALK)
 
 
 def turned(joint, curve, fps=30.0):
-    """Return a walk in which a joint turns by more about x, in degrees a frame."""
     values = np.array([line.split() for line in LONG[START:]], float)
     values[:, 4 + 3 * NAMES.index(joint)] += curve
     head = [line.replace("0.033333", f"{1 / fps:.6f}") for line in LONG[:START]]

@@ -128,7 +128,6 @@ WORN = person("man", "stand_relaxed", "t_shirt", "jeans")
 
 
 def shaped(**change):
-    """Return the usual outfit with a T-shirt of another shape; None takes a value away."""
     shape = {k: v for k, v in (WORN.outfit[0].shape | change).items() if v is not None}
     return (replace(WORN.outfit[0], shape=shape), WORN.outfit[1])
 

@@ -25,7 +25,6 @@ LOOK = Look(skin_rgb=(0.6, 0.4, 0.3), hair_rgb=(0.08, 0.05, 0.03), iris_rgb=(0.1
 
 
 def garment(kind: str, share: float = 0.5) -> GarmentSpec:
-    """Return a garment whose shape lies at `share` of every range."""
     ranges = GARMENTS[kind].kind.shape
     shape = {name: low + share * (high - low) for name, (low, high) in ranges.items()}
     kind_of = "hair" if GARMENTS[kind].kind.slot == "hair" else "cloth"

@@ -49,7 +49,6 @@ def test_any_document_comes_back_whatever_the_chunks(tmp_path_factory, items, re
 
 
 def peak_of(path, raises=None):
-    """Return how many bytes reading the images of a file takes at most."""
     tracemalloc.start()
     try:
         with pytest.raises(raises) if raises else nullcontext():

@@ -9,7 +9,6 @@ from synthstudio.dataset.writer import open_or_create
 
 @pytest.fixture(scope="session")
 def unbroken(tmp_path_factory):
-    """Return the data set of a run that nothing disturbed."""
     out = tmp_path_factory.mktemp("unbroken") / "set"
     assert drive(out, workers=1) == (0, "")
     return out

@@ -37,8 +37,6 @@ COMMANDS = {
 
 
 def _of(name, change):
-    """Return what changes rows of a shard and makes its hashes fit: only the rows are wrong."""
-
     def damage(folder):
         shard = folder / "shards/00000"
         path = shard / f"{name}.parquet"
@@ -65,8 +63,6 @@ def _seal(shard):
 
 
 def _text(name, old, new):
-    """Return what changes a text; where bytes of a table change its hashes are made to fit."""
-
     def change(folder):
         data = (folder / name).read_bytes()
         assert old in data

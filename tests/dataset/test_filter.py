@@ -23,7 +23,6 @@ FRAMES = 11
 
 
 def _frames(seed=7, first=0, count=FRAMES, **changes):
-    """Return frames 0.. of run `seed`, whose pictures are those of `first` and on."""
     made = [painted(first + i, people=i % 3, seed=seed, **changes) for i in range(count)]
     return [
         dataclasses.replace(f, spec=dataclasses.replace(f.spec, index=i, group_id=f"{seed}-{i}"))
@@ -161,7 +160,6 @@ def test_topping_up_with_the_same_run_keeps_names_and_refuses_doubles(source, tm
 
 @pytest.fixture(scope="module")
 def tangled(tmp_path_factory):
-    """Return 24 frames of 8 groups of 3, and of people who appear in two groups each."""
     frames = []
     for i in range(24):
         made = painted(i, people=1 + i % 2, group_id=f"g{i // 3}")

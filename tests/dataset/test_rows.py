@@ -24,7 +24,6 @@ from synthstudio.dataset.rows import (
 
 
 def hard_frame():
-    """Return a frame with a NaN joint, a held object, an empty mask, ambiguous joints."""
     camera, joints = make_camera(), get_skeleton("coco17")
     places = ({}, {"x_m": 0.2, "y_m": 0.3}, {"x_m": 9.0})
     people = tuple(make_posed(joints, instance=k, **at) for k, at in enumerate(places, 1))
@@ -39,7 +38,6 @@ def hard_frame():
 
 
 def frame_with_targets():
-    """Return a variant's frame of a clip with three people: with many targets, one and none."""
     frame = hard_frame()
     wrists, causes = ("left_wrist+right_wrist",), {"object": 0.25}
     much = OcclusionTarget(occluded_fraction=0.3, hidden=wrists, causes=causes, met=False)
@@ -58,7 +56,6 @@ def frame_with_targets():
 
 
 def stored(frame, folder):
-    """Return the rows of a frame as they come back from files: its own, and those of people."""
     write_parquet(folder / "f", FRAME_SCHEMA, [frame_row(frame, "images/a.jpg")])
     write_parquet(folder / "i", INSTANCE_SCHEMA, instance_rows(frame))
     (row,) = pq.read_table(folder / "f").to_pylist()

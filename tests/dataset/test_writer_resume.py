@@ -67,8 +67,6 @@ def test_a_run_that_grows_has_the_bytes_of_a_longer_one(kill, unbroken, tmp_path
 
 
 def _changed(name, change):
-    """Return what changes the bytes of one file of a shard."""
-
     def damage(shard):
         path = shard / name
         path.write_bytes(change(path.read_bytes()))

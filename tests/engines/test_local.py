@@ -168,7 +168,6 @@ def test_an_error_of_the_parent_stops_the_workers(tmp_path):
 
 
 def begun(folder):
-    """Return a process whose two workers are busy, and their pids."""
     process = local_jobs.hanging(folder, "local")
     wait_for(lambda: len(list(folder.iterdir())) == 2, "both workers are busy")
     pids = [int(path.name) for path in folder.iterdir()]

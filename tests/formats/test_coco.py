@@ -46,7 +46,6 @@ def sample(frame):
 
 
 def crowd_frame(index):
-    """Return a frame of 25 people in rows, seen from above, each of them partly visible."""
     camera = make_camera(640, 480, position_m=(0.0, -5.0, 4.5), pitch_rad=-0.5)
     people = tuple(
         make_posed(
@@ -127,7 +126,6 @@ def test_keypoints_are_indices_and_zero_outside(samples, written):
 
 
 def score(path, kind, *, largest, move=0.0):
-    """Return AP of the ground truth scored as detections, moved by `move` pixels."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools and NumPy 2
         truth = COCO(str(path))

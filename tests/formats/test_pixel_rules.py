@@ -28,7 +28,6 @@ W, H, JOINT = 320, 240, "left_wrist"
 
 
 def disc(x, y, radius=5.0):
-    """Return an image of a white disc on black, its edge by area, 16 x 16 samples a pixel."""
     fine = (np.arange(16) + 0.5) / 16
     across = (np.arange(W)[:, None] + fine).ravel()
     down = (np.arange(H)[:, None] + fine).ravel()

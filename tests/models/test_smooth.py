@@ -14,7 +14,6 @@ def _walk(frames, *, turn=0.0):
 
 
 def _behind(answer, truth):
-    """Return by how many frames an answer lags behind a motion of a steady speed."""
     speed = np.diff(truth, axis=0).mean(0)
     return float((((truth - answer) * speed).sum(-1) / (speed**2).sum(-1)).mean())
 

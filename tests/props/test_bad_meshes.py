@@ -68,7 +68,6 @@ LINE = trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [2, 0, 0]], [[0, 1, 2]], process=F
 
 
 def _gltf_bytes(index=2, **changes):
-    """Return a glTF whose third corner is the given one."""
     tree = gltf(**changes)
     points = np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0]]).tobytes()
     blob = points + np.uint16([0, 1, index]).tobytes()

@@ -20,7 +20,6 @@ REF = AssetRef(sha256="0" * 64, name="mesh")
 
 
 def _across(part):
-    """Return the corners of a part's faces, and their normals by the order of the corners."""
     corners = part.vertices_m[part.faces].astype(float)
     return corners, np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
 

@@ -18,8 +18,6 @@ def gap_world(once):
 
 @pytest.fixture
 def gap_photos(gap_world, tmp_path):
-    """Return a function that writes the photos changed: their labels, and every picture."""
-
     def change(labels=None, pixels=None):
         told = json.loads((gap_world / "coco/photos.json").read_text())
         plain = ("id", "image_id", "category_id", "iscrowd", "bbox", "area", "keypoints")

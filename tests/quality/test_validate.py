@@ -51,14 +51,12 @@ def _check(doc, folder=None):
 
 
 def _plain(doc):
-    """Return the file as anyone would write it: without our extra fields."""
     images = [{k: i[k] for k in ("id", "file_name", "width", "height")} for i in doc["images"]]
     people = [{k: a[k] for k in STANDARD} for a in doc["annotations"]]
     return {**doc, "images": images, "annotations": people}
 
 
 def _visible(entry):
-    """Return the place of a visible joint's x, of the wrists if possible."""
     seen = [j for j in range(17) if entry["keypoints"][3 * j + 2] == 2]
     return 3 * max(seen, key=lambda j: BONES.joints[j].endswith("wrist"))
 

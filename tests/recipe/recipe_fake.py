@@ -190,7 +190,6 @@ class FakeSolve:
         return out
 
     def patches_seen(self, people, objects, camera):
-        """Return one point a joint, hidden by nothing."""
         out = []
         for person in people:
             seen = camera.to_camera(self.joints_m(person))[:, None]
@@ -221,7 +220,6 @@ class FakeSolve:
         return min(_apart(p, q) for p in swept(a) for q in swept(b))
 
     def steps(self, person, motion, *, times_s, mirrored=False):
-        """Return a walk at 1.2 m/s in which the left arm turns with time."""
         tall, side = self.stature_m(person), "R" if mirrored else "L"
         return tuple(
             Step(

@@ -34,7 +34,6 @@ HELD = {
 
 
 def held_objects(spec):
-    """Return the held-out objects that a frame shows, whatever they are."""
     found = set()
     for person in spec.people:
         if int(person.identity.removeprefix("id-")) > 8:

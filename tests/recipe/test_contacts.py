@@ -38,7 +38,6 @@ def points_m(stage, obj):
 
 
 def depth_m(stage, person, points):
-    """Return how deep the deepest of the points lies under the bare skin; 0 if none does."""
     atlas = stage.body.atlas
     place = np.unique(atlas.body_faces[atlas.skin_face], return_inverse=True)[1].reshape(-1, 3)
     mesh = trimesh.Trimesh(stage.skin_m(person, PARTS), place, process=False)
@@ -52,7 +51,6 @@ def depth_m(stage, person, points):
 
 
 def gap_m(stage, person, parts, points):
-    """Return the least distance from the skin of body parts to an object."""
     return cKDTree(points).query(stage.skin_m(person, parts))[0].min()
 
 

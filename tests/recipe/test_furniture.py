@@ -48,7 +48,6 @@ def scenery(spec):
 
 
 def others_m(spec):
-    """Return the boxes of people and of the objects that are no scenery."""
     solve = solver()
     items = [*spec.people, *(obj for obj in spec.objects if obj.role != "scenery")]
     return np.array([solve.box_m(item) for item in items]).reshape(-1, 2, 3)
@@ -59,7 +58,6 @@ def apart_m(a, b):
 
 
 def hides_somebody(spec, obj):
-    """Return whether a ray from the camera to a point of somebody's box meets the object's box."""
     eye, (low, high) = np.array(spec.camera.position_m), box_of(obj)
     shares = np.array(list(np.ndindex(4, 4, 4))) / 3
     for person in spec.people:
@@ -79,7 +77,6 @@ def usual_frames(count):
 
 
 def rests(box, others, tolerance_m=2e-4):
-    """Return whether a box stands on the floor, or on the top of another, wholly over it."""
     over = (
         (box[0, :2] >= other[0, :2] - 1e-6).all()
         and (box[1, :2] <= other[1, :2] + 1e-6).all()
@@ -120,7 +117,6 @@ def test_furniture_is_free_inside_the_room_and_stands_hangs_or_lies_on_something
 
 
 def looks_away_from(obj):
-    """Return which wall (least x, y, greatest x, y) an object has its back to."""
     fronts = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])
     looks = fronts @ (math.sin(obj.yaw_rad), -math.cos(obj.yaw_rad))
     assert looks.max() > 0.999

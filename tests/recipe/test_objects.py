@@ -19,7 +19,6 @@ def frames(count, solve=None, **recipe):
 
 
 def joints_behind(solve, spec, obj):
-    """Return for each person how many joints lie in the rectangle of the object and beyond it."""
     camera = spec.camera
     box = camera.to_camera(corners(solve.box_m(obj)))
     outline = camera.project(box)

@@ -39,7 +39,6 @@ def inside(x: float, y: float) -> bool:
 
 
 def floor_share(spec, x_m, y_m):
-    """Return where in the photo, as shares of it, a place of the floor is: by matrices alone."""
     camera, photo = spec.camera, spec.backdrop
     at = camera.K @ (camera.world_to_camera @ np.array([x_m, y_m, 0.0, 1.0]))[:3]
     x, y = at[:2] / at[2]
@@ -59,7 +58,6 @@ def test_everybody_stands_inside_the_polygon(mirrored):
 
 
 def feet(spec, inward_m=0.3):
-    """Return where in the photo corners of objects' boxes are, moved in by what may reach over."""
     out = []
     for low, high in (FakeSolve().box_m(obj)[:, :2] for obj in spec.objects):
         middle, half = (low + high) / 2, np.maximum(0, (high - low) / 2 - inward_m)

@@ -26,13 +26,11 @@ def recipe(quotas: dict | None, **changes):
 
 
 def azimuth_rad(spec, person):
-    """Return where the camera is about a person, + to its left."""
     away, facing = np.subtract(spec.camera.position_m, person.position_m)[:2], ahead(person)
     return math.atan2(float((-facing[1], facing[0]) @ away), float(facing @ away))
 
 
 def drift(bins: list[str], shares: dict[str, float]) -> float:
-    """Return the largest |people in a bin - their due| over all prefixes and bins."""
     total, counts, worst = sum(shares.values()), Counter[str](), 0.0
     for n, name in enumerate(bins, 1):
         counts[name] += 1

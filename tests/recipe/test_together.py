@@ -39,7 +39,6 @@ def does(spec: FrameSpec, kind: str) -> tuple[PersonSpec, ...]:
 
 
 def hands_apart_m(stage, one, other):
-    """Return how far two right hands, or two left ones, are apart: the nearer pair."""
     sides = ("left_hand",), ("right_hand",)
     pairs = ((stage.skin_m(one, side), stage.skin_m(other, side)) for side in sides)
     return min(cKDTree(a).query(b)[0].min() for a, b in pairs)

@@ -118,7 +118,6 @@ def test_the_same_bodies_wear_other_clothes():
 
 
 def _turned_deg(view, base, middle):
-    """Return how far a camera stands round the middle from the first one, from 0 to 360."""
     (x, y), (x0, y0) = (np.array(c.position_m[:2]) - middle for c in (view, base))
     return math.degrees(math.atan2(y, x) - math.atan2(y0, x0)) % 360
 

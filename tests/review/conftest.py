@@ -31,7 +31,6 @@ def postgres_server():
 
 @pytest.fixture(scope="session")
 def made_store(tmp_path_factory):
-    """Return the file of an empty SQLite store: to copy it is faster than to make another."""
     file = tmp_path_factory.mktemp("made") / "review.db"
     open_store(f"sqlite:///{file}").close()
     return file
@@ -39,7 +38,6 @@ def made_store(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def made_database(postgres_server):
-    """Return the name of a database with an empty store, a template of others."""
     admin = create_engine(postgres_server.url("postgres"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text("CREATE DATABASE made TEMPLATE template0"))
@@ -99,7 +97,6 @@ def empty_store(store_url):
 
 @pytest.fixture
 def store(empty_store):
-    """Return an open store that knows one data set under the key KEY."""
     with empty_store.session() as session:
         session.add(
             DatasetRow(key=KEY, name="sticks", skeleton="coco17", people=6, added_at=utc_now())
@@ -109,13 +106,11 @@ def store(empty_store):
 
 @pytest.fixture(scope="session")
 def small_set(tmp_path_factory):
-    """Return a data set of 5 frames of stick people with pictures (3, 1, 0, 2 and 4 people)."""
     return make_set(tmp_path_factory.mktemp("sticks") / "set")
 
 
 @pytest.fixture(scope="session")
 def people_set(tmp_path_factory):
-    """Return a data set of 50 frames of four people with arms and legs, without pictures."""
     return write_rows(make_rows(50, each=4), tmp_path_factory.mktemp("people") / "set")
 
 

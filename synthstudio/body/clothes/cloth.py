@@ -294,7 +294,6 @@ def _fade(at: F32, rim: I32) -> F32:
 
 
 def _rim_faces(rim: I32, count: int) -> I32:
-    """Return quads that join each boundary edge to its copy inside, two triangles each."""
     if not len(rim):
         return np.zeros((0, 3), np.int32)
     copy = np.full(int(rim.max()) + 1, -1, np.int64)

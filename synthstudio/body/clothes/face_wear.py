@@ -84,7 +84,6 @@ def _face(base: Basis) -> NDArray[np.intp]:
 
 
 def _loops(base: Basis, sheet_m: F64) -> list[Cut]:
-    """Return a loop from the mask's corners round each ear."""
     out = []
     for column, side in ((-1, 1), (0, -1)):
         ear = _EAR_M * [side, 1, 1]
@@ -230,7 +229,6 @@ def _jaw(p: Places) -> F32:
 
 
 def _patch(base: Basis, field: Field) -> tuple[Cut, Places]:
-    """Return the face's skin where `field` is positive, without the lips."""
     atlas = base.atlas
     weave = weave_of(atlas, head_faces(base, ears=False), fine=base.fine)
     lips = np.asarray(weave.rows @ atlas.masks["lips"])

@@ -264,7 +264,6 @@ def compact(weave: GarmentMesh) -> GarmentMesh:
 
 
 def _renumbered(faces: I32, count: int) -> tuple[NDArray[np.intp], I32]:
-    """Return the vertices of `count` that faces use, and the faces over those alone."""
     used = np.zeros(count, np.bool_)
     used[faces] = True
     place = np.cumsum(used, dtype=np.int32) - np.int32(1)

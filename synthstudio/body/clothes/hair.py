@@ -206,7 +206,6 @@ def shell(
 
 
 def _ragged(psi: NDArray[Any], degrees: NDArray[Any], fringe: float) -> NDArray[Any]:
-    """Return how uneven the lower edge is: strands on a fringe, locks behind."""
     locks = 0.006 * np.sin(9 * psi + 2 * np.sin(4 * psi))
     front = (0.001 + 0.002 * fringe) * np.sin(31 * psi + 2 * np.sin(13 * psi))
     share = np.clip((degrees - 45) / 20, 0, 1)
@@ -214,7 +213,6 @@ def _ragged(psi: NDArray[Any], degrees: NDArray[Any], fringe: float) -> NDArray[
 
 
 def _edge_m(degrees: NDArray[Any], bottom_m: float, fringe: float) -> NDArray[Any]:
-    """Return the height of the hair's lower edge at an azimuth."""
     brow = 0.722 - 0.042 * fringe
     made: NDArray[Any] = np.interp(
         degrees, (0, 30, 44, 54, 62, 80), (brow, brow, 0.703, 0.655, bottom_m + 0.03, bottom_m)
@@ -223,7 +221,6 @@ def _edge_m(degrees: NDArray[Any], bottom_m: float, fringe: float) -> NDArray[An
 
 
 def _skull_radius(base: Basis, ahead: F32) -> F32:
-    """Return how far the skull reaches from its centre in directions (V, 3)."""
     d = base.atlas.template_m[skull(base)] - np.array(CENTRE_M)
     length = np.linalg.norm(d, axis=1)
     distance, near = cKDTree(d / length[:, None]).query(ahead, k=8)
@@ -343,7 +340,6 @@ def _combed(base: Basis) -> Cut:
 
 
 def _tail(base: Basis, path: NDArray[np.float64], radius: NDArray[np.float64]) -> Cut:
-    """Return hair along a path of the template, tied to the skull where it begins."""
     at, faces = tube(path, radius, columns=12 if base.fine else 7)
     near = skull(base)
     start = np.linalg.norm(base.atlas.template_m[near] - path[0], axis=1)

@@ -34,7 +34,6 @@ _DRAPED = SCALP | sum(
 
 
 def _above(at: F32, front_m: float, back_m: float) -> F32:
-    """Return (V,) metres above the plane of a hat's edge."""
     slope = (back_m - front_m) / (_BACK_Y_M - _FRONT_Y_M)
     return at[:, 2] - (front_m + (at[:, 1] - _FRONT_Y_M) * slope)
 
@@ -190,7 +189,6 @@ _ALL_ROUND = (500, 600)  # degrees beyond which a brim ends: never
 def _brimmed(
     base: Basis, offset: F32, reach_m: float, droop: float, *, band: bool = False
 ) -> Tailored:
-    """Return a crown `offset` (V,) off the head with a brim all round."""
     weave, p, _ = dome(base, _FRONT_M, _BACK_M)
     edge = brim(weave, p.at, (0.017, droop), reach_m=reach_m, fade_deg=_ALL_ROUND)
     crown = hat(weave, offset, passes=8, panel=_ribbon if band else None)

@@ -40,7 +40,6 @@ def _open(p: Places, half_m: F32 | float) -> F32:
 
 
 def _over(base: Basis, field: Field, *, thick_m: float, flare_m: float = 0.006) -> Cut:
-    """Return a top that is worn over another one, and out over its hem."""
     made = top_cut(base, field, thick_m=thick_m, flare_m=flare_m, tucked=False, taper=0.06)
     low = step(places(base.atlas, made.weave.rows).z, 0.14, 0.04)
     offset = made.offset_m + 0.014 * low * (made.min_m > 0.0035)

@@ -178,7 +178,6 @@ def outside_skin(v: F32, anchors: NDArray[np.intp], wearer: Wearer, min_m: F32) 
 
 
 def _height_m(v: F32, anchor: NDArray[np.intp], wearer: Wearer) -> F32:
-    """Return (V,) metres above the tangent planes at skin vertices `anchor` (V,)."""
     nx, ny, nz, d = wearer.planes.take(anchor, axis=1)
     return np.asarray(nx * v[0] + ny * v[1] + nz * v[2] - d)
 

@@ -299,7 +299,6 @@ def numbered_shirt(base: Basis, shape: Shape) -> Tailored:
 
 
 def _digit(across: NDArray[Any], up: NDArray[Any], value: int) -> F32:
-    """Return how far places lie inside the strokes of a digit 6 cm wide and 11 cm high."""
     wide, high, half = 0.022, 0.042, 0.010
     inside = np.full(len(across), -FAR)
     for name in _DIGITS[value].split():
@@ -373,8 +372,6 @@ def gi(base: Basis, shape: Shape) -> Tailored:
 
 
 def _knot(base: Basis) -> Cut:
-    """Return the two ends of a belt that hang down in front."""
-
     def ends(p: Places) -> F32:
         slant = np.abs(np.abs(p.x) - 0.03 - 0.30 * (0.06 - p.z))
         strip = np.minimum(0.016 - slant, np.minimum(0.075 - p.z, p.z + 0.105))

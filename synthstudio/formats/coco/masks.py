@@ -48,7 +48,6 @@ def _solid_parts(mask: Bool, left: int, top: int) -> Iterator[tuple[Bool, int, i
 
 
 def _hole_column(part: Bool) -> int | None:
-    """Return a column through the middle of a hole; None without a hole."""
     outside = np.pad(~part, 1, constant_values=True).astype(np.uint8)
     count, found, stats, _ = cv2.connectedComponentsWithStats(outside, connectivity=8)
     for label in range(1, count):

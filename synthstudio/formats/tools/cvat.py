@@ -315,7 +315,6 @@ class _Reader:
 
 
 def _images(path: Path, reader: _Reader) -> Iterator[Image]:
-    """Yield the images of a file, one at a time; FormatError."""
     if not path.is_file():
         raise FormatError("there is no such file", where=str(path))
     try:

@@ -10,8 +10,7 @@ oracle of rendered sets. Shared are only the alpha of the pastes and the decoder
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -162,24 +161,52 @@ def compare(
     tally.frames += 1
     after = {row["instance"]: row for row in stored}
     for row in before:
-        found = after.get(row["instance"])
-        finding = functools.partial(PhotoFinding, spec.index, row["instance"])
-        if found is None:
-            tally.findings.append(finding(None, "it is missing"))
+        number = row["instance"]
+        found = _person(tally, row, after.get(number), taken, opaque, skeleton, spec)
+        tally.findings += [PhotoFinding(spec.index, number, *each) for each in found]
+
+
+def _person(
+    tally: PhotoTally,
+    was: Row,
+    now: Row | None,
+    taken: dict[int, F64],
+    opaque: Bool,
+    skeleton: Skeleton,
+    spec: PhotoSpec,
+) -> Iterator[tuple[str | None, str]]:
+    """Count one person; yields mismatches: a joint's name or None, and the text."""
+    left, top, width, height = spec.crop or (0, 0, spec.width_px, spec.height_px)
+    at = np.reshape(was["joints_px"], (-1, 2)) - (left, top)
+    lost = ~np.asarray(((at >= 0) & (at < (width, height))).all(axis=1))
+    if now is None:
+        if spec.crop is None or not lost.all():
             tally.mask_differs += 1
+            yield None, "it is missing"
+        return
+    tally.people += 1
+    mask = _mask(was["modal_counts"], was["mask_size"])
+    if mask is not None:
+        kept = _mask(now["modal_counts"], now["mask_size"])
+        seen = (mask & ~opaque)[top : top + height, left : left + width]
+        if kept is None or not np.array_equal(seen, kept):
+            tally.mask_differs += 1
+            yield None, "its mask does not match the pastes"
+    if not np.array_equal(at, np.reshape(now["joints_px"], (-1, 2)), equal_nan=True):
+        tally.state_differs += 1
+        yield None, "its joints are in other places"
+    for j, name in enumerate(skeleton.joints):
+        if spec.crop is not None and lost[j] and was["state"][j] in (1, 2):
+            tally.joints += 1
+            if (now["state"][j], now["cause"][j]) != (0, "truncated"):
+                tally.state_differs += 1
+                yield name, "outside the frame, but labelled inside"
             continue
-        tally.people += 1
-        mask = _mask(row["modal_counts"], row["mask_size"])
-        if mask is not None:
-            kept = _mask(found["modal_counts"], row["mask_size"])
-            if kept is None or ((mask & ~opaque) != kept).any():
-                tally.mask_differs += 1
-                tally.findings.append(finding(None, "its mask does not match the pastes"))
-        for j, name in enumerate(skeleton.joints):
-            disc = _disc(row, j, float(skeleton.sigmas[j]), mask, left.shape)
-            hidden = {i: float(share[disc].mean()) for i, share in taken.items() if disc.any()}
-            problem = _joint(tally, row, found, j, {i: s for i, s in hidden.items() if s > 0})
-            tally.findings += [finding(name, problem)] if problem else []
+        disc = _disc(was, j, float(skeleton.sigmas[j]), mask, opaque.shape)
+        hidden = {i: float(share[disc].mean()) for i, share in taken.items() if disc.any()}
+        problem = _joint(tally, was, now, j, {i: s for i, s in hidden.items() if s > 0})
+        if problem:
+            yield name, problem
 
 
 def _joint(tally: PhotoTally, was: Row, now: Row, j: int, hidden: dict[int, float]) -> str:

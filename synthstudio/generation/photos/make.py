@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from synthstudio.compose import blend
 from synthstudio.core import masks
 from synthstudio.core.images import encode_jpeg, linear_to_srgb_u8, read_rgb, srgb_to_linear
-from synthstudio.core.labels import SHARES, STATE_VISIBLE, target_row
+from synthstudio.core.labels import SHARES, STATE_OUTSIDE, STATE_VISIBLE, target_row
 from synthstudio.core.people import hidden_columns
-from synthstudio.core.photo import Outline, PhotoPerson, PhotoSpec, PhotoView
+from synthstudio.core.photo import Outline, PhotoPerson, PhotoSpec, PhotoView, Window
 from synthstudio.core.scene import U8, Bool, CutoutLayer
 from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
 from synthstudio.core.spec import OBJECT_BASE, PERSON_BASE, AssetRef, OcclusionTarget, to_json
-from synthstudio.core.visibility import is_labelled
+from synthstudio.core.visibility import is_labelled, occluded_fraction
 from synthstudio.dataset import rows
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.joints import convert_row
@@ -202,7 +202,9 @@ def make_frame(stage: PhotoStage, sample: Sample, spec: PhotoSpec) -> PhotoFrame
     photo = stage.pixels(spec.photo)
     people = stage.people(sample)
     pastes = paste_layers(stage, spec, people)
-    jpeg = encode_jpeg(composed(photo, pastes, people), spec.lens.jpeg_quality)
+    left, top, width, height = spec.crop or (0, 0, spec.width_px, spec.height_px)
+    rgb = composed(photo, pastes, people)[top : top + height, left : left + width]
+    jpeg = encode_jpeg(np.ascontiguousarray(rgb), spec.lens.jpeg_quality)
     layers = tuple(one.layer for one in pastes)
     size = (spec.width_px, spec.height_px)
     out = []
@@ -215,6 +217,8 @@ def make_frame(stage: PhotoStage, sample: Sample, spec: PhotoSpec) -> PhotoFrame
         for rank, (one, before) in enumerate(pasted_people(pastes))
     ]
     out += sorted(pasted, key=lambda row: int(row["instance"]))
+    if spec.crop is not None:
+        out = [row for row in (cropped(row, spec.crop) for row in out) if row is not None]
     return PhotoFrame(spec=spec, jpeg=jpeg, row=_frame_row(sample, spec, pastes, jpeg), people=out)
 
 
@@ -285,6 +289,50 @@ def _modal(row: Row, person: Annotated, after: Relabelled, fraction: float) -> R
         "modal_box_px": box,
         "modal_area_px": int(after.mask.sum()),
     }
+
+
+def cropped(row: Row, window: Window) -> Row | None:
+    """A person's row in a window of the photo; None without a pixel or joint in it.
+
+    Joints outside are truncated, as those of rendered frames are; the others keep their labels.
+    """
+    left, top, width, height = window
+    px = np.array(row["joints_px"], np.float64).reshape(-1, 2) - (left, top)
+    inside = ((px >= 0) & (px < (width, height))).all(axis=1)
+    cut = is_labelled(np.array(row["state"])) & ~inside
+    shares = np.array(row["shares"], np.float64).reshape(-1, len(SHARES))
+    shares[cut] = [name == "truncated" for name in SHARES]
+    own = zip(rows.hidden_by(row), cut, strict=True)
+    out = {
+        **row,
+        "joints_px": px.ravel().tolist(),
+        "shares": shares.ravel().tolist(),
+        "state": np.where(cut, STATE_OUTSIDE, row["state"]).tolist(),
+        "cause": np.where(cut, "truncated", row["cause"]).tolist(),
+        "ambiguous": np.where(cut, False, row["ambiguous"]).tolist(),
+        "occluder_id": np.where(cut, 0, row["occluder_id"]).tolist(),
+        **hidden_columns(() if lost else pairs for pairs, lost in own),
+        "mask_size": [height, width],
+    }
+    part = 0.0
+    for name in ("modal", "amodal"):
+        x, y, w, h = row[f"{name}_box_px"]
+        low = np.maximum((x - left, y - top), 0.0)
+        size = np.maximum(np.minimum((x - left + w, y - top + h), (width, height)) - low, 0.0)
+        part = float(size.prod()) / max(w * h, 1e-9)
+        area, box = round(row[f"{name}_area_px"] * part), [*low.tolist(), *size.tolist()]
+        counts = row[f"{name}_counts"]
+        if counts is not None:
+            whole = masks.decode({"size": row["mask_size"], "counts": counts})
+            mask = np.ascontiguousarray(whole[top : top + height, left : left + width])
+            area, box = int(mask.sum()), [float(v) for v in masks.mask_box(mask)]
+            part = area / max(int(whole.sum()), 1)
+            out[f"{name}_counts"] = masks.encode(mask)["counts"]
+        out |= {f"{name}_area_px": area, f"{name}_box_px": box if min(box[2:]) > 0 else [0.0] * 4}
+    out["amodal_box_px"] = np.subtract(row["amodal_box_px"], (left, top, 0, 0)).tolist()
+    out["occluded_fraction"] = occluded_fraction(out["modal_area_px"], out["amodal_area_px"])
+    out["truncated_fraction"] = 1 - part * (1 - (row["truncated_fraction"] or 0.0))
+    return out if out["amodal_area_px"] or inside.any() else None
 
 
 def pasted_people(
@@ -362,6 +410,12 @@ def _frame_row(sample: Sample, spec: PhotoSpec, pastes: tuple[PasteLayer, ...], 
     photo = sample.frame
     objects = [(one.paste.instance, _kind(one)) for one in pastes if one.paste.person is None]
     drawn = next((one.paste.camera for one in pastes if one.paste.person is not None), None)
+    shown = {}
+    if spec.crop is not None:
+        left, top, width, height = spec.crop
+        shift = np.array([[0, 0, left], [0, 0, top], [0, 0, 0]])
+        K = photo["K"] and (np.reshape(photo["K"], (3, 3)) - shift).ravel().tolist()
+        shown = {"width_px": width, "height_px": height, "K": K, "crowd_index": None}
     return {
         **photo,
         "index": spec.index,
@@ -378,6 +432,7 @@ def _frame_row(sample: Sample, spec: PhotoSpec, pastes: tuple[PasteLayer, ...], 
         "object_held_by": [*photo["object_held_by"], *(0 for _ in objects)],
         "layers": [],
         "spec": to_json(spec),
+        **shown,
     }
 
 

@@ -297,7 +297,6 @@ def _grid(rgb: U8, people: Sequence[Annotated]) -> _Grid:
 
 
 def _about_feet(grid: _Grid, person: Annotated, where: Stand) -> Bool:
-    """Return the uncovered cells below and beside a person's feet."""
     beside, below = _BESIDE_M * where.px_per_m, _BELOW_M * where.px_per_m
     top, bottom = where.foot_px - 0.1 * below, where.foot_px + below
     left, right = person.left_px - beside, person.left_px + person.mask.shape[1] + beside
@@ -317,7 +316,6 @@ def _is_plain_ground(lab: F32) -> bool:
 
 
 def _like(grid: _Grid, seeds: Bool) -> Bool:
-    """Return the cells similar and connected to the seeds."""
     own = grid.lab[seeds]
     middle = np.median(own, axis=0)
     spread = 1.4826 * np.median(np.abs(own - middle), axis=0)

@@ -100,8 +100,9 @@ def _unchanged(dataset: Dataset) -> int:
     """Number of photos with frames but without any occluder."""
     pasted: dict[str, bool] = {}
     for row in dataset.iter_frames(["group_id", "spec"]):
-        any_paste = bool(json.loads(row["spec"])["pastes"])
-        pasted[row["group_id"]] = pasted.get(row["group_id"], False) or any_paste
+        spec = json.loads(row["spec"])
+        changed = bool(spec["pastes"]) or spec["crop"] is not None
+        pasted[row["group_id"]] = pasted.get(row["group_id"], False) or changed
     return sum(not found for found in pasted.values())
 
 
@@ -142,7 +143,7 @@ def _check(recipe: Recipe) -> None:
             got=options.cutouts.folder,
         )
     if recipe.cutouts is None and options.cutouts is None and not recipe.objects:
-        if not (options.by.get("person") or options.by.get("near")):
+        if not any(options.by.get(kind) for kind in ("person", "near", "frame")):
             raise RecipeError(
                 "no occluders",
                 where=f"{recipe.name}: occlude.by",

@@ -227,7 +227,6 @@ def vase(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
 
 
 def _flowers(at: F64, r: float) -> Piece:
-    """Return flowers (2) of five petals at places (F, 3)."""
     turn = np.tile(np.arange(5) * 0.4 * math.pi, len(at))
     bases = np.repeat(at, 5, axis=0)
     ways = np.column_stack([np.cos(turn), np.sin(turn), np.full(len(turn), 0.5)])

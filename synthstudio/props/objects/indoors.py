@@ -350,7 +350,6 @@ def clothes_rail(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
 
 
 def _flat(piece: Piece, share: float) -> Piece:
-    """Return the piece pressed along x to that share."""
     normals = piece.normals / (share, 1.0, 1.0)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     around = piece.coords * (0.65, 1.0, 1.0)  # it is so much less far about it

@@ -420,7 +420,7 @@ class Targets(Base):
 
 # Real photos ------------------------------------------------------------------------------
 
-PasteKind = Literal["cutout", "object", "person", "near"]
+PasteKind = Literal["cutout", "object", "person", "near", "frame"]
 
 
 class PhotoCutouts(Base):
@@ -447,8 +447,9 @@ class Occlude(Base):
     by: Annotated[dict[PasteKind, Weight], AfterValidator(weighted)] = Field(
         default={"cutout": 1.0, "object": 1.0, "person": 0.5}
     )
-    """Occluders and their shares of the pastes: cutout, object, person; near: a person close to the
-    camera, from behind, cut by the picture's lower edge: the one that needs no known ground."""
+    """Occluders and their shares: cutout, object, person; near: a person close to the camera, from
+    behind, cut by the picture's lower edge; frame: the photo is cropped through the person, always
+    possible and so also where nothing can be pasted. Only the last two need no known ground."""
     cutouts: PhotoCutouts | None = None
     """Cut-outs; null: none."""
     ground: Literal["known", "any"] = "known"

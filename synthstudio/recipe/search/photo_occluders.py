@@ -79,6 +79,7 @@ def kinds_of(ctx: SampleContext, nth: int, number: int) -> list[str]:
     """The kinds to try in turn for paste `number` of the nth person, the planned one first."""
     options = ctx.recipe.photo_options
     kinds: dict[str, float] = {str(k): weight for k, weight in sorted(options.by.items()) if weight}
+    kinds.pop("frame", None)
     if options.cutouts is None:
         kinds.pop("cutout", None)
     if not ctx.recipe.objects:
