@@ -23,6 +23,7 @@ import torch  # noqa: TID253 - it times networks
 from torch import nn  # noqa: TID253
 
 from benchmarks import proofs
+from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.threads import one_thread
 from synthstudio.generation import pipeline
@@ -158,7 +159,8 @@ def predictions(network: Network, *, repeats: int = 60) -> dict[str, float]:
             ways.setdefault("with its decoder", []).append(decoded)
             ways.setdefault("ONNX", []).append(onnx)
         for count in (1, 16):
-            crops = np.random.default_rng(0).integers(0, 256, (count, *network.size, 3), np.uint8)
+            shape = (count, *network.size, 3)
+            crops = stream(0, "crops").integers(256, size=shape, dtype=np.uint8)
             images = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
             for name, runs in ways.items():
                 given = crops if name == "ONNX" else images
@@ -179,7 +181,7 @@ def main() -> None:
         "the loader of nano": loader(nano()),
         "the loader of photos, which pastes and adds noise": loader(nano("photos.yaml")),
         "ORN's prediction / KPE's, nano": predictions(nano().network),
-        "ORN's prediction / KPE's, photos": predictions(nano("photos.yaml").network),
+        "ORN's prediction / KPE's, photos_large": predictions(nano("photos_large.yaml").network),
     }
     for name, values in found.items():
         print(name)
