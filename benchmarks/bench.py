@@ -3,8 +3,8 @@
 Prints milliseconds a frame by stage; frames a second with one and two workers; the share of body
 posing and JPEG encoding, which no renderer can save; what a variant costs beside a new moment and
 a search for targets beside a frame; what hiding people in a photo costs beside decoding and
-encoding it (bench_occlude.py); what training waits for its batches and what a step of ORN costs
-beside KPE's (bench_training.py); the start of the command line.
+encoding it (bench_occlude.py); what training waits for its batches and what a step and
+a prediction of ORN cost beside KPE's (bench_training.py); the start of the command line.
 """
 
 from __future__ import annotations

@@ -2,14 +2,16 @@
 
 Does a network of nano's size wait for its batches on this machine? Beside the share of time it
 waits stands what no loader can beat: both use the same cores, so a step with a loader takes at
-least the processor time of both over the number of cores; and what a step of ORN costs beside
-KPE's. The aims: 5 % waiting, 1.3 times a training step.
+least the processor time of both over the number of cores; and what ORN costs beside KPE, a step and
+predictions. The aims: 5 % waiting, 1.3 times a training step, 1.25 times a prediction.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +23,12 @@ import torch  # noqa: TID253 - it times networks
 from torch import nn  # noqa: TID253
 
 from benchmarks import proofs
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.core.threads import one_thread
 from synthstudio.generation import pipeline
+from synthstudio.inference.export import Info, export_onnx
+from synthstudio.inference.onnx_model import OnnxModel
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.losses import Weights, pose_losses
 from synthstudio.training import config as configs
@@ -34,9 +41,10 @@ from synthstudio.training.data.samples import load_dataset
 from synthstudio.training.networks import build
 from synthstudio.training.optimization import CLIP_NORM
 from synthstudio.training.poses import bank_sample
+from synthstudio.training.predictions import predict_images
 
 SCENES = proofs.ROOT / "scenes"
-WAITING, STEP = 0.05, 1.3
+WAITING, STEP, PREDICTION = 0.05, 1.3, 1.25
 _WARM_UP = 5
 
 
@@ -133,12 +141,47 @@ def loader(config: Config, *, frames: int = 48, steps: int = 60) -> dict[str, fl
     }
 
 
+def predictions(network: Network, *, repeats: int = 60) -> dict[str, float]:
+    """ORN's processor time of a prediction over KPE's, on one thread, the two taking turns: of the
+    network alone, with the decoder of `predict`, and of the ONNX file, which has one."""
+    skeleton, found = get_skeleton("coco23"), {}
+    ways: dict[str, list[Callable[[Any], Any]]] = {}
+    with one_thread(), tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        for head in ("orn", "kpe"):
+            own = network.model_copy(update={"head": head})
+            net: Any = build(own, skeleton, bank=_bank(own, len(skeleton.joints))).eval()
+            file = Path(folder) / f"{head}.onnx"
+            with torch.inference_mode(False):
+                export_onnx(net, skeleton, file, Info(size=own.size, name=head, version=""))
+            onnx = OnnxModel.load(file, device="cpu", threads=1)
+            ways.setdefault("network", []).append(net)
+            decoded = functools.partial(predict_images, net, skeleton=skeleton)
+            ways.setdefault("with its decoder", []).append(decoded)
+            ways.setdefault("ONNX", []).append(onnx)
+        for count in (1, 16):
+            shape = (count, *network.size, 3)
+            crops = stream(0, "crops").integers(256, size=shape, dtype=np.uint8)
+            images = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
+            for name, runs in ways.items():
+                given = crops if name == "ONNX" else images
+                took: list[list[float]] = [[], []]
+                for k in range(2 * repeats):
+                    began = time.process_time()
+                    runs[k % 2](given)
+                    took[k % 2].append(time.process_time() - began)
+                orn, kpe = map(statistics.median, took)
+                found[f"{name}, batches of {count}"] = orn / kpe
+    return found | {"aim": PREDICTION}
+
+
 def main() -> None:
     """Measure and print everything; the last line is the same as JSON."""
     torch.set_num_threads(os.cpu_count() or 1)
     found: dict[str, Any] = {
         "the loader of nano": loader(nano()),
         "the loader of photos, which pastes and adds noise": loader(nano("photos.yaml")),
+        "ORN's prediction / KPE's, nano": predictions(nano().network),
+        "ORN's prediction / KPE's, photos_large": predictions(nano("photos_large.yaml").network),
     }
     for name, values in found.items():
         print(name)

@@ -159,9 +159,8 @@ class Model:
         if not self.sees_frames:
             predictor = self.predictor(flip=flip, peaks=peaks)
             boxes = find or find_people(self.predictor(), size=self.size)
-            return predict_crops(
-                predictor, images, boxes, size=self.size, batch=batch, progress=progress
-            )
+            how: dict[str, Any] = {"size": self.size, "batch": batch, "progress": progress}
+            return predict_crops(predictor, images, boxes, again=flip or bool(peaks), **how)
         from synthstudio.inference.networks import predict_frames
 
         for given, word in ((find is not None, "boxes"), (flip, "flip"), (bool(peaks), "peaks")):

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 _held: list[None] = []
 """An entry for each body of `one_thread` that runs."""
 
-CPU_BATCH = 16
+CPU_BATCH = 8
 """Crops per CPU batch: the features of larger batches do not fit the caches."""
 
 

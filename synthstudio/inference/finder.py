@@ -18,7 +18,7 @@ from synthstudio.core.errors import ModelError, import_extra
 from synthstudio.core.masks import nms, object_similarity
 from synthstudio.core.threads import threads_allowed
 from synthstudio.inference.onnx_model import open_session, stated_size
-from synthstudio.inference.predict import PRESENT, Person, Predictor, predict
+from synthstudio.inference.predict import PRESENT, Person, PredictedBoxes, Predictor, predict
 from synthstudio.inference.sources import Boxes, FindPeople, SourceImage, source_boxes
 from synthstudio.models.packaged import default_finder
 from synthstudio.training.data.windows import Letterbox
@@ -214,9 +214,10 @@ def agreed_people(finder: FindPeople, predictor: Predictor, *, size: tuple[int, 
         kept = _best(people)
         if not kept:
             return dataclasses.replace(alone(image), score=np.full(1, UNSURE))
-        return Boxes(
+        return PredictedBoxes(
             xywh=np.array([person.box for person in kept]),
             score=np.array([person.box_score for person in kept]),
+            people=tuple(kept),
         )
 
     return find

@@ -95,6 +95,13 @@ class Person:
         return tuple(map(cause_of, self.shares, self.present))
 
 
+@dataclass(frozen=True, kw_only=True)
+class PredictedBoxes(Boxes):
+    """Boxes of people whom the network has predicted already."""
+
+    people: tuple[Person, ...]
+
+
 Crop = tuple[U8, dict[str, Any]]
 """The pixels (H, W, 3) of a crop, and the fields of Person that are known before the prediction."""
 
@@ -106,13 +113,22 @@ def predict(
     *,
     size: tuple[int, int],
     batch: int = 64,
+    again: bool = False,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Person]:
     """Yield a prediction for each box of `find`, in the images' order. `size`: the (H, W) of crops,
-    `batch` at once. FormatError for a box outside its image; ModelError when out of memory."""
+    `batch` at once; `again`: also of PredictedBoxes. FormatError for a box outside its image;
+    ModelError when out of memory."""
     waiting: list[Crop] = []
     for done, image in enumerate(images, 1):
-        waiting += _crops(image, find(image), size)
+        boxes = find(image)
+        if isinstance(boxes, PredictedBoxes) and not again:
+            if waiting:
+                yield from _predict_batch(predictor, waiting, size)
+            yield from boxes.people
+            waiting = []
+        else:
+            waiting += _crops(image, boxes, size)
         while len(waiting) >= batch:
             yield from _predict_batch(predictor, waiting[:batch], size)
             waiting = waiting[batch:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -15,6 +16,18 @@ def conv(inputs: int, outputs: int, *, size: int = 3, stride: int = 1) -> nn.Seq
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     )
+
+
+def pointwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """A 1x1 convolution of x (B, C, h, w) as a product of matrices: faster on CPUs."""
+    rows = mixed(layer.weight.flatten(1), x)
+    return rows if layer.bias is None else rows + layer.bias[:, None, None]
+
+
+def mixed(weight: Tensor, x: Tensor) -> Tensor:
+    """The sums (B, D, h, w) of the channels of x (B, C, h, w) by `weight` (D, C)."""
+    rows = torch.bmm(weight.expand(x.shape[0], -1, -1), x.flatten(2))
+    return rows.view(x.shape[0], -1, *x.shape[2:])
 
 
 class Residual(nn.Module):

@@ -27,8 +27,8 @@ FLOOR = 0.03
 ROWS = 24
 """Rows of maps at which blur is defined; larger maps are blurred by the same part of the crop, so
 distances of poses do not depend on resolution."""
-GROUP = 16
-"""Poses of a cell summed at once: scatter-adds are the most expensive step."""
+_FEW = 2
+"""Batches up to this size are summed person by person."""
 _MIN_ROW = 8
 """PyTorch sums shorter rows sequentially."""
 
@@ -107,23 +107,23 @@ class PoseBank(nn.Module):
 
     def _attend(self, maps: Tensor, trust: Tensor | None, sample: BankSample | None) -> Attended:
         b, joints, h, w = maps.shape
-        cells = max(1.0, h / ROWS)
-        soft = (1 - FLOOR) * blur(maps, 1.5 * cells) + FLOOR / (h * w)
-        logs = self.sharpness * soft.clamp_min(1e-9).log().flatten(2)  # (B, J, h*w)
-        if trust is not None:
-            logs = logs * trust[..., None]
-        # One more cell for joints outside the crop: it has the worst cell's fit, and its mass is
-        # dropped.
-        logs = torch.cat([logs, logs.amin(-1, keepdim=True)], -1)
+        cell = max(1.0, h / ROWS)
+        soft = blur(maps, 1.5 * cell, mass=1 - FLOOR) + FLOOR / (h * w)
+        factor = self.sharpness if trust is None else self.sharpness * trust[..., None]
+        logs = factor * soft.log().flatten(2)  # (B, J, h*w)
+        # Beyond the maps' cells one for each joint outside the crop: it has the worst cell's fit,
+        # and its mass is dropped.
+        lowest = logs.amin(-1, keepdim=True)
+        both = logs.flatten(1), lowest.flatten(1)
         own, xyz_m = None, self.xyz_m
         if sample is None:
             held = self._own_cells(h, w)
-            total = held.fits(logs)
+            total = held.fits(both)
         else:
             poses = self.poses[sample.rows]
             index, own = _moved_cells(poses, sample.move, h, w), _same(poses, sample.own)
             xyz_m = None if xyz_m is None else xyz_m[sample.rows]
-            total = logs.gather(2, index).sum(1)  # (B, N)
+            total = _fits(both, index, joints)  # (B, N)
         if own is not None:
             total = total.masked_fill(own, -1e4)
         weights = torch.softmax(total, -1)
@@ -131,14 +131,12 @@ class PoseBank(nn.Module):
             weights = weights.masked_fill(own, 0)  # all of them: no evidence
         # Without the joint's own fit each weight is weights / exp(fit), up to a factor for each
         # joint; the fit is that of the pose's cell, so the division can follow the sum over poses.
-        if sample is None:
-            placed = held.sums(weights)
-        else:
-            placed = maps.new_zeros(b, joints, h * w + 1)
-            placed = placed.scatter_add(2, index, weights[:, None].expand(-1, joints, -1))
-        placed = placed * torch.exp(logs.amin(-1, keepdim=True) - logs)
-        placed = placed / placed.sum(-1, keepdim=True).clamp_min(1e-30)
-        second = blur(placed[..., :-1].view(b, joints, h, w), 1.2 * cells) + 1e-6 / cells**2
+        cells = joints * h * w
+        sums = held.sums(weights) if sample is None else _sums(weights, index, cells + joints)
+        placed, outside = torch.split(sums, [cells, joints], 1)
+        placed = placed.view(b, joints, h * w) * torch.exp(lowest - logs)
+        whole = (placed.sum(-1) + outside).clamp_min(1e-30)[..., None, None]
+        second = blur(placed.view(b, joints, h, w), 1.2 * cell) + whole * (1e-6 / cell**2)
         second = second / second.sum((-2, -1), keepdim=True)
         xyz = None
         if xyz_m is not None:
@@ -153,18 +151,19 @@ class PoseBank(nn.Module):
         if key not in self._index:
             with torch.inference_mode(False), torch.no_grad():  # kept: must allow gradients
                 x, y = (self.poses * self.poses.new_tensor([w, h])).unbind(-1)
-                self._index = {key: _Cells.of(_cells(x, y, h, w).t().contiguous(), h * w)}
+                cells = self.poses.shape[1] * (h * w + 1)
+                self._index = {key: _Cells.of(_cells(x.t(), y.t(), h, w).contiguous(), cells)}
         return self._index[key]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Cells:
-    """The cells `index` (1, J, N) of N poses, and the poses ordered by them.
+    """The cells of N poses, and the poses ordered by them.
 
-    `of_pose` (N, J): the same, numbered through all joints' cells. `order` (J * N): each joint's
-    poses by cell. `begins` (J * cells): offset of each cell. For exported programs the same
-    in groups: `poses` (1, J * G * GROUP) are for each joint G groups of poses in one cell, N where
-    a group is not full; `cell` (1, J, G) that of each group, where there is none the last.
+    `index` (1, J * N): the cells. `of_pose` (N, J): the same. `order` (J * N): the poses by cell.
+    `begins` (J * h * w + J): offset of each cell. For exported programs the same in tables of the
+    `shapes` (size, cells): `poses` (1, ...) of cells that hold more than size / 2, N where one is
+    not full; `place` (1, J * h * w + J): that of each cell in all tables, after these if empty.
     """
 
     index: Tensor
@@ -172,53 +171,75 @@ class _Cells:
     order: Tensor
     begins: Tensor
     poses: Tensor
-    cell: Tensor
+    shapes: list[tuple[int, int]]
+    place: Tensor
 
     @classmethod
-    def of(cls, index: Tensor, last: int) -> _Cells:
-        """Of cells (J, N) from 0 to `last`."""
-        joints, count = index.shape
-        cells, order = index.sort(stable=True)
-        of_joint = torch.arange(joints, device=index.device)[:, None]
-        held = torch.zeros(joints, last + 1, dtype=torch.long, device=index.device)
-        held = held.scatter_add(1, index, torch.ones_like(index))
-        groups = (held + GROUP - 1) // GROUP
-        in_cell = torch.arange(count, device=index.device) - (held.cumsum(1) - held).gather(
-            1, cells
-        )
-        group = (groups.cumsum(1) - groups).gather(1, cells) + in_cell // GROUP
-        maximum = int(groups.sum(1).max())
-        poses = index.new_full((joints, maximum, GROUP), count)
-        poses[of_joint, group, in_cell % GROUP] = order
-        cell = index.new_full((joints, maximum), last)
-        cell[of_joint, group] = cells
+    def of(cls, index: Tensor, cells: int) -> _Cells:
+        """Of cells (J, N) below `cells`."""
+        count = index.shape[1]
+        order = index.flatten().argsort(stable=True) % count
+        held = index.flatten().bincount(minlength=cells)
+        begins = held.cumsum(0) - held
+        tables, filled, size = [], [], 1
+        while size < 2 * held.max():
+            own = torch.nonzero((held > size // 2) & (held <= size)).flatten()
+            row = torch.arange(size, device=index.device)[:, None]
+            at = (begins[own] + row).clamp(max=len(order) - 1)
+            tables.append(torch.where(row < held[own], order[at], count))
+            filled.append(own)
+            size *= 2
+        known = torch.cat(filled)
+        place = index.new_full((1, cells), len(known))
+        place[0, known] = torch.arange(len(known), device=index.device)
         return cls(
-            index=index[None],
-            of_pose=(index + of_joint * (last + 1)).t().contiguous(),
-            order=order.flatten(),
-            begins=held.flatten().cumsum(0) - held.flatten(),
-            poses=poses.view(1, -1),
-            cell=cell[None],
+            index=index.flatten()[None],
+            of_pose=index.t().contiguous(),
+            order=order,
+            begins=begins,
+            poses=torch.cat([table.flatten() for table in tables])[None],
+            shapes=[(len(table), table.shape[1]) for table in tables],
+            place=place,
         )
 
-    def fits(self, logs: Tensor) -> Tensor:
-        """(B, N): of each pose the sum of its cells' logs (B, J, cells)."""
-        many = logs.shape[0]
-        if torch.compiler.is_exporting() or many < _MIN_ROW:
-            return logs.gather(2, self.index.expand(many, -1, -1)).sum(1)
-        return F.embedding_bag(self.of_pose, logs.flatten(1).t().contiguous(), mode="sum").t()
+    def fits(self, logs: tuple[Tensor, Tensor]) -> Tensor:
+        """(B, N): of each pose the sum of its cells' logs, in two parts (B, cells)."""
+        if torch.compiler.is_exporting() or logs[0].shape[0] <= _FEW:
+            return _fits(logs, self.index, self.of_pose.shape[1])
+        return F.embedding_bag(self.of_pose, torch.cat([part.t() for part in logs]), mode="sum").t()
 
     def sums(self, weights: Tensor) -> Tensor:
-        """(B, J, cells): in each cell the sum of its poses' weights (B, N)."""
-        many, joints = weights.shape[0], self.cell.shape[1]
-        if not torch.compiler.is_exporting():
-            rows = F.pad(weights.t(), (0, max(0, _MIN_ROW - many))).contiguous()
-            sums = F.embedding_bag(self.order, rows, self.begins, mode="sum")
-            return sums[:, :many].t().reshape(many, joints, -1)
-        padded = torch.cat([weights, weights.new_zeros(many, 1)], 1)
-        each = padded.gather(1, self.poses.expand(many, -1)).view(many, joints, -1, GROUP)
-        placed = weights.new_zeros(many, joints, len(self.begins) // joints)
-        return placed.scatter_add(2, self.cell.expand(many, -1, -1), each.sum(-1))
+        """(B, cells): in each cell the sum of its poses' weights (B, N)."""
+        many = weights.shape[0]
+        if torch.compiler.is_exporting():
+            padded = F.pad(weights, (0, 1))
+            each = padded.gather(1, self.poses.expand(many, -1))
+            parts = torch.split(each, [size * cells for size, cells in self.shapes], 1)
+            sums = [_total(p.view(many, *s)) for p, s in zip(parts, self.shapes, strict=True)]
+            return torch.cat([*sums, padded[:, -1:]], 1).gather(1, self.place.expand(many, -1))
+        if many <= _FEW:
+            return _sums(weights, self.index, len(self.begins))
+        rows = F.pad(weights.t(), (0, max(0, _MIN_ROW - many))).contiguous()
+        return F.embedding_bag(self.order, rows, self.begins, mode="sum")[:, :many].t().contiguous()
+
+
+def _fits(logs: tuple[Tensor, Tensor], index: Tensor, joints: int) -> Tensor:
+    """(B, N): of each pose the sum of the logs (B, cells) of its cells `index` (B or 1, J * N)."""
+    joined = torch.cat(logs, 1)
+    picked = joined.gather(1, index.expand(joined.shape[0], -1))
+    return _total(picked.view(joined.shape[0], joints, -1))
+
+
+def _total(x: Tensor) -> Tensor:
+    """The sum of x (B, K, N) over K as a product of matrices, which is faster."""
+    return (x.new_ones(1, x.shape[1]) @ x).squeeze(1)
+
+
+def _sums(weights: Tensor, index: Tensor, cells: int) -> Tensor:
+    """(B, cells): in each cell the sum of the weights (B, N) of its poses."""
+    many, count = weights.shape
+    each = weights.repeat(1, index.shape[1] // count)
+    return weights.new_zeros(many, cells).scatter_add(1, index.expand(many, -1), each)
 
 
 def _forget_cells(bank: PoseBank, _: object) -> None:
@@ -226,19 +247,24 @@ def _forget_cells(bank: PoseBank, _: object) -> None:
 
 
 def _moved_cells(poses: Tensor, move: Tensor, h: int, w: int) -> Tensor:
-    """The cells (B, J, n) of poses (n, J, 2) that moved with each crop, `move` (B, 2, 3)."""
+    """The cells (B, J * n) of poses (n, J, 2) that moved with each crop, `move` (B, 2, 3)."""
     count, joints, _ = poses.shape
     flat = poses.permute(2, 1, 0).reshape(2, joints * count)
     flat = torch.cat([flat, torch.ones_like(flat[:1])])
     x, y = (move * move.new_tensor([w, h])[:, None] @ flat).unbind(1)
-    return _cells(x, y, h, w).view(len(move), joints, count)
+    shape = len(move), joints, count
+    return _cells(x.view(shape), y.view(shape), h, w).flatten(1)
 
 
 def _cells(x: Tensor, y: Tensor, h: int, w: int) -> Tensor:
-    """The cell of each point, x and y in cells; h * w for one outside the crop."""
+    """The cell of each point (..., J, N), x and y in cells, numbered through the joints; outside
+    the crop a joint's own one after all of these."""
     column, row = x.floor(), y.floor()
     inside = (column >= 0) & (column < w) & (row >= 0) & (row < h)
-    return torch.where(inside, torch.add(column, row, alpha=w), h * w).long()
+    joints = x.shape[-2]
+    joint = torch.arange(joints, device=x.device)[:, None]
+    cell = torch.add(column, row, alpha=w).long() + joint * (h * w)
+    return torch.where(inside, cell, joint + joints * h * w)
 
 
 def _same(poses: Tensor, own: Tensor) -> Tensor:
@@ -251,5 +277,5 @@ def _same(poses: Tensor, own: Tensor) -> Tensor:
 
 def fuse(maps: Tensor, logs: Tensor, power: Tensor | float = 0.5) -> Tensor:
     """maps * second ** power, each normalised to one; `logs` are those of the second maps."""
-    joined = (maps + 2e-7).log() + power * logs
-    return torch.softmax(joined.flatten(2), -1).view_as(maps)
+    joined = (maps + 2e-7) * torch.exp(power * logs)
+    return joined / joined.sum((-2, -1), keepdim=True)

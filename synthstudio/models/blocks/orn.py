@@ -28,8 +28,8 @@ from torch import Tensor, nn
 from synthstudio.core.errors import ModelError
 from synthstudio.models.blocks.bank import BankSample, PoseBank, fuse
 from synthstudio.models.contract import VISIBLE, PoseOutputs
-from synthstudio.models.heatmaps import log_probabilities, probabilities
-from synthstudio.models.layers import conv, resize
+from synthstudio.models.heatmaps import log_probabilities
+from synthstudio.models.layers import conv, mixed, pointwise, resize
 
 MIN_POWER, FUSION_POWER = 0.2, 0.7
 """Power of the poses' map in the final fusion for a visible and a hidden joint."""
@@ -82,25 +82,25 @@ class ORN(nn.Module):
     def forward(self, features: Tensor, sample: BankSample | None = None) -> PoseOutputs:
         """`sample`: the part of the bank for a training step."""
         x = self.stem(resize(features, self.size))
-        first, occluder = self.first(x).float(), self.cover(x).float()
-        maps, covered = probabilities(first), torch.sigmoid(occluder)
-        logs = log_probabilities(first)
+        first, occluder = (pointwise(layer, x).float() for layer in (self.first, self.cover))
+        logs, covered = log_probabilities(first), torch.sigmoid(occluder)
+        maps = logs.exp()
         attended: dict[str, Tensor] = {}
-        tokens = _read(x, maps)
-        stages, known, xyz_m, facts = [first], [maps], None, [_facts(maps, logs, covered)]
-        pose_logs = None
+        known = [_read(maps, x), *_facts(maps, logs, covered)]
+        stages, before, xyz_m, pose_logs = [first], [maps], None, None
         if self.bank is not None and self.lean is not None:
-            lean = self.lean(torch.cat([tokens, *facts], -1))
+            lean = self.lean(torch.cat(known, -1))
             poses = self.bank(maps, torch.sigmoid(lean["trust"] + 2), sample)
             attended["poses"], xyz_m = poses.weights, poses.xyz
             power, pose_logs = F.softplus(lean["power"])[..., None, None], poses.maps.log()
             stages.append(logs + power * pose_logs)
-            known.append(poses.maps)
-            facts.append(_facts(poses.maps, pose_logs, covered))
-        stages.append(stages[-1] + self.refiner(x, covered, known))
-        last = probabilities(stages[-1])
-        facts.append(_facts(last, log_probabilities(stages[-1]), covered))
-        outputs = self.heads(torch.cat([tokens, _read(x, last), *facts], -1))
+            before.append(poses.maps)
+            known += _facts(poses.maps, pose_logs, covered)
+        stages.append(stages[-1] + self.refiner(x, covered, before))
+        logs = log_probabilities(stages[-1])
+        last = logs.exp()
+        known.insert(1, _read(last, x))
+        outputs = self.heads(torch.cat([*known, *_facts(last, logs, covered)], -1))
         fused = None
         if pose_logs is not None:
             unseen = 1 - torch.softmax(outputs["shares"], -1)[..., VISIBLE]
@@ -136,12 +136,10 @@ class _Refiner(nn.Module):
     def forward(self, x: Tensor, covered: Tensor, known: list[Tensor]) -> Tensor:
         """The correction (B, J, h, w) to add to logits; zero at initialisation."""
         scale = x.shape[-2] * x.shape[-1] / 16  # 1 where a map is 16 times a uniform one
-        rows = torch.cat([covered, *(maps * scale for maps in known)], 1).flatten(2)
-        from_maps = torch.bmm(self.maps.weight.expand(x.shape[0], -1, -1), rows).view(
-            x.shape[0], -1, *x.shape[2:]
-        )
-        joined: Tensor = self.norm(self.features(x) + from_maps)
-        correction: Tensor = self.last(self.near(F.relu(joined)))
+        from_maps = mixed(self.maps.weight, torch.cat([covered / scale, *known], 1))
+        joined = self.norm(torch.add(pointwise(self.features, x), from_maps, alpha=scale))
+        joined = F.relu(joined).contiguous(memory_format=torch.channels_last)  # faster on CPUs
+        correction: Tensor = pointwise(self.last, self.near(joined))
         return correction
 
 
@@ -162,14 +160,14 @@ class _Heads(nn.Module):
         return {name: part.squeeze(-1) if part.shape[-1] == 1 else part for name, part in named}
 
 
-def _read(x: Tensor, maps: Tensor) -> Tensor:
-    """The features (B, J, C) at the maps' joints."""
-    return torch.einsum("bjhw,bchw->bjc", maps.detach(), x)
+def _read(maps: Tensor, values: Tensor) -> Tensor:
+    """The values (B, J, C) of a tensor (B, C, h, w) at the maps' joints."""
+    return torch.bmm(maps.detach().flatten(2), values.flatten(2).transpose(1, 2))
 
 
-def _facts(maps: Tensor, logs: Tensor, covered: Tensor) -> Tensor:
-    """(B, J, 3): the map's peak, its entropy from 0 to 1, its expected cover. `logs` of `maps`."""
+def _facts(maps: Tensor, logs: Tensor, covered: Tensor) -> list[Tensor]:
+    """(B, J, 1) each: the map's peak, its entropy from 0 to 1, its expected cover. `logs` of
+    `maps`."""
     flat = maps.detach().flatten(2)
-    entropy = -(flat * logs.detach().flatten(2)).sum(-1) / math.log(flat.shape[-1])
-    cover = (flat * covered.flatten(2)).sum(-1)
-    return torch.stack([flat.amax(-1), entropy, cover], -1)
+    entropy = (flat * logs.detach().flatten(2)).sum(-1, keepdim=True) / -math.log(flat.shape[-1])
+    return [flat.amax(-1, keepdim=True), entropy, _read(maps, covered)]
