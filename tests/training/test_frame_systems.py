@@ -191,10 +191,13 @@ def test_what_does_not_fit_is_one_message(sticks, trained, tmp_path):
             config(sticks, "personlab"), trained["fcpose"], resume=True
         ),
         "not top-down with joint maps.*openpose": lambda: checkpoint.load_network(best),
-        "skeletons of": lambda: tiny.evaluated(best, tmp_path / "other", tmp_path / "e"),
     }.items():
         with pytest.raises(SynthStudioError, match=says):
             make()
+    assert (
+        "coco23 converted"
+        in tiny.evaluated(best, tmp_path / "other", tmp_path / "e").about["notes"][0]
+    )
 
 
 def test_a_coco_file_is_trained_on_like_a_data_set(sticks, tmp_path):
