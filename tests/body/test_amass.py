@@ -39,7 +39,6 @@ _ARMS = ("shoulder", "elbow", "wrist")
 
 
 def poses_of(motion: Motion, *, width: int = 156) -> F64:
-    """Return the (F, width) poses of a motion in whose zero pose all limbs hang."""
     turns = motion.turns()
     whole = np.empty((motion.frames, len(NAMES), 3, 3))
     for place, (name, (_, role)) in enumerate(SMPL.items()):
@@ -58,7 +57,6 @@ def poses_of(motion: Motion, *, width: int = 156) -> F64:
 
 
 def pose(frames: int = 5, **turns_deg: tuple[float, float, float]) -> F64:
-    """Return (F, 156): a person who stands in a T-pose but for joints that turn so, by name."""
     out = np.zeros((frames, 156))
     out[:, :3] = Rotation.from_matrix(STANDING).as_rotvec()
     for name, turn in turns_deg.items():
@@ -68,7 +66,6 @@ def pose(frames: int = 5, **turns_deg: tuple[float, float, float]) -> F64:
 
 
 def smpl_h(poses, trans=None, fps=30.0):
-    """Return the members of a file as AMASS first published them."""
     return {
         "trans": np.zeros((len(poses), 3)) if trans is None else trans,
         "gender": np.array("female"),
@@ -80,7 +77,6 @@ def smpl_h(poses, trans=None, fps=30.0):
 
 
 def smpl_x(poses, trans=None, fps=30.0):
-    """Return the members of a "stageii" file; one of them is pickled, as in AMASS's own."""
     whole = np.zeros((len(poses), 165))
     whole[:, :66] = poses[:, :66]
     return {

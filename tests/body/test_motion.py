@@ -127,7 +127,6 @@ def _angle(a: F64, b: F64) -> float:
 
 
 def soles(who: PersonSpec, steps: tuple[footing.Step, ...]) -> F64:
-    """Return (F, foot, N, 3): the vertices of left and right shoe as they are drawn."""
     out = []
     for step in steps:
         posed = anny.load().posed(at_time(who, step), instance=1)
@@ -166,7 +165,6 @@ def stance(moves: Motion, at_s: tuple[float, ...]) -> tuple[Bool, Bool]:
 
 
 def slid_m(sole: F64, during: Bool) -> float:
-    """Return how far the sole's touching points travel at most in one unbroken stretch."""
     worst, gone = 0.0, np.zeros(2)
     for k in range(1, len(sole)):
         if not (during[k] and during[k - 1]):
@@ -180,7 +178,6 @@ def slid_m(sole: F64, during: Bool) -> float:
 
 
 def _inside(during: Bool) -> Bool:
-    """Return the moments that are not the first or last of theirs: in those feet take over."""
     padded = np.pad(during, 1)
     return during & padded[:-2] & padded[2:]
 
@@ -206,7 +203,6 @@ def measured_cm(who, moves, *, mirror=False, fps=FPS):
 
 
 def bone_lengths_m(moves: Motion, who: PersonSpec) -> F64:
-    """Return (F, bones) lengths of limbs in the posed body."""
     rows = []
     for step in anny.load().steps(who, moves, times_s=times(moves, 12), mirror=False):
         heads = bone_heads(whole_turns(step.turns, who.phenotype), who.phenotype)

@@ -18,7 +18,6 @@ PERSON = Phenotype(gender=0.5, age=0.62, muscle=0.5, weight=0.5, height=0.38, pr
 
 
 def _rest(skeleton="coco23"):
-    """Return the table posed on the template and the joints there."""
     atlas = load_atlas()
     posed = posed_patches(patches(skeleton), atlas.template_m, atlas.body_faces)
     centres = atlas.joint_weights @ atlas.template_m.astype(float)

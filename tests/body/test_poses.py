@@ -41,7 +41,6 @@ BENT_ELBOWS = {"left_elbow_flexion": np.pi / 2, "right_elbow_flexion": np.pi / 2
 
 
 def _places(angles):
-    """Return joints by name, and the mean of the vertices that mainly follow some bones."""
     atlas = load_atlas()
     body = bare_body(atlas, PERSON, angles)
     out = dict(zip(JOINTS, body.joints_m[: len(JOINTS)], strict=True))
