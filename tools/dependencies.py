@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,11 +28,9 @@ LOCK = ROOT / "requirements.lock"
 TOOLS = ("pip-audit==2.10.1", "cyclonedx-bom==7.5.0", "wheel>=0.45")
 PERMISSIVE = re.compile(
     r"\b(mit|bsd|freebsd|apache|isc|psf|python software foundation|zlib|0bsd|cc0|hpnd|unlicense)",
-    re.IGNORECASE,
+    re.I,
 )
-COPYLEFT = re.compile(
-    r"\b(a?gpl|lgpl|mpl|mozilla|epl|cddl|eupl|sspl|general public)", re.IGNORECASE
-)
+COPYLEFT = re.compile(r"\b(a?gpl|lgpl|mpl|mozilla|epl|cddl|eupl|sspl|general public)", re.I)
 EXCEPTIONS = {
     "certifi": "MPL-2.0: a list of certificates, used unchanged",
     "hypothesis": "MPL-2.0: tests only",
@@ -65,7 +64,7 @@ def _is_licence(name: str) -> bool:
 
 
 def _named_in(text: str) -> str:
-    if found := re.search(r"(GNU .*|Mozilla .*|MIT|Apache|ISC) Licen[cs]e", text, re.IGNORECASE):
+    if found := re.search(r"(GNU .*|Mozilla .*|MIT|Apache|ISC) Licen[cs]e", text, re.I):
         return found.group(0)
     bsd = "Redistribution and use in source and binary forms" in text
     return "BSD License" if bsd else ""
@@ -179,9 +178,9 @@ def wheel(out: Path) -> Path:
             ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
         ).stdout.splitlines()
         for name in files:  # a copy: a build leaves files that the next one would pack
-            if (ROOT / name).is_file():
+            if (ROOT / name).exists():  # links stay links: of synthstudio/scenes
                 (source / name).parent.mkdir(parents=True, exist_ok=True)
-                (source / name).write_bytes((ROOT / name).read_bytes())
+                shutil.copy(ROOT / name, source / name, follow_symlinks=False)
         pip = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q")
         subprocess.run([*pip, "-w", built, source], check=True)
         (plain,) = built.glob("synthstudio-*.whl")

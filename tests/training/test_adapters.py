@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.inference import adapters
-from synthstudio.inference.adapters.kinds import local_means, newton_peaks
+from synthstudio.inference.adapters.kinds import bilinear, local_means, newton_peaks
 
 RGB = stream(0, "image").integers(0, 256, (120, 160, 3), dtype=np.uint8)
 BOX = np.array([[40.0, 20.0, 48.0, 64.0]])
@@ -87,6 +87,15 @@ def test_movenet_sees_a_square_around_the_box(kind, tmp_path):
     np.testing.assert_allclose(found[:, 0, :2], [(64, 52), (160, 60)])
     assert found[0, 0, 2] == pytest.approx(1, abs=0.01)  # all of it inside
     assert found[1, 0, 2] == pytest.approx(0.5, abs=0.02)  # black beyond the edge
+    striped = white * 0 + np.arange(160, dtype=np.uint8)[:, None] % 2
+    (score,) = asked(path, "movenet", 1, rgb=striped)[0, :, 2]
+    assert score * 255 < 0.1  # the fractions between stripes of 0 and 1 are cut off
+
+
+def test_colours_between_pixels_and_beyond_the_edge():
+    found = bilinear(RGB, np.array([3.25, -9, np.nan]), np.array([7, 500, 0.5]))
+    between = [[0.75, 0.25, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0.5]] @ RGB[[7, 7, -1, 0], [3, 4, 0, 0]]
+    np.testing.assert_allclose(found, between + [[0], [0], [0.5]] * RGB[1, 0], atol=1e-3)
 
 
 def test_mediapipe_looks_twice_and_refines_by_its_maps(tmp_path):

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64, U8
+from synthstudio.core.arrays import F32, F64, U8
 from synthstudio.inference.adapters.files import FileModel, centre_and_scale, each, normalised
 from synthstudio.models.smooth import overlaps
 from synthstudio.training.data.windows import crop_and_resize
@@ -21,6 +21,7 @@ _HALF = 0.5
 _POINTS, _JOINTS, _LARGER = 39, 33, 1.25  # of mediapipe
 _CENTRE, _SCALE = 33, 34
 _REACH, _CONFIDENT = 3, 0.5
+_PARTS = 32  # of a pixel, to which mediapipe's OpenCV (3.4) rounds places
 _AROUND = 1.2  # of movenet
 _EXPECTED = "outputs simcc_x (1, J, k W) and simcc_y (1, J, k H)"
 _GREY, _CONFIDENCE, _OVERLAP, _MAX = 114, 0.001, 0.7, 300  # of ultralytics
@@ -41,10 +42,10 @@ def mediapipe(model: FileModel) -> tuple[int, Predict]:
     def look(rgb: U8, centre: F64, side: float, angle: float) -> F64:
         """Points (39, 3: x, y, visibility) in a rotated square of the image."""
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        matrix = np.column_stack([turn * side / size, centre - turn @ [side / 2, side / 2]])
-        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        crop = cv2.warpAffine(rgb, matrix, (size, size), flags=how, borderMode=cv2.BORDER_REPLICATE)
-        outputs = list(model.run(crop[None].astype(np.float32) / 255).values())
+        cells = (np.indices((size, size))[::-1] / size - 0.5) * side
+        x, y = np.rint((np.tensordot(turn, cells, 1).T + centre).T * _PARTS) / _PARTS
+        crop = np.floor(bilinear(rgb, x, y) + _HALF).astype(np.float32)
+        outputs = list(model.run(crop[None] / np.float32(255)).values())
         flat = [o for o in outputs if o.size == 5 * _POINTS]
         maps = [o for o in outputs if o.ndim == 4 and o.shape[3] == _POINTS]
         if len(flat) != 1 or len(maps) != 1:
@@ -80,6 +81,19 @@ def local_means(xy: F64, maps: F64) -> F64:
     return out
 
 
+def bilinear(rgb: U8, x: NDArray[Any], y: NDArray[Any]) -> F32:
+    """Colours at places x, y counted from pixels' centres; beyond the edge, those of the edge."""
+    x, y = (np.clip(np.nan_to_num(v), 0, rgb.shape[axis] - 1) for v, axis in ((x, 1), (y, 0)))
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    right, bottom = np.ceil(x).astype(int), np.ceil(y).astype(int)
+    across, down = ((v % 1)[..., None].astype(np.float32) for v in (x, y))
+    near, far = (
+        np.stack([rgb[row, c] for row in (top, bottom)]).astype(np.float32) for c in (left, right)
+    )
+    upper, lower = near + (far - near) * across
+    return np.asarray(upper + (lower - upper) * down, np.float32)
+
+
 def movenet(model: FileModel) -> tuple[int, Predict]:
     """MoveNet SinglePose Lightning and Thunder (.onnx or .tflite of the TF Hub models).
 
@@ -99,12 +113,14 @@ def movenet(model: FileModel) -> tuple[int, Predict]:
     def one(rgb: U8, box: F64) -> F64:
         side = _AROUND * box[2:].max()
         corner = box[:2] + box[2:] / 2 - side / 2
-        extent = np.array(rgb.shape[1::-1])
-        first = corner / extent * (extent - 1)
-        step = side / extent * (extent - 1) / (size - 1)
-        matrix = np.column_stack([np.diag(step), first])
-        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        found = run(cv2.warpAffine(rgb, matrix, (size, size), flags=how).astype(np.uint8))
+        extent = np.array([rgb.shape[1::-1]], np.float32).T
+        ends = np.stack([corner, corner + side])[..., None] / extent
+        first, last = ends.astype(np.float32)
+        step = (last - first) * (extent - 1) / np.float32(size - 1)
+        x, y = at = first * (extent - 1) + np.arange(size, dtype=np.float32) * step
+        inside_x, inside_y = (at >= 0) & (at <= extent - 1)
+        crop = bilinear(rgb, x, y[:, None]) * (inside_x & inside_y[:, None])[..., None]
+        found = run(crop.astype(np.uint8))  # cut off, not rounded, as there
         return np.column_stack([found[:, [1, 0]] * side + corner, found[:, 2]])
 
     return len(run(np.zeros((size, size, 3), np.uint8))), each(one)
