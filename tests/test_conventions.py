@@ -2,6 +2,7 @@
 
 import json
 import re
+import zipfile
 from pathlib import Path
 
 import typer.main
@@ -92,3 +93,9 @@ def test_what_may_not_be_used_is_named():
         "tqdm": "MPL-2.0 AND MIT",
     }
     assert [line.split(":")[0] for line in dependencies.refused(packages)] == list("abcdf")
+
+
+def test_the_wheel_holds_recipes_weights_and_pages(tmp_path):
+    names = set(zipfile.ZipFile(dependencies.built(tmp_path)).namelist())
+    held = ("scenes/quickstart.yaml", "scenes/training/nano.yaml", "inference/weights/photos.onnx")
+    assert {f"synthstudio/{name}" for name in (*held, "report/templates/style.css")} <= names

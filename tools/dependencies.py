@@ -169,21 +169,26 @@ def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def built(folder: Path) -> Path:
+    """Build a wheel of the tracked files below `folder`."""
+    files = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in files.stdout.splitlines():  # a copy: a build leaves files that the next would pack
+        if (ROOT / name).exists():  # links stay links: of synthstudio/scenes
+            (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / "source" / name, follow_symlinks=False)
+    pip = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q")
+    subprocess.run([*pip, "-w", folder / "built", folder / "source"], check=True)
+    (plain,) = (folder / "built").glob("synthstudio-*.whl")
+    return plain
+
+
 def wheel(out: Path) -> Path:
     """Build the wheel with the SBOM in its .dist-info/sboms; return its path."""
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        source, built = Path(folder) / "source", Path(folder) / "built"
-        files = subprocess.run(
-            ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout.splitlines()
-        for name in files:  # a copy: a build leaves files that the next one would pack
-            if (ROOT / name).exists():  # links stay links: of synthstudio/scenes
-                (source / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, source / name, follow_symlinks=False)
-        pip = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q")
-        subprocess.run([*pip, "-w", built, source], check=True)
-        (plain,) = built.glob("synthstudio-*.whl")
+        plain = built(Path(folder))
         pack = (_tools() / "python", "-m", "wheel")
         subprocess.run([*pack, "unpack", plain, "-d", folder], check=True, capture_output=True)
         (tree,) = (p for p in Path(folder).glob("synthstudio-*") if p.is_dir())
