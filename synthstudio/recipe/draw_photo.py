@@ -101,8 +101,8 @@ def _occluded(
         if pastes or not share:
             return found, pastes, None
     whom = _rotated(ctx, place, k, [p for p in view.people if can_hide(ctx.recipe, p)])
-    crops = (_crop(ctx, view, person) for person in whom[:1])
-    return targets, pastes, next(crops, None)
+    crops = (_crop(ctx, view, person) for person in whom)
+    return targets, pastes, next((crop for crop in crops if crop is not None), None)
 
 
 _SIDES = {"bottom": 2.0, "left": 1.0, "right": 1.0}
