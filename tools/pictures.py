@@ -67,6 +67,7 @@ IN_BED = tuple(("uses/in_bed.yaml", k) for k in range(6))
 SHELVES = tuple(("uses/shelves.yaml", k) for k in range(6))
 CARE = tuple(("uses/care.yaml", k) for k in (1, 5, 8, 10, 13, 15))
 GYM = tuple(("uses/gym.yaml", k) for k in (1, 4, 6, 9, 12, 13))
+CLOSE_BY = tuple(("uses/close_by.yaml", k) for k in (3, 4, 6, 9, 11, 13))
 DRIVING = tuple(("uses/driving.yaml", k) for k in (1, 2, 5, 8, 9, 4))
 _USES = ("in_bed", "weather", "care", "shelves", "umbrellas", "gym")
 USES = tuple((f"uses/{name}.yaml", k) for name, k in zip(_USES, (1, 6, 13, 2, 3, 12), strict=True))
@@ -538,6 +539,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "in_bed": lambda out: sheet(IN_BED, out, labels=False),
     "shelves": lambda out: sheet(SHELVES, out, labels=False),
     "care": lambda out: sheet(CARE, out, labels=False),
+    "close_by": lambda out: sheet(CLOSE_BY, out, labels=False),
     "driving": lambda out: sheet(DRIVING, out, labels=False),
     "gym": lambda out: sheet(GYM, out, labels=False),
     "uses": lambda out: sheet(USES, out, labels=False),
