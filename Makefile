@@ -72,7 +72,7 @@ soak: $(STAMP)        ## the Done-when lines at their full size (an hour or more
 scenes: $(STAMP)      ## bytes, labels and bodies of every scene (an hour)
 	$(BIN)/python -m benchmarks.every_scene
 
-BASE ?= d479992f
+BASE ?= a8a9d48a
 golden: $(STAMP)      ## nothing changed since BASE: bytes, labels, exports, --json, weights
 	$(BIN)/python -m benchmarks.golden --base $(BASE) $(GOLDEN_ARGS)
 

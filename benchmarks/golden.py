@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 EXPECTED = HERE / "golden_expected.yaml"
 CACHE = ROOT / ".cache" / "golden"
 STORED = ROOT / "tests" / "golden"
-BASE = "d479992f"
+BASE = "a8a9d48a"
 PROGRAM = "versions.synthstudio"
 """What a data set's identity says of the program itself: another release may say another."""
 EACH, MAX = 4, 60  # differences of one file that are shown, and of one check
