@@ -54,7 +54,8 @@ _FEW = 6  # maximum number of people with a text line each
 _FACE = ("nose", "eye", "ear")
 _HEAD = 0.075
 """Minimum half side of a head, relative to the person's height."""
-_FAR = 1e4
+FAR_PX = 1e4
+"""Joints farther off are not drawn: OpenCV's coordinates would overflow."""
 _NO_RANK = 1_000_000
 """People of unknown depth are drawn after those of known depth: pasted ones are in front."""
 
@@ -200,14 +201,12 @@ def _draw_skeleton(canvas: U8, person: PersonLabel, skeleton: Skeleton, pen: Pen
         draw_marker(canvas, at, person.cause[j], skeleton.sides[j], pen)
 
 
-def draw_person(
-    canvas: U8, px: F64, cause: Sequence[str], skeleton: Skeleton, pen: Pen = TILE_PEN
-) -> None:
+def draw_person(canvas: U8, px: F64, cause: Sequence[str], skeleton: Skeleton) -> None:
     """Draw joints at `px` (J, 2), NaN: unknown, and their bones; `cause` (J,): or "visible"."""
-    px = np.where((np.abs(px) < _FAR).all(1, keepdims=True), px, np.nan)
-    draw_bones(canvas, px, [1 + (each == "visible") for each in cause], skeleton, pen)
+    px = np.where((np.abs(px) < FAR_PX).all(1, keepdims=True), px, np.nan)
+    draw_bones(canvas, px, [1 + (each == "visible") for each in cause], skeleton, TILE_PEN)
     for j in np.flatnonzero(~np.isnan(px[:, 0])).tolist():
-        draw_marker(canvas, px[j], cause[j], skeleton.sides[j], pen)
+        draw_marker(canvas, px[j], cause[j], skeleton.sides[j], TILE_PEN)
 
 
 def draw_bones(

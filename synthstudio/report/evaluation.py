@@ -31,7 +31,7 @@ from synthstudio.evaluation.storage import (
     value_of,
 )
 from synthstudio.report import plots
-from synthstudio.report.draw import cut_out, draw_person
+from synthstudio.report.draw import FAR_PX, cut_out, draw_person
 from synthstudio.report.html import Picture, embed, render
 
 Colour = tuple[int, int, int]
@@ -42,7 +42,6 @@ _INK: Colour = (18, 20, 24)
 _MISS: Colour = (255, 70, 70)
 _HEAT: Colour = (255, 64, 32)
 _GREY = 114
-_FAR = 1e4
 _MIN_WRONG = 0.1
 _SHIFT = 4
 _PARTS = ("all", "visible", "hidden")
@@ -198,7 +197,7 @@ def disc(tile: U8, at: F64, colour: Colour, radius: int) -> None:
 
 
 def _at(place: F64) -> tuple[int, int]:
-    x, y = np.clip(np.nan_to_num(place, nan=-_FAR), -_FAR, _FAR) - 0.5
+    x, y = np.clip(np.nan_to_num(place, nan=-FAR_PX), -FAR_PX, FAR_PX) - 0.5
     return round(float(x) * (1 << _SHIFT)), round(float(y) * (1 << _SHIFT))
 
 

@@ -448,8 +448,8 @@ class Occlude(Base):
         default={"cutout": 1.0, "object": 1.0, "person": 0.5}
     )
     """Occluders and their shares: cutout, object, person; near: a person close to the camera, from
-    behind, cut by the picture's lower edge; frame: the photo is cropped through the person, always
-    possible and so also where nothing can be pasted. Only the last two need no known ground."""
+    behind, cut by the picture's lower edge; frame: the photo is cropped through the person,
+    also where nothing can be pasted. Only the last two need no known ground."""
     cutouts: PhotoCutouts | None = None
     """Cut-outs; null: none."""
     ground: Literal["known", "any"] = "known"
