@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from synthstudio.api.frames import Frame
     from synthstudio.api.generation import (
         audit,
+        check_assets,
         contact_sheet,
         draw_preview,
         generate,
@@ -59,8 +60,8 @@ _HOMES = {
     "api.exchange": "export import_ import_photos",
     "api.experiments": "real_photos",
     "api.frames": "Frame",
-    "api.generation": "audit contact_sheet draw_preview generate occlude plan preview remake "
-    "render_objects stream",
+    "api.generation": "audit check_assets contact_sheet draw_preview generate occlude plan preview "
+    "remake render_objects stream",
     "api.inference": "compare suggest",
     "api.live": "LivePicture live",
     "api.model": "Model PredictedPeople predict",

@@ -15,7 +15,6 @@ TIMES = 8
 
 
 def make_clips(out, *, clips=2):
-    """Write the clips: people 1 and 2 of a clip are tracks 1 and 2."""
     told = identity(recipe={"name": "clips"}, frames=clips * TIMES, frames_per_shard=TIMES)
     return stored(out, told, _frame)
 

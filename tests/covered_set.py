@@ -38,6 +38,5 @@ def recipe(**changes):
 
 
 def store(out, frames=12, **changes):
-    """Write a finished data set of `frames` frames; `changes` are fields of its recipe."""
     identity = fake_frames.identity(frames=frames, recipe=recipe(**changes))
     return stored(out, identity, lambda i: frame(i, people=i % 3 + 1)).folder

@@ -19,7 +19,6 @@ SPLITS = ("train", "train", "val", "train", "test", "train", "train")
 
 
 def make_set(out, *, skeleton="coco23", frames=FRAMES, look=lambda frame: frame):
-    """Write a data set: one wholly hidden, one cut by the frame, a crowd of 4, and nobody."""
     made = [look(frame_at(k, skeleton)) for k in range(frames)]
     asset = AssetRow(sha256="ab" * 32, name="tree.png", licence="CC0-1.0", category="leaf")
     told = identity(recipe={"name": "sticks"}, skeleton=skeleton, frames=len(made), assets=(asset,))

@@ -44,7 +44,6 @@ def person(number, seed):
 
 
 def write(root, count, *, names=BODY12, labelled=BODY12, hidden="left_wrist", seed=3):
-    """Write `count` pictures and coco.json; every third person has the joint `hidden` as v=1."""
     (root / "images").mkdir(parents=True)
     images, people = [], []
     for k in range(count):
@@ -64,7 +63,6 @@ def write(root, count, *, names=BODY12, labelled=BODY12, hidden="left_wrist", se
 
 
 def changed(root, change):
-    """Write another annotation file beside, changed by `change(the whole of it)`; its path."""
     found = json.loads((root / "coco.json").read_text())
     change(found)
     path = root / f"changed-{len(list(root.iterdir()))}.json"

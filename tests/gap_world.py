@@ -28,7 +28,6 @@ def by_key(report):
 
 
 def moved(told, matrix):
-    """Move joints and boxes of a file by a (2, 3) matrix over continuous pixels."""
     for entry in told["annotations"]:
         flat = np.array(entry["keypoints"], float).reshape(-1, 3)
         labelled = flat[:, 2] > 0

@@ -14,7 +14,6 @@ def begin():
 
 
 def node(cluster, cores=2, **environment):
-    """Add a node, whose workers find what this process finds."""
     environment = {"PYTHONPATH": here(), **environment}
     return cluster.add_node(num_cpus=cores, env_vars=environment, wait=True)
 

@@ -77,7 +77,6 @@ def hidden(x=10.0, y=20.0, cause="object"):
 
 
 def op(kind, revision, **more):
-    """Return an op under a seq of its own; an edit without joints moves the nose."""
     if kind in ("edit", "add"):
         more.setdefault("joints", {"nose": seen()})
     values = {"client": "tab-1", "seq": next(_seq), "person": PERSON} | more
@@ -118,7 +117,6 @@ class Desk:
 
 
 def make_set(out, *, skeleton="coco17"):
-    """Write frames of stick people with pictures, PEOPLE[k] in frame k."""
     told = identity(
         recipe={"name": "sticks"}, skeleton=skeleton, frames=len(PEOPLE), frames_per_shard=2
     )

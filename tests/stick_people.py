@@ -123,7 +123,6 @@ def make_spec(camera, people, *, index=0, skeleton="coco17"):
 
 
 def make_labels(camera, skeleton, people, *, panels=(), cutouts=()):
-    """Label people as far from the camera as their root, behind and before panels."""
     rows, columns = np.mgrid[: camera.height_px, : camera.width_px]
     centres = np.stack([columns + 0.5, rows + 0.5], axis=-1)
     shapes = [(p.instance, _depth(camera, p), _cover(camera, skeleton, p)) for p in people]
@@ -145,7 +144,6 @@ def make_labels(camera, skeleton, people, *, panels=(), cutouts=()):
 
 
 def make_frame(index=0, *, people=2, skeleton="coco17", **place):
-    """Return a frame of people side by side, some behind others and behind panels."""
     camera, joints, rng = make_camera(**place), get_skeleton(skeleton), stream(7, "sticks", index)
     posed = tuple(
         make_posed(

@@ -32,7 +32,6 @@ def stage():
 
 @pytest.fixture(scope="module")
 def spec(stage):
-    """Return a frame of one person, upright before the camera, and nothing else."""
     drawn = pipeline.draw_spec(stage, 0)
     person = dataclasses.replace(
         drawn.people[0],
@@ -70,7 +69,6 @@ def _labelled(stage, spec, objects):
 
 
 def _hidden_by_edge(stage, spec, edge_m):
-    """Return (J,) the share of each patch whose line to the camera passes x > edge at the plate."""
     patches = stage.body.posed(spec.people[0], instance=1).patches
     eye = np.array(spec.camera.position_m)
     towards = eye - patches.points_m

@@ -46,7 +46,6 @@ def no_network(monkeypatch):
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    """Return a data set made by the command itself, in a process of its own."""
     out = tmp_path_factory.mktemp("cli") / "set"
     words = ["generate", QUICK, "--frames", "6", "--out", str(out), "--json"]
     done = python("-m", "synthstudio", *words)

@@ -57,7 +57,6 @@ def dataset(tmp_path_factory):
 
 
 def write(path, dataset, **changes):
-    """Write a run's YAML: eight steps of eight people."""
     network = {"size": [48, 36], "widths": [8, 12], "width": 16, "bank": 8}
     fields = {
         "name": path.stem,
@@ -76,7 +75,6 @@ def write(path, dataset, **changes):
 
 @pytest.fixture(scope="module")
 def trained(dataset):
-    """Return the folders of an ORN and a KPE, trained for eight steps."""
     runs = {}
     for block in ("orn", "kpe"):
         path = write(dataset.parent / f"{block}.yaml", dataset, network={"head": block})

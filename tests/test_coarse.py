@@ -30,7 +30,6 @@ def _in(stage, person, detail):
 
 
 def _small(spec):
-    """Return the frame's camera with a picture in which people are about 200 pixels high."""
     focal = spec.camera.focal_px * 320 / spec.camera.height_px
     width = round(spec.camera.width_px * 320 / spec.camera.height_px)
     return replace(spec.camera, width_px=width, height_px=320, focal_px=focal)

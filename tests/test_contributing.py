@@ -81,7 +81,6 @@ def copied(folder):
 
 
 def run(line, root):
-    """Run a command of the page in the copy, by this Python."""
     words = shlex.split(line)
     if words[0] == "make":
         rules = (root / "Makefile").read_text(encoding="utf-8")

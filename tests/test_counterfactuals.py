@@ -28,7 +28,6 @@ ALL = {"clean": 1, "occluder": 1, "appearance": 1, "light": 1, "view": 1}
 
 @pytest.fixture(scope="module")
 def assets(tmp_path_factory):
-    """Return an asset root with one cut-out that is soft at its edge."""
     root = tmp_path_factory.mktemp("assets")
     asset_roots.save(root / "occluders" / "disc.png", asset_roots.disc((160, 120), soft=True))
     return root
@@ -40,7 +39,6 @@ def _settings(assets, wish, **variants):
 
 @pytest.fixture(scope="module")
 def compared(assets):
-    """Return pairs of clean and occluded frames on a plain floor and in rooms."""
     out = []
     for wish in (WISH, ROOM):
         stage = FrameGenerator(_settings(assets, wish, clean=1, occluder=1))

@@ -58,7 +58,6 @@ def labels_of(stage, spec, change=lambda scene: scene):
 
 
 def differing(stage, frame, labels):
-    """Return what differs between the decided rows of a frame and its labels, one line each."""
     found = []
     for row in (r for r in DECIDED if r["frame"] == frame):
         person = labels.people[int(row["person"])]

@@ -48,7 +48,6 @@ def whole():
 
 
 def wearing(stage, *kinds, years=None, azimuth_deg=0):
-    """Return a frame of one head alone, seen from in front or to its left."""
     base = draw_spec(stage, 0)
     known = {kind.kind: kind for kind in stage.catalogue.garments}
     (person,) = base.people

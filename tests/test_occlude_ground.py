@@ -138,7 +138,6 @@ HEIGHTS = {"shoulder": 80.0, "hip": 128.0, "knee": 171.0, "ankle": 212.0}
 
 
 def joints(**moved):
-    """Return the joints of somebody of 100 px to a metre, but for the middles of some."""
     out = {}
     for part, y in HEIGHTS.items():
         x, y = moved.get(part, (100.0, y))

@@ -40,7 +40,6 @@ def stored(world, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def imported(world, tmp_path_factory):
-    """Return the annotations taken in as they are: nobody knows a recipe of them."""
     out = tmp_path_factory.mktemp("imported") / "set"
     import_from("coco", world / "coco.json", out, images=world / "images")
     return Dataset(out)

@@ -41,7 +41,6 @@ LENSES = {
 
 @pytest.fixture(scope="module")
 def exported():
-    """Return the same frame at three resolutions with its COCO export, read back from text."""
     found = []
     for width, height in ((320, 240), (640, 480), (1280, 960)):
         text = dump(load(SCENES / "quickstart.yaml"))

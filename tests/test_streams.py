@@ -18,7 +18,6 @@ MAIN = "from synthstudio.cli import main; main()"
 
 
 def _shell(line, folder):
-    """Run a shell line, `$S` being the program; return its status and what it printed."""
     program = f'{sys.executable} -c "{MAIN}"'
     line, env = line.replace("$S", program), {**os.environ, "PYTHONPATH": here()}
     done = finished("bash", "-c", line, cwd=folder, env=env, timeout=PATIENCE_S)

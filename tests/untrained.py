@@ -9,7 +9,6 @@ from synthstudio.training import config as configs
 
 
 def save(path, *, block="orn", skeleton="coco23", data="none", seed=1):
-    """Write the weights of a network of 48 x 36 pixels, "trained" on `data`, and return `path`."""
     network = {"size": [48, 36], "widths": [8, 12], "width": 16, "head": block}
     torch.set_num_threads(1)
     train, own = [{"dataset": str(data)}], get_skeleton(skeleton)

@@ -14,7 +14,6 @@ _T = TypeVar("_T")
 
 
 def wait_for(condition, what, *, patience_s=PATIENCE_S):
-    """Return the first true value of `condition`; AssertionError names `what` did not happen."""
     deadline = time.monotonic() + patience_s
     pause_s = 0.005
     while not (value := condition()):

@@ -31,7 +31,6 @@ def drive(out, **options):
 
 
 def stored(out, identity, frame_of):
-    """Write a finished data set of frames made by their number."""
     with open_or_create(out, identity) as session:
         for shard in session.todo:
             session.publish(write_shard(out, shard, map(frame_of, identity.frames_of(shard))))

@@ -374,6 +374,35 @@ def render_objects(
 
 
 @args.checked
+def check_assets(folder: args.PathLike) -> list[dict[str, str]]:
+    """Read all MakeHuman assets of a folder, as `people.wardrobe.makehuman` does.
+
+    Args:
+        folder: Folder with .mhclo files; subfolders are searched.
+
+    Returns:
+        Of each `name`, `slot` (top, shoes, hat or hair; "" if unusable), `licence` by the file's
+        head, and `problem` ("" if usable).
+
+    Raises:
+        AssetError: for a missing folder.
+    """
+    from synthstudio.body import makehuman
+    from synthstudio.props.assets import scan_garments
+
+    path = args.to_path(folder, "folder").absolute()
+    return [
+        {
+            "name": one.asset.name,
+            "slot": one.kind.slot if one.kind else "",
+            "licence": one.licence,
+            "problem": one.unfit,
+        }
+        for one in scan_garments(path.parent, path.name, describe=makehuman.describe)
+    ]
+
+
+@args.checked
 def plan(
     recipe: Recipe | args.PathLike | dict[str, Any],
     out: args.PlaceLike,

@@ -16,7 +16,7 @@ from synthstudio.body.poses import BONES
 from synthstudio.body.reach import meet
 from synthstudio.body.recording import Motion, mirrored
 from synthstudio.body.touching import Pair, Posed
-from synthstudio.body.wardrobe import dress
+from synthstudio.body.wardrobe import dress, pictures
 from synthstudio.core.catalogue import Step, Touch
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.scene import F32, F64, PARTS, JointPatches, PosedPerson, Surface
@@ -64,6 +64,7 @@ class Body:
                 self.table, _moved(bare.vertices_m, person), self.atlas.body_faces
             ),
             stature_m=bare.stature_m,
+            pictures=pictures(person),
         )
 
     def surfaces(self, person: PersonSpec, *, instance: int) -> tuple[Surface, ...]:

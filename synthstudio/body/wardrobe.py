@@ -9,17 +9,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from synthstudio.body import makehuman
 from synthstudio.body.atlas import Atlas, BareBody
 from synthstudio.body.clothes.cloth import Cloth, compiled
 from synthstudio.body.clothes.garment_mesh import Basis, all_corners, basis
-from synthstudio.body.clothes.garment_table import FIT, GARMENTS, SKIN
+from synthstudio.body.clothes.garment_table import FIT, GARMENTS, SKIN, Entry
 from synthstudio.body.clothes.sew import Wearer, sewn, wearer_of
 from synthstudio.body.clothes.tailor import Tailored
 from synthstudio.body.skin import skin_surfaces, teeth
 from synthstudio.core.catalogue import GarmentKind, Slot
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import F32, PARTS, Bool, Surface
+from synthstudio.core.scene import F32, PARTS, U8, Bool, Surface
 from synthstudio.core.spec import GarmentSpec, Material, PersonSpec
 
 __all__ = ["GARMENTS", "check_outfit", "dress", "garments"]
@@ -30,6 +31,7 @@ _LOOSE_UNDER = 0.8  # of cloth at most, where more is worn over it
 _BUTTON_M, _BUTTON_CORNERS = 0.0055, 8
 _FRONT = sum(1 << PARTS.index(part) for part in ("neck", "torso", "pelvis"))
 
+_THICK_M = 0.01  # of the user's garments
 _DESIGNS = 480  # a data set has some 130 in each detail, with all hair cuts and hats 240
 _HIDE_SKIN_M = 0.02  # skin this far inside a garment is not drawn
 _SHOW_INNER_M = 0.030  # an inner garment this far under an outer one is not drawn
@@ -38,6 +40,29 @@ _SHOW_INNER_M = 0.030  # an inner garment this far under an outer one is not dra
 def garments() -> tuple[GarmentKind, ...]:
     """Return the catalogue's garments, hair and hats, sorted by name."""
     return tuple(GARMENTS[name].kind for name in sorted(GARMENTS))
+
+
+def _entry(kind: str, where: str = "outfit") -> Entry:
+    """A kind of garment, built in or the user's; RecipeError if it is unknown."""
+    own = makehuman.bound(kind)
+    if own is not None:
+        return makehuman.entry(kind, own)
+    if kind not in GARMENTS:
+        changed = "Its MakeHuman asset is missing or has changed: put the old file back."
+        raise RecipeError(
+            "unknown garment",
+            where=where,
+            expected=f"one of {', '.join(sorted(GARMENTS))}",
+            got=repr(kind),
+            then=changed if "#" in kind else None,
+        )
+    return GARMENTS[kind]
+
+
+def pictures(person: PersonSpec) -> tuple[U8, ...]:
+    """The textures of what a person wears, in the order in which `dress` numbers them."""
+    found = (makehuman.bound(garment.kind) for garment in _layered(person.outfit))
+    return tuple(b.picture for b in found if b is not None and b.picture is not None)
 
 
 def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> tuple[Surface, ...]:
@@ -49,19 +74,26 @@ def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> tuple[Surface, ..
     check_outfit(person)
     base = basis(atlas, person.detail)
     wearer = wearer_of(base, bare, fitted=person.years is not None)
-    worn = sorted(_pressed(person.outfit), key=_layer)
+    worn = _layered(person.outfit)
     designs = [design(base, g) for g in worn]
     drawn = np.ones(len(atlas.body_faces), bool)
     for made in designs:
         drawn &= ~made.hides
-    hair = next((g for g in worn if GARMENTS[g.kind].kind.slot == "hair"), None)
+    hair = next((g for g in worn if _entry(g.kind).kind.slot == "hair"), None)
     bald = None if hair is None else hair.shape.get("bald")
     skin = skin_surfaces(
         atlas, bare.vertices_m, person.look, drawn, hair=hair is not None, bald=bald
     )
     surfaces = [*skin, *([teeth(atlas, bare.vertices_m)] if person.pose.face else [])]
     over_m = max(m.thick_m * g.shape.get(FIT, 1.0) for g, m in zip(worn, designs, strict=True))
+    texture = 0
     for place, (garment, made) in enumerate(zip(worn, designs, strict=True)):
+        own = makehuman.bound(garment.kind)
+        if own is not None:
+            drawn_own = drawn_faces(made, -1, designs[place + 1 :])
+            surfaces.append(makehuman.worn(own, wearer, garment, drawn_own, texture))
+            texture += own.picture is not None
+            continue
         phase = _phase(person.identity, garment.kind)
         surfaces += _sewn(garment, made, designs[place + 1 :], wearer, phase=phase, over_m=over_m)
     return tuple(surfaces)
@@ -72,22 +104,27 @@ def _phase(identity: str, kind: str) -> float:
     return float(stream(0, "folds", identity, kind).uniform(0, math.tau))
 
 
+def _layered(outfit: tuple[GarmentSpec, ...]) -> list[GarmentSpec]:
+    """What is worn, from the skin outwards."""
+    return sorted(_pressed(outfit), key=_layer)
+
+
 def _pressed(outfit: tuple[GarmentSpec, ...]) -> list[GarmentSpec]:
     """The outfit with hair flat under a hat and inside a hood; none under a headscarf or a mask."""
     kinds = {g.kind for g in outfit}
     hidden = {slot for kind, slot in _HIDDEN.items() if kind in kinds}
-    outfit = tuple(g for g in outfit if GARMENTS[g.kind].kind.slot not in hidden)
+    outfit = tuple(g for g in outfit if _entry(g.kind).kind.slot not in hidden)
     maximum: dict[str, float] = {}
-    if any(GARMENTS[g.kind].kind.slot == "hat" for g in outfit):
+    if any(_entry(g.kind).kind.slot == "hat" for g in outfit):
         maximum |= _UNDER_HAT
     if any(g.kind == "hoodie" for g in outfit):
         maximum["length"] = 0.0
-    over = any(GARMENTS[g.kind].kind.slot == "over" for g in outfit)
+    over = any(_entry(g.kind).kind.slot == "over" for g in outfit)
     under = {FIT: _LOOSE_UNDER} if over else {}
     limits: dict[Slot, dict[str, float]] = {"hair": maximum, "top": under}
     out = []
     for garment in outfit:
-        limit = limits.get(GARMENTS[garment.kind].kind.slot, {})
+        limit = limits.get(_entry(garment.kind).kind.slot, {})
         shape = {k: min(v, limit.get(k, v)) for k, v in garment.shape.items()}
         out.append(replace(garment, shape=shape))
     return out
@@ -96,7 +133,7 @@ def _pressed(outfit: tuple[GarmentSpec, ...]) -> list[GarmentSpec]:
 def _layer(garment: GarmentSpec) -> int:
     """Return a garment's place from the skin outwards; a tucked top lies under the bottom."""
     tucked = garment.shape.get("tucked", 0.0) >= 0.5
-    return SKIN if tucked else GARMENTS[garment.kind].layer
+    return SKIN if tucked else _entry(garment.kind).layer
 
 
 def _sewn(
@@ -167,12 +204,22 @@ class Design:
     tailored: Tailored
     thick_m: float  # how far it reaches off the shoulders
     hides: Bool  # (body F,) skin well inside the garment
+    own: makehuman.Bound | None = None  # the user's, in place of cloths
 
 
 def design(base: Basis, garment: GarmentSpec) -> Design:
     """Return the cut of a garment, one of the last `_DESIGNS` if it is among them."""
+    own = makehuman.bound(garment.kind)
+    if own is not None:
+        return _design_of(own)
     cut_by = tuple((k, round(v, 6)) for k, v in sorted(garment.shape.items()) if k != FIT)
     return designed(base, garment.kind, cut_by)
+
+
+@functools.lru_cache(maxsize=_DESIGNS)
+def _design_of(own: makehuman.Bound) -> Design:
+    tailored = Tailored(pieces=(), inside=own.under)
+    return Design(cloths=(), own=own, tailored=tailored, thick_m=_THICK_M, hides=own.hides)
 
 
 @functools.lru_cache(maxsize=_DESIGNS)
@@ -195,9 +242,9 @@ def _thick_m(cloth: Cloth) -> float:
 
 
 def drawn_faces(made: Design, place: int, outer: list[Design]) -> Bool:
-    """Return the faces of a piece not certainly hidden by outer garments."""
-    cloth = made.cloths[place]
-    drawn = np.ones(len(cloth.all_faces), bool)
+    """Return the faces of a piece, or of the user's garment, not certainly hidden by outer ones."""
+    faces = made.cloths[place].all_faces if made.own is None else made.own.faces
+    drawn = np.ones(len(faces), bool)
     for over in outer:
         drawn &= ~_under(made, place, over)
     return drawn
@@ -205,6 +252,8 @@ def drawn_faces(made: Design, place: int, outer: list[Design]) -> Bool:
 
 @functools.lru_cache(maxsize=4 * _DESIGNS)
 def _under(made: Design, place: int, over: Design) -> Bool:
+    if made.own is not None:
+        return all_corners(over.tailored.inside(made.own.where) > _SHOW_INNER_M, made.own.faces)
     cloth = made.cloths[place]
     inside = over.tailored.inside(cloth.where)
     deep = np.concatenate([inside, inside[cloth.rim[:, 0]]]) > _SHOW_INNER_M
@@ -216,17 +265,10 @@ def check_outfit(person: PersonSpec) -> None:
     where = f"person {person.identity}, outfit"
     hidden: set[str] = set()
     for garment in person.outfit:
-        if garment.kind not in GARMENTS:
-            raise RecipeError(
-                "unknown garment",
-                where=where,
-                expected=f"one of {', '.join(sorted(GARMENTS))}",
-                got=repr(garment.kind),
-            )
+        hidden |= _entry(garment.kind, where).hides
         _check_shape(garment, where)
-        hidden |= GARMENTS[garment.kind].hides
-    by_layer = sorted(person.outfit, key=lambda g: GARMENTS[g.kind].layer)
-    for _, group in itertools.groupby(by_layer, lambda g: GARMENTS[g.kind].layer):
+    by_layer = sorted(person.outfit, key=lambda g: _entry(g.kind).layer)
+    for _, group in itertools.groupby(by_layer, lambda g: _entry(g.kind).layer):
         rivals = [g.kind for g in group]
         if len(rivals) > 1:
             raise RecipeError(
@@ -244,7 +286,7 @@ def check_outfit(person: PersonSpec) -> None:
 
 
 def _check_shape(garment: GarmentSpec, where: str) -> None:
-    ranges = GARMENTS[garment.kind].kind.shape
+    ranges = _entry(garment.kind).kind.shape
     if set(garment.shape) != set(ranges):
         raise RecipeError(
             "the shape has missing or unknown parameters",

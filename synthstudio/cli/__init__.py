@@ -45,6 +45,7 @@ def _root(
 
 for module in (generate, datasets, studio, train, predict):  # as --help lists them
     app.add_typer(module.app)
+app.add_typer(generate.assets_app)
 app.add_typer(review.app)
 app.add_typer(train.experiment_app)
 

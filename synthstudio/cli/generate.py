@@ -21,6 +21,7 @@ from synthstudio.cli.signatures import (
 from synthstudio.core.amounts import frames_text, people_text
 
 app = typer.Typer()
+assets_app = typer.Typer(name="assets", help="Check assets of your own.", no_args_is_help=True)
 
 
 @command(app)
@@ -230,3 +231,15 @@ def _unused(folder: Path) -> Path:
         number += 1
         name = folder.with_name(f"{folder.name}-{number}")
     return name
+
+
+@command(assets_app, "generation.check_assets")
+def check(call: Call) -> Output:
+    """List the MakeHuman assets of a folder: where each is worn, its licence, what is wrong."""
+    found = call()
+    lines = []
+    for one in found:
+        about = one["problem"] or one["licence"] or "licence unknown"
+        lines.append(f"{one['slot'] or 'unusable':9} {one['name']}  {about}")
+    usable = sum(not one["problem"] for one in found)
+    return found, "\n".join([*lines, f"{usable} of {len(found)} usable"]), not usable

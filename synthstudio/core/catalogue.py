@@ -209,6 +209,17 @@ class MotionAsset:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GarmentAsset:
+    """A garment, shoes, hat or hair of the user's, in MakeHuman's format."""
+
+    asset: AssetRef
+    kind: GarmentKind | None  # None: unusable
+    rgb: Vec3 | None = None  # mean colour of its picture, linear; None: it is dyed
+    unfit: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Catalogue:
     """The assets of a draw, each tuple sorted by name."""
 
@@ -218,6 +229,7 @@ class Catalogue:
     """Shape of a hand -> its angles in radians, names without a side."""
     meetings: tuple[Interaction, ...] = ()
     garments: tuple[GarmentKind, ...]
+    makehuman: tuple[GarmentAsset, ...] = ()
     expressions: dict[str, dict[str, float]] = field(default_factory=dict)
     """Expression of a face -> weights of face units (body/face.py)."""
     objects: tuple[ObjectKind, ...]

@@ -85,6 +85,8 @@ class PosedPerson:
     kinematic_joints_m: F64  # (J, 3) world, rotation centres: bones keep their lengths
     patches: JointPatches
     stature_m: float  # height of the unposed body
+    pictures: tuple[U8, ...] = ()
+    """Of surfaces of the material kind "texture", whose number counts these."""
 
 
 @dataclass(frozen=True, kw_only=True)

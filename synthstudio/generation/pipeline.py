@@ -30,6 +30,7 @@ from synthstudio.core.scene import (
     CutoutLayer,
     Light,
     Painter,
+    PosedPerson,
     Rendering,
     Scene,
     Surface,
@@ -98,7 +99,7 @@ def build(stage: FrameGenerator, spec: FrameSpec) -> Built:
     for i, person in enumerate(people):
         velocities += goes[i].surfaces if i in goes else [None] * len(person.surfaces)
     surfaces: list[Surface] = []
-    textures: list[U8] = []
+    people, textures = _with_pictures(people)
     named: list[tuple[int, str, int | None]] = []
     if isinstance(spec.backdrop, RoomBackdrop):
         surfaces += backgrounds.room_surfaces(spec.backdrop)
@@ -164,6 +165,25 @@ def build(stage: FrameGenerator, spec: FrameSpec) -> Built:
         objects=tuple(named),
         velocities=tuple(velocities) if goes else (),
     )
+
+
+def _with_pictures(
+    people: tuple[PosedPerson, ...],
+) -> tuple[tuple[PosedPerson, ...], list[U8]]:
+    """The people with textures numbered as in the scene, and the textures."""
+    textures: list[U8] = []
+    out = []
+    for person in people:
+        first = len(textures)
+        surfaces = tuple(
+            replace(s, material=replace(s.material, texture=first + s.material.texture))
+            if s.material.kind == "texture"
+            else s
+            for s in person.surfaces
+        )
+        out.append(replace(person, surfaces=surfaces) if person.pictures else person)
+        textures += person.pictures
+    return tuple(out), textures
 
 
 def _light(stage: FrameGenerator, spec: FrameSpec) -> Light:

@@ -15,12 +15,29 @@ from typing import Any
 
 import numpy as np
 
-from synthstudio.body import anny, capsules, face, meetings, pose_library, poses, untangle, wardrobe
+from synthstudio.body import (
+    anny,
+    capsules,
+    face,
+    makehuman,
+    meetings,
+    pose_library,
+    poses,
+    untangle,
+    wardrobe,
+)
 from synthstudio.body.motion import READERS as MOTION_READERS
 from synthstudio.body.motion import read as read_motion
 from synthstudio.core import hulls
 from synthstudio.core.camera import Camera
-from synthstudio.core.catalogue import Catalogue, MotionAsset, PatchesSeen, PlaceLight, Step
+from synthstudio.core.catalogue import (
+    Catalogue,
+    GarmentAsset,
+    MotionAsset,
+    PatchesSeen,
+    PlaceLight,
+    Step,
+)
 from synthstudio.core.errors import DatasetError, DeviceError
 from synthstudio.core.ground import FloorPlan
 from synthstudio.core.images import read_hdr, read_opaque, read_rgba
@@ -40,7 +57,14 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.source import asset_root
 from synthstudio.label.visibility import patch_query, subsample_patches
 from synthstudio.props import meshes, procedural
-from synthstudio.props.assets import AssetTable, scan_images, scan_meshes, scan_motions, scan_places
+from synthstudio.props.assets import (
+    AssetTable,
+    scan_garments,
+    scan_images,
+    scan_meshes,
+    scan_motions,
+    scan_places,
+)
 from synthstudio.props.photo_looks import place_light
 from synthstudio.props.places import PlaceModel, read_place
 from synthstudio.recipe.draw import draw_group, draw_moment
@@ -87,12 +111,16 @@ def prepare(
     def images(use: str, kind: Any) -> Any:
         return scan_images(assets, folders[use], kind=kind) if use in folders else ()
 
+    own: tuple[GarmentAsset, ...] = ()
+    if "makehuman" in folders:
+        own = scan_garments(assets, folders["makehuman"], describe=makehuman.describe)
     catalogue = Catalogue(
         poses=pose_library.library(),
         limits_rad=dict(poses.LIMITS_RAD),
         hands=pose_library.hands(),
         meetings=meetings.meetings(),
-        garments=wardrobe.garments(),
+        garments=(*wardrobe.garments(), *(g.kind for g in own if g.kind)),
+        makehuman=own,
         expressions=face.EXPRESSIONS,
         objects=procedural.kinds(),
         backgrounds=images("backgrounds", "background"),
@@ -130,7 +158,7 @@ def assets_of(catalogue: Catalogue) -> tuple[Any, ...]:
     """Files of the recipe's folders; `asset` is the reference of each."""
     return (
         *catalogue.backgrounds, *catalogue.hdris, *catalogue.cutouts, *catalogue.motions,
-        *catalogue.meshes, *catalogue.places,
+        *catalogue.meshes, *catalogue.places, *catalogue.makehuman,
     )  # fmt: skip
 
 
@@ -205,6 +233,9 @@ class FrameGenerator:
     def __init__(self, settings: Settings) -> None:
         runtime.init(settings.device)
         self.settings, self.catalogue = settings, settings.catalogue
+        for own in self.catalogue.makehuman:
+            if own.kind is not None:
+                makehuman.register(own.kind.kind, settings.assets.resolve(own.asset))
         self.skeleton = get_skeleton(settings.recipe.skeleton)
         self.body: anny.Body = anny.load(self.skeleton.name)
         body = self.body

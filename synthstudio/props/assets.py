@@ -13,10 +13,17 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from synthstudio.core import images
-from synthstudio.core.catalogue import ImageAsset, MeshAsset, MotionAsset, PlaceAsset
+from synthstudio.core.catalogue import (
+    GarmentAsset,
+    GarmentKind,
+    ImageAsset,
+    MeshAsset,
+    MotionAsset,
+    PlaceAsset,
+)
 from synthstudio.core.errors import AssetError
 from synthstudio.core.scene import F32
-from synthstudio.core.spec import AssetRef
+from synthstudio.core.spec import AssetRef, Vec3
 from synthstudio.props.backgrounds import panorama_gain
 from synthstudio.props.cutouts import check_alpha, crop_to_alpha
 from synthstudio.props.mesh_files import named_files
@@ -26,10 +33,11 @@ from synthstudio.props.places import read_place
 
 ImageKind = Literal["background", "cutout", "hdri"]
 Stamp = tuple[str, int, int]  # path, bytes, change time in ns: the same stamp is the same content
-Asset = TypeVar("Asset", ImageAsset, MeshAsset, MotionAsset, PlaceAsset)
+Asset = TypeVar("Asset", GarmentAsset, ImageAsset, MeshAsset, MotionAsset, PlaceAsset)
 
 MANIFEST = "manifest.json"
 _MAX_MANIFEST = 16 * 1024 * 1024
+_MAX_GARMENTS = 2000
 _HEIGHTS_M = (0.02, 30.0)
 _HASHES: dict[tuple[Stamp, ...], str] = {}
 _NAMED: dict[Stamp, tuple[Path, ...]] = {}
@@ -164,6 +172,32 @@ def scan_motions(
     return _once(found)
 
 
+def scan_garments(
+    root: Path,
+    folder: str,
+    *,
+    describe: Callable[[Path, str], tuple[GarmentKind, Vec3 | None, str]],
+) -> tuple[GarmentAsset, ...]:
+    """The .mhclo files of `folder` and its subfolders by name, also those that are unusable.
+
+    `describe` reads one whole, by its path and the name of its kind, and returns the catalogue's
+    entry, the mean colour and the licence.
+    """
+    base, found = _folder(root, folder), []
+    for path in sorted(base.rglob("*.mhclo"))[:_MAX_GARMENTS]:
+        name = path.relative_to(base).as_posix()
+        ref = _ref(folder, _below(root, f"{folder.rstrip('/')}/{name}"), name)
+        try:
+            kind, rgb, licence = describe(path, f"{path.stem}#{ref.sha256[:12]}")
+        except AssetError as error:
+            at = Path(error.where or name).name
+            unfit = error.what if at == path.name else f"{at}: {error.what}"
+            found.append(GarmentAsset(asset=ref, kind=None, unfit=unfit))
+        else:
+            found.append(GarmentAsset(asset=ref, kind=kind, rgb=rgb, licence=licence))
+    return _once(found)
+
+
 def credits(folder: Path) -> dict[str, tuple[str, str]]:
     """The licence and source that a folder's manifest.json gives each file; {} without."""
     return {name: _credit(entry) for name, entry in _manifest(folder / MANIFEST).items()}
@@ -232,8 +266,9 @@ def _files(root: Path, folder: str, suffixes: tuple[str, ...]) -> list[Path]:
     return [_below(root, f"{folder.rstrip('/')}/{name}") for name in names]
 
 
-def _ref(folder: str, path: Path) -> AssetRef:
-    return AssetRef(sha256=content_hash(path), name=(Path(folder) / path.name).as_posix())
+def _ref(folder: str, path: Path, name: str = "") -> AssetRef:
+    name = (Path(folder) / (name or path.name)).as_posix()
+    return AssetRef(sha256=content_hash(path), name=name)
 
 
 def _once(found: list[Asset]) -> tuple[Asset, ...]:

@@ -15,12 +15,11 @@ import re
 import struct
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 
 from synthstudio.core.errors import AssetError
-from synthstudio.core.images import decode, read_bytes
+from synthstudio.core.images import decode, inside, leaves_folder, read_bytes
 from synthstudio.core.scene import F32
 
 MAX_BYTES = 200 * 1024 * 1024
@@ -31,6 +30,8 @@ _NAMING_LINES = {
     ".obj": rb"^mtllib\s+(.+)$",
     ".mtl": rb"(?i)^\s*map_kd\s+(.+)$",
     ".ply": rb"^comment TextureFile +(.+)$",
+    ".mhclo": rb"^(?:obj_file|material)\s+(.+)$",
+    ".mhmat": rb"^diffuseTexture\s+(.+)$",
 }
 # glTF extensions that may be required without changing where triangles lie.
 _KNOWN_EXTENSIONS = (
@@ -43,32 +44,13 @@ _OPTIONS = {"-o": 3, "-s": 3, "-t": 3, "-mm": 2}
 """Numbers after an option of a texture in MTL at the most; all others have one word."""
 
 
-def inside(folder: Path, name: str, where: str) -> Path:
-    """The file `name` of `folder`; AssetError if it lies elsewhere or is an address."""
-    plain = unquote(name).replace("\\", "/")
-    odd = "://" in plain or "\0" in plain or re.match(r"[A-Za-z]:", plain)
-    if odd or plain.startswith(("/", "~")) or ".." in Path(plain).parts or not plain.strip():
-        raise _leaves(name, where)
-    path = folder / plain
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise _leaves(name, where)
-    return path
-
-
-def _leaves(name: str, where: str) -> AssetError:
-    return AssetError(
-        "the mesh names a file outside its folder",
-        where=where,
-        expected="files in the same folder, or data inside the file",
-        got=name[:100],
-        then="Save it as a single .glb, or put its files beside it.",
-    )
-
-
 def named_files(path: Path) -> tuple[Path, ...]:
-    """The files beside it that a mesh or .mtl file names, not what these name in turn."""
+    """The files beside it that a mesh or its material names, not what these name in turn.
+
+    MakeHuman's are optional: those that exist.
+    """
     suffix, where = path.suffix.lower(), str(path)
-    if suffix not in (".gltf", ".glb", ".obj", ".mtl", ".ply"):
+    if suffix not in (".gltf", ".glb", *_NAMING_LINES):
         return ()
     data = read_bytes(path, limit=MAX_BYTES)
     names: list[str] = []
@@ -82,7 +64,8 @@ def named_files(path: Path) -> tuple[Path, ...]:
         names = [name.decode("utf-8", "replace").strip() for name in found]
         if suffix == ".mtl":
             names = [texture_of(name)[0] for name in names]
-    return tuple(inside(path.parent, name, where) for name in dict.fromkeys(names))
+    files = tuple(inside(path.parent, name, where) for name in dict.fromkeys(names))
+    return tuple(f for f in files if f.is_file()) if suffix in (".mhclo", ".mhmat") else files
 
 
 def texture_of(text: str) -> tuple[str, tuple[float, float], tuple[float, float]]:
@@ -240,7 +223,7 @@ def blob_of(item: dict[str, Any], where: str, folder: Path, binary: bytes) -> by
         except ValueError as error:
             raise bad("a data URI is damaged", where) from error
     if "base64," in uri:
-        raise _leaves(uri, where)
+        raise leaves_folder(uri, where)
     return read_bytes(inside(folder, uri, where), limit=MAX_BYTES)
 
 

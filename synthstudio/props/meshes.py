@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synthstudio.core.errors import AssetError
-from synthstudio.core.images import picture_rgba, read_bytes, srgb_to_linear
+from synthstudio.core.images import inside, picture_rgba, read_bytes, srgb_to_linear
 from synthstudio.core.scene import F32, F64, I32, U8, Surface
 from synthstudio.core.spec import Material, ObjectSpec, Vec3
 from synthstudio.props import mesh_files
@@ -150,7 +150,7 @@ class _FolderResolver:
         For a `map_Kd` line trimesh requests all text after the word.
         """
         try:
-            path = mesh_files.inside(self.folder, mesh_files.texture_of(key)[0], self.where)
+            path = inside(self.folder, mesh_files.texture_of(key)[0], self.where)
             data = read_bytes(path, limit=mesh_files.MAX_BYTES)
             if path.suffix.lower() not in _NOT_PICTURES:
                 mesh_files.check_picture(data, f"{self.where}: {key}")

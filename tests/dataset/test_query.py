@@ -135,7 +135,6 @@ def _text_cases():
 
 
 def _joint_tests():
-    """Yield what can be said of a joint: the words, and what they mean of a row's joint."""
     for word in WORDS:
         yield word, lambda p, j, word=word: _state(p, j, word)
     for who in ("self", "person", "object", "unknown"):
@@ -165,7 +164,6 @@ SIMPLE = [*_number_cases(), *_text_cases(), *_joint_cases()]
 
 
 def _joined():
-    """Yield simple cases put together by words, two and three at a time."""
     rng = stream(5, "joined queries")
     for _ in range(60):
         (a, f), (b, g), (c, h) = (SIMPLE[int(k)] for k in rng.integers(0, len(SIMPLE), 3))

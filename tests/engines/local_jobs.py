@@ -81,7 +81,6 @@ ACTS = {
 
 
 def execute(run, tasks, workers=2, **options):
-    """Run jobs by an engine; return their results in the order in which they came."""
     done = []
     values = {"initializer": partial(context, 100), **options}
     run(work, tasks, workers=workers, **{"on_done": done.append, **values})

@@ -53,14 +53,11 @@ def entry(**values):
 
 
 def joint(value, at=30):
-    """Put a value into the last person's keypoints of COCO."""
     return last(change=lambda e: e | {"keypoints": [*e["keypoints"][:at], value,
                                                     *e["keypoints"][at + 1 :]]})  # fmt: skip
 
 
 def words(at, value):
-    """Put a word into the last person's line of YOLO."""
-
     def change(line):
         found = line.split()
         return " ".join([*found[:at], value, *found[at + 1 :]])
@@ -166,7 +163,6 @@ def same(change):
 
 
 def without(*names):
-    """Take lists out of the document."""
     return document(lambda d: {k: v for k, v in d.items() if k not in names})
 
 

@@ -23,7 +23,6 @@ ME = 2
 
 
 def query(weights, *, px=None, depth=None, inside=True) -> PatchQuery:
-    """Build the query of one joint whose points lie where they are told to."""
     n = len(weights)
     return PatchQuery(
         points_m=np.zeros((1, n, 3)),

@@ -129,7 +129,6 @@ def test_files_outside_the_folder_are_never_opened(tmp_path, uri, use, monkeypat
 
 
 def _pointing(folder, uri, use):
-    """Write a mesh that names `uri`."""
     if use == "buffer":
         return write_gltf(folder, buffers=[{"byteLength": 42, "uri": uri}])
     if use == "image":

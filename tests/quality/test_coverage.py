@@ -79,7 +79,6 @@ def test_people_who_lie_have_a_side_too_and_bins_have_edges():
 
 
 def by_hand(data):
-    """Count every joint of a data set the slow way."""
     counts: Counter = Counter()
     for index in range(data.identity.frames):
         frame, spec = data.frame(index), from_json(data.frame(index)["spec"])

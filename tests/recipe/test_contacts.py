@@ -26,7 +26,6 @@ REACH_M = 0.12
 
 
 def stage_of(worn=_WORN, **people: object) -> FrameGenerator:
-    """Open a stage for a recipe of single people; a new design of a garment takes long."""
     left_out = {g.kind: 0.0 for g in wardrobe.garments() if g.kind not in worn}
     wanted = {"count": 1, "identities": 200, "wardrobe": {"kinds": left_out, "hat": 0.0}, **people}
     recipe = parse({"name": "contacts", "frames": 1000, "seed": 77, "people": wanted})

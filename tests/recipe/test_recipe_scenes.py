@@ -62,7 +62,6 @@ def test_the_field_reference_names_every_field():
 
 
 def _models(kind):
-    """Yield the recipe's own parts in a type; distributions are explained in one place."""
     home = getattr(kind, "__module__", "")
     parts = home.startswith("synthstudio.recipe.schema.") and not home.endswith(".distributions")
     if isinstance(kind, type) and parts:

@@ -29,7 +29,6 @@ _WORN = ("t_shirt", "jeans", "shorts", "hoodie", "low_shoes", "short_hair")
 
 
 def stage_for(kind):
-    """Open a stage for frames in which all people take part in one interaction."""
     interactions = {"share": 1.0, "kinds": {kind: 1.0}}
     return stage_of(_WORN, count=MEETINGS[kind].maximum, interactions=interactions)
 

@@ -22,7 +22,6 @@ def frames(count, solve=None, **recipe):
 
 
 def aimed(**camera):
-    """Yield where the group's middle, a metre over the floor, is in each of ten pictures."""
     wanted = {"aim_height_m": 1.0, "roll_deg": 0.0, **camera}
     for spec in frames(10, camera=wanted):
         yield spec.camera.project(spec.camera.to_camera(np.array([0.0, 0.0, 1.0])))

@@ -67,7 +67,6 @@ def lit_scene(view, objects, light, **fields):
 
 
 def shot(view, objects, light, **fields):
-    """Render and return (Rendering, linear light (H, W, 3))."""
     made = lit_scene(view, objects, light, **fields)
     rendering = render(pack(made), made)
     return rendering, srgb_to_linear(rendering.rgb)

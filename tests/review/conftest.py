@@ -19,7 +19,6 @@ from synthstudio.review.team import passwords
 
 @pytest.fixture(scope="session")
 def postgres_server():
-    """Start a server with its own data folder, port, user and socket."""
     home = Path(tempfile.mkdtemp(prefix="pg-"))
     server = Server(home).create().start()
     try:
@@ -79,7 +78,6 @@ def store_url(request, tmp_path):
 
 @pytest.fixture
 def cheap_hashes(monkeypatch):
-    """Hash passwords with little memory: what is asked does not depend on it."""
     monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
     passwords._unknown_account.cache_clear()
     yield

@@ -37,7 +37,6 @@ class Rows:
 
 
 def make_rows(frames, *, each=4, seed=1, photos=False):
-    """Return rows of drawn people; `photos`: without 3D and shares, as importers leave them."""
     rng, out = stream(seed, "people rows"), Rows()
     for index in range(frames):
         out.frames.append(_frame(index, photos))
@@ -92,7 +91,6 @@ def _frame(index, photos):
 
 
 def _world(rng):
-    """Return (J, 3) world joints of somebody who stands somewhere in sight."""
     yaw, scale = rng.uniform(-math.pi, math.pi), rng.normal(1, 0.06)
     left = np.array([math.cos(yaw), math.sin(yaw), 0])
     ahead = np.array([math.sin(yaw), -math.cos(yaw), 0])
@@ -176,7 +174,6 @@ def _person(index, instance, rng, photos):
 
 
 def _photographed(row, rng):
-    """Return the row as an importer leaves it: no 3D, no shares, some joints nobody labelled."""
     unknown = "identity pose pose_family phenotype joints_camera_m joints_world_m"
     unknown += " kinematic_joints_world_m amodal_box_px amodal_area_px occluded_fraction"
     unknown += " truncated_fraction depth_m depth_rank stature_m"

@@ -132,7 +132,6 @@ def _wide(row):
 
 
 def _front(made, chosen):
-    """Return the share of the queue in which all chosen people are found."""
     places = np.flatnonzero(np.isin(np.argsort(-made.score, kind="stable"), chosen))
     return float((places.max() + 1) / len(made.score))
 
@@ -196,7 +195,6 @@ def test_a_reviewers_edit_on_disk_is_no_contradiction(tmp_path):
 
 
 def _of_model(table, off):
-    """Return what a good model says: right up to 2 px, but `off` px in one joint of some rows."""
     rng = stream(4, "a model")
     found = []
     for row, (frame, instance) in enumerate(table.ids(np.arange(table.people))):

@@ -42,7 +42,6 @@ def check(dataset, *words, code=0):
 
 
 def queue(dataset):
-    """Return the queue by risk alone, from the store beside a data set, and when it was made."""
     with closing(open_store(default_url(dataset.folder.parent))) as store:
         made = risk_of(store, people_table(dataset))
         return risk_order(made, share=0.0), last_runs(store, content_key(dataset))
@@ -69,7 +68,6 @@ def sticks(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    """Return a data set of three small frames that were really drawn."""
     out = tmp_path_factory.mktemp("drawn") / "set"
     generate(prepare(parse(RECIPE), assets=out.parent, device="cpu"), out)
     return Dataset(out)

@@ -26,7 +26,6 @@ def no_variable(monkeypatch):
 
 @pytest.fixture
 def place(small_set, tmp_path):
-    """Return a data set with a store beside it: one joint edited, one person approved."""
     folder = tmp_path / "sets" / "sticks"
     shutil.copytree(small_set.folder, folder)
     desk = Desk(open_store(default_url(folder.parent)), Dataset(folder))

@@ -33,7 +33,6 @@ def do(desk):
 
 
 def review_some(do, small_set):
-    """Make one edit of each kind."""
     labels = base_of(small_set, 0, 1).joints
     x, nose = labels["left_wrist"], labels["nose"]
     moved = JointLabel(x_px=x.x_px + 3, y_px=x.y_px, state=x.state, cause=x.cause)

@@ -44,7 +44,6 @@ def with_a_set(store):
 
 
 def check_whole(store, *, accepted=None):
-    """Check that revisions have no gaps, items are what events say, and how many there are."""
     found = list(history.iter_events(store, KEY))
     revisions = {}
     for entry in found:
@@ -99,7 +98,6 @@ for seq in range(10**6):
 
 @contextlib.contextmanager
 def writer(url, number):
-    """Start a process that edits the same person as others, without pause."""
     code = WRITER.format(tests=str(TESTS), url=url, number=number)
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, text=True, stdout=subprocess.PIPE) as started:

@@ -174,7 +174,6 @@ class Machine(RuleBasedStateMachine):
         picks=st.lists(st.integers(0, 5), min_size=1, max_size=4),
     )
     def revert(self, n, legal, picks):
-        """Take back, and take back what took back: undo and redo in all orders."""
         for pick in picks:
             item = self.items[n]
             # Roots, and of what reverts or redoes one the latest: who else would be clicked on?
@@ -216,7 +215,6 @@ class Machine(RuleBasedStateMachine):
 
 
 def run_machines(url, *, names, examples, enough):
-    """Run machines until each of COUNTED happened often enough; return the counts."""
     store = open_store(url)
     if store.engine.dialect.name == "sqlite":  # nobody cuts the power here
         event.listen(store.engine, "checkout", lambda c, *_: c.execute("PRAGMA synchronous=OFF"))

@@ -16,7 +16,6 @@ NO_URL = r"a URL is not supported here; got s3:/"
 
 
 def run(*words):
-    """Run a command and return its standard output; its errors are raised."""
     found = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
     assert found.exit_code == 0, found.output
     return found.stdout

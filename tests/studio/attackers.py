@@ -128,7 +128,6 @@ def log_of(studio):
 
 
 def state_of(studio):
-    """Return a digest of all that the studio could change: its database and its files."""
     with sqlite3.connect(f"file:{studio.db}?mode=ro", uri=True) as database:
         lines = sorted(database.iterdump())
     database.close()
@@ -139,7 +138,6 @@ def state_of(studio):
 
 
 def run_apart(work):
-    """Run a coroutine in a thread of its own: a browser of other tests may hold this one's loop."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()
 
@@ -228,8 +226,6 @@ def picture(mode="RGB", size=(96, 80), kind="PNG", **more):
 
 
 def bomb(side):
-    """Return a small PNG file that says it has side x side pixels."""
-
     def chunk(name, data):
         tail = struct.pack(">I", zlib.crc32(name + data))
         return struct.pack(">I", len(data)) + name + data + tail

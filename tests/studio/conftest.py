@@ -28,13 +28,11 @@ lens: {blur_sigma_px: [0.3, 0.4], motion: 0.0, noise_sigma: [0.5, 1.0]}
 
 @pytest.fixture(autouse=True)
 def _main_is_kept(monkeypatch):
-    """Put __main__ back: AppTest runs pages as it, and later tests' workers would import them."""
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture(scope="session")
 def studio_set(once):
-    """Return a data set: four moments of base, clean and occluder, two people each."""
     from synthstudio.generation import pipeline
     from synthstudio.generation.stage import prepare
     from synthstudio.recipe.schema import load
@@ -49,7 +47,6 @@ def studio_set(once):
 
 @pytest.fixture(scope="session")
 def small_photo_set(once):
-    """Return 5 frames of stick people with pictures (3, 1, 0, 2 and 4 people): made in no time."""
     from review_ops import make_set
 
     return once("sticks", lambda folder: make_set(folder / "set")) / "set"
@@ -71,7 +68,6 @@ class Pages:
         self.ctx, self.shown, self.says = ctx, {}, {}
 
     def open(self, name="home", *, user="Ada", **query):
-        """Run a page as somebody who has shown the key; return the AppTest."""
         from streamlit.testing.v1 import AppTest
 
         app = AppTest.from_file(str(ROOT / "synthstudio/studio/app.py"), default_timeout=PATIENCE_S)
@@ -83,7 +79,6 @@ class Pages:
 
     @staticmethod
     def words(app):
-        """Return all that a page says, and its buttons."""
         kinds = ("title", "subheader", "markdown", "caption", "code", "text", "warning", "info")
         found = [e.value for kind in (*kinds, "error", "success") for e in getattr(app, kind)]
         found += [bar.proto.text for bar in app.get("progress")]
@@ -99,7 +94,6 @@ class Pages:
 
     @staticmethod
     def field(app, label):
-        """Return the one field of this label that text, a number or a choice is put into."""
         fields = (*app.text_input, *app.number_input, *app.selectbox)
         return next(one for one in fields if one.label == label)
 
@@ -108,7 +102,6 @@ class Pages:
         assert not app.exception
 
     def cards(self, grid):
-        """Return (frame, instance) of the people in a grid, in order."""
         return [(cell["frame"], cell["instance"]) for cell in self.shown[grid]["cells"]]
 
     def component(self, _name, **_source):
@@ -161,7 +154,6 @@ def open_pages(tmp_path, monkeypatch):
 
 @pytest.fixture
 def cheap_hashes(monkeypatch):
-    """Hash passwords as cheaply as argon2 allows."""
     from argon2 import PasswordHasher
 
     from synthstudio.review.team import passwords
@@ -185,14 +177,12 @@ def review(tmp_path, studio_set):
 
 @pytest.fixture
 def sticks(tmp_path, small_photo_set):
-    """Return the same of `small_photo_set`."""
     with contextlib.closing((found := reviewed(tmp_path / "review.db", small_photo_set)).store):
         yield found
 
 
 @pytest.fixture(scope="module")
 def start_studio(tmp_path_factory):
-    """Return a function that starts a studio: (*datasets, environment=, more=)."""
     started = []
 
     def start(*datasets, **options):
@@ -212,7 +202,6 @@ def studio(start_studio, studio_set):
 
 @pytest.fixture(scope="session")
 def profiles(browser):
-    """Return a function (**options): a new browser profile of the one Chromium of all tests."""
     from playwright.sync_api import expect
 
     expect.set_options(timeout=PATIENCE_MS)
@@ -253,7 +242,6 @@ def _phone(profiles, _watch):
 
 
 def lent(page, watch):
-    """Yield a page that tests use one after another: a profile for each costs half a second."""
     page.evaluate("0")  # what the last test left is heard now
     watch.clear()
     yield page
@@ -267,26 +255,22 @@ def lent(page, watch):
 
 @pytest.fixture
 def desktop(_desktop, watch):
-    """Yield the page that all tests of the editor without a server share."""
     yield from lent(_desktop, watch)
 
 
 @pytest.fixture
 def alone(desktop):
-    """Return the editor without a server, with three people."""
     return Alone(desktop).give()
 
 
 @pytest.fixture
 def phone(_phone, watch):
-    """Yield the same on a phone; `fingers` of its page: a session of DevTools."""
     for page in lent(_phone, watch):
         yield Alone(page).give()
 
 
 @pytest.fixture
 def new_page(profiles, watch):
-    """Return a function that opens a page in a browser profile of its own (a second person)."""
     with contextlib.ExitStack() as stack:
         yield lambda **more: watch.on(stack.enter_context(profiles(**more)).new_page())
     watch.check()
@@ -294,7 +278,6 @@ def new_page(profiles, watch):
 
 @pytest.fixture
 def page(new_page):
-    """Return a page; console errors and requests off this machine fail the test at its end."""
     return new_page()
 
 

@@ -69,7 +69,6 @@ PICTURE = f"data:image/png;base64,{base64.b64encode(_PNG.getvalue()).decode()}"
 
 
 def item(number, **more):
-    """Return a person as the server would send it: a plain pose, all visible."""
     base = [[40.0 + 10 * j, 50.0 + 8 * (j % 7), 2, "visible", "rendered"] for j in range(17)]
     state = {"revision": 0, "status": "pending", "reason": "", "joints": {}, "comments": 0}
     state |= dict.fromkeys(("deleted", "added")) | {"who": None}
@@ -118,7 +117,6 @@ class Alone(Editor):
     """The editor on a page of its own. `now`: what its server knows."""
 
     def __init__(self, page, *, again=None, **more):
-        """Put up an editor of another data set, or that of `again` as after a reload."""
         super().__init__(page)
         self.views, self.messages, self.prompts = [], [], []
         self._waiting = []  # edits that were not answered yet
@@ -208,7 +206,6 @@ class Alone(Editor):
         return {**fixed, "queue": queue, "person": person, "clips": clips, **self._window()}
 
     def show(self, **more):
-        """Give the editor its queue, or the same again: it asks for its people."""
         self.now |= json.loads(json.dumps(more))
         name = self.now["goto"] + ("" if self.now["clip"] is None else " clips")
         queue = {"queue": "all", "query": name, "todo": False}
@@ -243,7 +240,6 @@ class Alone(Editor):
         wait_for(is_so, what)
 
     def message(self):
-        """Wait for a message that was not answered yet; return it."""
         self.until(lambda: self._waiting, "a message")
         return self.messages[-1]
 
@@ -309,7 +305,6 @@ def at(editor, x, y):
 
 
 def draw(editor, *points):
-    """Draw a line through places of the picture by mouse."""
     mouse = editor.page.mouse
     mouse.move(*at(editor, *points[0]))
     mouse.down()
@@ -325,7 +320,6 @@ def touch(editor, kind, *points):
 
 
 def swipe(editor, *points):
-    """Draw a line through places of the picture by a finger."""
     touch(editor, "touchStart", at(editor, *points[0]))
     for point in points[1:]:
         touch(editor, "touchMove", at(editor, *point))
@@ -333,7 +327,6 @@ def swipe(editor, *points):
 
 
 def pinch(editor, x, y, *, from_px=20, to_px=40):
-    """Draw two fingers apart on the screen, round a place of it."""
     touch(editor, "touchStart", (x - from_px, y))
     touch(editor, "touchStart", (x - from_px, y), (x + from_px, y))
     touch(editor, "touchMove", (x - to_px, y), (x + to_px, y))
@@ -342,7 +335,6 @@ def pinch(editor, x, y, *, from_px=20, to_px=40):
 
 
 def predicted(n=1, *, lost=(), dx=3.0, causes=()):
-    """Return a prediction as the server would send it: the person's joints moved by `dx`."""
     joints = [
         [40.0 + dx + 10 * j, 50.0 + 8 * (j % 7), 0.9, dict(causes).get(name)]
         if name not in lost

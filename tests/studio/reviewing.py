@@ -45,11 +45,9 @@ class Desk(Editor):
         return self.page.evaluate("document.activeElement?.shadowRoot !== null")
 
     def saved(self):
-        """Wait until everything is in the store, as the page says."""
         self.wait(lambda: self.reads("pending") == "0")
 
     def shown(self, item=None):
-        """Wait until an item (any) is painted; return it."""
         self.wait(
             lambda: self.reads("item") and self.reads("shown") == (item or self.reads("item"))
         )
@@ -67,7 +65,6 @@ class Desk(Editor):
 
 
 def sit_down(open_as, page, studio, path="review?queue=all", *, name="Ada"):
-    """Open the review page and wait for its first picture."""
     open_as(page, studio, path, name=name)
     page.locator(".ed[data-ready]").wait_for()
     desk = Desk(page, studio)
@@ -80,7 +77,6 @@ def people_of(folder):
 
 
 def stored(studio, folder, *, person=None):
-    """Return all events of the studio's store, or those of one item ("frame:instance")."""
     with closing(open_store(f"sqlite:///{studio.db}")) as store:
         found = list(history.iter_events(store, content_key(Dataset(folder))))
         assert history.check_replay(store, content_key(Dataset(folder))) == []
@@ -114,7 +110,6 @@ class Reviewed:
         return Frames(self.dataset, get_skeleton(self.dataset.identity.skeleton))
 
     def team(self, **roles):
-        """Give roles; the first must be an admin."""
         by = User(name=next(iter(roles)), role="admin")
         for name, role in roles.items():
             members.set_role(self.store, name, role, by=by)
@@ -172,7 +167,6 @@ class Reviewed:
 
 
 def reviewed(db, folder):
-    """Open the store of a running studio, or a new one."""
     dataset = Dataset(folder)
     store = open_store(f"sqlite:///{db}")
     register(store, dataset, "a set")
@@ -202,7 +196,6 @@ class EditorApi:
         self.set = next(iter(ctx.sets))
 
     def open(self, **queue):
-        """Open a queue (all); return it with its first window."""
         answer = self.http.post(f"/sets/{self.set}/queues", json={"queue": "all", **queue})
         assert answer.status_code == 200, answer.text
         self.queue = answer.json()["queue"]

@@ -66,7 +66,6 @@ class Studio:
         return log.read_text("utf-8", "replace") if log.exists() else ""
 
     def start(self):
-        """Start the server and wait until it answers; on another port if one was just taken."""
         fixed = self.port
         for _ in range(20):
             self.port = fixed or free_port()
@@ -120,7 +119,6 @@ class Studio:
 
 
 def free_port():
-    """Return a port that nobody listens on, below those that systems give to others by chance."""
     while True:
         port = random.SystemRandom().randrange(20_000, 32_000)
         with socket.socket() as found, contextlib.suppress(OSError):
@@ -129,7 +127,6 @@ def free_port():
 
 
 def settled(page):
-    """Wait until no script runs."""
     page.get_by_test_id("stApp").and_(
         page.locator("[data-test-script-state='notRunning']")
     ).wait_for()

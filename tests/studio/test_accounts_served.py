@@ -50,7 +50,6 @@ async def ask(app, path, *, form=None, client="192.0.2.1", scheme="https", heade
 
 
 def signed_in(door):
-    """Return the headers of a browser in which Ada signed in."""
     browsers = door.context.browsers
     text = sign_in(door.store, "ada", GOOD, address="192.0.2.200", secret=b"of the server")
     return {
@@ -130,7 +129,6 @@ def test_passwords_go_through_tls_alone(door):
 
 
 def busy_at(*turns):
-    """Return what asks for a session, and cannot at those turns."""
     count, looked_up = itertools.count(1), routes.read_session
 
     def asked(*args, **more):

@@ -48,7 +48,6 @@ def dirty(rng, longest=60):
 
 
 def masks_of(rng):
-    """Return masks that might be drawn ones, of a picture of some size."""
     size = rng.choice(([48, 64], [240, 320], [2**31, 2**31], [-1, 4], [1.5, 2], rng.choice(ODD)))
     codes = ("PPYo1", "0" * 300, [9, 9], [2**40, -(2**40)], dirty(rng), rng.choice(ODD))
     polygon = [rng.choice(NUMERIC) for _ in range(rng.randrange(12))]
@@ -160,7 +159,6 @@ def bytes_of(body):
 
 
 def body_of(rng, key, seq):
-    """Return a body that might be some ops, but for what is wrong with it."""
     body: Any = {"set": key, "ops": [op_of(rng, seq)] * rng.choice((1, 1, 2))}
     if rng.random() < 0.2:
         body[rng.choice(("set", "ops", "who", "role", "layer"))] = rng.choice(ODD)
@@ -168,7 +166,6 @@ def body_of(rng, key, seq):
 
 
 def address_of(rng, key):
-    """Return an operation with something odd in its address."""
     template, method, parameters = rng.choice(OPERATIONS)
     path = template.replace("{set}", key if rng.random() < 0.8 else quote(dirty(rng), ""))
     for name in ("frame", "instance", "webhook", "layer", "queue", "kind", "job"):

@@ -39,7 +39,6 @@ FOUND = """() => {
 
 @pytest.fixture(scope="module")
 def found(start_studio, studio_set, tmp_path_factory):
-    """Return a studio in whose store every text is hostile, also the data set's name."""
     folder = tmp_path_factory.mktemp("evil") / "<b class=evil>![e](x)"
     shutil.copytree(studio_set, folder)
     studio = start_studio(folder)

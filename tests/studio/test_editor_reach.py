@@ -114,7 +114,6 @@ def people():
 
 
 def anew(editor, number):
-    """Put the editor up for another data set: nothing is left of the last one."""
     editor.page.evaluate("window.stop?.(); localStorage.clear()")
     editor.messages.clear()
     editor.give(items=people(), predictions="net", dataset=f"{10**9 + number:064}")

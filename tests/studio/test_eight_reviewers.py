@@ -48,7 +48,6 @@ BROKEN += ["Connection", "server is not responding", "status of 5"]
 
 @pytest.fixture
 def small_disk():
-    """Return a file system of its own; skip where none can be mounted."""
     place = Path(tempfile.mkdtemp(prefix="disk-"))
     place.chmod(0o755)
     words = ["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", str(place)]
@@ -62,7 +61,6 @@ def small_disk():
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def server(request, small_disk):
-    """Return a PostgreSQL server whose data are on the small disk, or None: a file is there."""
     if request.param == "sqlite":
         yield None
         return
@@ -132,7 +130,6 @@ class Breaking(threading.Thread):
 
     @contextmanager
     def full(self):
-        """Write until nothing fits on the disk any more."""
         with (self.disk / "filler").open("wb", buffering=0) as file:
             for size in (2**20, 4096, 1):
                 with suppress(OSError):

@@ -16,7 +16,6 @@ ADMIN = User(name="Ada", role="admin")
 
 @pytest.fixture
 def gallery(pages):
-    """Return a function (query, user=, more parameters): the AppTest of the gallery."""
     (pages.chosen,) = pages.ctx.sets.values()
 
     def opened(query="", *, user="Ada", **more):

@@ -20,7 +20,6 @@ in_browser = pytest.mark.nightly("browser journey of a served studio")
 
 
 def come(page, studio, name, said, key=""):
-    """Give a name, and a key, in the form of the first visit; leave when it was answered."""
     page.goto(studio.url)
     page.get_by_role("textbox", name="Your name").fill(name)
     if key:

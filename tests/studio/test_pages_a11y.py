@@ -17,7 +17,6 @@ def axe():
 
 
 def violations(page, axe):
-    """Return (rule, selector, what is wrong) of each serious violation."""
     page.evaluate(axe)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
@@ -29,7 +28,6 @@ def violations(page, axe):
 
 
 def look(page):
-    """Wait until the page has come to rest: data, plots, pictures."""
     settled(page)
     page.locator("h1, .ed[data-ready]").first.wait_for()
     page.wait_for_load_state("networkidle")

@@ -81,7 +81,6 @@ def stuttering(studio):
 
 @pytest.fixture
 def place(studio, studio_set):
-    """Return the address of a person nobody has touched, and its item."""
     seen = {(e.person.frame, e.person.instance) for e in stored(studio, studio_set)}
     frame, instance = next(p for p in people_of(studio_set) if p not in seen)
     return f"review?queue=all&frame={frame}&instance={instance}", f"{frame}:{instance}"

@@ -26,7 +26,6 @@ started = pytest.mark.nightly("starts servers; the refusals themselves are teste
 
 
 def enforced(monkeypatch, *, signed_in=False, **options):
-    """Return the options after the server's check of how it is about to be served."""
     held = dict.fromkeys(("server.baseUrlPath", "server.trustedUserHeaders"))
     held |= {OPEN: "127.0.0.1", **settings.ENFORCED, **options}
     config = SimpleNamespace(get_option=held.get, set_option=held.__setitem__)
@@ -123,7 +122,6 @@ def test_by_tls_every_cookie_is_for_tls_alone():
 
 
 def requested(*, signed_in, user=None, cookie=b"", **scope):
-    """Return the status with which a guard answers one request, and the cookie that it sets."""
     browsers = Browsers(b"k" * 32)
     policy = Policy(
         signed_in=signed_in,

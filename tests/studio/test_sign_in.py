@@ -107,7 +107,6 @@ def provider():
 
 @pytest.fixture(scope="module")
 def guarded(start_studio, studio_set, provider):
-    """Return a studio with sign-in: Ada is admin, Bo a reviewer, nobody else is known."""
     port = free_port()
     studio = start_studio(
         studio_set,

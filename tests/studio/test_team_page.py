@@ -22,7 +22,6 @@ ADA = User(name="Ada", role="admin")
 
 @pytest.fixture
 def team(pages):
-    """Return a function (part=, user=): the page; `team.review`: its store."""
     (chosen,) = pages.ctx.sets.values()
 
     def opened(part="Members", *, user="Ada"):

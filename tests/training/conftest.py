@@ -20,8 +20,6 @@ SCENES = Path(__file__).parents[2] / "scenes"
 
 @pytest.fixture(scope="session")
 def pairs(once):
-    """Return the folder of a data set of eight moments, each with and without its occluder."""
-
     def make(folder):
         settings = prepare(parse(recipe(16)), assets=folder, device="cpu")
         generate(settings, folder / "pairs", workers=1)
@@ -31,8 +29,6 @@ def pairs(once):
 
 @pytest.fixture(scope="session")
 def learnt(once, pairs):
-    """Return the folder of two runs of 60 steps on the pairs, orn and kpe, and of orn.onnx."""
-
     def make(folder):
         for block in ("orn", "kpe"):
             network = {"head": block, "standardize": block == "orn"}
@@ -57,16 +53,12 @@ def shards(once):
 
 @pytest.fixture(scope="session")
 def by_two(once, pairs):
-    """Return a function: the folder of a run of two_processes by its name; fail where it did."""
-
     make = functools.partial(two_processes.make, pairs=pairs)
     return two_processes.done_in(once("two-processes", make))
 
 
 @pytest.fixture(scope="session")
 def sticks(once):
-    """Return the folder of a data set of ten frames of two painted people; one has nobody."""
-
     def make(folder):
         splits = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
         frames = [painted(i, people=0 if i == 5 else 2, split=s) for i, s in enumerate(splits)]
@@ -77,8 +69,6 @@ def sticks(once):
 
 @pytest.fixture(scope="session")
 def whole_bodies(once):
-    """Return the folder of a data set of painted people with faces and hands, two in a frame."""
-
     def make(folder):
         splits = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
         frames = [painted(i, skeleton="coco133", split=s) for i, s in enumerate(splits)]
@@ -110,8 +100,6 @@ def rendered_clip(once):
 
 @pytest.fixture(scope="session")
 def tensors():
-    """Return a function: the bytes of each tensor of a run's last weights, without its config."""
-
     def read(run):
         found = load_file(run / "last.safetensors")
         return {name: value.numpy().tobytes() for name, value in found.items()}

@@ -45,7 +45,6 @@ def a_person(seed=0):
 
 
 def marked(person):
-    """Return a black picture with a bright round dot centred on joint 0."""
     x, y = person["joints_px"][:2]
     yy, xx = np.mgrid[0:240, 0:320]
     dot = np.exp(-((xx + 0.5 - x) ** 2 + (yy + 0.5 - y) ** 2) / (2 * 2.5**2)) * 255
@@ -71,7 +70,6 @@ def some_crops(people=4, pictures=None):
 
 
 def miss(picture, place):
-    """Return how far the dot's centroid lies from `place`; looked for within 9 pixels of it."""
     yy, xx = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]]
     near = np.hypot(xx + 0.5 - place[0], yy + 0.5 - place[1]) < 9
     weight = np.where(near, picture[..., 0].astype(float), 0)

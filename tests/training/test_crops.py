@@ -99,7 +99,6 @@ def test_a_damaged_cache_is_told(tmp_path, name, harm):
 
 
 def whole(rgb, corner, scale, size, fill):
-    """Return what `cut` gives, with all of the window in memory at once."""
     extent = np.array([size[1], size[0]]) / scale
     low, high = np.floor(corner).astype(int) - 1, np.ceil(corner + extent).astype(int) + 1
     block = np.full((*(high - low)[::-1], 3), fill, np.uint8)

@@ -13,7 +13,6 @@ from synthstudio.evaluation import storage
 
 
 def run(out, titles, monkeypatch):
-    """Run the demo with twelve steps; its config names a folder that a demo replaces."""
     source = {"dataset": "elsewhere", "splits": ["train"], "variants": []}
     val = {"dataset": "elsewhere", "splits": ["val"]}
 

@@ -40,8 +40,6 @@ NAMES = [pytest.param(name, marks=[] if name == "orn" else [MORE]) for name in W
 
 @pytest.fixture(scope="module")
 def exported(learnt, once):
-    """Return a function: what was exported of a run by its name in WITH."""
-
     def make(name, folder):
         model = ss.Model.load(learnt / ("kpe" if name == "kpe" else "orn"), device="cpu")
         model.export(folder / "model.onnx", **WITH[name])

@@ -51,8 +51,6 @@ def config(data, system, **changes):
 
 @pytest.fixture(scope="module")
 def trained(sticks, once):
-    """Return the folder of a short run of each system."""
-
     def make(folder):
         for system in SYSTEMS:
             done = tiny.run(config(sticks, system), folder / system)

@@ -196,7 +196,6 @@ def test_photos_come_in_order_and_what_cannot_be_looked_at_is_one_message(photos
 
 
 def film(path, places):
-    """Write a video in which a red spot goes from place to place."""
     out = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (320, 240))
     assert out.isOpened()
     for at in places:

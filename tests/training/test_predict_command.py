@@ -220,7 +220,6 @@ def test_suggest_writes_a_recipe_and_never_over_one(tmp_path):
 
 @pytest.fixture
 def small_jobs(monkeypatch):
-    """Make jobs of three pictures and of seven people."""
     monkeypatch.setattr(inference, "PICTURES", 3)
     monkeypatch.setattr(predictions, "BATCH", 7)
 

@@ -22,7 +22,6 @@ from synthstudio.training.optimization import MUON_LR_RATIO, MuonAdamW
 
 @pytest.fixture(scope="module")
 def backbones(tmp_path_factory):
-    """Return folders of a small ResNet (batch norms) and a small ViTPose of three layers."""
     out = tmp_path_factory.mktemp("backbones")
     small_backbones.resnet(out / "resnet")
     small_backbones.vitpose(out / "vitpose", 3)

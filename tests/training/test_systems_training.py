@@ -34,8 +34,6 @@ def config(pairs, backbone, block="own", **changes):
 
 @pytest.fixture(scope="module")
 def trained(pairs, once):
-    """Return the folder of a run of two steps of each backbone with its own head."""
-
     def make(folder):
         for backbone in BACKBONES:
             tiny.run(config(pairs, backbone), folder / backbone)

@@ -17,7 +17,6 @@ STILL = {"flip": 0, "scale": 0, "rotation_deg": 0, "shift": 0, "colour": 0}
 
 
 def config(data, **changes):
-    """Return a config for 12 steps of eight people; `changes` replace fields."""
     network = {"size": [48, 36], "widths": [8, 12], "width": 16, "bank": 8, "bank_sharpness": 1.1}
     fields = {
         "train": [{"dataset": str(data), "variants": ["base"]}],

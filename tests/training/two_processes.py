@@ -27,7 +27,6 @@ AS_ONE, LONG = {"augment": BUSY, "steps": 8}, {"augment": BUSY, "steps": 40}
 
 
 def record(data, out, changes):
-    """Train as `tiny.config` with `changes` says, and write what is recorded."""
     update, make = trainer.Trainer.update, batches.make_batch
     losses, people = [], []
 

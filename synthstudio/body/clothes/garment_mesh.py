@@ -208,10 +208,11 @@ def weave_of(atlas: Atlas, faces: I32, *, fine: bool) -> GarmentMesh:
         shape=(len(used), len(atlas.template_m)),
     )
     weave = GarmentMesh(rows=rows, faces=own)
-    return _subdivided(weave) if fine else weave
+    return split_in_four(weave) if fine else weave
 
 
-def _subdivided(weave: GarmentMesh) -> GarmentMesh:
+def split_in_four(weave: GarmentMesh) -> GarmentMesh:
+    """Return every triangle as four; the vertices of before come first."""
     faces, count = weave.faces, weave.rows.shape[0]
     ends, edge = _unique_edges(faces.T.ravel(), np.roll(faces, -1, axis=1).T.ravel())
     middle = count + edge.reshape(3, -1)  # of edges 01, 12, 20

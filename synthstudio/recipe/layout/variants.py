@@ -205,7 +205,7 @@ def _dressed(
         own, tuple(worn[slot] for slot in (*outfits.SLOTS, *_OWN[1:]) if slot in worn), place
     )
     new = dataclasses.replace(same_cut, outfit=outfit)
-    new = dataclasses.replace(new, outfit=(*outfit, *outfits.extras_of(own, new, place)))
+    new = dataclasses.replace(new, outfit=outfits.completed(own, new, place))
     # Clothes are constant over a clip: a fit at one time may touch at another.
     fits = own.recipe.clip is None and _stands_as(own, person, new, others)
     return new if fits else same_cut

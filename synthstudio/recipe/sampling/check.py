@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence, Set
 
-from synthstudio.core.catalogue import Catalogue, ImageAsset
+from synthstudio.core.catalogue import Catalogue, GarmentAsset, ImageAsset
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.sampling.context import (
     asset_held,
@@ -82,6 +82,10 @@ def left_out(recipe: Recipe, catalogue: Catalogue) -> tuple[str, ...]:
         if kinds:
             many = f"{len(catalogue.cutouts) - len(used)} of {len(catalogue.cutouts)} cut-outs"
             out.append(f"{many} do not stand on floors or have no known size: {_some(kinds)}")
+    unfit = [garment for garment in catalogue.makehuman if garment.unfit]
+    if unfit:
+        many = f"{len(unfit)} of {len(catalogue.makehuman)} MakeHuman assets"
+        out.append(f"{many} are not used: {_reasons(unfit)}")
     return tuple(out)
 
 
@@ -107,7 +111,7 @@ def _photo_options(recipe: Recipe) -> list[Photo]:
     return [s.backdrop for s in recipe.backdrops if isinstance(s.backdrop, Photo)]
 
 
-def _reasons(images: Iterable[ImageAsset]) -> str:
+def _reasons(images: Iterable[ImageAsset | GarmentAsset]) -> str:
     by: dict[str, list[str]] = {}
     for image in sorted(images, key=lambda image: image.asset.name):
         by.setdefault(image.unfit or "no ground", []).append(names(image.asset)[1])
@@ -178,6 +182,7 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
     }
     for use, folder in recipe.folders.items():
         items = photos if use == "backgrounds" else getattr(catalogue, use)
+        items = [item for item in items if not (use == "makehuman" and item.unfit)]
         held = asset_held(held_out.get(use, recipe.holdout.backgrounds))
         if not any(recipe.splits.train == 0 or not held(item.asset) for item in items):
             raise RecipeError(

@@ -33,6 +33,13 @@ DESIGNS_A_KIND = 6
 SLOTS: tuple[Slot, ...] = ("top", "bottom", "shoes", "hair", "hat")
 EXTRAS: tuple[Slot, ...] = ("over", "neck", "hands", "legs")
 """Additional wear, if the recipe includes it and the outfit allows it."""
+_REPLACED: dict[Slot, tuple[Slot, ...]] = {
+    "top": ("top", "bottom", *EXTRAS),
+    "shoes": ("shoes",),
+    "hat": ("hat",),
+    "hair": ("hair", "hat"),
+}
+"""What an asset of a slot replaces; of tops those that cover trunk and hips are worn."""
 _GROWN = 0.67
 _BAREFOOT = 0.4
 _BARE_LEGS = 0.5
@@ -231,6 +238,39 @@ def extras_of(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[Garme
             material = dataclasses.replace(worn.material, wrinkles=strength)
             out.append(dataclasses.replace(worn, material=material))
     return tuple(out)
+
+
+def completed(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[GarmentSpec, ...]:
+    """Person `place`'s outfit with extras, and with what the recipe's MakeHuman folder replaces."""
+    outfit = (*person.outfit, *extras_of(ctx, person, place))
+    options, body = ctx.recipe.people.wardrobe.makehuman, person.phenotype
+    if options is None:
+        return outfit
+    slots = {kind.kind: kind.slot for kind in ctx.catalogue.garments}
+    worn = {slots[garment.kind]: garment for garment in outfit}
+    rng = ctx.rng("makehuman", place)
+    lasting = stream(ctx.recipe.stream_seed, "makehuman", person.identity)
+    for slot, removed in _REPLACED.items():
+        own = lasting if slot == "hair" else rng
+        fits = [
+            (g.kind, g.rgb)
+            for g in ctx.catalogue.makehuman
+            if g.kind is not None and g.kind.slot == slot and g.kind.fits(body.gender, body.age)
+        ]
+        if own.random() < options.share and fits:
+            kind, rgb = pick_one(fits, own, name=lambda fit: fit[0].kind)
+            worn = {slot: garment for slot, garment in worn.items() if slot not in removed}
+            worn[slot] = _of_asset(ctx, kind, rgb, person.look, own)
+    return tuple(worn.values())
+
+
+def _of_asset(
+    ctx: SampleContext, kind: GarmentKind, rgb: Vec3 | None, look: Look, rng: Generator
+) -> GarmentSpec:
+    if rgb is None and kind.slot != "hair":
+        return dyed(ctx, kind, {}, look.skin_rgb, rng)
+    textured = Material(kind="texture", base_rgb=rgb) if rgb else Material(base_rgb=look.hair_rgb)
+    return GarmentSpec(kind=kind.kind, shape={}, material=textured)
 
 
 def unusable_garments(recipe: Recipe, kinds: Sequence[GarmentKind]) -> tuple[str, ...]:

@@ -213,8 +213,7 @@ def _person(ctx: SampleContext, who: Identity, place: int, seats: bool) -> Unit:
         yaw_rad=facing_rad(ctx, pose, place, ctx.rng("facing", place)),
         years=who.years,
     )
-    extras = outfits.extras_of(ctx, person, place)
-    return dataclasses.replace(person, outfit=(*person.outfit, *extras)), key
+    return dataclasses.replace(person, outfit=outfits.completed(ctx, person, place)), key
 
 
 def with_other_pose(

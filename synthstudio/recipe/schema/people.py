@@ -91,6 +91,16 @@ class Poses(Base):
     nearest), away. Limited by the neck's range."""
 
 
+class MakeHuman(Base):
+    """Clothes, shoes, hats and hair from MakeHuman's asset packs."""
+
+    folder: Folder = "assets/makehuman"
+    """Their folder, below the asset root; subfolders are searched."""
+    share: Probability = 0.5
+    """How often one of the folder is worn in place of a built-in one: clothes for
+    trunk and hips, shoes, a hat, hair."""
+
+
 class Wardrobe(Base):
     """Clothes: a top and a bottom or a dress, shoes, hair, sometimes a hat."""
 
@@ -124,6 +134,8 @@ class Wardrobe(Base):
     allowed by patterns. Bottoms have one a third as often, no logo."""
     wrinkles: Annotated[Number, Within(0, 1)] = 0.0
     """Strength of cloth wrinkles, folds 2 to 12 cm apart with dark valleys; 0 none, 1 slept in."""
+    makehuman: MakeHuman | None = None
+    """Assets in MakeHuman's format; null: none."""
 
 
 class Face(Base):

@@ -310,13 +310,15 @@ class Recipe(Base):
 
     @property
     def folders(self) -> dict[str, str]:
-        """The asset folders by use: backgrounds, hdris, places, cutouts, meshes, motions."""
+        """The asset folders by use: backgrounds, hdris, places, cutouts, meshes, motions,
+        makehuman."""
         uses = {"photo": "backgrounds", "hdri": "hdris", "place": "places"}
         parts: dict[str, Any] = {uses.get(s.backdrop.kind, ""): s.backdrop for s in self.backdrops}
         parts.pop("", None)
         parts["cutouts"] = self.photo_options.cutouts or self.cutouts
         parts["meshes"] = next((o for o in self.objects if isinstance(o, MeshObjects)), None)
         parts["motions"] = self.motion
+        parts["makehuman"] = self.people.wardrobe.makehuman
         return {use: part.folder for use, part in parts.items() if part is not None}
 
     @model_validator(mode="after")

@@ -1,0 +1,144 @@
+"""Assets in MakeHuman's format: a suit of the base mesh's own helper, hair, and damaged files."""
+
+import re
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from wardrobe_people import dressed, person
+
+import synthstudio as ss
+from synthstudio.body import makehuman
+from synthstudio.body.atlas import bare_body, load_atlas
+from synthstudio.core.errors import AssetError, RecipeError
+from synthstudio.core.spec import GarmentSpec, Material
+
+HEAD = "# license: CC0\nname suit\nobj_file a.obj\nx_scale 5399 11998 1.4\nz_scale 962 5320 1.9\n"
+RECIPE = {
+    "name": "own",
+    "frames": 3,
+    "image": {"width_px": 160, "height_px": 200},
+    "people": {"count": 1, "wardrobe": {"makehuman": {"folder": "packs", "share": 1.0}}},
+}
+
+
+def written(folder, faces, more="basemesh hm08\n", bindings=None, alpha=None, tag="Suit"):
+    """An asset of the template's triangles `faces`, each of its vertices bound to itself."""
+    folder.mkdir(parents=True)
+    used, own = np.unique(faces, return_inverse=True)
+    at = load_atlas().template_m[used]
+    lines = bindings or [str(v) for v in used]
+    head = f"{HEAD}y_scale 791 881 2.3\ntag {tag}\n{more}material a.mhmat\nverts 0\n"
+    (folder / "a.mhclo").write_text(head + "\n".join(lines) + "\ndelete_verts\n100 - 110 120\n")
+    obj = [f"v {x} {z} {-y}" for x, y, z in at] + [f"vt {x + 0.5} {z % 1}" for x, _, z in at]
+    corners = own.reshape(-1, 3) + 1
+    obj += ["f " + " ".join(f"{v}/{v}" for v in face) for face in corners.tolist()]
+    (folder / "a.obj").write_text("\n".join(obj))
+    (folder / "a.mhmat").write_text("diffuseColor 0.5 1 1\ndiffuseTexture a.png\n")
+    if alpha is not None:
+        picture = np.full((64, 64, 4), 200, np.uint8)
+        picture[..., 3] = alpha
+        Image.fromarray(picture).save(folder / "a.png")
+    return folder / "a.mhclo"
+
+
+def suit():
+    return load_atlas().groups["tights"]
+
+
+def scalp():
+    atlas = load_atlas()
+    return atlas.skin_faces[(atlas.template_m[atlas.skin_faces][..., 2] > 0.70).all(axis=1)]
+
+
+def with_suit(spec, kind):
+    return replace(
+        spec, outfit=(*spec.outfit, GarmentSpec(kind=kind, shape={}, material=Material()))
+    )
+
+
+def test_an_offset_grows_with_the_body_and_turns_with_its_bones(tmp_path):
+    faces = suit()
+    used = np.unique(faces)
+    corners = [f"{v} {v} {v} 0.5 0.25 0.25 0 0 0.4" for v in used]  # 4 cm to the front
+    path = written(tmp_path / "suit", faces, bindings=corners)
+    kind, _, licence = makehuman.describe(path, "suit#1")
+    assert (kind.slot, kind.whole, licence) == ("top", True, "CC0")
+    spec = person("man", "stand_relaxed", "sneakers", "short_hair")
+    (made,) = (s for s in dressed(with_suit(spec, "suit#1")) if s.name == "suit#1")
+    bare = bare_body(load_atlas(), spec.phenotype, spec.pose.angles_rad)
+    depth = abs(bare.rest_m[962, 1] - bare.rest_m[5320, 1]) / 0.19
+    moved = np.linalg.norm(made.vertices_m - bare.vertices_m[used], axis=1)
+    assert np.median(moved) == pytest.approx(0.04 * depth, rel=0.05)
+
+
+def test_skin_is_deleted_and_cloth_stays_off_it(tmp_path):
+    makehuman.describe(written(tmp_path / "suit", suit()), "suit#2")
+    spec = person("heavy", "crouch", "short_hair")
+    skin, *_, made = sorted(dressed(with_suit(spec, "suit#2")), key=lambda s: s.name == "suit#2")
+    gone = np.isin(skin.faces, [*range(100, 111), 120]).all(axis=1)
+    assert gone.any()
+    assert not skin.drawn[gone].any()
+    assert np.isfinite(made.vertices_m).all()
+    assert np.linalg.norm(made.normals, axis=1) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_transparent_texel_hides_nothing(tmp_path):
+    stripes = np.where(np.arange(64) % 16 < 8, 255, 0).astype(np.uint8)
+    whole = makehuman.read(written(tmp_path / "whole", scalp(), alpha=255, tag="Hair"))
+    half = makehuman.read(written(tmp_path / "half", scalp(), alpha=stripes, tag="Hair"))
+    assert half.slot == whole.slot == "hair"
+
+    def areas(bound):
+        a, b, c = (bound.drawn @ (bound.rows @ load_atlas().template_m))[bound.faces].swapaxes(0, 1)
+        area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+        u = bound.coords[bound.faces].mean(axis=1)[:, 0]
+        return area.sum(), area[(64 * u + 0.5) % 16 < 9].sum()
+
+    (everything, opaque), (cut, inside) = areas(whole), areas(half)
+    assert cut == pytest.approx(opaque, rel=0.15)
+    assert inside / cut > 0.99 > 0.8 > cut / everything
+
+
+def test_labels_agree_by_rays_and_changed_files_are_refused(tmp_path, monkeypatch):
+    stripes = np.where(np.arange(64) % 8 < 4, 255, 0).astype(np.uint8)
+    written(tmp_path / "packs" / "hair" / "a", scalp(), alpha=stripes, tag="Hair")
+    written(tmp_path / "packs" / "suit", suit(), alpha=255)
+    made = ss.generate(RECIPE, tmp_path / "set", assets=tmp_path, progress=False)
+    kinds = {g.kind.split("#")[0] for f in made for g in f.spec.people[0].outfit}
+    assert "a" in kinds
+    found = ss.audit(made, assets=tmp_path, progress=False).figures
+    assert (found["state_differs"], found["cause_differs"]) == (0, 0)
+    monkeypatch.setattr(makehuman, "_REGISTERED", {})  # as in another process
+    (tmp_path / "packs" / "suit" / "a.mhmat").write_text("diffuseColor 1 1 1\n")
+    with pytest.raises(RecipeError, match="has changed"):
+        ss.audit(made, assets=tmp_path, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("basemesh hm08", "basemesh other"), "another base mesh"),
+        (("\nverts 0\n", "\nverts 0\n19158\n"), "line 11"),
+        (("\nverts 0\n", "\nverts 0\n1 2 3 nan 0 0 0 0 0\n"), "line 11"),
+        (("\nverts 0\n", "\nverts 0\n7\n"), "mesh and bindings differ"),
+        (("obj_file a.obj", "obj_file ../a.obj"), "outside its folder"),
+        (("obj_file a.obj\n", ""), "no obj_file"),
+        (("x_scale 5399 11998 1.4", "x_scale 5399 11998 0"), "invalid x_scale"),
+        (("delete_verts\n100", "delete_verts\n99999"), "invalid delete_verts"),
+    ],
+)
+def test_damaged_assets_are_one_message(tmp_path, change, message):
+    path = written(tmp_path / "suit", suit())
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(AssetError, match=re.escape(message)):
+        makehuman.read(path)
+
+
+def test_published_assets_are_worn(shared_data, tmp_path):
+    shutil.copytree(shared_data / "makehuman", tmp_path / "packs")
+    assert not [one for one in ss.check_assets(tmp_path / "packs") if one["problem"]]
+    made = ss.generate(RECIPE, tmp_path / "set", assets=tmp_path, progress=False)
+    assert ss.audit(made, assets=tmp_path, progress=False).figures["state_differs"] == 0
