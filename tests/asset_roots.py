@@ -23,7 +23,6 @@ def save(path, rgb_or_rgba):
 
 
 def film(path, greys=range(0, 80, 10), *, hz=25.0, size=(320, 240), codec="mp4v"):
-    """A video of a grey wall, a frame for each shade."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), hz, size)
     for grey in greys:
         writer.write(np.full((size[1], size[0], 3), grey, np.uint8))
@@ -42,7 +41,6 @@ def cutouts(folder):
 
 
 def fill(root):
-    """Two photos without people, a panorama and cut-outs."""
     ramp = np.linspace(40, 210, 320 * 240 * 3).reshape(240, 320, 3).astype(np.uint8)
     told = "camera_height_m: 1.5\nhorizon: 0.4\nvertical_fov_deg: 45\n"
     for name, picture in (("ramp.jpg", ramp), ("pmar.png", ramp[::-1, ::-1])):

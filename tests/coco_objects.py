@@ -14,7 +14,6 @@ JOINTS = list(get_skeleton("coco17").joints)
 
 
 def image(number, name, size, **more):
-    """An entry of `images`; size is w, h."""
     return {"id": number, "file_name": name, "width": size[0], "height": size[1], **more}
 
 

@@ -45,7 +45,6 @@ class Server:
         return self
 
     def kill(self):
-        """End it at once, as a crash would."""
         self._run("pg_ctl", "stop", "-D", self._data, "-m", "immediate")
 
     def runs(self):

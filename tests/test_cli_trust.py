@@ -27,7 +27,6 @@ def _json(*words, code=0):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Eight frames of stick people without pictures."""
     out = tmp_path_factory.mktemp("trust") / "set"
     painted_frames.write_set(out, [make_frame(i) for i in range(8)], seed=1)
     return out

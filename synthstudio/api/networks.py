@@ -279,7 +279,7 @@ def pose_bank(
     images: args.PathLike | None = None,
     split: str | Sequence[str] = ("train",),
     poses: Annotated[int, args.Option(minimum=2, maximum=50_000)] | None = None,  # MAX_BANK
-    tipped_deg: Annotated[float, args.Option(minimum=0, maximum=90)] | None = None,
+    pitch_deg: Annotated[float, args.Option(minimum=0, maximum=90)] | None = None,
     rotated: args.Share | None = None,
     cache: args.Cache = None,
     progress: bool = True,
@@ -297,7 +297,7 @@ def pose_bank(
         images: Folder of the COCO files' images; default: beside them.
         split: Frames of this split of datasets; may be repeated; none: all.
         poses: Maximum number of poses, half of them mirrored; default: 20,000.
-        tipped_deg: Standard deviation of the change of camera pitch; default:
+        pitch_deg: Standard deviation of the change of camera pitch; default:
             50. Applies to people with 3D joints.
         rotated: Fraction of poses rotated in the image plane; default: 0.15.
         cache: Folder of cached crops; default: beside the run's weights, or beside `out`.
@@ -316,8 +316,8 @@ def pose_bank(
     if target.suffix != ".safetensors":
         raise ArgumentError("weights go into a .safetensors file", where="out", got=target.name)
     count = banks.ANSWER_POSES if poses is None else poses
-    tipped = banks.TIPPED_DEG if tipped_deg is None else tipped_deg
-    rolled = banks.TURNED if rotated is None else rotated
+    pitch = banks.PITCH_DEG if pitch_deg is None else pitch_deg
+    rotation = banks.ROTATED if rotated is None else rotated
     net, config, skeleton = checkpoint.load_network(weights)
     kept = (target if packaged else weights).parent / "cache"
     boxes = config.train[0].boxes if config.train else "outline"
@@ -343,7 +343,7 @@ def pose_bank(
     own = banks.bank_of(net)
     before = 0 if own is None else len(own.poses)
     bank, config = banks.bank_of_others(
-        net, config, people, skeleton, count=count, tipped_deg=tipped, rotated=rolled
+        net, config, people, skeleton, count=count, pitch_deg=pitch, rotated=rotation
     )
     note = banks.bank_note(bank, people)
     with new_parents(target):

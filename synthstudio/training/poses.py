@@ -24,8 +24,8 @@ MIN_KNOWN = 0.5
 """Minimum fraction of labelled joints for a pose: else most of it would be guessed."""
 SMALL_BANK = 100
 ANSWER_POSES = 20_000
-TIPPED_DEG = 50.0
-TURNED = 0.15
+PITCH_DEG = 50.0
+ROTATED = 0.15
 """Defaults of `bank_of_others`: measured in docs/research ("Other poses to answer with")."""
 VIEWS = 4
 """Maximum camera heights per person's pose: more did not help."""
@@ -40,14 +40,14 @@ def pose_bank(
     count: int,
     seed: int,
     rotated: float = 0.0,
-    tipped_deg: float = 0.0,
+    pitch_deg: float = 0.0,
     sharpness: float = SHARPNESS,
 ) -> PoseBank | None:
     """Sample a bank of `count` poses from `people` (of the training split only), half mirrored.
 
     Includes people with at least MIN_KNOWN of the labelled kinds of joints known, hidden or not;
     complete ones first. Missing joints are filled in (`filled`); truncated people are rescaled to
-    be complete (`reprojected`). Sampling is without replacement. With `tipped_deg` each pose with
+    be complete (`reprojected`). Sampling is without replacement. With `pitch_deg` each pose with
     known 3D joints is pitched towards the camera or away from it by a normal angle of that standard
     deviation, and a bank that is not full reuses all people, up to VIEWS times. Then the fraction
     `rotated` of the poses are rotated by any angle, as in `augment.rotated`. None without people,
@@ -67,14 +67,14 @@ def pose_bank(
     crops_xy[~known] = np.nan
     crops_xy = reprojected(crops_xy, limbs, size)
     whole, xyz = filled(np.concatenate([crops_xy, mirror(crops_xy)])), crops.xyz_m[rows]
-    if tipped_deg:
+    if pitch_deg:
         placed = np.concatenate([whole[: len(rows), limbs], xyz[:, limbs]], 2)
         deep = np.asarray(np.isfinite(placed).all((1, 2)))
         order = np.concatenate([order, np.tile(order[deep[order]], VIEWS - 1)])
     drawn = order[: max(count // 2, 1)]
     whole, xyz = whole[drawn], xyz[drawn]
-    if tipped_deg:
-        angle = np.deg2rad(stream(seed, "tipped poses").normal(0, tipped_deg, len(drawn)))
+    if pitch_deg:
+        angle = np.deg2rad(stream(seed, "tipped poses").normal(0, pitch_deg, len(drawn)))
         for k in np.flatnonzero(deep[drawn]):
             whole[k], xyz[k] = _pitch(whole[k], xyz[k], angle[k], size, limbs)
     if rotated:
@@ -114,8 +114,8 @@ def bank_of_others(
     skeleton: Skeleton,
     *,
     count: int = ANSWER_POSES,
-    tipped_deg: float = TIPPED_DEG,
-    rotated: float = TURNED,
+    pitch_deg: float = PITCH_DEG,
+    rotated: float = ROTATED,
 ) -> tuple[PoseBank, Config]:
     """Replace a trained network's bank by poses of `people`; return the new bank, and the
     network's config with the number of its poses.
@@ -132,7 +132,7 @@ def bank_of_others(
             expected="a network with the head orn, trained with network.bank above 0",
             got=f"head {config.network.head}, bank {config.network.bank}",
         )
-    more = {"count": count, "tipped_deg": tipped_deg, "rotated": rotated}
+    more = {"count": count, "pitch_deg": pitch_deg, "rotated": rotated}
     bank = bank_for(config, people, skeleton, sharpness=own.sharpness, **more)
     if bank is None:
         raise ModelError(

@@ -11,7 +11,6 @@ from synthstudio.dataset.shards import pack, unpack, unpack_shard, verify_shard
 
 
 def tar_of(*entries):
-    """A tar of (name, type, bytes)."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         for name, kind, data in entries:

@@ -52,7 +52,6 @@ def run(root, out, **changes):
 
 @pytest.fixture(scope="module")
 def whole(root):
-    """An experiment without pretraining."""
     found = CliRunner().invoke(app, call(root, root / "whole"))
     assert found.exit_code == 0, found.stderr
     forecast = f"4 trainings of {STEPS} steps: about 1 min on this machine"

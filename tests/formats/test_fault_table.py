@@ -18,12 +18,10 @@ NUMBERED = READ | {"yolo": ""}
 
 
 def first(**values):
-    """Set fields of the first picture."""
     return lambda made: made.pictures[0].__dict__.update(values)
 
 
 def last(**values):
-    """Set fields of the last person."""
     return lambda made: made.pictures[1].people[0].__dict__.update(values)
 
 
@@ -66,7 +64,6 @@ def words(at, value):
 
 
 def text(old, new, count=1):
-    """Change the last person's element of CVAT."""
     return last(change=lambda element: re.sub(old, new, element, count=count))
 
 

@@ -113,7 +113,6 @@ def theirs(size, picture):
 
 
 def copied(ours, model):
-    """Copy our weights into transformers' ViTPose."""
     features = ours.features
     embeddings = model.backbone.embeddings
     embeddings.patch_embeddings.projection.load_state_dict(features.patches.state_dict())

@@ -11,6 +11,7 @@ from torch import nn
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.backbones import external
+from synthstudio.models.backbones.efficientnet import EfficientNetLite0
 from synthstudio.models.backbones.external import TRUST, Features, OwnMaps
 from synthstudio.training import checkpoint, networks, optimization
 from synthstudio.training import config as configs
@@ -232,3 +233,30 @@ def test_a_torch_file_with_code_is_refused(mine, tmp_path):
     with pytest.raises(ModelError, match="cannot load the backbone"):
         networks.build(asked, SKELETON, weights=weights)
     assert not (tmp_path / "made").exists()
+
+
+def test_efficientnet_lite0_is_that_of_timm():
+    net = EfficientNetLite0().eval()
+    state = net.state_dict()
+    for name, old in state.items():
+        if old.is_floating_point():
+            wave = torch.sin(0.7 * torch.arange(old.numel(), dtype=torch.float64)).reshape(
+                old.shape
+            )
+            scale = "var" in name or ("bn" in name and "weight" in name)
+            new = 1 + 0.5 * wave if scale else wave / max(old[0].numel(), 1) ** 0.5
+            state[name] = new.float()
+    net.load_state_dict(state)
+    images = torch.cos(0.3 * torch.arange(2 * 3 * 101 * 67, dtype=torch.float64))
+    with torch.no_grad():
+        maps = net(images.reshape(2, 3, 101, 67).float())
+    assert [tuple(m.shape[1:]) for m in maps] == [
+        (24, 26, 17),
+        (40, 13, 9),
+        (112, 7, 5),
+        (320, 4, 3),
+    ]
+    means = [m.abs().mean().item() for m in maps]  # timm 1.0.31, tf_efficientnet_lite0
+    assert means == pytest.approx([0.23875, 0.25592, 0.38387, 0.14172], abs=2e-5)
+    values = [m[1, 3, -1, -1].item() for m in maps]
+    assert values == pytest.approx([-0.33032, -0.34317, -0.51122, -0.02912], abs=2e-5)

@@ -194,7 +194,6 @@ def test_full_disk_changes_nothing_and_may_be_sent_again(sqlite):
 
 
 def restored(path, store, request):
-    """Restore a dump into a new database; return its URL."""
     home, url = request.getfixturevalue("postgres_server").home, store.engine.url
     url = url.set(database="restored")
     admin = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")

@@ -110,7 +110,6 @@ class Browser:
             connection.close()
 
     def websocket(self, **options):
-        """Ask for Streamlit's websocket."""
         requested = {
             "Connection": "Upgrade",
             "Upgrade": "websocket",

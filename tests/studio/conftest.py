@@ -105,7 +105,6 @@ class Pages:
         return [(cell["frame"], cell["instance"]) for cell in self.shown[grid]["cells"]]
 
     def component(self, _name, **_source):
-        """Stand in for st.components.v2.component."""
         import streamlit as st
 
         def mount(*, key, data, **more):

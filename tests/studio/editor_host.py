@@ -89,7 +89,6 @@ def empty_frame(number):
 
 
 def drop_requests():
-    """End all requests that were not answered."""
     while _HELD:
         with suppress(Error):
             _HELD.pop().fulfill(status=204)
@@ -152,7 +151,6 @@ class Alone(Editor):
         )
 
     def _serve(self, route):
-        """Answer as the server would."""
         request = route.request
         parts = urlsplit(request.url)
         path, kind = parts.path, (request.method, parts.path.split("/")[-2])
@@ -231,8 +229,6 @@ class Alone(Editor):
         return str(self.page.locator(f".joint-row[data-joint={joint}]").get_attribute("aria-label"))
 
     def until(self, true, what):
-        """Wait; requests are answered meanwhile."""
-
         def is_so():
             self.page.evaluate("0")
             return bool(true())
@@ -288,7 +284,6 @@ class Alone(Editor):
 
 
 def _change(state, op):
-    """Change the state of a person as an op says."""
     state["revision"] += 1
     for name, row in op.get("joints", {}).items():
         state["joints"][name] = [*row, "human"][:5]

@@ -134,7 +134,6 @@ class Reviewed:
         self.log(who, person, "edit", joints={joint: moved})
 
     def log(self, who, person, kind, **more):
-        """Apply an op at the current revision of its person."""
         revision = history.state(self.store, person).revision
         what = op(kind, revision, client=f"test-{who.name}", person=person, **more)
         base = base_of(self.dataset, person.frame, person.instance)

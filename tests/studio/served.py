@@ -37,12 +37,10 @@ class Studio:
 
     @property
     def url(self):
-        """Where browsers have their pages."""
         return f"http://{NAME}:{self.port}"
 
     @property
     def api(self):
-        """Where programs ask."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -51,7 +49,6 @@ class Studio:
 
     @property
     def key(self):
-        """What the server prints for its own user."""
         from synthstudio.studio.access import load_secret, local_key
 
         return local_key(load_secret(self.db.parent))

@@ -20,7 +20,6 @@ def test_hidden_takes_the_cause_that_the_labels_know_best(desktop):
 
 
 def quickly(editor, *keys):
-    """Press keys without a pause between them."""
     editor.root.locator(".stage").evaluate(
         "(stage, keys) => keys.forEach((key) => stage.dispatchEvent("
         "new KeyboardEvent('keydown', { bubbles: true, composed: true, ...key })))",

@@ -25,7 +25,6 @@ def tap(name):
 
 
 def spot(x, y):
-    """Tap a place of the picture."""
     return lambda e: e.page.touchscreen.tap(*at(e, x, y))
 
 

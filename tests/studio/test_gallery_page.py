@@ -32,7 +32,6 @@ def ask(app, text):
 
 
 def selecting(app, pages, people=()):
-    """Switch to selecting and tick people."""
     app.toggle(key="gallery_picking").set_value(True).run()
     pages.says["gallery_grid"] = {"picked": [f"{frame}/{instance}" for frame, instance in people]}
     app.run()

@@ -4,7 +4,6 @@ import transformers
 
 
 def resnet(folder):
-    """One with batch norms, of two stages."""
     config = transformers.ResNetConfig(
         embedding_size=8, hidden_sizes=[8, 12], depths=[1, 1], layer_type="basic",
         out_features=["stage1", "stage2"],

@@ -93,13 +93,13 @@ def test_poses_land_where_augmentation_put_the_people(people):
     assert bank.xyz_m is not None and 20 < mirrored < 76
 
 
-def test_tipped_poses_are_the_same_people_seen_from_other_heights(people):
+def test_pitched_poses_are_the_same_people_seen_from_other_heights(people):
     """Everybody from four heights, each at the places where its own 3D joints are seen."""
     crops, extent = people.train.crops, np.array([SIZE[1], SIZE[0]])
     edge = extent * (MARGIN - 1) / 2
     flat = (crops.xyz_m[..., :2] * 12 + extent / 2 + edge).astype(np.float32)  # far cameras
     subset = dataclasses.replace(people.train, crops=dataclasses.replace(crops, xy=flat))
-    still, bank = (bank_of(people, subset, tipped_deg=deg) for deg in (0.0, 30.0))
+    still, bank = (bank_of(people, subset, pitch_deg=deg) for deg in (0.0, 30.0))
     count = len(still.poses) // 2
     assert len(bank.poses) == 2 * count * poses.VIEWS
     limbs, angles = windows.of_limbs(people.skeleton), []
@@ -123,8 +123,8 @@ def test_tipped_poses_are_the_same_people_seen_from_other_heights(people):
     assert 24 < np.std(angles) < 36 and abs(np.mean(angles)) < 6
     deep = dataclasses.replace(crops, xy=flat, xyz_m=np.full_like(crops.xyz_m, np.nan))
     flat_people = dataclasses.replace(people.train, crops=deep)
-    plain, tipped = (bank_of(people, flat_people, tipped_deg=deg) for deg in (0.0, 30.0))
-    assert tipped is not None and torch.equal(plain.poses, tipped.poses)
+    plain, pitched = (bank_of(people, flat_people, pitch_deg=deg) for deg in (0.0, 30.0))
+    assert pitched is not None and torch.equal(plain.poses, pitched.poses)
 
 
 def test_nobody_finds_himself(people):

@@ -215,8 +215,6 @@ def _changed(path, out, change):
 
 
 def fact(**values):
-    """A change of a file's metadata."""
-
     def change(model):
         for entry in model.metadata_props:
             entry.value = values.get(entry.key, entry.value)

@@ -80,7 +80,7 @@ def _poses(path):
         ({"sources": []}, ArgumentError, "no source of poses"),
         ({"poses": 0}, ArgumentError, "2 to 50,000"),
         ({"poses": 10**9}, ArgumentError, "2 to 50,000"),
-        ({"tipped_deg": 91}, ArgumentError, "0 to 90"),
+        ({"pitch_deg": 91}, ArgumentError, "0 to 90"),
         ({"rotated": float("nan")}, ArgumentError, "0 to 1"),
         ({"split": "nowhere"}, ModelError, "no people are left"),
         ({"sources": "photos"}, ModelError, "no 3D joints"),

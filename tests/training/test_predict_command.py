@@ -63,7 +63,6 @@ def weights(tmp_path_factory):
 
 @pytest.fixture
 def photos(tmp_path):
-    """Eight photos, each of another size."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for k in range(8):

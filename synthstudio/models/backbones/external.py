@@ -29,6 +29,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError, import_extra
+from synthstudio.models.backbones import efficientnet
+from synthstudio.models.backbones.efficientnet import EfficientNetLite0
 from synthstudio.models.contract import IMAGE_MEAN, IMAGE_STD
 from synthstudio.models.layers import resize
 
@@ -249,7 +251,12 @@ def call(name: str, *arguments: Any, stored: bool, **named: Any) -> Any:
 
 def _load(request: Request) -> Loaded:
     library, _, what = request.name.partition(":")
-    loaders = {"timm": _timm, "torchvision": _torchvision, "transformers": _transformers}
+    loaders = {
+        "synthstudio": _own,
+        "timm": _timm,
+        "torchvision": _torchvision,
+        "transformers": _transformers,
+    }
     if library == "given":
         if request.name not in _GIVEN:
             raise ModelError(
@@ -274,6 +281,18 @@ def _load(request: Request) -> Loaded:
 def _unloadable(name: str, expected: str, error: Exception) -> ModelError:
     got = f"{type(error).__name__}: {error}"[:300]
     return ModelError("cannot load the backbone", where=name, expected=expected, got=got)
+
+
+def _own(name: str, request: Request) -> Loaded:
+    if name != "efficientnet_lite0":
+        raise ModelError("unknown backbone", where=request.name, expected="efficientnet_lite0")
+    if request.published:
+        raise ModelError(
+            "the package has no weights of this backbone alone",
+            where=request.name,
+            then="Name a file of them in init_from, or `init_from: random`.",
+        )
+    return Loaded(net=EfficientNetLite0(), mean=efficientnet.MEAN, std=efficientnet.STD)
 
 
 def _timm(name: str, request: Request) -> Loaded:
