@@ -53,6 +53,7 @@ QUESTIONS = {"pasted": "photos", "generated": "photos", "mixed": "pasted", "afte
 COVERED = {"clean": 0.0, "35": 0.35, "60": 0.6}
 COLUMNS = ("clean", "35 visible", "35 hidden", "60 visible", "60 hidden")
 FRAMES = 2000
+OWN = {"backbone": "synthstudio:efficientnet_lite0"}
 SEED = 77
 """Of the test's pastes and of the bootstrap."""
 
@@ -271,6 +272,7 @@ def main(words: list[str]) -> int:
     changes: dict[str, Any] = {"steps": given.steps or config.steps}
     if given.weights:
         changes["init_from"] = named_as_timm(given.weights, given.out / "backbone.pt")
+        changes["network"] = config.network.model_copy(update=OWN)
     people = given.generated or given.out / "people"
     if not given.generated:
         settings = settings_for(ROOT / "scenes/wild.yaml", assets=ROOT, frames=FRAMES)
