@@ -74,7 +74,7 @@ def progress_steps(wanted: bool | OnProgress = True) -> Iterator[Callable[[str],
             task = bar.add_task(title, total=None, rate="starting")
 
             def report(done: int, total: int, per_second: float) -> None:
-                bar.update(task, completed=done, total=total, rate=f"{per_second:.1f}/s")
+                bar.update(task, completed=done, total=total, rate=_rate(per_second))
 
             return report
 
@@ -89,9 +89,14 @@ def plain_progress(title: str) -> OnProgress:
         nonlocal last
         if time.monotonic() - last >= LOG_EVERY_S:
             last = time.monotonic()
-            note(f"{title}: {done} of {total}, {per_second:.1f}/s")
+            note(f"{title}: {done} of {total}{_rate(per_second, ', ')}")
 
     return report
+
+
+def _rate(per_second: float, before: str = "") -> str:
+    """The rate, unless it is not measured."""
+    return f"{before}{per_second:.1f}/s" if per_second else ""
 
 
 def note(line: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ LEVELS = {
 }
 """Fraction of a person's joints hidden by each cause: (low, high) of each level."""
 SETTINGS = [(cause, level) for cause in LEVELS for level in range(len(_OTHERS))]
+_CORES = 4
 _BEHIND = 2
 """Instance of the front person, the occluder; the second is behind."""
 SETS, PAGE, FIGURES = "sets", "stress.html", "stress.json"
@@ -52,7 +54,7 @@ def stress(
     kind: args.Kind = None,
     keypoints: args.Keypoints = None,
     quick: bool = False,
-    workers: args.Workers = 1,
+    workers: args.Workers | None = None,
     device: args.Device = "auto",
     progress: bool = True,
 ) -> dict[str, Any]:
@@ -66,6 +68,7 @@ def stress(
             program's file.
         out: Folder of the pages; it keeps the test's data sets.
         quick: The first 100 of the 1,000 moments.
+        workers: Processes that make the data sets; default: all cores, up to 4.
 
     Returns:
         `version`, `moments`, `clean` and `rows` of figures with their intervals, `page` and the
@@ -77,7 +80,7 @@ def stress(
     """
     root = args.to_path(out, "out") / f"version-{VERSION}"
     ((name, judged),) = opened([model], kind, keypoints, device).items()
-    moments = QUICK if quick else MOMENTS
+    moments, many = QUICK if quick else MOMENTS, workers or min(os.cpu_count() or 1, _CORES)
     folder = root / f"{name}-{moments}"
     both: dict[str, measured.ChallengePair] = {}
     pictures: dict[str, list[Picture]] = {}
@@ -86,7 +89,7 @@ def stress(
         def shown(cause: str, level: int = 0) -> tuple[Dataset, Predictions, Skeleton]:
             title = set_name(cause, level)
             making = step(f"making {title}")
-            path = made_set(root / SETS / title, recipe(cause, level), moments, workers, making)
+            path = made_set(root / SETS / title, recipe(cause, level), moments, many, making)
             dataset, report = Dataset(path), step(f"{name}: {title}")
             answers, skeleton = predict_challenge(
                 judged.predict,
