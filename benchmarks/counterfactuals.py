@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.compose import blend
+from synthstudio.core.arrays import F32, I32, U8
 from synthstudio.core.labels import FrameLabels, PersonLabel
-from synthstudio.core.scene import F32, I32, U8, CutoutLayer
+from synthstudio.core.scene import CutoutLayer
 from synthstudio.core.spec import FrameSpec
 from synthstudio.core.visibility import AMBIGUOUS_FROM
 from synthstudio.generation import pipeline

@@ -32,7 +32,8 @@ from benchmarks.joint_angles import limit_excess_rad
 from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.pose_library import library
 from synthstudio.body.poses import LIMITS_RAD
-from synthstudio.core.scene import F64, I32, PARTS, Bool, Surface
+from synthstudio.core.arrays import F64, I32, Bool
+from synthstudio.core.scene import PARTS, Surface
 from synthstudio.core.skeleton import JOINTS
 from synthstudio.core.spec import PERSON_BASE, FrameSpec, ObjectSpec, PersonSpec
 from synthstudio.generation import pipeline

@@ -19,7 +19,8 @@ import warp as wp
 from numpy.typing import NDArray
 
 from synthstudio.body.atlas import BareBody, load_atlas
-from synthstudio.core.scene import F64, I32, PARTS
+from synthstudio.core.arrays import F64, I32
+from synthstudio.core.scene import PARTS
 from synthstudio.render import runtime
 
 SOFT_M = 0.02

@@ -16,13 +16,13 @@ from synthstudio.body.clothes.garment_table import NAMED
 from synthstudio.body.face import EXPRESSIONS
 from synthstudio.body.meetings import meetings
 from synthstudio.body.pose_library import library
+from synthstudio.core.arrays import F64, U8
 from synthstudio.core.camera import Camera, look_at
 from synthstudio.core.catalogue import GarmentKind
 from synthstudio.core.images import decode_rgb, encode_jpeg, resample
 from synthstudio.core.labels import STATE_VISIBLE, PersonLabel
 from synthstudio.core.people import stack
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import F64, U8
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import FrameSpec, GarmentSpec, LensSpec, LightSpec, PersonSpec
 from synthstudio.core.whole_body import PARTS

@@ -242,6 +242,11 @@ def _text(value: Any, name: str) -> str:
     )
 
 
+def optional(convert: Callable[[Any, str], R], value: Any, name: str) -> R | None:
+    """A converted argument; None stays None."""
+    return None if value is None else convert(value, name)
+
+
 def to_folder(value: Any, name: str) -> Path:
     """The path of a new folder; DiskError if it is not free."""
     path = to_path(value, name)

@@ -63,10 +63,9 @@ class Batches:
     def _make(self, step: int) -> Batch:
         config = self._config
         epoch, step_in_epoch = divmod(step, self.per_epoch)
-        order = self._order(epoch)
         return make_batch(
             self.people.crops,
-            batch_rows(config, order, step_in_epoch, devices.ALONE),
+            batch_rows(config, self._order(epoch), step_in_epoch, devices.ALONE),
             self._spec,
             config.augment,
             seed=config.seed,
@@ -153,7 +152,7 @@ def batches(
             then="Generate the recipe's data set first, or train with ss.train.",
         )
     joints = None if skeleton is None else to_skeleton(skeleton)
-    kept = None if cache is None else args.to_path(cache, "cache")
+    kept = args.optional(args.to_path, cache, "cache")
     return Batches(config, kept, joints, steps)
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import default_collate
 
 from synthstudio.api.frames import Frame
+from synthstudio.core.arrays import I64, U8, Array, Bool
 from synthstudio.core.errors import ArgumentError, DatasetError
-from synthstudio.core.labels import CAUSES, SHARES, U8
+from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.people import People
 from synthstudio.dataset.arrays import as_numpy
 from synthstudio.training.data.windows import crop_and_resize, crop_window
@@ -106,7 +106,6 @@ def _stacked(samples: list[dict[str, Any]]) -> tuple[torch.Tensor, dict[str, tor
 
 
 def _sample(image: U8, people: People, row: int, size: tuple[int, int]) -> dict[str, Any]:
-    """A sample of `PersonCrops` without its frame index."""
     box = people.amodal_boxes_px[row]
     x, y, w, h = crop_window(box if np.isfinite(box).all() else people.boxes_px[row], size)
     scale = size[1] / w
@@ -126,7 +125,7 @@ def _sample(image: U8, people: People, row: int, size: tuple[int, int]) -> dict[
     }
 
 
-def _has_joints(state: U8, box_px: NDArray[Any]) -> NDArray[np.bool_]:
+def _has_joints(state: U8, box_px: Array) -> Bool:
     """(N,) whether a person has a joint in the picture and a visible box."""
     return np.asarray(np.isin(state, (1, 2)).any(axis=1) & (box_px[:, 2:] > 0).all(axis=1))
 
@@ -146,7 +145,7 @@ def checked_size(size: Any) -> tuple[int, int]:
     return high, wide
 
 
-def _labelled_people(dataset: Any, split: str | None) -> NDArray[np.int64]:
+def _labelled_people(dataset: Any, split: str | None) -> I64:
     """(N, 2) frame index and place among its people, of people with a joint in the picture."""
     frames, keeps = [np.zeros(0, np.int64)], [np.zeros(0, np.bool_)]
     for batch in dataset.iter_batches("instances", _COLUMNS):

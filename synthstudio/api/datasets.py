@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, overload
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from synthstudio.api import arguments as args
 from synthstudio.api.frames import Frame, stored_frame, to_index
 from synthstudio.api.skeletons import to_skeleton
+from synthstudio.core.arrays import I64
 from synthstudio.core.errors import ArgumentError, DatasetError, import_extra
 from synthstudio.core.people import People
 from synthstudio.core.places import Place, Url
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from synthstudio.api.recipes import Recipe
     from synthstudio.formats.export import Exported
 
-I64 = NDArray[np.int64]
 BOXES, JOINTS = ("visible", "amodal"), ("all", "visible")
 
 
@@ -53,8 +52,7 @@ class Dataset(Sequence[Frame]):
         Raises:
             DatasetError: when there is none, it is unfinished or damaged.
         """
-        place = args.to_place(path, "path")
-        self._stored = reader.Dataset(place, allow_unfinished=unfinished)
+        self._stored = reader.Dataset(args.to_place(path, "path"), allow_unfinished=unfinished)
         self.summary: Any = None
         """Counts of the run that made it; None for a data set opened from disk."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synthstudio.api import arguments as args
+from synthstudio.core.arrays import Array
 from synthstudio.core.errors import ArgumentError, import_extra
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.skeleton import get_skeleton
@@ -71,7 +71,7 @@ class Evaluation(storage.Evaluation):
         pandas = import_extra("pandas", extra="pandas")
         p = self.predictions
         joints = get_skeleton(self.about["skeleton"]).joints
-        each: dict[str, NDArray[Any]] = {
+        each: dict[str, Array] = {
             "frame": p.frame,
             "instance": p.instance,
             "occluded_fraction": p.fraction,

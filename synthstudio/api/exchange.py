@@ -48,7 +48,7 @@ def import_(
         FormatError: for a file that is damaged, hostile or of another layout, with the place.
     """
     folder = args.to_path(out, "out")
-    where = None if images is None else args.to_path(images, "images")
+    where = args.optional(args.to_path, images, "images")
     joints = None if skeleton is None else to_skeleton(skeleton)
     made = import_from(format, args.to_path(path, "path"), folder, images=where, skeleton=joints)
     return just_made(folder, made)

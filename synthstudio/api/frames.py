@@ -9,9 +9,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64, U8
+from synthstudio.core.arrays import F64, U8, Array
 from synthstudio.core.errors import ArgumentError, DatasetError
 from synthstudio.core.images import decode, decode_rgb, encode_jpeg
 from synthstudio.core.labels import Frame as MadeFrame
@@ -114,7 +113,7 @@ class Frame:
         """Names of the layers stored beside the picture: depth, instance, part, normals."""
         return tuple(self._row["layers"])
 
-    def layer(self, name: str) -> NDArray[Any]:
+    def layer(self, name: str) -> Array:
         """A layer's pixels: depth (H, W) uint16 millimetres, 0 for nothing; instance (H, W)
         uint16; part (H, W) uint8; normals (H, W, 3) uint8.
 

@@ -223,7 +223,7 @@ def audit(
     from synthstudio.generation.photos import audit as photos
 
     stored = to_dataset(dataset)._stored
-    where = None if assets is None else args.to_path(assets, "assets")
+    where = args.optional(args.to_path, assets, "assets")
     processes, chosen = args.to_workers(workers, engine), args.to_engine(engine)
     with progress_steps(progress) as step:
         report = step("auditing")
@@ -498,7 +498,6 @@ def draw_preview(
     from synthstudio.report import pictures
 
     file = args.to_file(out, "out")
-    pictures.check_name(file)
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
     draw = pictures.moment if moment else pictures.preview
     draw(settings, index, file)
@@ -528,14 +527,14 @@ def remake(
     from synthstudio.generation import replay, stage
     from synthstudio.report import pictures
 
-    image = None if out is None else args.to_file(out, "out")
-    picture = None if drawn is None else args.to_file(drawn, "drawn")
+    image = args.optional(args.to_file, out, "out")
+    picture = args.optional(args.to_file, drawn, "drawn")
     if picture is not None:
         pictures.check_name(picture)
     opened = dataset if isinstance(dataset, Dataset) else Dataset(dataset, unfinished=True)
     settings = stage.settings_of(
         opened._stored,
-        assets=None if assets is None else args.to_path(assets, "assets"),
+        assets=args.optional(args.to_path, assets, "assets"),
         device=device,
     )
     made, agreement = replay.replay(opened.path, index, settings)

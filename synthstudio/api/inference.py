@@ -99,8 +99,8 @@ def predict_to_folder(
     request = Request(
         weights=DEFAULT if packaged else path,
         source=args.to_place(source, "source"),
-        images=None if images is None else args.to_path(images, "images"),
-        boxes=None if boxes is None else args.to_path(boxes, "boxes"),
+        images=args.optional(args.to_path, images, "images"),
+        boxes=args.optional(args.to_path, boxes, "boxes"),
         detector=detector,
         min_score=min_score,
         device=device,
@@ -152,7 +152,6 @@ def of_runtime(weights: Path, runtime: str) -> Path:
 
 
 def _predict_here(opened: Opened, report: OnProgress) -> tuple[list[Person], Facts]:
-    """Predict in this process, with all its threads."""
     began = time.monotonic()
 
     def step(done: int) -> None:
@@ -387,7 +386,7 @@ def compare(arms: list[str], *, out: args.PathLike | None = None) -> tuple[dict[
     Raises:
         ModelError: for missing evaluations, or evaluations of different people.
     """
-    folder = None if out is None else args.to_folder(out, "out")
+    folder = args.optional(args.to_folder, out, "out")
     read = _arms(arms)
     rows = comparing.compare(read)
     figures = storage.json_ready(comparing.as_json(read, rows))

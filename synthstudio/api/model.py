@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from synthstudio import __version__
 from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset
-from synthstudio.core.arrays import F64, U8
+from synthstudio.core.arrays import F64, I64, U8
 from synthstudio.core.errors import ArgumentError, ModelError
 from synthstudio.core.images import read_rgb
 from synthstudio.core.labels import LABELS
@@ -65,7 +65,7 @@ class PredictedPeople(People):
     a clip or video plus 1.
     """
 
-    picture: NDArray[np.int64]  # (P,) number of the picture, as frame_index
+    picture: I64  # (P,) number of the picture, as frame_index
     name: NDArray[np.object_]  # (P,) its file name
     score: F64  # (P,) of the person, 0 to 1
     joint_score: F64  # (P, J) confidence from the heat maps

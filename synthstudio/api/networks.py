@@ -224,7 +224,7 @@ def evaluate(
             where="evaluate",
             expected="dataset and one of model, predictions, predict",
         )
-    written = None if out is None else args.to_folder(out, "out")
+    written = args.optional(args.to_folder, out, "out")
     opened = to_dataset(dataset)
     folder, chosen = opened.path, opened._stored.only
     splits = (split,) if isinstance(split, str) else tuple(split)

@@ -53,8 +53,7 @@ def stats(dataset: Dataset | args.PlaceLike) -> dict[str, Any]:
 
 def unmet_targets(dataset: Dataset) -> list[str]:
     """A sentence for each target of the recipe that the data set misses."""
-    recipe = dataset.identity.recipe
-    return unmet(stats(dataset), recipe.get("targets"))
+    return unmet(stats(dataset), dataset.identity.recipe.get("targets"))
 
 
 @args.checked
@@ -79,8 +78,8 @@ def coverage(
         ArgumentError, DatasetError: for arguments and data sets that cannot be used.
     """
     stored = to_dataset(dataset)._stored
-    next_file = None if recipe is None else args.to_file(recipe, "recipe")
-    picture = None if sheet is None else args.to_file(sheet, "sheet")
+    next_file = args.optional(args.to_file, recipe, "recipe")
+    picture = args.optional(args.to_file, sheet, "sheet")
     if picture is not None and picture.suffix.lower() not in SHEET_SUFFIXES:
         raise ArgumentError(
             "not an image name",
@@ -91,7 +90,9 @@ def coverage(
     with progress_steps() as step:
         found = bins.coverage(stored, on_progress=step("counting people"))
         if picture is not None:
-            _write_sheet(stored, found, picture, step("drawing the sheet"))
+            drawn = coverage_sheet.sheet(stored, found, on_progress=step("drawing the sheet"))
+            png = picture.suffix.lower() == ".png"
+            write_file(picture, encode_png(drawn) if png else encode_jpeg(drawn, 90))
     note = ""
     if next_file is not None:
         note = _write_next(stored, found, next_file, frames=frames, at_least=at_least)
@@ -114,12 +115,6 @@ class CoverageReport:
     def text(self) -> str:
         """Text tables."""
         return coverage_text(self.counts, at_least=self.at_least)
-
-
-def _write_sheet(stored: Any, found: Coverage, out: Path, report: Any) -> None:
-    drawn = coverage_sheet.sheet(stored, found, on_progress=report)
-    png = out.suffix.lower() == ".png"
-    write_file(out, encode_png(drawn) if png else encode_jpeg(drawn, 90))
 
 
 def _write_next(
@@ -184,12 +179,12 @@ def validate(
     """
     part = path._stored.only if isinstance(path, Dataset) else None
     source = path.path if isinstance(path, Dataset) else args.to_place(path, "path")
-    page = None if report is None else args.to_file(report, "report")
-    folder = None if images is None else args.to_path(images, "images")
+    page = args.optional(args.to_file, report, "report")
+    folder = args.optional(args.to_path, images, "images")
     if isinstance(source, Url) or source.is_dir():
         if folder is not None:
             raise ArgumentError("`images` is for COCO files only", where="images")
-        target = None if fix is None else args.to_place(fix, "fix")
+        target = args.optional(args.to_place, fix, "fix")
         if target is not None:
             check_folder(target, is_unfinished(target))
         stored = StoredDataset(source, check=False, only=part)
@@ -283,8 +278,7 @@ def write_report(
     page = args.to_file(out, "out")
     known = audit is None or isinstance(audit, dict)
     audited: Any = audit if known else read_json(args.to_path(audit, "audit"))
-    stored = to_dataset(dataset)._stored
-    return dict(write(stored, page, audit=audited, on_step=on_step).stats)
+    return dict(write(to_dataset(dataset)._stored, page, audit=audited, on_step=on_step).stats)
 
 
 def diff(a: Dataset | args.PlaceLike, b: Dataset | args.PlaceLike) -> dict[str, Any]:
@@ -335,8 +329,8 @@ def gap(
     """
     file, opened = args.to_path(photos, "photos"), to_dataset(dataset)
     folder = image_folder(file) if images is None else args.to_path(images, "images")
-    page = None if out is None else args.to_file(out, "out")
-    next_file = None if recipe is None else args.to_file(recipe, "recipe")
+    page = args.optional(args.to_file, out, "out")
+    next_file = args.optional(args.to_file, recipe, "recipe")
     with progress_steps() as step:
         found = measure(opened._stored, file, folder, step=step)
     fitted, note = None, ""

@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synthstudio.api.arguments import to_studio
+from synthstudio.core.arrays import Bool
 from synthstudio.core.errors import ArgumentError, Refused, ReviewError, import_extra
 from synthstudio.core.masks import encode
 
@@ -27,7 +27,7 @@ Joint = Sequence[Any]
 """x and y in continuous pixels, state, cause: [12.5, 30.0, 2, "visible"]."""
 
 
-Mask = Mapping[str, Any] | Sequence[Sequence[float]] | NDArray[np.bool_]
+Mask = Mapping[str, Any] | Sequence[Sequence[float]] | Bool
 """COCO RLE {size, counts}, COCO polygons, or a boolean mask (H, W) of the picture."""
 
 

@@ -99,7 +99,7 @@ def import_corrections(
     Raises:
         FormatError: for a file that is unreadable or of other frames.
     """
-    where = None if images is None else args.to_path(images, "images")
+    where = args.optional(args.to_path, images, "images")
     with opened(dataset, db, make=True) as (store, data):
         who = User(name=by, role="lead")
         return imports.import_corrections(
@@ -126,7 +126,7 @@ def import_predictions(
     Raises:
         FormatError: for a file that is unreadable, or of other frames or joints.
     """
-    where = None if images is None else args.to_path(images, "images")
+    where = args.optional(args.to_path, images, "images")
     with opened(dataset, db, make=True) as (store, data):
         who = User(name="command line", role="lead")
         return imports.import_predictions(
@@ -163,7 +163,7 @@ def check(
                     store,
                     data,
                     frames=frames,
-                    assets=None if assets is None else args.to_path(assets, "assets"),
+                    assets=args.optional(args.to_path, assets, "assets"),
                     workers=workers,
                     device=device,
                     begin=begin,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from synthstudio.api.arguments import Option, PathLike, PlaceLike, to_file, to_path, to_place
+from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.progress import progress_steps
 from synthstudio.dataset import filter as filtering
@@ -22,11 +22,11 @@ query_fields = fields_text
 
 
 def filter(
-    dataset: Dataset | PlaceLike,
+    dataset: Dataset | args.PlaceLike,
     query: str,
-    out: PlaceLike,
+    out: args.PlaceLike,
     *,
-    keep_people: Annotated[bool, Option(name="--keep-people/--frames")] = False,
+    keep_people: Annotated[bool, args.Option(name="--keep-people/--frames")] = False,
     resume: bool = False,
 ) -> Dataset:
     """Write the frames with people who match a query as a data set (docs/query.md).
@@ -42,7 +42,7 @@ def filter(
         DatasetError: for a query that cannot be read, or an `out` that is not free.
     """
     source = to_dataset(dataset)._stored
-    folder = to_place(out, "out")
+    folder = args.to_place(out, "out")
     wanted = filtering.query_of(source, query)
     with progress_steps() as step:
         filtering.filter_dataset(
@@ -56,20 +56,20 @@ def filter(
     return Dataset(folder)
 
 
-def count(dataset: Dataset | PlaceLike, query: str) -> Counted:
+def count(dataset: Dataset | args.PlaceLike, query: str) -> Counted:
     """Count the people and frames that match a query."""
     source = to_dataset(dataset)._stored
     return filtering.count(source, filtering.query_of(source, query))
 
 
 def split(
-    dataset: Dataset | PlaceLike,
+    dataset: Dataset | args.PlaceLike,
     *,
     by: Sequence[str] = DEFAULT_KEYS,
     shares: Sequence[float] = (0.8, 0.1, 0.1),
     seed: int = 0,
-    table: PathLike | None = None,
-    out: PlaceLike | None = None,
+    table: args.PathLike | None = None,
+    out: args.PlaceLike | None = None,
 ) -> Splits:
     """Split a data set without leaks and with similar occlusion per split.
 
@@ -85,8 +85,8 @@ def split(
         DatasetError: for unknown keys, or too few independent groups to split.
     """
     source = to_dataset(dataset)._stored
-    table_file = None if table is None else to_file(table, "table")
-    folder = None if out is None else to_place(out, "out")
+    table_file = args.optional(args.to_file, table, "table")
+    folder = args.optional(args.to_place, out, "out")
     if folder is not None:
         check_folder(folder, is_unfinished(folder))
     with progress_steps() as step:
@@ -106,22 +106,25 @@ def split(
 
 
 def leaks(
-    dataset: Dataset | PlaceLike, *, by: Sequence[str] = DEFAULT_KEYS, table: PathLike | None = None
+    dataset: Dataset | args.PlaceLike,
+    *,
+    by: Sequence[str] = DEFAULT_KEYS,
+    table: args.PathLike | None = None,
 ) -> list[Leak]:
     """Keys in more than one split, by the stored splits or a table of `split`.
 
     Raises:
         DatasetError: for unknown keys or a table of another data set.
     """
-    stored = None if table is None else splits.read_table(to_path(table, "table"))
+    stored = None if table is None else splits.read_table(args.to_path(table, "table"))
     with progress_steps() as step:
         source, report = to_dataset(dataset)._stored, step("looking for leaks")
         return list(splits.leaks(source, keys=list(by), table=stored, on_progress=report))
 
 
 def merge(
-    parts: Sequence[PlaceLike],
-    out: PlaceLike,
+    parts: Sequence[args.PlaceLike],
+    out: args.PlaceLike,
     *,
     sets: bool = False,
     resume: bool = False,
@@ -141,8 +144,8 @@ def merge(
     Raises:
         DatasetError: for parts of different runs, or an `out` that is not free.
     """
-    paths: list[Any] = [to_place(part, "parts") for part in parts]
-    folder = to_place(out, "out")
+    paths: list[Any] = [args.to_place(part, "parts") for part in parts]
+    folder = args.to_place(out, "out")
     if sets:
         opened = [Dataset(path)._stored for path in paths]
         with progress_steps() as step:

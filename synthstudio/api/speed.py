@@ -54,9 +54,9 @@ def benchmark(
     Returns:
         Figures as plain values, and as a text table.
     """
-    folder = None if out is None else args.to_folder(out, "out")
+    folder = args.optional(args.to_folder, out, "out")
     subjects = _subjects(models, runtime)
-    people = None if dataset is None else args.to_path(dataset, "dataset")
+    people = args.optional(args.to_path, dataset, "dataset")
     with progress("timing") as report:
         rows = list(
             measuring.measure(

@@ -152,10 +152,9 @@ def set_name(cause: str, level: int) -> str:
 
 
 def _worst(dataset: Dataset, answers: Predictions, skeleton: Skeleton) -> list[Picture]:
-    rows = pages.worst(answers, count=_WORST)
     return [
         embed(case.rgb, f"frame {case.frame}", alt=f"truth and prediction, frame {case.frame}")
-        for case in pages.cases(dataset, answers, rows, skeleton)
+        for case in pages.cases(dataset, answers, pages.worst(answers, count=_WORST), skeleton)
     ]
 
 

@@ -31,10 +31,10 @@ from synthstudio.body.recording import (
     Motion,
     recorded,
 )
+from synthstudio.core.arrays import F64
 from synthstudio.core.errors import AssetError, FormatError
 from synthstudio.core.images import check_bytes
 from synthstudio.core.safe_files import read_npz
-from synthstudio.core.scene import F64
 
 MAX_BYTES = 128 * 1024 * 1024
 """MAX_FRAMES of SMPL-X, each pose twice in float64, take 96 MB."""

@@ -17,9 +17,10 @@ from synthstudio.body.reach import meet
 from synthstudio.body.recording import Motion, mirrored
 from synthstudio.body.touching import Pair, Posed
 from synthstudio.body.wardrobe import dress, pictures
+from synthstudio.core.arrays import F32, F64
 from synthstudio.core.catalogue import Step, Touch
 from synthstudio.core.errors import GeometryError
-from synthstudio.core.scene import F32, F64, PARTS, JointPatches, PosedPerson, Surface
+from synthstudio.core.scene import PARTS, JointPatches, PosedPerson, Surface
 from synthstudio.core.skeleton import JOINTS, get_skeleton
 from synthstudio.core.spec import BoneTurn, PersonSpec, Phenotype, PoseSpec
 

@@ -24,7 +24,8 @@ from synthstudio.body.face import with_face
 from synthstudio.body.landmarks import LANDMARKS, landmark_weights, unfold
 from synthstudio.body.motion import with_turns
 from synthstudio.body.poses import Chain, bone_rotations, chain_of, posed_chain, rotations_of
-from synthstudio.core.scene import F32, F64, I32, PARTS, U8, Bool
+from synthstudio.core.arrays import F32, F64, I32, U8, Bool
+from synthstudio.core.scene import PARTS
 from synthstudio.core.skeleton import JOINTS
 from synthstudio.core.spec import BoneTurn, Phenotype
 from synthstudio.core.threads import one_torch_thread

@@ -24,9 +24,9 @@ from synthstudio.body.recording import (
     recorded,
     roles_of,
 )
+from synthstudio.core.arrays import F64
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import read_bytes
-from synthstudio.core.scene import F64
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_JOINTS = 256

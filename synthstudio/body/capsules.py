@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from synthstudio.body.atlas import load_atlas, rest_of
 from synthstudio.body.poses import BONES, posed_chain, rotations_of
-from synthstudio.core.scene import F64, PARTS
+from synthstudio.core.arrays import F64
+from synthstudio.core.scene import PARTS
 from synthstudio.core.spec import FrozenDict, Phenotype
 
 _SLABS = {"trunk": 7, "head": 3}

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from synthstudio.core.arrays import F32, F64, I32
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.scene import F32, F64, I32
 
 _PAIRS = (
     "browDown", "browOuterUp", "cheekSquint", "eyeBlink", "eyeSquint", "eyeWide", "mouthDimple",

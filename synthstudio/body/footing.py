@@ -28,8 +28,8 @@ from synthstudio.body.motion import (
 )
 from synthstudio.body.poses import BONES, Chain
 from synthstudio.body.recording import Motion, joints_m
+from synthstudio.core.arrays import F32, F64
 from synthstudio.core.catalogue import Step
-from synthstudio.core.scene import F32, F64
 
 SOLE_M = 0.05
 """Points of a shoe at most this high above its lowest point may touch the floor."""

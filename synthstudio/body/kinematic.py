@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from synthstudio.body.landmarks import KINDS
 from synthstudio.body.poses import BONES, Chain
-from synthstudio.core.scene import F32, F64
+from synthstudio.core.arrays import F32, F64
 from synthstudio.core.skeleton import joint_kind
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial import cKDTree
 
-from synthstudio.core.scene import F32, F64, I32
+from synthstudio.core.arrays import F32, F64, I32
 from synthstudio.core.skeleton import joint_kind
 from synthstudio.core.whole_body import FACE, FINGERS, LEFT_HAND, RIGHT_HAND
 

@@ -53,10 +53,11 @@ from synthstudio.body.clothes.garment_table import (
 from synthstudio.body.clothes.hair import SCALP
 from synthstudio.body.clothes.sew import Wearer, outside_skin
 from synthstudio.body.clothes.tailor import FAR, Field, Shape, Tailored
+from synthstudio.core.arrays import F32, I32, U8, U32, Bool
 from synthstudio.core.catalogue import GarmentKind, Slot
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import decode, inside, picture_rgba, read_bytes, srgb_to_linear
-from synthstudio.core.scene import F32, I32, PARTS, U8, U32, Bool, Surface
+from synthstudio.core.scene import PARTS, Surface
 from synthstudio.core.spec import GarmentSpec, Material, Vec2, Vec3
 
 MAX_BYTES = 32 * 1024 * 1024

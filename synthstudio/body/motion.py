@@ -21,8 +21,8 @@ from synthstudio.body.amass import read_amass
 from synthstudio.body.bvh import read_bvh
 from synthstudio.body.poses import BONES, LIMITS_RAD, PARENTS, bone_rotations
 from synthstudio.body.recording import Motion, whole_turns
+from synthstudio.core.arrays import F64
 from synthstudio.core.errors import AssetError
-from synthstudio.core.scene import F64
 from synthstudio.core.spec import BoneTurn
 
 READERS: dict[str, Callable[[Path], Motion]] = {".bvh": read_bvh, ".npz": read_amass}

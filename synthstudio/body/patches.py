@@ -24,8 +24,9 @@ from synthstudio.body import landmarks
 from synthstudio.body.anny_model import cache_folder
 from synthstudio.body.atlas import Atlas, frozen, load_atlas
 from synthstudio.body.landmarks import KINDS, cross
+from synthstudio.core.arrays import F32, F64, I32, U8
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import F32, F64, I32, PARTS, U8, JointPatches
+from synthstudio.core.scene import PARTS, JointPatches
 from synthstudio.core.skeleton import JOINTS, get_skeleton, joint_kind
 
 VERSION = "1"  # of the recipe below: part of the cache key

@@ -33,9 +33,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F32, F64
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.last_used import LastUsed
-from synthstudio.core.scene import F32, F64
 from synthstudio.core.spec import Vec2
 
 

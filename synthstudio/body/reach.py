@@ -28,8 +28,8 @@ from synthstudio.body.touching import (
     placed_frames,
     world_skin_m,
 )
+from synthstudio.core.arrays import F64
 from synthstudio.core.catalogue import Touch
-from synthstudio.core.scene import F64
 from synthstudio.core.skeleton import joint_kind
 from synthstudio.core.spec import PersonSpec
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.errors import AssetError
-from synthstudio.core.scene import F64
 
 MAX_FRAMES = 36_000  # five minutes at 120 a second
 MAX_TURNS = 2_000_000  # frames times joints: 144 MB of rotations

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from synthstudio.body.atlas import Atlas
 from synthstudio.body.clothes.hair import bald_m, hairline
-from synthstudio.core.scene import F32, I32, NO_PART, PARTS, Bool, Surface
+from synthstudio.core.arrays import F32, I32, Bool
+from synthstudio.core.scene import NO_PART, PARTS, Surface
 from synthstudio.core.spec import Look, Material, Vec3
 
 _EYE_CENTRES_M = {"left": (0.0297, -0.1076, 0.6487), "right": (-0.0297, -0.1076, 0.6487)}

@@ -18,8 +18,9 @@ from synthstudio.body import capsules
 from synthstudio.body.atlas import BareBody, load_atlas, normals_at
 from synthstudio.body.capsules import Frames
 from synthstudio.body.poses import BONES, bone_rotations
+from synthstudio.core.arrays import F64
 from synthstudio.core.catalogue import Touch
-from synthstudio.core.scene import F64, PARTS
+from synthstudio.core.scene import PARTS
 from synthstudio.core.skeleton import JOINTS
 from synthstudio.core.spec import PersonSpec
 

@@ -20,7 +20,8 @@ from scipy.spatial import cKDTree
 from synthstudio.body.atlas import load_atlas, normals_at, posed_skin_m, some_vertices_m
 from synthstudio.body.capsules import JOINED, side_and_limb
 from synthstudio.body.poses import LIMITS_RAD
-from synthstudio.core.scene import F64, I32, PARTS
+from synthstudio.core.arrays import F64, I32
+from synthstudio.core.scene import PARTS
 from synthstudio.core.spec import BoneTurn, Phenotype
 
 DEEP_M = 0.018

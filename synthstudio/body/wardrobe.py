@@ -17,10 +17,11 @@ from synthstudio.body.clothes.garment_table import FIT, GARMENTS, SKIN, Entry
 from synthstudio.body.clothes.sew import Wearer, sewn, wearer_of
 from synthstudio.body.clothes.tailor import Tailored
 from synthstudio.body.skin import skin_surfaces, teeth
+from synthstudio.core.arrays import F32, U8, Bool
 from synthstudio.core.catalogue import GarmentKind, Slot
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import F32, PARTS, U8, Bool, Surface
+from synthstudio.core.scene import PARTS, Surface
 from synthstudio.core.spec import GarmentSpec, Material, PersonSpec
 
 __all__ = ["GARMENTS", "check_outfit", "dress", "garments"]

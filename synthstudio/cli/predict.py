@@ -104,7 +104,6 @@ def live(
 
 
 def _boxes(given: list[str] | None) -> Path | list[list[float]] | None:
-    """Numbers, or the file that is named."""
     if not given:
         return None
     rows = []

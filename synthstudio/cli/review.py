@@ -115,8 +115,7 @@ def history(
         text = "\n".join(wrong) or "all items agree with events"
         return {"problems": wrong}, text, bool(wrong)
     found = call()
-    rows = list(map(_row, found))
-    return {"events": rows}, "\n".join(map(_line, found)) or "no events"
+    return {"events": list(map(_row, found))}, "\n".join(map(_line, found)) or "no events"
 
 
 @command(app, "review.backup", arguments="")
@@ -225,7 +224,6 @@ def _linked(code: Any, link: str, text: str) -> Output:
 
 
 def _row(record: Any) -> dict[str, Any]:
-    """Its fields as plain values, times as text."""
     fields = dataclasses.asdict(record)
     return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in fields.items()}
 

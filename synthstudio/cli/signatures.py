@@ -172,7 +172,6 @@ class _LazyCommand(TyperCommand):
 
 
 def _arguments_of(function: Callable[..., Any]) -> dict[str, str]:
-    """Parameter -> its text in the docstring's `Args`."""
     text = (inspect.getdoc(function) or "") + "\n"
     block = re.search(r"^Args:\n((?: .*\n|\n)*)", text, re.M)
     found = re.finditer(r"^    (\w+): (.*(?:\n {5,}.*)*)", block[1] if block else "", re.M)
@@ -213,7 +212,6 @@ def _declared(
 
 
 def _as_options(text: str, function: Callable[..., Any]) -> str:
-    """A text with `parameter`s written as --options."""
     named = inspect.signature(function).parameters
 
     def option(found: re.Match[str]) -> str:

@@ -7,8 +7,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from synthstudio.core.arrays import F32, U8
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
-from synthstudio.core.scene import F32, NO_PART, U8, CutoutLayer, Rendering
+from synthstudio.core.scene import NO_PART, CutoutLayer, Rendering
 
 OPAQUE = 0.5
 """From this alpha on a cut-out determines the pixel's ids, parts and depth."""

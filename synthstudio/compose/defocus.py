@@ -17,10 +17,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from synthstudio.core.arrays import F32, I32, U8, Bool
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
-from synthstudio.core.scene import F32, I32, U8, Bool, PosedPerson
+from synthstudio.core.scene import PosedPerson
 from synthstudio.core.spec import FrameSpec
 
 MAX_CIRCLE_PX = 100.0

@@ -16,11 +16,10 @@ import cv2
 import numpy as np
 from scipy.special import ndtri
 
-from synthstudio.compose.defocus import defocused
+from synthstudio.core.arrays import F32, F64, U8
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.images import LUMINANCE, linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import F32, F64, U8
 from synthstudio.core.spec import LensSpec
 
 MAX_BLUR_PX = 100.0
@@ -42,18 +41,15 @@ _GREEN = np.array([[0, 1, 0], [1, 6, 1], [0, 1, 0]], np.float32)
 _RED_BLUE = np.outer([1, 2, 1], [1, 2, 1]).astype(np.float32)
 
 
-def develop(rgb: U8, lens: LensSpec, circles: F32 | None = None) -> U8:
+def develop(rgb: U8, lens: LensSpec) -> U8:
     """(H, W, 3) sRGB with the effects of `lens` that are not zero, JPEG aside.
 
-    `circles` (H, W): the diameters of `defocus.circles_px`; None: everything is in focus.
-    In the order of a camera: defocus, even blur, blur by motion, vignetting, exposure, the
+    In the order of a camera: even blur, blur by motion, vignetting, exposure, the
     sensor's noise, white balance, noise of even strength, the tone curve, then sharpening.
     Blurs are even about their centre, so that a marker's centroid stays where it was.
     GeometryError for strengths that are negative, not finite or wider than 100 pixels.
     """
     _check(lens)
-    if circles is not None:
-        rgb = defocused(rgb, circles)
     if lens.blur_sigma_px > 0:
         size = 2 * math.ceil(3.5 * lens.blur_sigma_px) + 1
         kernel = _functional("blur").create_gaussian_kernel_1d(lens.blur_sigma_px, size)
@@ -226,8 +222,7 @@ def noise_line(iso: float) -> tuple[F64, F64]:
 def noisy(light: F32, iso: float, seed: int) -> F32:
     """(H, W, 3) linear light with a sensor's noise, which may be below 0 or above 1."""
     h, w = light.shape[:2]
-    table = normal_table()
-    grain = cv2.LUT(random_bytes((h + 2, w + 2, 3), seed, "sensor"), table)
+    grain = cv2.LUT(random_bytes((h + 2, w + 2, 3), seed, "sensor"), normal_table())
     gain, read = noise_line(iso)
     out = np.empty_like(light)
     for k, kernel in enumerate((_RED_BLUE, _GREEN, _RED_BLUE)):

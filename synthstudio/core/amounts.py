@@ -9,12 +9,10 @@ def people_text(number: int) -> str:
 
 
 def frames_text(number: int) -> str:
-    """ "1 frame" or "N frames"."""
     return _amount(number, "frame", "frames")
 
 
 def images_text(number: int) -> str:
-    """ "1 image" or "N images"."""
     return _amount(number, "image", "images")
 
 

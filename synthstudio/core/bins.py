@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from synthstudio.core.scene import F64, I32
+from synthstudio.core.arrays import F64, I32
 from synthstudio.core.spec import Phenotype
 
 VIEWS = ("front", "front_left", "left", "back_left", "back", "back_right", "right", "front_right")

@@ -195,8 +195,7 @@ def greatest_radius(k: Coefficients) -> float:
 
 def radius_of(k: Coefficients, radius: F64) -> F64:
     """Distorted radii of undistorted ones (...), which they rise with."""
-    maximum = greatest_radius(k)
-    held = np.minimum(radius, maximum)
+    held = np.minimum(radius, greatest_radius(k))
     s = held * held
     bent = held * (1 + s * (k[0] + s * k[1]))
     return np.asarray(bent + MIN_SLOPE * (radius - held))

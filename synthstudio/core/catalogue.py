@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from synthstudio.core.arrays import F32, F64, I32, Bool
 from synthstudio.core.camera import Camera
 from synthstudio.core.ground import FloorPlan, Ground
-from synthstudio.core.scene import F32, F64, I32, Bool
 from synthstudio.core.spec import (
     AssetRef,
     BoneTurn,

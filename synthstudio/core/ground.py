@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthstudio.core.arrays import F64, Bool
 from synthstudio.core.camera import Camera
-from synthstudio.core.scene import F64, Bool
 from synthstudio.core.spec import Vec2
 
 REACH_M = (1.0, 15.0)

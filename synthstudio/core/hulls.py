@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthstudio.core.scene import F32, F64, Surface
+from synthstudio.core.arrays import F32, F64
+from synthstudio.core.scene import Surface
 
 LAYER_M = 0.2
 DIRECTIONS = 16
@@ -32,8 +33,7 @@ class Hulls:
 
     def moved(self, x_m: float, y_m: float) -> Hulls:
         """The same outlines shifted over the floor."""
-        shift = np.array([x_m, y_m])
-        return Hulls(first=self.first, support_m=self.support_m + shift @ _AXES)
+        return Hulls(first=self.first, support_m=self.support_m + np.array([x_m, y_m]) @ _AXES)
 
 
 def box_m(surfaces: Sequence[Surface]) -> F64:

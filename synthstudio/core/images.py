@@ -97,7 +97,7 @@ def leaves_folder(name: str, where: str) -> AssetError:
     )
 
 
-def check_bytes(path: Path, *, limit: int = MAX_BYTES) -> None:
+def check_bytes(path: Path, *, limit: int) -> None:
     """AssetError if a file is missing, no plain file, empty or too large; reads none of it."""
     try:
         if not path.is_file():
@@ -413,7 +413,7 @@ def encode_jpeg(rgb: U8, quality: int) -> bytes:
     return data.tobytes()
 
 
-def encode_png(array: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
+def encode_png(array: U8 | NDArray[np.uint16]) -> bytes:
     """(H, W), (H, W, 3) or (H, W, 4) of 8 or 16 bits as the bytes of a PNG file."""
     import cv2
 
@@ -511,7 +511,6 @@ def _bad_hdr(
 
 
 def _hdr_header(data: bytes, where: str) -> tuple[int, int, float]:
-    """Width, height and exposure, checked before any pixel is decoded."""
     if not data.startswith((b"#?RADIANCE", b"#?RGBE")):
         raise _bad_hdr(where, "this is not a Radiance file", expected="#?RADIANCE first")
     end = data.find(b"\n\n", 0, _MAX_HDR_HEADER)

@@ -16,14 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I32, I64, U8, Bool
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import FrameSpec, OcclusionTarget
 
-Bool = NDArray[np.bool_]
-U8 = NDArray[np.uint8]
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
-F64 = NDArray[np.float64]
 Text = NDArray[np.object_]
 Lists = NDArray[np.object_]
 

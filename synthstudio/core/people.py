@@ -15,6 +15,7 @@ from typing import Any, overload
 import numpy as np
 
 from synthstudio.core import labels, masks
+from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import FrameSpec
@@ -43,7 +44,7 @@ class People(labels.PersonColumns):
     @overload
     def __getitem__(self, key: int) -> labels.PersonLabel: ...
     @overload
-    def __getitem__(self, key: slice | labels.Bool | labels.I64 | Sequence[int]) -> People: ...
+    def __getitem__(self, key: slice | Bool | I64 | Sequence[int]) -> People: ...
     def __getitem__(self, key: Any) -> labels.PersonLabel | People:
         if isinstance(key, int | np.integer):
             return self._person(range(len(self))[int(key)])
@@ -73,12 +74,12 @@ class People(labels.PersonColumns):
         return self.skeleton.joints
 
     @property
-    def boxes_px(self) -> labels.F64:
+    def boxes_px(self) -> F64:
         """(P, 4) x, y, w, h of what is seen."""
         return self.modal_box_px
 
     @property
-    def amodal_boxes_px(self) -> labels.F64:
+    def amodal_boxes_px(self) -> F64:
         """(P, 4) x, y, w, h of the whole person, may leave the frame."""
         return self.amodal_box_px
 
@@ -106,22 +107,22 @@ class People(labels.PersonColumns):
         )
 
     @property
-    def visible_share(self) -> labels.F64:
+    def visible_share(self) -> F64:
         """(P, J) visible fraction of each joint's patch; NaN where unknown."""
         return np.asarray(self.shares[:, :, labels.SHARES.index("visible")])
 
     @cached_property
-    def masks(self) -> labels.Bool:
+    def masks(self) -> Bool:
         """(P, H, W) the pixels of each person that are seen; all False where unknown."""
         return _decoded(self.modal)
 
     @cached_property
-    def amodal_masks(self) -> labels.Bool:
+    def amodal_masks(self) -> Bool:
         """(P, H, W) the pixels of each whole person; all False where unknown."""
         return _decoded(self.amodal)
 
     @cached_property
-    def covered(self) -> labels.Bool:
+    def covered(self) -> Bool:
         """(P, J) whether another person or object is in front at the joint's pixel.
 
         That pixel lies in the amodal mask and not in the modal one. A joint with the cause
@@ -215,7 +216,6 @@ def hidden_columns(occluders: Iterable[Iterable[tuple[int, float]]]) -> dict[str
 
 
 def _single(label: labels.Label, value: Any) -> Any:
-    """One person's value as PersonLabel holds it."""
     if isinstance(value, np.ndarray):
         return value if "J" in label.shape and label.kind != "string" else tuple(value.tolist())
     if label.kind == "string":
@@ -225,7 +225,7 @@ def _single(label: labels.Label, value: Any) -> Any:
     return float(value)
 
 
-def _decoded(codes: Sequence[labels.Rle | None]) -> labels.Bool:
+def _decoded(codes: Sequence[labels.Rle | None]) -> Bool:
     height, width = next((mask["size"] for mask in codes if mask and mask["counts"]), (0, 0))
     out = np.zeros((len(codes), height, width), np.bool_)
     for place, mask in zip(out, codes, strict=True):

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from synthstudio.core import spec
+from synthstudio.core.arrays import F32, F64, Bool
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import PlaceLight
-from synthstudio.core.scene import F32, F64, Bool
 
 Window = tuple[int, int, int, int]
 """Left, top, width and height in whole pixels."""

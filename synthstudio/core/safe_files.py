@@ -19,8 +19,8 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import Array
 from synthstudio.core.errors import FormatError
 
 MAX_NAME_CHARS = 1024
@@ -106,14 +106,14 @@ def read_npz(
     *,
     limit: int = MAX_BYTES,
     fortran: bool = False,
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, Array]:
     """The arrays of these names, mapped from files in `scratch`; FormatError.
 
     Missing names are left out, and other members are never opened. `limit`: maximum
     declared bytes of each, checked before any is unpacked; `fortran` also
     accepts column-major arrays.
     """
-    found: dict[str, NDArray[Any]] = {}
+    found: dict[str, Array] = {}
     if not path.is_file():
         raise FormatError("there is no such file", where=str(path))
     try:
@@ -140,7 +140,7 @@ def _check_size(member: zipfile.ZipInfo, limit: int) -> None:
 
 def _extract(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, any_order: bool
-) -> NDArray[Any]:
+) -> Array:
     if member.flag_bits & 1:
         raise ValueError("the archive is encrypted")
     with archive.open(member) as stream:

@@ -9,11 +9,12 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import Array
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.skeleton import both
@@ -21,7 +22,7 @@ from synthstudio.core.spec import Material, Vec3
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
-Float = TypeVar("Float", NDArray[np.float32], NDArray[np.float64])
+Float = TypeVar("Float", F32, F64)
 I32 = NDArray[np.int32]
 U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
@@ -284,9 +285,7 @@ def surfaces_at_rows(
     )
 
 
-def _at_rows(
-    points_m: NDArray[Any], velocity: NDArray[Any], camera: Camera, readout_s: float
-) -> NDArray[Any]:
+def _at_rows(points_m: Array, velocity: Array, camera: Camera, readout_s: float) -> Array:
     times = row_times_s(camera, points_m, velocity, readout_s).astype(points_m.dtype)
     return np.asarray(points_m + velocity * times[..., None])
 

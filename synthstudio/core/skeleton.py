@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synthstudio.core import whole_body
+from synthstudio.core.arrays import F64, I64
 from synthstudio.core.errors import RecipeError
 
 
@@ -33,7 +33,7 @@ class Skeleton:
     up: tuple[tuple[str, str], ...]  # (joint, its parent)
     pairs: tuple[tuple[int, int], ...]  # indices of (left, right) joints that mirroring swaps
     known_as: tuple[str, ...]  # the name of each joint in the package's skeletons; "": none's
-    sigmas: NDArray[np.float64]  # (J,) OKS constants
+    sigmas: F64  # (J,) OKS constants
     sigma_source: str
     places: tuple[str, ...]  # anatomical place of each joint
     edges: tuple[tuple[int, int], ...]  # pairs of joint numbers, for drawing and COCO
@@ -44,7 +44,7 @@ class Skeleton:
         return self.name != self.title
 
     @property
-    def flip(self) -> NDArray[np.int64]:
+    def flip(self) -> I64:
         """(J,) the index of each joint's mirror image."""
         found = np.arange(len(self.joints))
         for left, right in self.pairs:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import U8
 from synthstudio.core.errors import FormatError
 from synthstudio.core.images import MAX_PIXELS
 
@@ -49,12 +49,12 @@ class FrameClock:
         return self._last_s
 
 
-def decoded_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
+def decoded_frames(path: Path) -> Iterator[U8]:
     """Yield the frames of a video, (H, W, 3) uint8 RGB; FormatError when there is none."""
     return (rgb for rgb, _ in timed_frames(path))
 
 
-def timed_frames(path: Path) -> Iterator[tuple[NDArray[np.uint8], float]]:
+def timed_frames(path: Path) -> Iterator[tuple[U8, float]]:
     """Yield the frames of a video and their presentation times in seconds from 0.
 
     NaN if a video has neither rate nor timestamps. FormatError without frames.

@@ -12,8 +12,8 @@ from typing import overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synthstudio.core.arrays import Bool
-from synthstudio.core.labels import F64, SHARES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE, U8
+from synthstudio.core.arrays import F64, U8, Bool
+from synthstudio.core.labels import SHARES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.spec import OBJECT_BASE
 
 VISIBLE_THRESHOLD = 0.5

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64, Array, Bool
 from synthstudio.core.errors import DatasetError
 
 OTHER = 255
 """The code of a text that is not in `words`."""
 
 
-def as_numpy(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
+def as_numpy(column: pa.Array | pa.ChunkedArray) -> Array:
     """A column of numbers, booleans or texts, null numbers as NaN; read-only if not copied."""
     array = one_array(column)
     if not len(array):
@@ -32,18 +32,18 @@ def as_numpy(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
     if pa.types.is_boolean(array.type):
         return _bits(data, array)
     plain = pa.Array.from_buffers(array.type, len(array), [None, data], offset=array.offset)
-    values: NDArray[Any] = np.from_dlpack(plain)
+    values: Array = np.from_dlpack(plain)
     if not array.null_count:
         return values
     return np.where(_bits(validity, array), values.astype(np.float64), math.nan)
 
 
-def as_numbers(column: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
+def as_numbers(column: pa.Array | pa.ChunkedArray) -> F64:
     """A column of numbers or booleans as float64, null as NaN."""
     return as_numpy(column).astype(np.float64)
 
 
-def word_codes(column: pa.ListArray | pa.ChunkedArray, words: Sequence[str]) -> NDArray[Any]:
+def word_codes(column: pa.ListArray | pa.ChunkedArray, words: Sequence[str]) -> Array:
     """Indices into `words` of all entries of a column of lists of texts; OTHER for others."""
     known = {word: place for place, word in enumerate(words)}
     coded = one_array(one_array(column).flatten()).dictionary_encode()
@@ -52,26 +52,26 @@ def word_codes(column: pa.ListArray | pa.ChunkedArray, words: Sequence[str]) -> 
     return np.array([*codes, OTHER], np.int32)[places]
 
 
-def as_arrow(places: NDArray[np.int64]) -> pa.Array:
+def as_arrow(places: I64) -> pa.Array:
     data = pa.py_buffer(np.ascontiguousarray(places, np.int64))
     return pa.Array.from_buffers(pa.int64(), len(places), [None, data])
 
 
-def is_known(column: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
+def is_known(column: pa.Array | pa.ChunkedArray) -> Bool:
     array = one_array(column)
     if not array.null_count:
         return np.ones(len(array), np.bool_)
     return _bits(array.buffers()[0], array)
 
 
-def list_lengths(column: pa.ListArray | pa.ChunkedArray) -> NDArray[np.int64]:
+def list_lengths(column: pa.ListArray | pa.ChunkedArray) -> I64:
     """How many entries each list has; -1: null."""
     array = one_array(column)
     lengths = np.diff(as_numpy(array.offsets)) if len(array) else np.zeros(0)
     return np.where(is_known(array), lengths, -1).astype(np.int64)
 
 
-def number_lists(column: pa.ListArray | pa.ChunkedArray, each: int) -> NDArray[np.float64]:
+def number_lists(column: pa.ListArray | pa.ChunkedArray, each: int) -> F64:
     """(N, each) a column of lists of numbers; NaN for null and for lists of another length."""
     array = one_array(column)
     lengths = list_lengths(array)
@@ -93,7 +93,7 @@ def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks() if column.num_chunks else pa.nulls(0, column.type)
 
 
-def _bits(buffer: pa.Buffer, array: pa.Array) -> NDArray[np.bool_]:
+def _bits(buffer: pa.Buffer, array: pa.Array) -> Bool:
     bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little")
     return bits[array.offset : array.offset + len(array)].astype(np.bool_)
 

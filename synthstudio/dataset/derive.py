@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import I64, Bool
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress, counter
@@ -56,7 +56,7 @@ class Chunk:
     people: pa.Table
 
     @property
-    def owners(self) -> NDArray[np.int64]:
+    def owners(self) -> I64:
         """(people,) row of each person's frame in `frames`."""
         return np.searchsorted(as_numpy(self.frames["index"]), as_numpy(self.people["frame_index"]))
 
@@ -87,7 +87,7 @@ def aligned(
             yield Chunk(source=source, frames=frames, people=people)
 
 
-def chosen(chunk: Chunk, keep: NDArray[np.bool_]) -> Chunk:
+def chosen(chunk: Chunk, keep: Bool) -> Chunk:
     """Return only the frames where `keep` (frames,) is true, with their people."""
     people = chunk.people.filter(pa.array(keep[chunk.owners]))
     return dataclasses.replace(chunk, frames=chunk.frames.filter(pa.array(keep)), people=people)

@@ -332,12 +332,11 @@ def check_free(destination: Destination, resume: bool) -> None:
 
 def _marker() -> bytes:
     """An identifier of this process, unique across machines."""
-    began = psutil.Process().create_time()
     return canonical_json(
         {
             "owner": f"process {os.getpid()} on {platform.node() or 'an unnamed machine'}",
             "machine": _machine(),
-            "process": [os.getpid(), began],
+            "process": [os.getpid(), psutil.Process().create_time()],
             "token": secrets.token_hex(16),
         }
     )

@@ -16,9 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64, I64
+from synthstudio.core.arrays import F64, I64, Array, Bool
 from synthstudio.core.bins import VIEWS, camera_azimuth_rad, view_of
 from synthstudio.core.labels import CAUSES, ORIGINS, SHARES
 from synthstudio.dataset.arrays import (
@@ -45,7 +44,7 @@ from synthstudio.dataset.query import (
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE
 
-Mask = NDArray[np.bool_]
+Mask = Bool
 TriMask = tuple[Mask, Mask]
 """(P,) known matches, (P,) known non-matches."""
 LIST_MARK = "\x1f"
@@ -72,7 +71,7 @@ class Column:
     for values of frames.
     """
 
-    values: NDArray[Any]
+    values: Array
     names: pa.Array | None = None
     rows: I64 | None = None
 
@@ -85,7 +84,7 @@ class Columns(Protocol):
 
     def field(self, field: Field) -> Column: ...
 
-    def joint_values(self, name: str, place: int) -> NDArray[Any]:
+    def joint_values(self, name: str, place: int) -> Array:
         """(P,) entry `place` of each person's list `name`.
 
         `name`: state; cause, as indices into CAUSES; ambiguous; or shares, float64.
@@ -139,7 +138,7 @@ def _field(column: Column, test: FieldTest) -> TriMask:
     return _where(held[np.maximum(values, 0)], is_known)
 
 
-def _compared(values: NDArray[Any], compare: Compare) -> Mask:
+def _compared(values: Array, compare: Compare) -> Mask:
     if compare.op in _OPS:
         return _OPS[compare.op](values, compare.values[0])
     some = np.logical_or.reduce([values == one for one in compare.values])
@@ -221,7 +220,7 @@ def camera_places(world_to_camera: F64) -> F64:
     return -np.einsum("nji,nj->ni", matrices[:, :3, :3], matrices[:, :3, 3])
 
 
-def view_codes(joints_world_m: pa.Array, joints: Sequence[str], cameras_m: F64) -> NDArray[Any]:
+def view_codes(joints_world_m: pa.Array, joints: Sequence[str], cameras_m: F64) -> Array:
     """Return (P,) int32 indices into VIEWS: the side of each body that its camera sees.
 
     -1 where joints (lists of 3 J numbers) or the camera's place (P, 3) are not known.
@@ -242,7 +241,7 @@ class Batch:
     def __init__(self, table: pa.Table, frames: pa.Table, joints: tuple[str, ...]) -> None:
         """`frames` has a row for each row of `table`; all people of these frames are included."""
         self.table, self.frames, self._joints = table, frames, joints
-        self._lists: dict[str, NDArray[Any]] = {}
+        self._lists: dict[str, Array] = {}
 
     @property
     def people(self) -> int:
@@ -266,10 +265,10 @@ class Batch:
         places = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)
         return Column(places, coded.dictionary)
 
-    def joint_values(self, name: str, place: int) -> NDArray[Any]:
+    def joint_values(self, name: str, place: int) -> Array:
         return self.planes(name)[place if self.people else 0]
 
-    def planes(self, name: str) -> NDArray[Any]:
+    def planes(self, name: str) -> Array:
         """(N, P) entries of each person's list `name`; words are indices into CAUSES or ORIGINS."""
         if name not in self._lists:
             column = one_array(self.table[name])

@@ -17,9 +17,10 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import I64, U8
 from synthstudio.core.errors import DatasetError, RecipeError
+from synthstudio.core.images import decode_rgb
 from synthstudio.core.last_used import LastUsed
 from synthstudio.core.people import People
 from synthstudio.core.places import Place
@@ -74,7 +75,7 @@ class Dataset:
         *,
         allow_unfinished: bool = False,
         check: bool = True,
-        only: NDArray[np.int64] | None = None,
+        only: I64 | None = None,
     ) -> None:
         """Open the data set; DatasetError when there is none, it is unfinished or damaged."""
         self.only = only
@@ -95,7 +96,7 @@ class Dataset:
                 then="Finish it by running generate again with --resume.",
             )
 
-    def of_frames(self, frames: NDArray[np.int64]) -> Dataset:
+    def of_frames(self, frames: I64) -> Dataset:
         """Return a view of some stored frames, by rising indices."""
         return Dataset(
             self.place, allow_unfinished=not self.finished, check=self._check, only=frames
@@ -268,7 +269,7 @@ class Dataset:
         return int(as_numpy(frames["index"])[position - int(ends[place - 1] if place else 0)])
 
     @cached_property
-    def _ends(self) -> NDArray[np.int64]:
+    def _ends(self) -> I64:
         counts = [row.frames - row.failed for row in self._listed.values()]
         return np.cumsum(counts, dtype=np.int64)
 
@@ -292,6 +293,10 @@ class Dataset:
         if not path.resolve().is_relative_to(self._source.root.resolve()):
             raise damaged(where / name, "a file inside the data set", str(path.resolve()))
         return path
+
+    def rgb_of(self, row: Row) -> U8:
+        """The decoded picture (H, W, 3) of a frame's row; DatasetError, or the decoder's errors."""
+        return decode_rgb(self.image_bytes_of(row), str(self.image_of(row)))
 
     def image_bytes(self, index: int) -> bytes:
         """Return a frame's JPEG; DatasetError when it is missing or changed."""
@@ -364,8 +369,7 @@ class Dataset:
     def verify(self) -> Iterator[str]:
         """Verify all hashes; yield one line per problem."""
         for entry in self.entries:
-            folder = self.shard_folder(entry.shard)
-            problems = verify_shard(folder, sha256=entry.sha256)
+            problems = verify_shard(self.shard_folder(entry.shard), sha256=entry.sha256)
             yield from (f"{entry.path}/{problem}" for problem in problems)
 
     def _entry(self, index: int) -> ShardEntry:

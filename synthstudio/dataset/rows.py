@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, I64
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import FRAME_LABELS, LABELS, Frame, Label, PersonLabel
 from synthstudio.core.people import HIDDEN, Occluders, People, as_column, pairs_by_joint
@@ -236,7 +236,7 @@ def _check_list(column: pa.Array, name: str, joints: int, path: Place) -> None:
             raise damaged(path, f"joints from 0 to {joints - 1}", f"hidden_joint {places.max()}")
 
 
-def _check_numbers(numbers: NDArray[np.int64], name: str, frames: range, path: Place) -> None:
+def _check_numbers(numbers: I64, name: str, frames: range, path: Place) -> None:
     if not len(numbers):
         return
     if numbers.min() < frames.start or numbers.max() >= frames.stop:
@@ -266,13 +266,13 @@ def people_from_table(table: pa.Table | pa.RecordBatch, skeleton: Skeleton) -> P
     )
 
 
-def kinematic_camera_m(row: Mapping[str, Any], frame: Mapping[str, Any]) -> NDArray[np.float64]:
+def kinematic_camera_m(row: Mapping[str, Any], frame: Mapping[str, Any]) -> F64:
     """(J, 3) rotation centres of a person in camera metres; NaN where unknown."""
     world, matrix = row[KINEMATIC], frame["world_to_camera"]
     if world is None or matrix is None:
         return np.full((len(row["state"]), 3), math.nan)
     to_camera = np.array(matrix, np.float64).reshape(4, 4)
-    out: NDArray[np.float64] = np.array(world, np.float64).reshape(-1, 3) @ to_camera[:3, :3].T
+    out: F64 = np.array(world, np.float64).reshape(-1, 3) @ to_camera[:3, :3].T
     return out + to_camera[:3, 3]
 
 

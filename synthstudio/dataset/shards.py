@@ -252,8 +252,7 @@ def _read(folder: Path) -> tuple[ShardEntry, tuple[FailedFrame, ...]]:
             raise ValueError(f"impossible counts: {counts}")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DatasetError("not the table of a shard", where=str(path), got=repr(error)) from error
-    sha256 = durable.file_sha256(path)
-    return ShardEntry(**counts, failed=len(failed), sha256=sha256), failed
+    return ShardEntry(**counts, failed=len(failed), sha256=durable.file_sha256(path)), failed
 
 
 def verify_shard(folder: Path, *, sha256: str | None = None) -> list[str]:

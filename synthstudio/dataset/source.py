@@ -173,7 +173,6 @@ class StoreSource:
 
 
 def _digest_inside(data: bytes, where: Url) -> str:
-    """The SHA-256 of the shard.json in a packed shard."""
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
             file = tar.extractfile(SHARD_NAME)
@@ -297,7 +296,6 @@ class Cache:
         return False
 
     def _drop(self, path: Path) -> None:
-        """Rename an entry, then delete it."""
         gone = path
         if not path.name.startswith(durable.TEMPORARY):
             gone = path.with_name(f"{durable.TEMPORARY}old-{path.name}-{secrets.token_hex(6)}")

@@ -142,14 +142,12 @@ def split(
             got=str(len(sizes)),
             then="Choose fewer keys with --by, or make a set with more identities or groups.",
         )
-    given = _assign(sizes, wanted, seed)
-    table = given[component].astype(np.int8)
-    people = np.stack([counts[table == k].sum(axis=0) for k in range(len(NAMES))])
+    table = _assign(sizes, wanted, seed)[component].astype(np.int8)
     return Splits(
         frames=np.array(frames, np.int64),
         table=table,
         component=component,
-        people=people,
+        people=np.stack([counts[table == k].sum(axis=0) for k in range(len(NAMES))]),
         keys=tuple(keys),
     )
 
@@ -165,8 +163,7 @@ def leaks(
     seen: dict[tuple[str, str], Counter[str]] = {}
     stored = table
     if stored is None:
-        rows = dataset.iter_frames(["index", "split"])
-        stored = {row["index"]: row["split"] for row in rows}
+        stored = {row["index"]: row["split"] for row in dataset.iter_frames(["index", "split"])}
     for index, values, _ in _keyed(dataset, keys, on_progress):
         if index not in stored:
             raise DatasetError(
@@ -287,7 +284,7 @@ def _components(links: Sequence[tuple[int, int]], frames: int) -> I64:
     return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
 
-def _assign(sizes: F64, wanted: F64, seed: int) -> NDArray[np.int64]:
+def _assign(sizes: F64, wanted: F64, seed: int) -> I64:
     """Return the split of each component: sizes (C, 1 + bins), frames first.
 
     Largest first, ties in an order by `seed`; each goes where the squared shortfall

@@ -130,7 +130,6 @@ class Store:
             return
 
     def move(self, name: str, target: str) -> None:
-        """Rename an object within the store."""
         other = (self.url / target).path
         self._try(name, lambda system, path: system.cp_file(path, other))
         self.delete(name)
@@ -151,11 +150,10 @@ class Store:
             ) from error
 
     def _no_bucket(self) -> DatasetError:
-        bucket = self.url.path.partition("/")[0]
         return DatasetError(
             "no such bucket",
             where=str(self.url),
-            got=bucket,
+            got=self.url.path.partition("/")[0],
             then="Create it, or use the URL of an existing one.",
         )
 

@@ -183,7 +183,6 @@ def shards_of(identity: manifest.Identity, part: Part | None) -> range:
 
 
 def _begin(session: Session, allow_mixed: bool) -> None:
-    """Write the identity, or compare it with the existing one."""
     destination, wanted = session.destination, session.identity
     data = destination.read(manifest.MANIFEST_NAME)
     if data is None:

@@ -41,8 +41,7 @@ def auroc(score: F64, positive: Bool) -> float:
     if not positives or not negatives:
         return float("nan")
     _, place, count = np.unique(score, return_inverse=True, return_counts=True)
-    last = np.cumsum(count)
-    rank = (last - (count - 1) / 2)[place]
+    rank = (np.cumsum(count) - (count - 1) / 2)[place]
     return float((rank[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 

@@ -85,7 +85,6 @@ def _sum_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> list[Row]:
 
 
 def _unit(name: str) -> dict[str, Any]:
-    """The unit of a metric, and whether less is better."""
     if "MPJPE" in name:
         return {"unit": "mm", "scale": 1000, "less_is_better": True}
     if name.startswith("distance"):
@@ -260,13 +259,11 @@ def _mismatch(a: Predictions, b: Predictions) -> str:
 
 
 def differing_options(arms: Sequence[Arm]) -> list[str]:
-    """OPTIONS that differ between the runs."""
     runs = [run.about for arm in arms for run in arm.runs]
     return [key for key in OPTIONS if len({str(about.get(key)) for about in runs}) > 1]
 
 
 def caveats(arms: Sequence[Arm]) -> list[str]:
-    """Caveats of the metrics."""
     out = []
     few = [len(arm.runs) for arm in arms if intervals.few_seeds_note(len(arm.runs))]
     if few:

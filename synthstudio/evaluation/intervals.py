@@ -11,12 +11,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64, I64, Bool
+from synthstudio.core.arrays import F64, I64, Array, Bool
 from synthstudio.core.rng import Generator, stream
 from synthstudio.evaluation import calibration
 from synthstudio.evaluation.precision import Matches
@@ -55,7 +53,6 @@ class Interval:
 
 
 def table_text(lines: Sequence[Sequence[str]]) -> str:
-    """Rows of cells in aligned columns."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     padded = ([c.ljust(w) for c, w in zip(line, widths, strict=True)] for line in lines)
     return "\n".join("  ".join(cells).rstrip() for cells in padded)
@@ -134,7 +131,7 @@ def _sum_interval(sides: list[tuple[F64, F64]], *, seed: int, rounds: int) -> In
     if not all(counts.sum() for _, counts in sides):
         return Interval(value=nan, low=nan, high=nan)
 
-    def differences(repeats: NDArray[Any], weights: F64) -> F64:
+    def differences(repeats: Array, weights: F64) -> F64:
         found = []
         for hits, counts in sides:
             right, total = (((weights @ part.T) * repeats).sum(1) for part in (hits, counts))
@@ -232,7 +229,7 @@ def _confusions(truth: I64, predicted: I64, group: I64, classes: int) -> F64:
     return counts.reshape(groups, classes, classes).astype(np.float64)
 
 
-def _weighted_sum(weight: F64, tables: F64) -> NDArray[Any]:
+def _weighted_sum(weight: F64, tables: F64) -> Array:
     return np.asarray(np.einsum("g,gab->ab", weight[: len(tables)], tables))
 
 

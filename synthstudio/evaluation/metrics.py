@@ -7,9 +7,8 @@ import itertools
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64, I64, Bool
+from synthstudio.core.arrays import F64, I64, Array, Bool
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled, is_visible
@@ -65,7 +64,7 @@ def joint_subsets(predictions: Predictions) -> dict[str, Bool]:
     return subsets_of(predictions.known, predictions.state)
 
 
-def subsets_of(known: Bool, state: NDArray[Any]) -> dict[str, Bool]:
+def subsets_of(known: Bool, state: Array) -> dict[str, Bool]:
     """The joints (P, J) that metrics are given for: all, visible and hidden ones."""
     seen, hidden = known & (state == STATE_VISIBLE), known & (state == STATE_HIDDEN)
     return {"all": known, "visible": seen, "hidden": hidden}
@@ -127,7 +126,7 @@ def person_score(predictions: Predictions) -> F64:
 
 
 def subset_precision(
-    predictions: Predictions, subset: Bool, skeleton: Skeleton, found: Detections | None = None
+    predictions: Predictions, subset: Bool, skeleton: Skeleton, found: Detections | None
 ) -> dict[str, float]:
     """AP of the joints `subset` (P, J)."""
     seen = _detections(predictions, found)
@@ -144,8 +143,7 @@ def _detections(predictions: Predictions, found: Detections | None) -> dict[str,
 def extended_truth(predictions: Predictions) -> tuple[Truth, Presence]:
     """The truth for Ex-OKS: all labelled joints, inside the window or not. Joints without predicted
     presence count as claimed inside."""
-    finite = np.isfinite(predictions.true_xy).all(-1)
-    labelled = is_labelled(predictions.state) & finite
+    labelled = is_labelled(predictions.state) & np.isfinite(predictions.true_xy).all(-1)
     window, xy = predictions.window[:, None], predictions.true_xy
     within = ((xy >= window[..., :2]) & (xy < window[..., 2:])).all(-1)
     known = labelled | (predictions.state == STATE_OUTSIDE)

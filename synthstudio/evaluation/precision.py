@@ -173,7 +173,7 @@ def _evaluated(
     sigmas: F64,
     only: Bool | None,
     presence: Presence | None,
-    image: I64 | None = None,
+    image: I64 | None,
     by_size: bool = True,
 ) -> Any:
     """Run COCOeval up to matching; None without joints. `by_size`: also medium and large people."""
@@ -260,10 +260,9 @@ def _truth_file(truth: Truth, known: Bool, counted: Bool, pictures: I64) -> dict
                 "bbox": truth.box[p].tolist(),
             }
         )
-    images = [{"id": int(i)} for i in pictures]
     return {
         "info": {},
-        "images": images,
+        "images": [{"id": int(i)} for i in pictures],
         "annotations": people,
         "categories": [{"id": 1, "name": "person"}],
     }

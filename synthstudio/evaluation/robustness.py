@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64
+from synthstudio.core.arrays import F64, Array
 from synthstudio.evaluation.intervals import (
     Interval,
     group_sums,
@@ -85,7 +84,6 @@ def robustness_rows(
 
 
 def part_interval(predictions: Predictions, part: str) -> Interval:
-    """PCK@0.1 of a part's joints."""
     return ratio_interval(*part_sums(predictions, part), seed=_SEED, rounds=_ROUNDS)
 
 
@@ -96,7 +94,7 @@ def part_sums(predictions: Predictions, part: str, *, state_of: Predictions | No
     return group_sums(pck_of(predictions), subset & predictions.known, frame)
 
 
-def pairs(challenge: Predictions, plain: Predictions) -> tuple[NDArray[Any], NDArray[Any]]:
+def pairs(challenge: Predictions, plain: Predictions) -> tuple[Array, Array]:
     """Rows of both that show the same person of a frame, in the order of frames; people wholly
     outside one of the pictures are left out."""
     keys = [zip(p.frame.tolist(), p.instance.tolist(), strict=True) for p in (challenge, plain)]

@@ -19,7 +19,7 @@ from typing import Annotated, Any, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64, I64, U8, Bool
+from synthstudio.core.arrays import F64, I64, U8, Array, Bool
 from synthstudio.core.errors import DatasetError, ModelError
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.safe_files import UNREADABLE
@@ -181,7 +181,7 @@ def _read_predictions(path: Path) -> tuple[Predictions, Detections | None]:
         with np.load(path, allow_pickle=False) as stored:
             if sorted(stored.files) not in (sorted(names), sorted([*names, *more])):
                 raise _damaged(path, f"fields {', '.join(sorted(stored.files))[:200]}")
-            columns: dict[str, NDArray[Any]] = {name: stored[name] for name in names}
+            columns: dict[str, Array] = {name: stored[name] for name in names}
             table = {
                 f.name: stored[n]
                 for f, n in zip(fields(Detections), more, strict=True)
@@ -203,7 +203,7 @@ def _read_predictions(path: Path) -> tuple[Predictions, Detections | None]:
 
 
 def _check_columns(
-    table: type, columns: dict[str, NDArray[Any]], rows: int, joints: int, path: Path
+    table: type, columns: dict[str, Array], rows: int, joints: int, path: Path
 ) -> None:
     """ModelError unless columns have the shapes and dtypes of a table's annotations."""
     for name, hint in get_type_hints(table, include_extras=True).items():

@@ -32,7 +32,6 @@ def whole_body_precision(
 ) -> dict[str, dict[str, float]]:
     """AP and the like (precision.NAMES) of each of PARTS; arguments as of `average_precision`."""
     sigmas = get_skeleton(SKELETON).sigmas
-    parts = whole_body.PARTS | {"whole": slice(0, len(sigmas))}
     out = {
         part: average_precision(
             replace(truth, xy=truth.xy[:, at], known=truth.known[:, at]),
@@ -41,7 +40,7 @@ def whole_body_precision(
             sigmas=sigmas[at],
             image=image,
         )
-        for part, at in parts.items()
+        for part, at in (whole_body.PARTS | {"whole": slice(0, len(sigmas))}).items()
     }
     left, right = out["left_hand"], out["right_hand"]
     out["hands"] = {name: (left[name] + right[name]) / 2 for name in left}

@@ -116,12 +116,11 @@ def training_config(
     if not bank:
         network["bank"] = 0
     clean_only = arm is not PRETRAIN and not arm.occlude
-    source = {"dataset": str(people), "variants": ["clean"] if clean_only else []}
     return configs.parse(
         {
             "name": arm.title,
             "seed": seed,
-            "train": [source],
+            "train": [{"dataset": str(people), "variants": ["clean"] if clean_only else []}],
             "network": network,
             "steps": steps,
             "init_from": "" if start is None else str(start),

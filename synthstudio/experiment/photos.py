@@ -107,7 +107,6 @@ def _unusable(entry: dict[str, Any]) -> str:
 
 
 def _names(found: _Summary, path: Path) -> tuple[tuple[str, ...], int]:
-    """The joints' names and the category of people with joints."""
     left_out = ", ".join(f"{n} x {what}" for what, n in sorted(found.left_out.items()))
     used = [number for number in found.flags if number in found.names]
     if not used:
@@ -158,7 +157,6 @@ def _check_flags(flags: Flags, found: _Summary, path: Path) -> None:
 
 
 def _skeleton(names: Sequence[str], labelled: set[str], path: Path) -> Skeleton:
-    """The smallest known skeleton that has all labelled joints."""
     known = [*SKELETONS.values(), *FOREIGN.values()]
     fitting = [s for s in known if labelled <= set(s.joints)]
     if not fitting or len(set(names)) != len(names):

@@ -215,7 +215,6 @@ def warning(facts: dict[str, Any]) -> str:
 
 
 def notes(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> list[str]:
-    """Notes on the metrics."""
     photos, people = facts["photos"], facts["people"]
     pasted = (
         "cut-outs and built-in objects"

@@ -214,11 +214,10 @@ def _predict(config: ExperimentConfig, arm: Arm, seed: int, training: Config, st
     people, _ = load_subset(
         (source,), training, config.out / "crops", with_rate(step("cutting people out"))
     )
-    spec = InputSpec(size=training.network.size, skeleton=skeleton)
     answers = predict_subset(
         net.to(device),
         people,
-        spec,
+        InputSpec(size=training.network.size, skeleton=skeleton),
         device=device,
         flip=config.flip,
         progress=with_rate(step(f"testing {arm.title}, seed {seed}")),
@@ -294,7 +293,6 @@ def _findings(
 def _beside(
     config: ExperimentConfig, network: Network, skeleton: Skeleton, step: Step
 ) -> Predictions:
-    """Another program's predictions of the held-out people."""
     test = Dataset(config.out / "data" / "test")
     report = with_rate(step(f"testing {network.name}"))
 

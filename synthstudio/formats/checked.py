@@ -186,8 +186,7 @@ def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) 
         raise ValueError("a person of another frame")
     _check_values(row, labels.LABELS, joints)
     _check_joints(row)
-    hidden = _check_alike(row, HIDDEN)
-    if any(not 0 <= j < joints for j in hidden):
+    if any(not 0 <= j < joints for j in _check_alike(row, HIDDEN)):
         raise ValueError("an occluder of a missing joint")
     box(row["modal_box_px"])
     if row["amodal_box_px"] is not None:
@@ -221,7 +220,6 @@ def _check_value(value: Any, label: labels.Label, joints: int) -> None:
 
 
 def _check_alike(row: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """The first of lists that have to be equally long."""
     if len({len(row[name]) for name in names}) != 1:
         raise ValueError(f"the lists {', '.join(names)} are of different lengths")
     return row[names[0]]
@@ -259,8 +257,7 @@ def _check_joints(row: Mapping[str, Any]) -> None:
     if not set(row["cause"]) <= set(labels.CAUSES) or not set(row["origin"]) <= set(labels.ORIGINS):
         raise ValueError("an unknown cause or origin")
     state, px = np.array(row["state"]), np.array(row["joints_px"], np.float64).reshape(-1, 2)
-    labelled = is_labelled(state)
-    if not np.isfinite(px[labelled]).all() or (np.abs(px) > 1e12).any():
+    if not np.isfinite(px[is_labelled(state)]).all() or (np.abs(px) > 1e12).any():
         raise ValueError("a labelled joint without position")
     shares = np.array(row["shares"], np.float64)
     if ((shares < -1e-6) | (shares > 1 + 1e-6)).any():

@@ -45,7 +45,6 @@ _OTHERS = (
 _PIECE_BYTES = 8 * 2**20
 _MAX_NAME_BYTES = 255  # of a file or folder, on nearly all disks
 QUALITY = 95
-RATE_HZ = 1.0
 MAX_LISTED = 20
 _ROUNDING = 1e-6
 _PLAIN = ("RGB", "L")
@@ -62,7 +61,7 @@ class _Photo:
 
 
 def open_photos(
-    path: Path, skeleton: Skeleton, *, rate_hz: float = RATE_HZ, every: int | None = None, out: Path
+    path: Path, skeleton: Skeleton, *, rate_hz: float, every: int | None, out: Path
 ) -> Opened:
     """Open a photo, a folder of photos or a video as frames without people.
 
@@ -204,8 +203,7 @@ def fetched(url: Url, out: Path) -> Iterator[Path]:
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     one = PurePosixPath(url.name).suffix.lower() in (*images.SUFFIXES, *VIDEOS)
-    above = Url(url.scheme, url.path.rpartition("/")[0]) if one else url
-    store = Store(above)
+    store = Store(Url(url.scheme, url.path.rpartition("/")[0]) if one else url)
     listed = store.sizes("")
     if one:
         chosen = {name: size for name, size in listed.items() if name == url.name}

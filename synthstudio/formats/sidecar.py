@@ -103,8 +103,7 @@ class Sidecar:
             )
         self._frames = Groups(where / FRAMES_NAME, FRAME_SCHEMA)
         self._people = Groups(where / INSTANCES_NAME, INSTANCE_SCHEMA)
-        names = self._frames.column("file_name")
-        self._number = {name: k for k, name in enumerate(names)}
+        self._number = {name: k for k, name in enumerate(self._frames.column("file_name"))}
         self._index = np.array(self._frames.column("index"), np.int64)
         self._owner = np.array(self._people.column("frame_index"), np.int64)
         self._area_px = np.array(self._people.column("modal_area_px"), np.int64)

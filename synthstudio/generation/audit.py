@@ -18,19 +18,11 @@ import cv2
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from synthstudio.core.arrays import F32, F64, I32, Bool
 from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
-from synthstudio.core.scene import (
-    F32,
-    F64,
-    FOG_END_M,
-    I32,
-    Bool,
-    CutoutLayer,
-    JointPatches,
-    PosedPerson,
-)
+from synthstudio.core.scene import FOG_END_M, CutoutLayer, JointPatches, PosedPerson
 from synthstudio.core.spec import OBJECT_BASE, FrameSpec
 from synthstudio.core.visibility import EMPTY_BASE, VISIBLE_THRESHOLD
 from synthstudio.dataset.reader import Dataset, opened

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from synthstudio.core.arrays import F32, F64
 from synthstudio.core.scene import (
-    F32,
-    F64,
     JointPatches,
     PosedPerson,
     Surface,
@@ -111,7 +110,6 @@ def fresh_patches(
 
 
 def _other(spec: FrameSpec, moving: MovingSpec) -> PersonSpec:
-    """A moving person at the spec's second time."""
     return dataclasses.replace(
         spec.people[moving.person],
         pose=moving.pose,

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from synthstudio.compose import blend, defocus, lens
+from synthstudio.core.arrays import F32, U8
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import SynthStudioError, WorkerError
 from synthstudio.core.images import encode_jpeg, encode_png
@@ -25,8 +26,6 @@ from synthstudio.core.labels import Frame, FrameLabels
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 from synthstudio.core.scene import (
-    F32,
-    U8,
     CutoutLayer,
     Light,
     Painter,
@@ -140,9 +139,8 @@ def build(stage: FrameGenerator, spec: FrameSpec) -> Built:
         layers += tuple(weather.weather_layers(spec, item, instance=instance))
         named.append((instance, item.kind, None))
     lit = recent.get(("light", spec.backdrop, spec.light), partial(_light, stage, spec))
-    exposure = spec.light.exposure
     backdrop = recent.get(
-        ("backdrop", spec.backdrop, exposure, spec.light.sun_direction, spec.camera),
+        ("backdrop", spec.backdrop, spec.light.exposure, spec.light.sun_direction, spec.camera),
         partial(_backdrop, stage, spec),
     )
     scene = Scene(

@@ -95,9 +95,8 @@ def plan(
                 raise _Measured
 
         with suppress(_Measured):
-            sample_of = dataclasses.replace(settings, recipe=recipe)
             generate(
-                sample_of,
+                dataclasses.replace(settings, recipe=recipe),
                 out,
                 workers=workers,
                 engine=engine,

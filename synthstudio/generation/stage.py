@@ -29,6 +29,7 @@ from synthstudio.body import (
 from synthstudio.body.motion import READERS as MOTION_READERS
 from synthstudio.body.motion import read as read_motion
 from synthstudio.core import hulls
+from synthstudio.core.arrays import F32, F64, U8
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import (
     Catalogue,
@@ -42,7 +43,7 @@ from synthstudio.core.errors import DatasetError, DeviceError
 from synthstudio.core.ground import FloorPlan
 from synthstudio.core.images import read_hdr, read_opaque, read_rgba
 from synthstudio.core.last_used import FrameCache
-from synthstudio.core.scene import F32, F64, U8, Light, PosedPerson, Scene, Surface
+from synthstudio.core.scene import Light, PosedPerson, Scene, Surface
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import OBJECT_BASE, PERSON_BASE, AssetRef, ObjectSpec, PersonSpec
 from synthstudio.dataset.manifest import (
@@ -369,7 +370,6 @@ class FrameGenerator:
 def _bare_scene(
     camera: Camera, people: tuple[PosedPerson, ...], objects: tuple[Surface, ...]
 ) -> Scene:
-    """Return a scene of these items only, for geometry queries."""
     dark = np.zeros(3)
     return Scene(
         camera=camera,

@@ -19,11 +19,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from synthstudio.core.arrays import F64, I64
+from synthstudio.core.arrays import F64, I64, Array
 from synthstudio.core.errors import ModelError, import_extra
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
@@ -268,7 +267,6 @@ def _norms(net: PoseNet) -> Iterator[tuple[str, list[nn.BatchNorm2d]]]:
 
 
 def _cut(name: str, value: Tensor, chosen: dict[str, Tensor]) -> Tensor:
-    """A tensor of the state without the removed channels."""
     parts = name.split(".")
     if parts[0] != "features" or parts[1] not in ("stem", "steps", "laterals") or not value.ndim:
         return value
@@ -330,7 +328,7 @@ def flops(net: PoseNet, size: tuple[int, int]) -> int:
 
 
 def quantized(
-    model: Any, images: NDArray[Any], score: Callable[[OnnxModel], Hits], before: Hits
+    model: Any, images: Array, score: Callable[[OnnxModel], Hits], before: Hits
 ) -> tuple[bytes, tuple[str, ...]]:
     """Quantize an ONNX model with float32 weights, calibrated on `images` (P, 3, H, W): the bytes,
     and convolutions kept in float32. `score` counts hits, `before` are the float32 model's."""
@@ -368,7 +366,7 @@ def quantized(
         return data, tuple(kept)
 
 
-def _quantize(source: Path, folder: Path, images: NDArray[Any], excluded: list[str]) -> bytes:
+def _quantize(source: Path, folder: Path, images: Array, excluded: list[str]) -> bytes:
     onnx = import_extra("onnx", extra="onnx")
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 

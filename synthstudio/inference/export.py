@@ -19,10 +19,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synthstudio.core.arrays import F64
+from synthstudio.core.arrays import F64, Array
 from synthstudio.core.errors import ModelError, import_extra
 from synthstudio.core.labels import SHARES
 from synthstudio.core.rng import stream
@@ -180,7 +179,7 @@ def export_torch(net: PoseNet, skeleton: Skeleton, out: Path, about: Info) -> Ex
     file.seek(0)
     module = torch.export.load(file).module()
 
-    def run(images: Tensor) -> dict[str, NDArray[Any]]:
+    def run(images: Tensor) -> dict[str, Array]:
         return dict(zip(whole.names, (v.numpy() for v in module(images)), strict=True))
 
     return checked(out, written, *_apart(whole, run, crops))
@@ -268,7 +267,7 @@ def narrow(model: Any, *, weights: bool) -> None:
 
 
 def _apart(
-    whole: WithDecoder, run: Callable[[Tensor], Mapping[str, NDArray[Any]]], crops: Tensor
+    whole: WithDecoder, run: Callable[[Tensor], Mapping[str, Array]], crops: Tensor
 ) -> tuple[float, float]:
     """Largest differences of joints (px) and of everything from 0 to 1. Joints of flat maps, or
     with two cells about equally likely, are not compared: the last digit decides."""

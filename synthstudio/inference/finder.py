@@ -66,7 +66,6 @@ class Finder:
         threads: int = 0,
         min_score: float = MIN_SCORE,
     ) -> Self:
-        """Load a file, as `OnnxModel.load` does."""
         where = where or str(file)
         session, facts = open_session(
             file, what="person finder", form=FORMAT, where=where, device=device, threads=threads
@@ -210,8 +209,7 @@ def agreed_people(finder: FindPeople, predictor: Predictor, *, size: tuple[int, 
         given = dataclasses.replace(
             image, boxes=Boxes(xywh=boxes.xywh[:_MAX_BOXES], score=boxes.score[:_MAX_BOXES])
         )
-        people = list(predict(predictor, [given], source_boxes, size=size))
-        kept = _best(people)
+        kept = _best(list(predict(predictor, [given], source_boxes, size=size)))
         if not kept:
             return dataclasses.replace(alone(image), score=np.full(1, UNSURE))
         return PredictedBoxes(

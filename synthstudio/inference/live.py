@@ -68,7 +68,6 @@ def filtered(
 
 
 def _share(cutoff_hz: F64 | np.float64, step_s: float) -> F64:
-    """Weight of the new value in an exponential filter."""
     return np.asarray(1 / (1 + 1 / (2 * math.pi * cutoff_hz * step_s)))
 
 
@@ -111,7 +110,6 @@ class Follower:
         self._since = 0
 
     def step(self, frame: LiveFrame) -> TrackedFrame:
-        """The people of the next picture."""
         image = SourceImage(
             number=frame.number,
             name=f"picture {frame.number}",
@@ -150,7 +148,6 @@ class Follower:
         return np.concatenate([boxes, more])[:MAX_PEOPLE], True
 
     def _named(self, people: list[Person], number: int) -> list[Person]:
-        """The people with their tracks, without duplicates."""
         if not people:
             return []
         names = self._tracker.name(

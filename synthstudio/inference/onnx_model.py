@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64, U8
+from synthstudio.core.arrays import F64, U8, Array
 from synthstudio.core.errors import DeviceError, ModelError, RecipeError, import_extra
 from synthstudio.core.safe_files import UNREADABLE
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
@@ -55,7 +54,7 @@ class OnnxModel:
             flip=facts.get("flip_test") == "true",
         )
 
-    def run(self, images: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    def run(self, images: Array) -> dict[str, Array]:
         """The file's outputs by name for images (B, 3, H, W)."""
         names = [output.name for output in self.session.get_outputs()]
         return dict(zip(names, self.session.run(names, {"images": images}), strict=True))
@@ -70,7 +69,7 @@ class OnnxModel:
         return CropPredictions(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
 
     def _answers(self, crops: U8) -> CropPredictions:
-        images: NDArray[Any] = np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
+        images: Array = np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
         if self.session.get_inputs()[0].type == "tensor(float)":
             images = images.astype(np.float32) / 255
         found = {name: np.asarray(value, np.float64) for name, value in self.run(images).items()}

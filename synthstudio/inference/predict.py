@@ -193,15 +193,13 @@ def smoothed(people: list[Person], *, frames: int) -> list[Person]:
         for track, own in _tracked(people, rows).items():
             times = np.array([people[k].time for k in own])
             xy = np.stack([people[k].xy for k in own])
-            score = np.stack([people[k].score for k in own])
-            xy = smooth(xy, score, at=times, window=frames)
+            xy = smooth(xy, np.stack([people[k].score for k in own]), at=times, window=frames)
             for at, k in enumerate(own):
                 out[k] = dataclasses.replace(people[k], xy=xy[at], track=track)
     return out
 
 
 def _tracked(people: list[Person], rows: list[int]) -> dict[int, list[int]]:
-    """Track -> rows in the order of time."""
     rows = sorted(rows, key=lambda k: people[k].time)
     found: dict[int, list[int]] = {}
     if all(people[k].instance is not None for k in rows):

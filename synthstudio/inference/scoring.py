@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64
+from synthstudio.core.arrays import F64, Array
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.evaluation.intervals import group_sums, paired_interval
@@ -68,10 +66,9 @@ def labelled_people(
 
 def hits(net: Predictor, people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> Hits:
     """Predict all people and count the joints found within AT."""
-    columns: list[tuple[NDArray[Any], ...]] = []
+    columns: list[tuple[Array, ...]] = []
     extent = np.array([size[1], size[0]], np.float64)
-    spec = InputSpec(size=size, skeleton=skeleton)
-    for batch in people_batches(people, spec):
+    for batch in people_batches(people, InputSpec(size=size, skeleton=skeleton)):
         answer = net(np.ascontiguousarray(batch.images.numpy().transpose(0, 2, 3, 1)))
         truth = batch.labels.xy.double().numpy() * extent
         side = people.crops.side[batch.rows].astype(np.float64)

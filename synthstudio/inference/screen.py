@@ -46,7 +46,6 @@ class Throughput:
     missed: int
 
     def text(self) -> str:
-        """The statistics as one line."""
         return (
             f"p50 {self.p50_ms:.0f} ms  p95 {self.p95_ms:.0f} ms  {self.per_second:.1f} frames/s  "
             f"{self.missed} dropped"

@@ -26,7 +26,6 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import RawCoco, id_key, image_folder, named_file
 from synthstudio.formats.coco.results import is_list
-from synthstudio.training.data.samples import rgb_of
 
 Kind = Literal["photos", "video", "dataset", "coco"]
 _log = logging.getLogger("synthstudio")
@@ -189,7 +188,7 @@ def _dataset(dataset: Dataset) -> Source:
             yield SourceImage(
                 number=index,
                 name=f"{index:06d}",
-                rgb=rgb_of(dataset, frame),
+                rgb=dataset.rgb_of(frame),
                 boxes=Boxes(
                     xywh=np.array([boxes[k] for k in numbers], np.float64).reshape(-1, 4),
                     score=np.ones(len(numbers)),
@@ -316,8 +315,7 @@ def _results(path: Path) -> dict[int | str, Boxes]:
         entry: Any = span.value
         with checked.reading(f"{path}: entry {number}"):
             if entry.get("category_id", _PERSON) == _PERSON:
-                row = read_box(entry, number)
-                found.setdefault(id_key(entry["image_id"]), []).append(row)
+                found.setdefault(id_key(entry["image_id"]), []).append(read_box(entry, number))
     return {image: make_boxes(rows) for image, rows in found.items()}
 
 

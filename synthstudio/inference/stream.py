@@ -279,7 +279,6 @@ class _Film:
         self._film.release()
 
     def _stated(self, what: int) -> float:
-        """A header value, arbitrary in a damaged file."""
         value = float(self._film.get(what))
         return value if math.isfinite(value) and value >= 0 else 0.0
 

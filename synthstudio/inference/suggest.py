@@ -154,8 +154,7 @@ def profile(answers: Predictions, skeleton: Skeleton) -> Profile:
     misses = {axis: _counted(labels[axis], at[missed]) for axis, at in places.items()}
     counts = {axis: _counted(labels[axis], at) for axis, at in places.items()}
     counts = {axis: {n: c for n, c in row.items() if c} for axis, row in counts.items()}
-    hidden = missed & (answers.state[known] == STATE_HIDDEN)
-    by = _counted(CAUSES, places["cause"][hidden])
+    by = _counted(CAUSES, places["cause"][missed & (answers.state[known] == STATE_HIDDEN)])
     anyway = np.isin(answers.cause, (CAUSES.index("self"), CAUSES.index("truncated")))
     return Profile(
         joints=int(known.sum()),
@@ -217,14 +216,13 @@ def _worst(
     cells, which = np.unique(table, axis=0, return_inverse=True)
     joints = np.bincount(which.reshape(-1), minlength=len(cells))
     wrong = np.bincount(which.reshape(-1), missed, minlength=len(cells)).astype(int)
-    best = sorted(range(len(cells)), key=lambda k: (-wrong[k], joints[k], k))[:_WORST]
     return tuple(
         (
             tuple(labels[axis][at] for axis, at in zip(AXES, cells[k], strict=True)),
             int(wrong[k]),
             int(joints[k]),
         )
-        for k in best
+        for k in sorted(range(len(cells)), key=lambda k: (-wrong[k], joints[k], k))[:_WORST]
         if wrong[k]
     )
 

@@ -206,7 +206,6 @@ def store_predictions(
 
 
 def _numbered(people: Iterable[Person]) -> Iterator[Person]:
-    """Unidentified people, numbered in each image as detected."""
     from synthstudio.review.check import FIRST_OBJECT
 
     count: Counter[int] = Counter()

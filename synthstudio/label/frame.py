@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthstudio.core.arrays import F32, F64, I32, Bool
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import GeometryError
-from synthstudio.core.labels import F64, FrameLabels, PersonLabel
+from synthstudio.core.labels import FrameLabels, PersonLabel
 from synthstudio.core.masks import amodal_box, encode, mask_box
-from synthstudio.core.scene import F32, I32, Bool, CutoutLayer, PosedPerson
+from synthstudio.core.scene import CutoutLayer, PosedPerson
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import PersonSpec
 from synthstudio.core.visibility import occluded_fraction

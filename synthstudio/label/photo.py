@@ -21,13 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.labels import F64, SHARES, STATE_VISIBLE, JointLabels
-from synthstudio.core.scene import F32, I32, Bool, CutoutLayer
+from synthstudio.core.arrays import F32, F64, I32, Array, Bool
+from synthstudio.core.labels import SHARES, STATE_VISIBLE, JointLabels
+from synthstudio.core.scene import CutoutLayer
 from synthstudio.core.visibility import (
     VISIBLE_THRESHOLD,
     cause_of_instance,
@@ -141,7 +140,7 @@ def patch(person: Annotated, joint: int, frame_px: tuple[int, int]) -> tuple[I32
     return rows, columns
 
 
-def _looked_up(values: NDArray[Any], rows: I32, columns: I32) -> NDArray[Any]:
+def _looked_up(values: Array, rows: I32, columns: I32) -> Array:
     """(n,) values (h, w) at these pixels, 0 outside."""
     h, w = values.shape
     within = (rows >= 0) & (rows < h) & (columns >= 0) & (columns < w)

@@ -29,9 +29,10 @@ from functools import cached_property
 
 import numpy as np
 
+from synthstudio.core.arrays import F32, F64, I32, Bool
 from synthstudio.core.camera import Camera
-from synthstudio.core.labels import F64, SHARES, JointLabels
-from synthstudio.core.scene import F32, I32, Bool, CutoutLayer, JointPatches, PosedPerson
+from synthstudio.core.labels import SHARES, JointLabels
+from synthstudio.core.scene import CutoutLayer, JointPatches, PosedPerson
 from synthstudio.core.visibility import (
     EMPTY_BASE,
     cause_of_instance,

@@ -48,8 +48,7 @@ def oks_map(xy: Tensor, sigmas: Tensor, area: Tensor, h: int, w: int) -> Tensor:
 
 
 def _squared_distance(xy: Tensor, h: int, w: int) -> Tensor:
-    centres = cell_centres(h, w, xy)
-    return ((xy[:, :, None, :] - centres) ** 2).sum(-1)  # (B, J, h*w)
+    return ((xy[:, :, None, :] - cell_centres(h, w, xy)) ** 2).sum(-1)  # (B, J, h*w)
 
 
 def probabilities(logits: Tensor) -> Tensor:
@@ -92,8 +91,7 @@ def _refined(maps: Tensor, at: Tensor, sigma: float | None) -> Tensor:
     w = maps.shape[-1]
     row, column = at // w, at % w
     x = column + 0.5 + _vertex(maps, row, column, (0, 1), sigma)
-    y = row + 0.5 + _vertex(maps, row, column, (1, 0), sigma)
-    return torch.stack([x, y], -1)
+    return torch.stack([x, row + 0.5 + _vertex(maps, row, column, (1, 0), sigma)], -1)
 
 
 def _vertex(

@@ -105,8 +105,7 @@ def occluder_loss(predicted: Tensor, labels: Labels) -> Tensor:
 def lift_loss(predicted: Tensor, labels: Labels) -> Tensor:
     """Mean absolute error of root-relative 3D joints, in units of 0.1 m."""
     known = ~labels.xyz_m.isnan().any(-1)
-    each = (predicted - labels.xyz_m.nan_to_num()).abs().sum(-1) / 0.1
-    return masked_mean(each, known)
+    return masked_mean((predicted - labels.xyz_m.nan_to_num()).abs().sum(-1) / 0.1, known)
 
 
 @dataclass(frozen=True, kw_only=True)

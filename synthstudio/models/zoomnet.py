@@ -203,8 +203,7 @@ class ZoomNet(System):
             low = own.masked_fill(~inside, torch.inf).amin(1)
             high = own.masked_fill(~inside, -torch.inf).amax(1)
             enough = inside.sum(1) >= MIN_JOINTS
-            box = torch.cat([low, high], -1).masked_fill(~enough, torch.nan)
-            boxes.append(box)
+            boxes.append(torch.cat([low, high], -1).masked_fill(~enough, torch.nan))
             present.append(enough[:, 0])
         return ZoomTargets(
             joints_px=joints_px,

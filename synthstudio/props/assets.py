@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from synthstudio.core import images
+from synthstudio.core.arrays import F32
 from synthstudio.core.catalogue import (
     GarmentAsset,
     GarmentKind,
@@ -22,7 +23,6 @@ from synthstudio.core.catalogue import (
     PlaceAsset,
 )
 from synthstudio.core.errors import AssetError
-from synthstudio.core.scene import F32
 from synthstudio.core.spec import AssetRef, Vec3
 from synthstudio.props.backgrounds import panorama_gain
 from synthstudio.props.cutouts import check_alpha, crop_to_alpha
@@ -114,8 +114,7 @@ def scan_images(root: Path, folder: str, *, kind: ImageKind) -> tuple[ImageAsset
     names the first file that cannot be used.
     """
     suffixes = (".hdr",) if kind == "hdri" else images.SUFFIXES
-    base = _folder(root, folder)
-    facts = _manifest(base / MANIFEST)
+    facts = _manifest(_folder(root, folder) / MANIFEST)
     found = []
     for path in _files(root, folder, suffixes):
         pixels, entry = _checked(path, kind), facts.get(path.name, {})
@@ -281,8 +280,7 @@ def _once(found: list[Asset]) -> tuple[Asset, ...]:
 def _checked(path: Path, kind: ImageKind) -> dict[str, Any]:
     key = (kind, _stamp(path))
     if key not in _CHECKED:
-        look = {"hdri": _panorama, "cutout": _cutout, "background": _photo}[kind]
-        _CHECKED[key] = look(path)
+        _CHECKED[key] = {"hdri": _panorama, "cutout": _cutout, "background": _photo}[kind](path)
     return _CHECKED[key]
 
 

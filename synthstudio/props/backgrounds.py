@@ -9,10 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from synthstudio.core.arrays import F32, U8
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import LUMINANCE, linear_to_srgb_u8, resample, toned
-from synthstudio.core.scene import F32, U8, Painter, Surface
+from synthstudio.core.scene import Painter, Surface
 from synthstudio.core.spec import (
     OBJECT_BASE,
     HdriBackdrop,
@@ -78,7 +79,7 @@ def plain_backdrop(spec: PlainBackdrop, camera: Camera, *, exposure: float = 1.0
 
 
 def sky_backdrop(
-    spec: RoomBackdrop | PlaceBackdrop, sun: Vec3, camera: Camera, *, exposure: float = 1.0
+    spec: RoomBackdrop | PlaceBackdrop, sun: Vec3, camera: Camera, *, exposure: float
 ) -> U8 | Painter:
     """The view over a room's walls or floor, (H, W, 3) sRGB; `sun` points at the sun."""
     if spec.sky is not None:

@@ -6,11 +6,11 @@ import math
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F32, U8
 from synthstudio.core.errors import AssetError, GeometryError
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
-from synthstudio.core.scene import F32, U8, CutoutLayer
+from synthstudio.core.scene import CutoutLayer
 from synthstudio.core.spec import CutoutSpec
 
 MAX_SIDE_PX = 8192
@@ -106,7 +106,7 @@ def _scale(weighted: F32, width: int, height: int) -> F32:
     return np.clip(weighted, 0, 1, out=weighted)  # Lanczos overshoots
 
 
-def _feather(weighted: F32, sigma: float) -> tuple[F32, NDArray[np.float32]]:
+def _feather(weighted: F32, sigma: float) -> tuple[F32, F32]:
     """Linear colours (h, w, 3) and alpha (h, w) blurred by `sigma` pixels at the edge.
 
     Only alpha softens: inside the old edge colours stay as they were, outside they continue

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from synthstudio.core.arrays import F32
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import decode, inside, leaves_folder, read_bytes
-from synthstudio.core.scene import F32
 
 MAX_BYTES = 200 * 1024 * 1024
 MAX_TRIANGLES = 500_000
@@ -346,7 +346,6 @@ def _values(accessor: dict[str, Any], views: list[Any], blobs: list[bytes]) -> F
 
 
 def _moved(uv: F32, move: dict[str, Any]) -> F32:
-    """Return coordinates scaled, rotated and shifted by KHR_texture_transform."""
     if not move:
         return uv
     turn = float(move.get("rotation", 0))

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from synthstudio.core.arrays import F32, F64, I32, U8
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import inside, picture_rgba, read_bytes, srgb_to_linear
-from synthstudio.core.scene import F32, F64, I32, U8, Surface
+from synthstudio.core.scene import Surface
 from synthstudio.core.spec import Material, ObjectSpec, Vec3
 from synthstudio.props import mesh_files
 from synthstudio.props.objects.shapes import turn_of

@@ -17,9 +17,10 @@ import numpy as np
 import scipy.ndimage
 import scipy.sparse.csgraph
 
+from synthstudio.core.arrays import F64, U8, Bool
 from synthstudio.core.errors import AssetError
 from synthstudio.core.ground import CELL_M, HEADROOM_M, FloorPlan
-from synthstudio.core.scene import F64, U8, Bool, Surface
+from synthstudio.core.scene import Surface
 from synthstudio.core.spec import ObjectSpec, PlaceBackdrop
 from synthstudio.props.backgrounds import FLOOR_INSTANCE, WALLS_INSTANCE
 from synthstudio.props.meshes import MeshData, MeshPart, areas, load_mesh, mesh_surfaces

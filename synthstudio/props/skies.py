@@ -7,10 +7,10 @@ import math
 import cv2
 import numpy as np
 
+from synthstudio.core.arrays import F32, F64, U8, Bool
 from synthstudio.core.camera import Camera
 from synthstudio.core.images import linear_to_srgb_u8, toned
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import F32, F64, U8, Bool
 from synthstudio.core.spec import SkySpec, Vec3
 
 _TEXTURE = 256
@@ -79,7 +79,6 @@ def _sky(spec: SkySpec, sun: Vec3, rays: tuple[F32, ...], exposure: float) -> U8
 
 
 def _rgb(colour: Vec3) -> F32:
-    """(3, 1, 1)."""
     return np.array(colour, np.float32)[:, None, None]
 
 
@@ -110,7 +109,6 @@ def _clouds(spec: SkySpec, sun: Vec3, rays: tuple[F32, ...], length: F32) -> tup
 
 
 def _step(low: float, high: float, value: F32) -> F32:
-    """A smooth step from 0 at `low` to 1 at `high`."""
     t = np.clip((value - low) / max(high - low, 1e-6), 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
@@ -138,7 +136,6 @@ def _between(values: F64, block: int) -> F64:
 
 
 def _looked_up(texture: F32, u: F32, v: F32) -> F32:
-    """The texture at (u, v), which repeats; bilinear."""
     wrapped = np.pad(texture, ((0, 1), (0, 1)), mode="wrap")
     # As np.mod to the last bit, in a seventh of its time.
     column, row = (at - np.floor(at / _TEXTURE) * _TEXTURE for at in (u, v))

@@ -17,10 +17,11 @@ from functools import partial
 import cv2
 import numpy as np
 
+from synthstudio.core.arrays import F32, F64, U8
 from synthstudio.core.camera import Camera
 from synthstudio.core.images import linear_to_srgb_u8
 from synthstudio.core.rng import Generator, stream
-from synthstudio.core.scene import F32, F64, U8, CutoutLayer
+from synthstudio.core.scene import CutoutLayer
 from synthstudio.core.spec import FrameSpec, RoomBackdrop, Vec2, WeatherSpec
 
 _SLICES_M = (0.25, 0.4, 0.7, 1.1, 1.7, 2.7, 4.2, 6.5, 10.0)
@@ -79,8 +80,7 @@ def _falling(spec: FrameSpec, item: WeatherSpec, instance: int) -> list[CutoutLa
         place, size = rng.random((round(per_m3 * volume), 2)), rng.lognormal(0, 0.4)
         area_px = math.pi / 4 * (diameter * size * per_px) ** 2
         path = kind.fall_m_s * per_px
-        fallen = np.array([slant, 1.0]) * path * time_s
-        number = _counted(place, fallen, camera)
+        number = _counted(place, np.array([slant, 1.0]) * path * time_s, camera)
         defocus = _LENS_M * camera.focal_px * abs(1 / depth - 1 / _FOCUS_M) / 4
         kernel = _kernel(diameter * per_px / 2, path * kind.exposure_s, slant, defocus)
         spread = cv2.filter2D(number, cv2.CV_32F, kernel * area_px, borderType=cv2.BORDER_REFLECT)
@@ -187,7 +187,6 @@ def _window(x: int, y: int, reach: int) -> tuple[slice, slice]:
 
 
 def _between(pair: Vec2, amount: float) -> float:
-    """Between both values, more slowly at first."""
     share: float = amount**1.5
     return pair[0] + (pair[1] - pair[0]) * share
 

@@ -17,11 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synthstudio.core.arrays import F64, I64
+from synthstudio.core.arrays import F64, I32, I64
 from synthstudio.core.bins import BODIES, FRACTIONS, VIEWS, body_places, fraction_of
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.progress import OnProgress, counter
-from synthstudio.core.scene import I32
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset import arrays
 from synthstudio.dataset.derive import aligned

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from synthstudio.core.arrays import F64, I64, U8, Bool
+from synthstudio.core.arrays import F32, F64, I64, U8, Bool
 from synthstudio.core.rng import stream
 from synthstudio.quality.gap_pictures import NOISE, ORIENTATIONS, SIDE_PX, Crops, gradients
 from synthstudio.quality.gap_sides import Side, same_group
@@ -107,7 +106,7 @@ def features(rgb: U8) -> tuple[F64, I64]:
     return out, np.array(cues, np.int64)
 
 
-def _mean(values: NDArray[np.float32]) -> F64:
+def _mean(values: F32) -> F64:
     px = SIDE_PX // CELLS
     cells = values.astype(np.float64).reshape(CELLS, px, CELLS, px)
     return np.asarray(cells.mean(axis=(1, 3)))

@@ -149,8 +149,7 @@ def estimate(side: Side, assumed: Assumed) -> Camera:
     if not set(TRUNK) <= set(side.skeleton.joints):
         return Camera(roll_deg=nothing, pitch_deg=nothing, distance_m=nothing, row=nothing)
     px = side.px[:, side.joints(TRUNK)]
-    hips = px[:, 2:].mean(axis=1)
-    axis = px[:, :2].mean(axis=1) - hips
+    axis = px[:, :2].mean(axis=1) - px[:, 2:].mean(axis=1)
     length = np.hypot(axis[:, 0], axis[:, 1]) / side.size[:, 1]
     lean = np.degrees(np.arctan2(axis[:, 0], -axis[:, 1]))
     with np.errstate(invalid="ignore"):

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64, I64, U8
+from synthstudio.core.arrays import F32, F64, I64, U8
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import resample
 from synthstudio.quality.gap_distance import (
@@ -27,7 +26,6 @@ from synthstudio.quality.gap_distance import (
 )
 from synthstudio.quality.gap_sides import Side
 
-F32 = NDArray[np.float32]
 SIDE_PX = 96
 MIN_PX = 32
 """Minimum box of cropped people: smaller ones are only blur."""

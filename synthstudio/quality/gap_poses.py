@@ -98,7 +98,6 @@ def measure_poses(generated: Side, photos: Side, common: tuple[str, ...]) -> Pos
 
 
 def _spread(places: I64, maximum: int) -> I64:
-    """At most `count` evenly spread indices."""
     if len(places) <= maximum:
         return places
     return places[np.linspace(0, len(places) - 1, maximum).round().astype(np.int64)]

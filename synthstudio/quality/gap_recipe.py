@@ -194,7 +194,6 @@ def _quantiles(values: F64) -> F64:
 
 
 def _choice(values: F64, low: float, high: float) -> Any:
-    """A distribution uniform over the values, within a field's limits."""
     counts = Counter(round(float(v), 2) for v in np.clip(np.sort(values), low, high))
     return next(iter(counts)) if len(counts) == 1 else {"choice": dict(counts)}
 

@@ -305,8 +305,7 @@ def _truth(
     at = [skeleton.joints.index(name) for name in TRUNK]
     camera = np.array(row["joints_camera_m"], np.float64).reshape(-1, 3)[at]
     shoulders, hips = camera[:2].mean(axis=0), camera[2:].mean(axis=0)
-    world = rotation.T @ (hips - matrix[:3, 3])
-    out["hip_m"] = float(world[2])
+    out["hip_m"] = float((rotation.T @ (hips - matrix[:3, 3]))[2])
     out["trunk_m"] = float(np.linalg.norm(shoulders - hips))
     out["depth_m"] = float(hips[2])
     return out

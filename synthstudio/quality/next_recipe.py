@@ -112,8 +112,7 @@ def _of_photos(
     occlude = dict(wanted["occlude"])
     occlude["each"] = max(1, round(wanted["frames"] / max(1, photos)) - 1)
     by = dict(occlude["by"])
-    counts = found.of_joints("cause")
-    people, objects = counts[_BY_OTHERS].tolist()
+    people, objects = found.of_joints("cause")[_BY_OTHERS].tolist()
     minimum = thin_below(np.array([people, objects]), at_least)
     if people < minimum and by.get("person"):
         by["person"] *= 2
@@ -251,8 +250,7 @@ def _joint_targets(
 
 def _cause_targets(own: Recipe, found: Coverage, at_least: float | None) -> dict[str, Any]:
     """Return targets of occlusion by people, if rare; every frame needs two people."""
-    counts = found.of_joints("cause")
-    by_people, by_objects = counts[_BY_OTHERS]
+    by_people, by_objects = found.of_joints("cause")[_BY_OTHERS]
     requested = own.targets.crowd_index is not None or "person" in own.targets.causes
     if support(own.people.count)[0] < 2 or requested:
         return {}

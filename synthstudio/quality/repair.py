@@ -165,12 +165,11 @@ def write_repaired(
             then="Check it with: synthstudio validate, without --fix.",
         )
     numbers = (key_of(a, "id") for a in annotations())
-    largest = max((n for n in numbers if isinstance(n, int)), default=0)
     repairer = _Repairer(
         sizes=sizes,
         categories={key_of(c, "id") for c in categories},
         joints={number: count for number, count in joints.items() if count},
-        next_id=largest + 1,
+        next_id=max((n for n in numbers if isinstance(n, int)), default=0) + 1,
         done=done,
     )
     head = {**head, "categories": categories}

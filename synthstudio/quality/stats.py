@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import I64
+from synthstudio.core.arrays import I64, Array
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.skeleton import Skeleton, get_skeleton
@@ -229,7 +228,7 @@ def _count(into: Counter[str], column: pa.ChunkedArray, missing: str | None = No
             into[name] += found["counts"]
 
 
-def _flat(column: pa.ChunkedArray) -> NDArray[Any]:
+def _flat(column: pa.ChunkedArray) -> Array:
     return as_numpy(one_array(column).flatten())
 
 

@@ -19,9 +19,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64, I64, U8
+from synthstudio.core.arrays import F32, F64, I64, U8
 from synthstudio.core.errors import AssetError, DatasetError, FormatError
 from synthstudio.core.images import decode, decode_rgba, read_bytes
 from synthstudio.core.safe_files import plain_name
@@ -289,7 +288,7 @@ def picture_findings(
         yield _picture_finding(image, "image_changed", f"sha256 is not {sha256[:12]}…")
 
 
-def mirror_score(rgb: U8, places: NDArray[np.float32]) -> float | None:
+def mirror_score(rgb: U8, places: F32) -> float | None:
     """Return z of the picture's fit to mask borders (n, 2) over its mirror's; None: too few.
 
     Positive: the picture fits better. Each point compares the colours 3 px above and below
@@ -306,7 +305,7 @@ def mirror_score(rgb: U8, places: NDArray[np.float32]) -> float | None:
     return float(gain.mean() / (spread / np.sqrt(len(gain)))) if spread > 0 else 0.0
 
 
-def _contrast(rgb: F64, places: NDArray[np.float32]) -> F64:
+def _contrast(rgb: F64, places: F32) -> F64:
     height, width = rgb.shape[:2]
     x = np.clip(places[:, 0].astype(np.int64), 0, width - 1)
     y = places[:, 1].astype(np.int64)

@@ -14,10 +14,10 @@ from contextlib import suppress
 
 import numpy as np
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.catalogue import GeometryQueries
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.scene import F64
 from synthstudio.core.spec import (
     Backdrop,
     FrameSpec,

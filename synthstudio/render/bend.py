@@ -11,16 +11,15 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F32, F64, U8, Array, Bool, Intp
 from synthstudio.core.camera import NEAR_M, Camera, undistorted_scale
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.masks import mask_edges
-from synthstudio.core.scene import F32, F64, U8, Bool, Rendering
+from synthstudio.core.scene import Rendering
 from synthstudio.render import raster
 from synthstudio.render.pack import Packed, near_crossings
 
@@ -160,7 +159,7 @@ def _colours(rgb: U8, camera: Camera) -> U8:
     )
 
 
-def _taken(values: NDArray[Any], at: NDArray[np.intp]) -> NDArray[Any]:
+def _taken(values: Array, at: Intp) -> Array:
     """(H, W, ...) of the pinhole's (h, w, ...) at flat places (H, W)."""
     return values.reshape(-1, *values.shape[2:]).take(at, axis=0)
 
@@ -173,7 +172,7 @@ def _lens(camera: Camera) -> Camera:
 
 
 @lru_cache(maxsize=2)
-def _samples(lens: Camera) -> NDArray[np.intp]:
+def _samples(lens: Camera) -> Intp:
     """(H, W) flat place of the pinhole's pixel in which each pixel's centre lies."""
     column, row = (np.floor(v).astype(np.intp) for v in _places(lens, 1))
     row *= lens.pinhole.width_px

@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from synthstudio.core.arrays import F32, F64, U8
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
-from synthstudio.core.scene import F32, F64, U8, Scene, max_motion_px, scene_at
+from synthstudio.core.scene import Scene, max_motion_px, scene_at
 from synthstudio.render import shadow
 from synthstudio.render.pack import pack
 

@@ -13,9 +13,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import LUMINANCE
-from synthstudio.core.scene import F64, Light
+from synthstudio.core.scene import Light
 from synthstudio.core.spec import LightSpec, Vec3
 
 SH_CONSTANTS = np.sqrt(np.array([1, 3, 3, 3, 15, 15, 5 / 4, 15, 15 / 4]) / (4 * math.pi))

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import warp as wp
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F32, F64, I32, I64, U8, Array, Bool
 from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.errors import GeometryError
-from synthstudio.core.scene import F32, F64, I32, NO_PART, Bool, Scene, Surface
+from synthstudio.core.scene import NO_PART, Scene, Surface
 from synthstudio.render import runtime
 from synthstudio.render.kernels.vertices import add_normals_kernel, normalise_kernel, project_kernel
 
@@ -51,10 +51,10 @@ class Packed:
     host_snapped: I32  # (V, 2)
     host_surface: I32  # (F,)
     host_instance: I32  # (F,)
-    host_part: NDArray[np.uint8]  # (F,)
+    host_part: U8  # (F,)
     host_drawn: Bool  # (F,)
-    vertex_start: NDArray[np.int64]  # (S + 1,) first vertex of each surface
-    face_start: NDArray[np.int64]  # (S + 1,) first face of each surface
+    vertex_start: I64  # (S + 1,) first vertex of each surface
+    face_start: I64  # (S + 1,) first face of each surface
     reach_px: float  # the largest |screen coordinate| after near clipping
     alone: dict[int, Any] = field(default_factory=dict)  # instance -> raster.AmodalRender
 
@@ -154,7 +154,6 @@ def pack(scene: Scene, *, device: str = "cpu") -> Packed:
     drawn = _per_face(surfaces, "drawn", np.bool_, True)
     covers = _per_face(surfaces, "covers", np.uint32, 0)
     culled = [_culled(s, c) for s, c in zip(surfaces, crosses, strict=True)]
-    cull = np.repeat(np.array(culled, np.bool_), counts)
     return Packed(
         scene=scene,
         device=device,
@@ -166,7 +165,7 @@ def pack(scene: Scene, *, device: str = "cpu") -> Packed:
         part=to_device(part, wp.uint8, device),
         covers=to_device(covers, wp.uint32, device),
         drawn=to_device(drawn, wp.bool, device),
-        cull=to_device(cull, wp.bool, device),
+        cull=to_device(np.repeat(np.array(culled, np.bool_), counts), wp.bool, device),
         host_world_m=world,
         host_faces=faces,
         host_camera_m=camera,
@@ -181,12 +180,12 @@ def pack(scene: Scene, *, device: str = "cpu") -> Packed:
     )
 
 
-def to_device(values: NDArray[Any], dtype: Any, device: str) -> wp.array[Any]:
+def to_device(values: Array, dtype: Any, device: str) -> wp.array[Any]:
     """`values` as a Warp array of `dtype`; on the CPU it shares their memory."""
     return wp.array(np.ascontiguousarray(values), dtype=dtype, device=device, copy=False)
 
 
-def to_host(array: Any) -> NDArray[Any]:
+def to_host(array: Any) -> Array:
     """A Warp array as NumPy's; on the CPU it shares its memory."""
     return np.asarray(array.numpy())
 
@@ -267,7 +266,7 @@ def _check_faces(s: Surface) -> None:
         )
 
 
-def _check_finite(surfaces: tuple[Surface, ...], start: NDArray[np.int64], camera_m: F32) -> None:
+def _check_finite(surfaces: tuple[Surface, ...], start: I64, camera_m: F32) -> None:
     if not np.isfinite(camera_m).all():
         first = int(np.argmin(np.isfinite(camera_m).all(axis=1)))
         raise _bad(
@@ -277,9 +276,7 @@ def _check_finite(surfaces: tuple[Surface, ...], start: NDArray[np.int64], camer
         )
 
 
-def _check_reach(
-    surfaces: tuple[Surface, ...], start: NDArray[np.int64], screen: NDArray[Any]
-) -> float:
+def _check_reach(surfaces: tuple[Surface, ...], start: I64, screen: Array) -> float:
     """The greatest |screen coordinate| in px, or raise.
 
     `screen` holds coordinates in 1/256 px, a row for each vertex or face.
@@ -303,13 +300,13 @@ def _bad(s: Surface, what: str, *, expected: str, got: str | None = None) -> Geo
     )
 
 
-def _joined(arrays: list[NDArray[Any]], dtype: Any, empty: tuple[int, ...]) -> NDArray[Any]:
+def _joined(arrays: list[Array], dtype: Any, empty: tuple[int, ...]) -> Array:
     if not arrays:
         return np.zeros(empty, dtype)
     return np.concatenate(arrays, dtype=dtype, casting="same_kind")
 
 
-def _per_face(surfaces: tuple[Surface, ...], name: str, dtype: Any, default: int) -> NDArray[Any]:
+def _per_face(surfaces: tuple[Surface, ...], name: str, dtype: Any, default: int) -> Array:
     given = [getattr(s, name) for s in surfaces]
     filled = [
         np.full(len(s.faces), default, dtype) if values is None else values

@@ -19,10 +19,9 @@ from typing import Any
 
 import numpy as np
 import warp as wp
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F32, F64, I32, I64, U8, Bool
 from synthstudio.core.camera import NEAR_M, Camera
-from synthstudio.core.scene import F32, F64, I32, U8, Bool
 from synthstudio.core.visibility import SELF_TOLERANCE_M
 from synthstudio.render.kernels.fill import Mesh
 from synthstudio.render.pack import SUBPIXELS, Packed, to_device, to_host
@@ -261,9 +260,7 @@ def nearest_blockers(
     return Blockers(instance=instance, depth_m=depth_m)
 
 
-def _sorted(
-    places: I32, depth_m: F64, camera: Camera, device: str
-) -> tuple[Any, NDArray[np.int64]]:
+def _sorted(places: I32, depth_m: F64, camera: Camera, device: str) -> tuple[Any, I64]:
     """A Grid over the points (Q, 2), in 1/256 px, and the order that sorts them by cell.
 
     Only the frame and as much again around it has cells: beyond, border cells take all.

@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from synthstudio.core.arrays import I32, U8
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.errors import DeviceError
-from synthstudio.core.scene import I32, NO_PART, U8, Rendering, Scene, painted_backdrop
+from synthstudio.core.scene import NO_PART, Rendering, Scene, painted_backdrop
 from synthstudio.render.light import SH_CONSTANTS
 from synthstudio.render.pack import Packed, pack, to_host
 from synthstudio.render.raster import normal_map, rasterise

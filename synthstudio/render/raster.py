@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import warp as wp
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F32, F64, I32, I64, U8, U32, Bool
 from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.masks import mask_edges
-from synthstudio.core.scene import F32, F64, I32, NO_PART, U8, Bool
+from synthstudio.core.scene import NO_PART
 from synthstudio.render.kernels.fill import Mesh, View, extent_kernel, raster_kernel
 from synthstudio.render.kernels.vertices import (
     CUT,
@@ -47,7 +47,7 @@ class VisibilityBuffer:
     scale: int = 1
 
     @cached_property
-    def _host(self) -> NDArray[np.uint32]:
+    def _host(self) -> U32:
         """(H, W, 2): triangle, depth bits. Warp's platforms are all little-endian."""
         keys = to_host(self.keys)
         return keys.view(np.uint32).reshape(*keys.shape, 2)
@@ -276,11 +276,10 @@ def amodal_extent_px(packed: Packed, instance: int) -> tuple[int, int, int, int]
     unset = np.array([2**30, 2**30, -(2**30), -(2**30)], np.int32)
     extent = to_device(unset, wp.int32, packed.device)
     first, last = packed.face_range(instance)
-    view = view_of(packed, instance, scale=1)
     wp.launch(
         extent_kernel,
         dim=last - first,
-        inputs=[mesh_of(packed), view, first],
+        inputs=[mesh_of(packed), view_of(packed, instance, scale=1), first],
         outputs=[extent],
         device=packed.device,
     )
@@ -352,7 +351,7 @@ def _areas(corners: F64) -> F64:
     return np.asarray(np.sqrt((normals**2).sum(axis=1)) / 2)
 
 
-def _cut(corners: F64, owner: NDArray[np.int64], plane: F64) -> tuple[F64, NDArray[np.int64]]:
+def _cut(corners: F64, owner: I64, plane: F64) -> tuple[F64, I64]:
     distance = corners @ plane[:3] + plane[3]
     inside = distance >= 0
     count = inside.sum(axis=1)

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 import warp as wp
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F32, F64, I32, U8, U32
 from synthstudio.core.camera import NEAR_M
-from synthstudio.core.scene import F32, F64, I32, U8, U32, Scene
+from synthstudio.core.scene import Scene
 from synthstudio.core.visibility import SELF_TOLERANCE_M
 from synthstudio.render import runtime
 from synthstudio.render.points import Blockers
@@ -119,7 +119,7 @@ def nearest_blockers_by_rays(
     return Blockers(instance=instance, depth_m=depth_m)
 
 
-def _gathered(scene: Scene, eye: NDArray[np.float64]) -> tuple[F32, I32, I32, U32]:
+def _gathered(scene: Scene, eye: F64) -> tuple[F32, I32, I32, U32]:
     """Vertices relative to the eye (V, 3), corners (3 F,), instance and covers (F,)."""
     vertices, corners, instances, covers = [], [], [], []
     before = 0

@@ -13,11 +13,11 @@ from typing import Any, get_args
 
 import numpy as np
 import warp as wp
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F32, F64, U8, Intp
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
-from synthstudio.core.scene import F32, F64, U8, Rendering, Scene, Surface, painted_backdrop
+from synthstudio.core.scene import Rendering, Scene, Surface, painted_backdrop
 from synthstudio.core.spec import MaterialKind, Pattern
 from synthstudio.render import shadow
 from synthstudio.render.kernels.occlusion import (
@@ -151,18 +151,17 @@ def _dim(packed: Packed, sheet: Any) -> None:
 
 def _shadows(packed: Packed, kind: Any, inputs: list[Any]) -> F32:
     shadow: Any = wp.empty(kind.shape, dtype=wp.vec2, device=packed.device)
-    caught = int(packed.scene.catches_shadow)
     wp.launch(
         shadow_kernel,
         dim=kind.shape,
-        inputs=[kind, caught, *inputs],
+        inputs=[kind, int(packed.scene.catches_shadow), *inputs],
         outputs=[shadow],
         device=packed.device,
     )
     return to_host(shadow)
 
 
-def _over(kernel: Any, pixels: NDArray[np.intp], inputs: list[Any], device: str) -> None:
+def _over(kernel: Any, pixels: Intp, inputs: list[Any], device: str) -> None:
     places = to_device(pixels.astype(np.int32), wp.int32, device)
     wp.launch(kernel, dim=-(-len(pixels) // RUN), inputs=[places, *inputs], device=device)
 
@@ -181,7 +180,7 @@ def rendering_of(
     )
 
 
-def _shadow_pixels(scene: Scene, reach: F64, kind: U8) -> NDArray[np.intp]:
+def _shadow_pixels(scene: Scene, reach: F64, kind: U8) -> Intp:
     """The partly covered pixels where a shadow can fall on the floor z = 0."""
     camera = scene.camera
     corners = camera.to_camera(reach)

@@ -18,9 +18,9 @@ import numpy as np
 import scipy.fft
 import scipy.special
 import warp as wp
-from numpy.typing import NDArray
 
-from synthstudio.core.scene import F32, F64, Bool, Light
+from synthstudio.core.arrays import F32, F64, Bool
+from synthstudio.core.scene import Light
 from synthstudio.render.kernels.shadow import (
     RUN,
     TILE,
@@ -249,7 +249,7 @@ def _loss(height: F32, texel_m: float) -> F32:
 
 
 @lru_cache(maxsize=8)
-def _kernels(n: int, texel_m: float) -> NDArray[np.float32]:
+def _kernels(n: int, texel_m: float) -> F32:
     """Transforms (heights + 1, n, n // 2 + 1) of the form factors and of a leg's side."""
     across = np.fft.rfftfreq(n, texel_m) * 2 * math.pi
     k = np.hypot(np.fft.fftfreq(n, texel_m)[:, None] * 2 * math.pi, across[None, :])

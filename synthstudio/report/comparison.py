@@ -139,7 +139,7 @@ def benchmark_page(
     lead: str,
     *,
     ranges: Sequence[plots.Range] = (),
-    trade: Sequence[plots.Trade] = (),
+    trade: Sequence[plots.Trade],
     head: Sequence[str],
     rows: Sequence[Sequence[str]],
     about: Mapping[str, Any],

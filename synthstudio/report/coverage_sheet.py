@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from synthstudio.core.arrays import F64, U8
 from synthstudio.core.bins import BODIES, FRACTIONS, VIEWS
-from synthstudio.core.images import decode_rgb
-from synthstudio.core.labels import CAUSES, F64, U8, PersonLabel
+from synthstudio.core.labels import CAUSES, PersonLabel
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.coverage import HIDDEN, REGIONS, UNKNOWN, Bins, Coverage, Example
@@ -165,7 +165,7 @@ def _pictures(dataset: Dataset, examples: Sequence[Example]) -> Iterator[tuple[E
     for example in examples:
         if example.frame != last:
             last = example.frame
-            rgb = decode_rgb(dataset.image_bytes(last), str(dataset.image_path(last)))
+            rgb = dataset.rgb_of(dataset.frame(last))
         people = dataset.people_of(last)
         labels = drawable(people[people.instance == example.instance])
         picture, moved = _cut_out(rgb, labels.people[0], example.joint)
@@ -242,8 +242,7 @@ def _draw_section(page: Image.Image, block: Section, pictures: dict[Example, U8]
     _write(draw, (2 * _GAP, top + 28), block.title, 20)
     top += _TITLE
     for k, name in enumerate(block.columns):
-        x = left + k * (wide + _GAP) + wide / 2
-        _write(draw, (x, top + _HEAD / 2 - 2), name, 15, "mm")
+        _write(draw, (left + k * (wide + _GAP) + wide / 2, top + _HEAD / 2 - 2), name, 15, "mm")
     top += _HEAD if block.columns else 0
     for i, (head, row) in enumerate(zip(block.rows, block.cells, strict=True)):
         y = top + i * (high + _STRIP + _GAP)

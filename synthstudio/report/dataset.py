@@ -12,10 +12,10 @@ import numpy as np
 import yaml
 from markupsafe import Markup
 
+from synthstudio.core.arrays import U8
 from synthstudio.core.bins import FRACTIONS, HEIGHTS, VIEWS, WEIGHTS
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.images import decode_rgb
-from synthstudio.core.labels import CAUSES, U8
+from synthstudio.core.labels import CAUSES
 from synthstudio.core.skeleton import COLOURS
 from synthstudio.dataset.durable import write_file
 from synthstudio.dataset.reader import Dataset
@@ -422,7 +422,7 @@ def _figure(value: Any) -> str:
 
 def drawn(dataset: Dataset, index: int, instance: int) -> U8:
     """A stored frame with its labels, cut to the surroundings of one person."""
-    rgb = decode_rgb(dataset.image_bytes(index), str(dataset.image_path(index)))
+    rgb = dataset.rgb_of(dataset.frame(index))
     labels = drawable(dataset.people_of(index))
     made = draw_labels(
         rgb, labels, dataset.skeleton, rows_px=_MIN_ROWS_PX, legend=False, names=False
@@ -452,8 +452,7 @@ def _examples(dataset: Dataset, facts: Facts) -> dict[str, list[Picture]]:
         )
         who = Markup('<span class="soft">frame {}, person {}</span>').format(index, instance)
         alt = f"part of frame {index} with its labels drawn in"
-        picture = drawn(dataset, index, instance)
-        out[axis].append(embed(picture, dot + caption + who, alt=alt))
+        out[axis].append(embed(drawn(dataset, index, instance), dot + caption + who, alt=alt))
 
     for axis, name, example in chosen_examples(facts.coverage):
         caption = Markup("<b>{}</b> ").format(_caption(axis, name, example, facts))

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from synthstudio.core.labels import F64, U8, FrameLabels, PersonLabel
+from synthstudio.core.arrays import F64, U8
+from synthstudio.core.labels import FrameLabels, PersonLabel
 from synthstudio.core.people import People
 from synthstudio.core.skeleton import COLOURS, Skeleton
 from synthstudio.dataset.rows import NO_STATE

@@ -11,7 +11,6 @@ import numpy as np
 from markupsafe import Markup
 
 from synthstudio.core.arrays import F64, I64, U8
-from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
@@ -81,7 +80,7 @@ def cases(dataset: Dataset, predictions: Predictions, rows: I64, skeleton: Skele
     out = []
     for row in rows.tolist():
         frame = dataset.frame(int(predictions.frame[row]))
-        rgb = decode_rgb(dataset.image_bytes_of(frame), str(dataset.image_of(frame)))
+        rgb = dataset.rgb_of(frame)
         which = predictions.known[row] & (predictions.state[row] == STATE_HIDDEN)
         apart = distances(predictions.xy[row], predictions.true_xy[row]) / predictions.side[row]
         out.append(
@@ -254,8 +253,6 @@ def _headline(metrics: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _tables(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Rows of the tables, by their names in the template."""
-
     def accuracy(part: str, name: str) -> str:
         found = lookup(metrics, "localization", part, name)
         if isinstance(found, dict):

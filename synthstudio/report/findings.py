@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from markupsafe import Markup
 
+from synthstudio.core.arrays import F64, U8
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.images import decode_rgba
-from synthstudio.core.labels import F64, U8
 from synthstudio.core.skeleton import COLOURS, Skeleton
 from synthstudio.dataset.durable import write_file
 from synthstudio.dataset.reader import Dataset

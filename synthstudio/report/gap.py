@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from markupsafe import Markup
 
+from synthstudio.core.arrays import F64, U8
 from synthstudio.core.errors import AssetError
-from synthstudio.core.labels import F64, U8
 from synthstudio.quality.gap import Gap, classifier_summary
 from synthstudio.quality.gap_classifier import CUES, Accuracy, Classifier
 from synthstudio.quality.gap_distance import Difference
@@ -52,9 +52,7 @@ _GREY = (114, 114, 114)
 _EXAMPLES = 4
 
 
-def gap_page(
-    gap: Gap, name: str, photos: str, *, fitted: Fitted | None = None, recipe_file: str = ""
-) -> bytes:
+def gap_page(gap: Gap, name: str, photos: str, *, fitted: Fitted | None, recipe_file: str) -> bytes:
     """The page, self-contained. `name` and `photos` name the sides; `fitted` was written."""
     found, by_key = gap.classifier, {d.key: d for d in gap.differences}
     sheets = [(s.name, sheet(s, c)) for s, c in zip(gap.sides, gap.crops, strict=True)]

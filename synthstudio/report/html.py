@@ -14,7 +14,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from synthstudio.core.labels import U8
+from synthstudio.core.arrays import U8
 
 TEMPLATES = Path(__file__).parent / "templates"
 

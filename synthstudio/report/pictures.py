@@ -9,10 +9,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from synthstudio.core.arrays import U8
 from synthstudio.core.errors import FormatError, RecipeError
 from synthstudio.core.images import decode_rgb, encode_jpeg, encode_png
 from synthstudio.core.labels import Frame
-from synthstudio.core.scene import U8
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import FrameSpec
 from synthstudio.dataset.durable import write_file
@@ -78,8 +78,7 @@ def check_name(out: Path) -> None:
 
 
 def save(out: Path, rgb: U8) -> None:
-    """Write a picture (h, w, 3) in the format of the suffix; FormatError, DiskError."""
-    check_name(out)
+    """Write a picture (h, w, 3) in the format of the suffix, checked before; DiskError."""
     write_file(out, _ENCODERS[out.suffix.lower()](rgb))
 
 
@@ -105,7 +104,7 @@ def sheet(dataset: Dataset, out: Path) -> None:
     pictures = []
     for index in indices[:: max(1, len(indices) // _SHEET_FRAMES)][:_SHEET_FRAMES]:
         labels = drawable(dataset.people_of(index))
-        rgb = decode_rgb(dataset.image_bytes(index), str(dataset.image_path(index)))
+        rgb = dataset.rgb_of(dataset.frame(index))
         made = draw_labels(rgb, labels, dataset.skeleton, rows_px=SHEET_ROWS_PX, legend=False)
         pictures.append(captioned(made, f"frame {index}"))
     save(out, contact_sheet(pictures, columns=4))

@@ -210,7 +210,6 @@ def forest(rows: Sequence[tuple[str, Interval]]) -> Markup:
 
 
 def _axes(across: str, up: str) -> dict[str, object]:
-    ticks = [(_y(k / 5), _x(k / 5), f"{k / 5:.0%}", f"{k / 5:.1f}") for k in range(6)]
     return {
         "width": f"{_W:g}",
         "height": int(_H),
@@ -218,7 +217,7 @@ def _axes(across: str, up: str) -> dict[str, object]:
         "right": _W - _RIGHT,
         "top": _TOP,
         "bottom": _H - _BOTTOM,
-        "ticks": ticks,
+        "ticks": [(_y(k / 5), _x(k / 5), f"{k / 5:.0%}", f"{k / 5:.1f}") for k in range(6)],
         "across": across,
         "up": up,
     }

@@ -289,7 +289,6 @@ def by_status(store: Store, dataset: str) -> tuple[dict[str, int], list[tuple[bo
 
 
 def without_zeros(counts: Mapping[str, int]) -> dict[str, int]:
-    """The counts by name, without zeros."""
     return {name: count for name, count in sorted(counts.items()) if count}
 
 

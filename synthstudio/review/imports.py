@@ -156,12 +156,11 @@ class _Writer:
     ) -> bool:
         """Apply one op; whether it was accepted. Refused only if no op can be accepted."""
         person = Person(dataset=self.key, frame=frame, instance=instance)
-        item = self.states.get(frame, {}).get(instance, ItemState(person=person))
         op = Op(
             client=self.client,
             seq=next(self.numbers),
             person=person,
-            revision=item.revision,
+            revision=self.states.get(frame, {}).get(instance, ItemState(person=person)).revision,
             kind=kind,
             joints=joints,
         )
@@ -300,8 +299,7 @@ def import_predictions(
     pictures.json beside it). FormatError, also without common joints; Refused: "role", "invalid".
     """
     require(who, "import")
-    skeleton = get_skeleton(dataset.identity.skeleton)
-    entries, names = read_results(path, skeleton)
+    entries, names = read_results(path, get_skeleton(dataset.identity.skeleton))
     if images is not None:
         frame_of = frames_by_bytes(dataset, images, names, path)
     else:

@@ -108,8 +108,7 @@ def masks_after(drawn: Counts, old: Counts | None, on_disk: Counts, size: Size) 
             amodal = found["amodal"] = _shortest(union["counts"].decode("ascii"), size)
     whole = modal if amodal is None else amodal
     if whole is None or check_counts(whole, size) == 0:
-        expected = "at least one pixel, or an undo"
-        invalid("empty mask", "masks", expected=expected)
+        invalid("empty mask", "masks", expected="at least one pixel, or an undo")
     return found
 
 

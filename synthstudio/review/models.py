@@ -360,10 +360,6 @@ class JobRow(Base):
     def per_second(self) -> float:
         return float(self.progress.get("per_second", 0.0))
 
-    @property
-    def seconds_left(self) -> float | None:
-        return (self.total - self.done) / self.per_second if self.per_second > 0 else None
-
 
 class PredictionRow(Base):
     """A model's prediction of a person; `layer` is the model's name."""

@@ -75,8 +75,7 @@ def changes(
         invalid("unknown state and cause", "relabel", expected=expected, got=relabel.to)
     if not people:
         return []
-    pairs = [person.pair for person in people]
-    states = history.states(store, people[0].dataset, people=pairs)
+    states = history.states(store, people[0].dataset, people=[person.pair for person in people])
     found = []
     for person in people:
         state, base = states.get(person.pair, ItemState(person=person)), base_of(person)
@@ -130,7 +129,6 @@ def relabelled(store: Store, dataset: str, *, maximum: int = 10) -> list[Relabel
         .limit(maximum)
     )
     with store.reading() as session:
-        found = session.execute(groups).all()
         return [
             Relabelled(
                 client=client,
@@ -139,7 +137,7 @@ def relabelled(store: Store, dataset: str, *, maximum: int = 10) -> list[Relabel
                 people=people,
                 standing=len(edits.standing(session, dataset, client)),
             )
-            for client, _, who, when, people in found
+            for client, _, who, when, people in session.execute(groups).all()
         ]
 
 

@@ -21,8 +21,8 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import I64
 from synthstudio.core.errors import ReviewError
 from synthstudio.core.labels import SHARES, STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.masks import runs
@@ -121,7 +121,7 @@ class Reviewed:
     identity: Identity
     only: Only
     states: Mapping[int, FrameStates]
-    frames: NDArray[np.int64]
+    frames: I64
 
     def iter_frames(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
         names = None if columns is None else list(dict.fromkeys([*columns, "index"]))
@@ -305,7 +305,7 @@ def _grown(box: Sequence[float], item: ItemState, size: Size) -> list[float]:
     return box_of(np.array([*places] + (corners if box[2] > 0 and box[3] > 0 else [])))
 
 
-def without_joints(row: Row, item: ItemState | None = None) -> Row:
+def without_joints(row: Row, item: ItemState | None) -> Row:
     """A person's row with all joints unlabelled: COCO's way to say "do not evaluate these"."""
     new = _copied(row)
     for j in range(len(row["state"])):
@@ -321,7 +321,6 @@ def _copied(row: Row) -> Row:
 
 
 def _put(row: Row, j: int, label: JointLabel) -> None:
-    """Write one joint into the lists of a copied row."""
     state = NO_STATE if label.state is None else label.state
     old = [finite_or_none(value) for value in row["joints_px"][2 * j : 2 * j + 2]]
     new = [label.x_px, label.y_px]

@@ -398,7 +398,6 @@ def backup(store: Store, path: Path) -> Path:
 
 
 def _copy_sqlite(engine: Engine, path: Path) -> None:
-    """Copy a snapshot of a SQLite database atomically."""
     reading = engine.connect().execution_options(**{BEGIN: ""})
     with whole_file(path, private=True) as unfinished, reading as connection:
         connection.exec_driver_sql("VACUUM INTO ?", (str(unfinished),))
@@ -415,9 +414,8 @@ def _dump(store: Store, path: Path) -> None:
     # A password on a command line is visible to all users of the machine.
     secret = {"PGPASSWORD": url.password} if url.password else {}
     with whole_file(path, private=True) as unfinished:
-        command = [program, "--format=custom", f"--file={unfinished}", "--no-password", plain]
         done = subprocess.run(
-            command,
+            [program, "--format=custom", f"--file={unfinished}", "--no-password", plain],
             env={**os.environ, **secret},
             capture_output=True,
             text=True,

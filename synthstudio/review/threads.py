@@ -51,8 +51,7 @@ def talks(event: Event) -> bool:
 
 def thread_event_rows(session: Session, whose: ColumnElement[bool]) -> list[EventRow]:
     """Events of threads, with undos and redos, by number."""
-    query = select(EventRow).where(whose, EventRow.kind.in_(TALKING))
-    rows = list(session.scalars(query))
+    rows = list(session.scalars(select(EventRow).where(whose, EventRow.kind.in_(TALKING))))
     talk, undos = {row.id for row in rows}, []
     undo = select(EventRow.id, EventRow.reverts).where(whose, EventRow.kind == "revert")
     for number, of in session.execute(undo.order_by(EventRow.id)):  # after their targets

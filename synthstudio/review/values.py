@@ -76,7 +76,6 @@ class Person:
 
     @property
     def where(self) -> str:
-        """The person's name in messages."""
         whole = self.instance == FRAME
         return f"frame {self.frame}" if whole else f"frame {self.frame}, person {self.instance}"
 

@@ -106,8 +106,7 @@ def new_follower(
     """Tracks people in boxes x y w h, or those detected in the whole picture."""
     given = Boxes(xywh=np.array(boxes, np.float64), score=np.ones(len(boxes)))
     find = (lambda image: given) if boxes else find_people(model, size=model.size)
-    options = LiveOptions(every=0, minimum=minimum)
-    return Follower(model, find, size=model.size, options=options)
+    return Follower(model, find, size=model.size, options=LiveOptions(every=0, minimum=minimum))
 
 
 def parse_boxes(text: str) -> list[list[float]]:

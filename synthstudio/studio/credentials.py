@@ -46,7 +46,6 @@ def show_tokens(ctx: Context, me: User) -> None:
 
 
 def _proven(ctx: Context) -> bool:
-    """Whether this browser's name is authenticated."""
     return ctx.signed_in or ctx.keys.get(browser()) is not None
 
 

@@ -196,8 +196,7 @@ def draw_marks(rgb: U8, labels: JointMarks) -> U8:
     for j in sorted(known, key=lambda j: labels.cause[j] != "visible"):
         finer = replace(pen, marker=_SUPERSAMPLE * sizes[j])
         draw_marker(canvas, px[j], labels.cause[j], labels.skeleton.sides[j], finer)
-    small = cv2.resize(canvas, (wide, high), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.uint8)
+    return np.asarray(cv2.resize(canvas, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _pen(radius: float) -> Pen:

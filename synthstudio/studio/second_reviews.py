@@ -65,8 +65,7 @@ _FIGURES = ("spread, sigmas", "mean OKS", "kappa, state", "kappa, cause")
 
 def show_second_review(ctx: Context, me: User, chosen: OpenSet) -> None:
     share = share_of(ctx.store, chosen.key, "second_share")
-    done = progress(ctx.store, chosen.table, share=share)
-    st.markdown(progress_words(done, share))
+    st.markdown(progress_words(progress(ctx.store, chosen.table, share=share), share))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if may(me.role, "claim") and st.button(
             "Claim people for a second review", help="People you have not reviewed"

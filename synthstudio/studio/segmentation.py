@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F32, U8
+from synthstudio.core.arrays import F32, U8, Bool
 from synthstudio.core.errors import ModelError
 
 _GRABCUT_PX, _NETWORK_PX = 384, 1024
@@ -37,8 +36,8 @@ def segmented(
     rgb: U8,
     points: Sequence[tuple[float, float]],
     box: Sequence[float] | None,
-    model: Path | None = None,
-) -> NDArray[np.bool_]:
+    model: Path | None,
+) -> Bool:
     """The mask (H, W) of the object at `points` (pixels) of a picture (H, W, 3).
 
     `box`: x, y, width, height round the person; None: unknown. ModelError if `model` is invalid

@@ -147,8 +147,7 @@ def _thread_row(one: ThreadRow) -> list[object]:
 
 
 def assigned_waiting(ctx: Context, me: User, chosen: OpenSet) -> int:
-    due = due_days(ctx.store, chosen.key)
-    return sum(one.people for one in due if one.who == me.name)
+    return sum(one.people for one in due_days(ctx.store, chosen.key) if one.who == me.name)
 
 
 def due_note(ctx: Context, me: User, chosen: OpenSet) -> str:
@@ -167,7 +166,6 @@ def due_note(ctx: Context, me: User, chosen: OpenSet) -> str:
 def show_due(ctx: Context, chosen: OpenSet) -> None:
     found = [one for one in due_days(ctx.store, chosen.key) if one.day is not None]
     if found:
-        ordered = sorted(found, key=lambda one: (one.day or date.max, one.who))
         lines = [
             {
                 "due": str(one.day),
@@ -175,7 +173,7 @@ def show_due(ctx: Context, chosen: OpenSet) -> None:
                 "people to review": one.people,
                 "": "overdue" if is_overdue(one.day) else "",
             }
-            for one in ordered
+            for one in sorted(found, key=lambda one: (one.day or date.max, one.who))
         ]
         show_table(lines, "Assigned people by due date")
 

@@ -337,10 +337,9 @@ def initialize(net: nn.Module, path: Path, *, skeleton: Skeleton, poses: int) ->
         )
     net.load_state_dict(fitting, strict=False)
     kept = [k for k in (POSES, POSES_3D) if k in own and k not in fitting]
-    missing = [k for k in own if k not in fitting and k not in kept]
     lines = matching_report(
         len(fitting),
-        missing=missing,
+        missing=[k for k in own if k not in fitting and k not in kept],
         unused=[k for k in tensors if k not in own],
         reshaped=[k for k in tensors if k in own and k not in fitting],
     )

@@ -259,7 +259,6 @@ class Augment(Section):
 
     @property
     def pastes(self) -> PasteOptions:
-        """How pastes are drawn."""
         return PasteOptions(
             chance=self.paste,
             fraction=self.paste_fraction,
@@ -428,5 +427,4 @@ def _fault(fault: dict[str, Any], where: str) -> str:
 def _names(path: tuple[str | int, ...]) -> list[str]:
     sections: dict[str, type[Section]]
     sections = {"network": Network, "augment": Augment, "train": Source, "val": Source}
-    model = sections.get(str(path[0]), Config) if path else Config
-    return list(model.model_fields)
+    return list((sections.get(str(path[0]), Config) if path else Config).model_fields)

@@ -68,8 +68,7 @@ def join_world(device: torch.device) -> World:
     if size == 1:
         return ALONE
     if not dist.is_initialized():
-        backend = "nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=TIMEOUT)
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
         atexit.register(_leave)
     return World(rank=dist.get_rank(), size=size)
 

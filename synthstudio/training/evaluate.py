@@ -111,7 +111,6 @@ def _untimed(report: Callable[[int, int, float], None]) -> Callable[[int, int], 
 def part_of(
     source: Dataset, people: CropSubset, frames: tuple[int, ...] | None
 ) -> tuple[Dataset, CropSubset]:
-    """The evaluated frames and people."""
     if frames is None:
         return source, people
     chosen = np.array(frames, np.int64)
@@ -161,7 +160,6 @@ def _check_options(config: Config, options: EvaluationOptions) -> None:
 
 
 def _own_sources(config: Config, dataset: Place) -> list[Source]:
-    """Those of a training's sources that are this data set."""
     sets = [s for s in config.train if s.dataset]
     return [s for s in sets if resolved(parse_place(s.dataset)) == resolved(dataset)]
 

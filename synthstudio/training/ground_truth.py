@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64, I64
+from synthstudio.core.arrays import F64, I64, Array
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_ambiguous, is_labelled
@@ -25,7 +24,7 @@ from synthstudio.training.data.samples import Sample
 
 LABELS_PX = (16, 16)
 """The size of crops with unused pixels."""
-Runner = Callable[[Sample, F64], Mapping[str, NDArray[Any]]]
+Runner = Callable[[Sample, F64], Mapping[str, Array]]
 """An image and the boxes (P, 4: x y w h) of its people to columns of Predictions, (P, J, ...)."""
 
 
@@ -34,7 +33,7 @@ def predict_all(samples: Iterable[Sample], skeleton: Skeleton, run: Runner | Non
     none. ModelError if no person is labelled."""
     rows: list[dict[str, Any]] = []
     frames: list[Row] = []
-    answers: list[Mapping[str, NDArray[Any]]] = []
+    answers: list[Mapping[str, Array]] = []
     for sample in samples:
         people = labelled_people(sample, skeleton, size=LABELS_PX, joints_3d="kinematic")
         frame = np.int64(sample.frame["index"])
@@ -62,7 +61,7 @@ def whole_frame_truth(crops: Crops, rows: I64, sizes: F64, joints: int) -> Predi
     visible, so `known` are the labelled joints."""
     windows = np.concatenate([np.zeros((len(rows), 2)), sizes], 1)
     shapes = {"xy": (2,), "peak": (), "present": (), "shares": (4,), "quality": (), "xyz_m": (3,)}
-    nothing: dict[str, NDArray[Any]] = {
+    nothing: dict[str, Array] = {
         name: np.full((len(rows), joints, *more), np.nan) for name, more in shapes.items()
     }
     nothing["score"] = np.zeros((len(rows), joints))
@@ -95,9 +94,7 @@ def image_sizes(dataset: Dataset, frames: I64 | Sequence[int]) -> F64:
     return np.array([sizes[int(f)] for f in frames], np.float64).reshape(-1, 2)
 
 
-def with_truth(
-    crops: Crops, rows: I64, predicted: dict[str, NDArray[Any]], windows: F64
-) -> Predictions:
+def with_truth(crops: Crops, rows: I64, predicted: dict[str, Array], windows: F64) -> Predictions:
     """`predicted` columns and the truth; `windows` (P, 4: x0 y0 x1 y1): the network's inputs."""
     scale = crops.scale[rows].astype(np.float64)
     index = np.full(len(crops) + 1, -1, np.int64)

@@ -79,7 +79,6 @@ class Log:
             self.file.flush()  # else a kill after the next saved state loses the row
 
     def validation(self, step: int, metrics: dict[str, float]) -> None:
-        """Log the metrics after `step` steps."""
         self._write(step - 1, {f"validation/{k}": v for k, v in metrics.items()})
         self.file.flush()
 

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64, I64, U8, Bool
+from synthstudio.core.arrays import F64, I64, U8, Array, Bool
 from synthstudio.core.errors import ModelError
 from synthstudio.core.outputs import free_folder
 from synthstudio.core.places import Place, resolved
@@ -77,7 +76,7 @@ class SkeletonPredictor:
         """(J,) whether the network predicts a joint."""
         return np.isin(np.arange(len(self.skeleton.joints)), self._target)
 
-    def __call__(self, sample: Sample, boxes: F64) -> Mapping[str, NDArray[Any]]:
+    def __call__(self, sample: Sample, boxes: F64) -> Mapping[str, Array]:
         """Columns (P, J, ...) of Predictions; ModelError."""
         frame, rgb = int(sample.frame["index"]), sample.rgb()
         answer = self._called(rgb, boxes, frame)
@@ -218,9 +217,8 @@ def _pairs(truth: Predictions, found: Detections, known: dict[Any, int], skeleto
     rest = np.flatnonzero(place < 0)
     free = np.flatnonzero(~np.isin(np.arange(len(found)), place))
     if len(rest) and len(free):
-        left = Detections(**{name: value[free] for name, value in vars(found).items()})
         of_rest = match(
-            left,
+            Detections(**{name: value[free] for name, value in vars(found).items()}),
             truth.frame[rest],
             truth.true_xy[rest],
             truth.known[rest],

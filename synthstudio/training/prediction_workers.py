@@ -173,7 +173,6 @@ class RemotePredictor:
     def _run(
         self, jobs: Iterable[Job], total: int, progress: Callable[[int, int], None]
     ) -> list[Any]:
-        """The results of jobs in the order of their `first`."""
         device, model = self.request.device, ""
         if self.pool.engine.apart:
             model = runtime.device_model(runtime.resolve_device(device))  # type: ignore[arg-type]

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synthstudio.core.arrays import F64, I64, U8, Bool
+from synthstudio.core.arrays import F64, I64, U8, Array, Bool
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.threads import CPU_BATCH
@@ -33,7 +32,7 @@ from synthstudio.training.data import batches
 from synthstudio.training.data.batches import Batch, CropSubset, InputSpec
 from synthstudio.training.data.crops import MARGIN, crop_people, crops_in_memory
 from synthstudio.training.data.frames import FrameSubset, labelled, make_frame_batch
-from synthstudio.training.data.samples import Report, Sample, rgb_of
+from synthstudio.training.data.samples import Report, Sample
 from synthstudio.training.data.windows import Letterbox
 from synthstudio.training.evaluation_folder import Decode
 from synthstudio.training.ground_truth import (
@@ -45,7 +44,7 @@ from synthstudio.training.ground_truth import (
 )
 from synthstudio.training.networks import BottomUpNet
 
-PredictionColumns = dict[str, NDArray[Any]]
+PredictionColumns = dict[str, Array]
 """Columns of Predictions, some people each."""
 FindFrames = Callable[[Dataset, Sequence[Row], Report], list[FoundPeople]]
 """The people found in the frames of these rows, one table each, in order."""
@@ -309,7 +308,7 @@ def find_in_dataset(
     if find is not None:
         parts = find(dataset, frames, progress)
     for start in range(0, len(frames) if find is None else 0, FRAME_BATCH):
-        images = [rgb_of(dataset, row) for row in frames[start : start + FRAME_BATCH]]
+        images = [dataset.rgb_of(row) for row in frames[start : start + FRAME_BATCH]]
         parts += find_in_images(net, images, spec.size)
         progress(min(start + FRAME_BATCH, len(frames)), len(frames))
     joints = len(spec.skeleton.joints)
@@ -324,7 +323,7 @@ def find_in_dataset(
 def frame_cost(net: BottomUpNet, spec: InputSpec, dataset: Dataset) -> dict[str, Any]:
     """Latency of the data set's first frame, decoding included."""
     row = next(iter(dataset.iter_frames()))
-    image = rgb_of(dataset, row)
+    image = dataset.rgb_of(row)
     device = next(net.parameters()).device
 
     def run(count: int) -> object:

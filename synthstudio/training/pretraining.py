@@ -262,9 +262,8 @@ def train_contrastive(
         net.train()
         optimization.set_lr(optimizer, config, step, steps)
         drawn = sampler.draw(stream(config.seed, "representation", step), config.batch)
-        rows = people.rows[drawn]
         batch = batches.make_batch(
-            people.crops, rows, spec, augment, seed=config.seed + 1, step=step
+            people.crops, people.rows[drawn], spec, augment, seed=config.seed + 1, step=step
         )
         codes = net(batch.images.to(device).contiguous(memory_format=torch.channels_last))
         partner = torch.arange(len(drawn), device=device) ^ 1

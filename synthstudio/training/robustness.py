@@ -18,7 +18,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.evaluation.storage import Predictions
-from synthstudio.training.data.samples import Sample, rgb_of
+from synthstudio.training.data.samples import Sample
 
 FIRST = 1
 """The instance of a frame's first person."""
@@ -49,7 +49,7 @@ def exposures(
         people = [p for p in people if all_people or p["instance"] == FIRST]
 
         def rgb(seen: list[Row] = seen) -> U8:
-            return averaged([rgb_of(dataset, row) for row in seen])
+            return averaged([dataset.rgb_of(row) for row in seen])
 
         yield Sample(frame=middle, people=people, rgb=rgb)
 

@@ -200,8 +200,7 @@ class Trainer(ABC, Generic[Samples, Made]):
 
     def prepare_step(self, step: int) -> None:
         optimization.set_lr(self.optimizer, self.config, step, self.total)
-        epoch = step // self.steps_per_epoch
-        optimization.set_backbone_trainable(self.net, self.config, epoch)
+        optimization.set_backbone_trainable(self.net, self.config, step // self.steps_per_epoch)
 
     def update(self, step: int, losses: dict[str, float], made: Made) -> None:
         """Run the optimizer's step and log it."""

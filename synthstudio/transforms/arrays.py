@@ -11,9 +11,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from synthstudio.core.arrays import F32, F64, U8
+from synthstudio.core.arrays import F32, F64, U8, Bool
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.labels import SHARES
 from synthstudio.core.rng import stream
@@ -67,7 +67,7 @@ class Occluded:
     shares: F32  # (P, J, 5) in the order of synthstudio.core.labels.SHARES, NaN unknown
     cover: U8  # (H, W) 255: under a paste
     fraction: F64  # (P,) of each person's mask or hull under pastes, NaN where there is none
-    masks: NDArray[np.bool_] | None  # (P, H, W) the remaining masks
+    masks: Bool | None  # (P, H, W) the remaining masks
     pastes: tuple[Paste, ...]  # for `apply_pastes` over another image of that size
 
     @property
@@ -143,8 +143,7 @@ def occlude_people(
         after = to_array(shares, "shares", (count, each, len(SHARES)), np.float32)
     for p in range(count):
         after[p] = shares_under_paste(after[p], known[p], cover, radius[p])
-    hidden = (joints[..., 2] == 2) & ~is_visible(after[..., VISIBLE])
-    joints[..., 2][hidden] = 1
+    joints[..., 2][(joints[..., 2] == 2) & ~is_visible(after[..., VISIBLE])] = 1
     return Occluded(
         image=pasted,
         keypoints=joints[0] if single else joints,
@@ -171,7 +170,6 @@ def apply_pastes(image: U8, pastes: Sequence[Paste]) -> tuple[U8, U8]:
 
 
 def _window(paste: Paste, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Rows and columns of the image affected by a paste."""
     xy = paste.cutout.hull @ paste.matrix[:, :2].T + paste.matrix[:, 2]
     low = np.floor(xy.min(0)).astype(int) - _SOFT_PX
     high = np.ceil(xy.max(0)).astype(int) + _SOFT_PX
@@ -242,8 +240,7 @@ def to_array(value: Any, name: str, shape: tuple[int | str, ...], kind: Any = np
     return found
 
 
-def _body(xy: F64, size: tuple[int, int], mask: NDArray[np.bool_] | None) -> Body | None:
-    """A person's mask, or the hull of their joints, cropped."""
+def _body(xy: F64, size: tuple[int, int], mask: Bool | None) -> Body | None:
     known = np.clip(xy[np.isfinite(xy).all(-1)], 0, (size[1], size[0]))
     span = float(np.ptp(known, axis=0).max()) if len(known) else 0.0
     cell = max(COARSE, round(span / _CELLS))
@@ -276,7 +273,7 @@ def _covered(body: Body | None, cover: U8) -> float:
     return float(cv2.mean(np.ascontiguousarray(part), mask=body.mask)[0]) / 255
 
 
-def _areas(known: F64, boxes: Any, masks: NDArray[np.bool_] | None) -> F64:
+def _areas(known: F64, boxes: Any, masks: Bool | None) -> F64:
     if masks is not None:
         return np.asarray(masks.sum(axis=(1, 2)), np.float64)
     if boxes is not None:

@@ -11,13 +11,11 @@ import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F32, F64, U8
+from synthstudio.core.arrays import F32, F64, I64, U8, Array, Bool
 from synthstudio.core.images import read_rgba
 from synthstudio.core.labels import SHARES
 from synthstudio.core.rng import Generator, stream
@@ -37,20 +35,20 @@ COARSE = 2  # image pixels per cell of the placement search
 class PasteDraws:
     """Random draws for B samples; each array has B rows."""
 
-    pasted: NDArray[np.bool_]
-    which: NDArray[np.int64]  # of the cut-outs, then of `shapes`
-    filled: NDArray[np.bool_]  # with synthetic colours
-    other: NDArray[np.int64]  # sample that a piece is taken from
+    pasted: Bool
+    which: I64  # of the cut-outs, then of `shapes`
+    filled: Bool  # with synthetic colours
+    other: I64  # sample that a piece is taken from
     fraction: F64  # fraction of the person's hull to cover
     stretch: F64  # the cut-out's area over the area to be covered
     angle: F64
-    mirrored: NDArray[np.bool_]
+    mirrored: Bool
     direction: F64  # direction of approach
     aim: F64  # (B, 2) target, in standard deviations of the hull's joints
     tint: F64  # (B, 3) factors of the channels
     light: F64  # adaptation to the picture's brightness, 0 to 1
     soft_px: F64  # blur of its edge
-    seed: NDArray[np.int64]  # of the colours
+    seed: I64  # of the colours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,10 +161,9 @@ def blend(
     if draws.soft_px[b] > 0.3:
         layer = np.asarray(cv2.GaussianBlur(layer, (0, 0), float(draws.soft_px[b])), np.uint8)
     covering = np.ascontiguousarray(layer[..., 3])
-    alpha = _three(covering.astype(np.float32) / np.float32(255))
+    alpha: F32 = _three(covering.astype(np.float32) / np.float32(255))
     if draws.filled[b]:
-        seed = stream(int(draws.seed[b]), "fill")
-        colours = fill(seed, other, (height, width)) * alpha
+        colours = fill(stream(int(draws.seed[b]), "fill"), other, (height, width)) * alpha
     else:
         colours = layer[..., :3].astype(np.float32)
     gain = draws.tint[b] * _gain(image, colours, alpha, float(draws.light[b]))
@@ -176,7 +173,7 @@ def blend(
     return mixed.astype(np.uint8), covering
 
 
-def _three(plane: NDArray[Any]) -> NDArray[Any]:
+def _three(plane: Array) -> Array:
     """A plane (h, w) repeated three times: NumPy is slow along an axis of three."""
     return np.asarray(cv2.merge((plane, plane, plane)))
 

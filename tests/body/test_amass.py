@@ -16,8 +16,8 @@ from walks import stroll
 from benchmarks import joint_angles
 from synthstudio.body import amass, motion
 from synthstudio.body.recording import LEG_M, MAX_FRAMES, Motion
+from synthstudio.core.arrays import F64
 from synthstudio.core.errors import AssetError
-from synthstudio.core.scene import F64
 
 # SMPL's first 22 joints: parent by its number, role in a Motion, as its paper's figure has them.
 SMPL: dict[str, tuple[int, str]] = {

@@ -18,8 +18,8 @@ from synthstudio.body.atlas import bare_body, load_atlas, rest_of
 from synthstudio.body.pose_library import library
 from synthstudio.body.poses import BONES, LIMITS_RAD, PARENTS, bone_rotations
 from synthstudio.body.recording import Motion, mirrored
+from synthstudio.core.arrays import F64
 from synthstudio.core.errors import AssetError
-from synthstudio.core.scene import F64
 from synthstudio.core.spec import BoneTurn, PersonSpec, Phenotype, PoseSpec
 
 MOCAP = ("cmu_02_01", "cmu_07_01", "cmu_16_15", "cmu_35_01")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.body import poses, wardrobe
+from synthstudio.core.arrays import F32, F64
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import (
     Catalogue,
@@ -20,7 +21,6 @@ from synthstudio.core.catalogue import (
     Step,
 )
 from synthstudio.core.ground import Ground
-from synthstudio.core.scene import F32, F64
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import AssetRef, BoneTurn, GreySpec, ObjectSpec, PersonSpec, Phenotype
 from synthstudio.recipe.contacts.supports import PRESSED_M

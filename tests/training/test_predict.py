@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from PIL import Image
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.images import encode_png
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference import sources, write
 from synthstudio.inference.finder import Detector
@@ -137,8 +136,7 @@ def test_people_of_a_set_who_are_wholly_outside_are_not_asked_about(tmp_path):
         index_at=lambda position: position,
         frame=lambda index: {"index": 0, "clip_id": None},
         instances=lambda index: people,
-        image_bytes_of=lambda row: encode_png(_spotted((50, 50))),
-        image_of=lambda row: tmp_path / "0.png",
+        rgb_of=lambda row: _spotted((50, 50)),
     )
     found = _ask(list(sources._dataset(dataset).read()))
     assert [one.instance for one in found] == [1, 3, 4]

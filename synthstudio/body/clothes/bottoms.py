@@ -28,7 +28,7 @@ from synthstudio.body.clothes.tailor import (
     suit,
     union,
 )
-from synthstudio.core.scene import F32
+from synthstudio.core.arrays import F32
 
 _OVER_BOOTS_M = 0.025  # of long legs off the skin where boots may be under them
 WAIST_M = 0.012  # of trousers off the skin: more than a shirt that is tucked in

@@ -32,7 +32,7 @@ from synthstudio.body.clothes.garment_mesh import (
     towards,
 )
 from synthstudio.body.clothes.hang import Hang, hang_of
-from synthstudio.core.scene import F32, F64, I32, U32, Bool
+from synthstudio.core.arrays import F32, F64, I32, U32, Bool
 
 EARS_M = 0.635  # template height from which long hair hangs
 _HEAD_M = 0.53  # on the template: what lies higher on average is worn on the head

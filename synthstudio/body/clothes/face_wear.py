@@ -26,7 +26,8 @@ from synthstudio.body.clothes.garment_mesh import (
 )
 from synthstudio.body.clothes.hair import SCALP, head_faces, lumps, nowhere, tress
 from synthstudio.body.clothes.tailor import Field, Shape, Tailored, sheet, step, tube
-from synthstudio.core.scene import F32, F64, I32, PARTS
+from synthstudio.core.arrays import F32, F64, I32
+from synthstudio.core.scene import PARTS
 
 FACE = sum(1 << PARTS.index(part) for part in ("head", "scalp", "neck"))
 _MOUTH_Z_M = 0.580

@@ -18,8 +18,9 @@ from scipy.sparse._sparsetools import csr_matvec
 from scipy.spatial import cKDTree
 
 from synthstudio.body.atlas import Atlas, bone_part
+from synthstudio.core.arrays import F32, F64, I32, U32, Bool
 from synthstudio.core.errors import GeometryError
-from synthstudio.core.scene import F32, F64, I32, PARTS, U32, Bool
+from synthstudio.core.scene import PARTS
 from synthstudio.core.spec import Detail
 
 _KNOWN_BITS, _MIX = 17, np.uint32(0x9E3779B1)

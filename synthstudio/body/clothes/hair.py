@@ -22,7 +22,8 @@ from synthstudio.body.clothes.garment_mesh import (
     weave_of,
 )
 from synthstudio.body.clothes.tailor import Shape, Tailored, sheet, step, tube
-from synthstudio.core.scene import F32, I32, PARTS
+from synthstudio.core.arrays import F32, I32
+from synthstudio.core.scene import PARTS
 
 SCALP = 1 << PARTS.index("scalp")
 CENTRE_M = (0.0, -0.030, 0.660)  # of the skull

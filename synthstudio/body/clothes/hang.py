@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from synthstudio.body.clothes.garment_mesh import JOINTS, Places, spread
-from synthstudio.core.scene import F32, F64
+from synthstudio.core.arrays import F32, F64
 
 _LEVEL_M = 0.025
 _AZIMUTHS = 24

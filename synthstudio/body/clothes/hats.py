@@ -24,7 +24,8 @@ from synthstudio.body.clothes.garment_mesh import (
 )
 from synthstudio.body.clothes.hair import SCALP, azimuth, head_faces, nowhere, shell, skull
 from synthstudio.body.clothes.tailor import Shape, Tailored, sheet, step, tube
-from synthstudio.core.scene import F32, I32, PARTS
+from synthstudio.core.arrays import F32, I32
+from synthstudio.core.scene import PARTS
 
 _FRONT_Y_M, _BACK_Y_M = -0.13, 0.06
 _DRAPED = SCALP | sum(

@@ -31,7 +31,8 @@ from synthstudio.body.clothes.tailor import (
     union,
 )
 from synthstudio.body.clothes.tops import collar, top_cut
-from synthstudio.core.scene import F32, PARTS
+from synthstudio.core.arrays import F32
+from synthstudio.core.scene import PARTS
 
 
 def _open(p: Places, half_m: F32 | float) -> F32:

@@ -13,7 +13,8 @@ from synthstudio.body.clothes.cloth import Cloth, DrapeConstraint, along_m
 from synthstudio.body.clothes.garment_mesh import Basis, cross_of, length, spread, tall, unit
 from synthstudio.body.clothes.hang import hung_m
 from synthstudio.body.face import head_size
-from synthstudio.core.scene import F32, F64, Surface
+from synthstudio.core.arrays import F32, F64
+from synthstudio.core.scene import Surface
 from synthstudio.core.spec import Material
 
 STATURE_M = 1.660  # of the template, so that one pattern scale fits every stature

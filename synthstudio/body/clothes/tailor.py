@@ -26,7 +26,7 @@ from synthstudio.body.clothes.garment_mesh import (
     places_of,
     weave_of,
 )
-from synthstudio.core.scene import F32, I32, Bool
+from synthstudio.core.arrays import F32, I32, Bool
 
 Shape = Mapping[str, float]
 Field = Callable[[Places], F32]

@@ -42,7 +42,7 @@ from synthstudio.body.clothes.tailor import (
     top_field,
     union,
 )
-from synthstudio.core.scene import F32
+from synthstudio.core.arrays import F32
 
 
 def top_cut(

@@ -76,7 +76,6 @@ def _outline(part: Bool) -> list[Point]:
 
 
 def _border_steps(part: Bool) -> dict[Point, set[Point]]:
-    """Return corner -> unit steps along the border from there."""
     padded = np.pad(part, 1)
     inner = padded[1:-1, 1:-1]
     sides = (

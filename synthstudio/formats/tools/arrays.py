@@ -20,11 +20,10 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, Array
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.safe_files import NpzWriter, plain_name, read_npz
@@ -62,7 +61,7 @@ def to_lsp(frame: Row, row: Row) -> Row:
     return {"image": frame["file_name"], "joints": joints}
 
 
-def from_lsp(entry: Mapping[str, NDArray[Any]], frame: Row, number: int) -> Row:
+def from_lsp(entry: Mapping[str, Array], frame: Row, number: int) -> Row:
     """Undo `to_lsp`; ValueError."""
     points = []
     for x, y, v in entry["joints"].T.tolist():
@@ -88,7 +87,7 @@ def to_h36m(frame: Row, row: Row) -> Row:
     }
 
 
-def from_h36m(entry: Mapping[str, NDArray[Any]], frame: Row, number: int) -> Row:
+def from_h36m(entry: Mapping[str, Array], frame: Row, number: int) -> Row:
     """Undo `to_h36m`; ValueError. Without a camera the positions are those of joints_camera_m."""
     state, px, camera_m = entry["state"].tolist(), entry["positions_2d"], entry["positions_3d"]
     if not set(state) <= set(_CAUSES):
@@ -106,17 +105,17 @@ def from_h36m(entry: Mapping[str, NDArray[Any]], frame: Row, number: int) -> Row
     return row
 
 
-def _to_world(camera_m: NDArray[Any], world_to_camera: Sequence[float]) -> list[float]:
+def _to_world(camera_m: Array, world_to_camera: Sequence[float]) -> list[float]:
     m = np.reshape(world_to_camera, (4, 4))
     # The inverse of a rigid motion: R^T (x - t).
     return [float(v) for v in ((camera_m - m[:3, 3]) @ m[:3, :3]).ravel()]
 
 
-def _or_nan(values: Sequence[float] | None, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _or_nan(values: Sequence[float] | None, shape: tuple[int, ...]) -> F64:
     return np.full(shape, math.nan) if values is None else np.reshape(values, shape)
 
 
-def _or_null(values: NDArray[Any]) -> list[float] | None:
+def _or_null(values: Array) -> list[float] | None:
     if np.isnan(values).all():
         return None
     if (np.abs(values[np.isfinite(values)]) > 1e9).any() or np.isinf(values).any():
@@ -132,7 +131,7 @@ class ArrayFormat:
     skeleton: str
     columns: Columns
     to_entry: Callable[[Row, Row], Row]
-    from_entry: Callable[[Mapping[str, NDArray[Any]], Row, int], Row]
+    from_entry: Callable[[Mapping[str, Array], Row, int], Row]
 
     def write(
         self, pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target
@@ -195,7 +194,7 @@ H36M = ArrayFormat(
 )
 
 
-def _rows_by_image(images: NDArray[Any], also: Sequence[str], where: str) -> dict[str, list[int]]:
+def _rows_by_image(images: Array, also: Sequence[str], where: str) -> dict[str, list[int]]:
     """Return the rows of each image; none for those named only in the sidecar."""
     found: dict[str, list[int]] = {name: [] for name in also}
     for k, image in enumerate(images.tolist()):
@@ -203,14 +202,14 @@ def _rows_by_image(images: NDArray[Any], also: Sequence[str], where: str) -> dic
     return found
 
 
-def _camera(entry: Mapping[str, NDArray[Any]], frame: Row) -> Row:
+def _camera(entry: Mapping[str, Array], frame: Row) -> Row:
     if entry["size_px"].tolist() != [frame["width_px"], frame["height_px"]]:
         raise ValueError(f"size_px is {entry['size_px'].tolist()}")
     return {name: _or_null(entry[name]) for name in ("K", "world_to_camera")}
 
 
 def _check(
-    arrays: Mapping[str, NDArray[Any]], columns: Columns, joints: tuple[str, ...], where: str
+    arrays: Mapping[str, Array], columns: Columns, joints: tuple[str, ...], where: str
 ) -> None:
     names = arrays.get("joint_names", np.array(joints))
     for name, (shape, kind) in columns.items():

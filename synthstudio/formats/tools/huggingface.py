@@ -39,16 +39,14 @@ def _feature(kind: pa.DataType) -> Any:
         return {"feature": _feature(kind.value_type), "_type": "List"}
     if pa.types.is_struct(kind):
         return {f.name: _feature(f.type) for f in kind}
-    names = {"double": "float64"}
-    return {"dtype": names.get(str(kind), str(kind)), "_type": "Value"}
+    return {"dtype": {"double": "float64"}.get(str(kind), str(kind)), "_type": "Value"}
 
 
 def _schema() -> pa.Schema:
-    person = pa.struct([_loose(f) for f in INSTANCE_SCHEMA])
     fields = [
         pa.field("image", _IMAGE),
         *(_loose(f) for f in FRAME_SCHEMA),
-        pa.field("people", pa.list_(person)),
+        pa.field("people", pa.list_(pa.struct([_loose(f) for f in INSTANCE_SCHEMA]))),
     ]
     features = {f.name: _feature(f.type) for f in fields[1:]}
     metadata = {"info": {"features": {"image": {"_type": "Image"}, **features}}}

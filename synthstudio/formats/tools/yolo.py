@@ -218,10 +218,9 @@ def _label_name(name: str) -> str:
 
 def _lonely_labels(root: Path, pictures: Iterable[str]) -> int:
     known = {root / _label_name(name) for name in pictures}
-    folders = {path.parent for path in known}
     return sum(
         path not in known and path.name not in _NO_LABELS
-        for folder in folders
+        for folder in {path.parent for path in known}
         for path in folder.glob("*.txt")
     )
 

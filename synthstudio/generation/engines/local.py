@@ -302,7 +302,6 @@ def _do(job: Any) -> Any:
 
 
 def _watch_parent() -> None:
-    """Exit when the parent has exited for any reason."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

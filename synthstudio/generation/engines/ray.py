@@ -200,7 +200,6 @@ def _answer(ray: Any, answer: Any, job: Any) -> tuple[Any, int]:
 
 
 def _other_kind(host: str, heard: dict[str, str]) -> WorkerError:
-    """The error for a node whose output would differ."""
     driver = facts()
     compared = driver if len(heard) > 1 else heard  # a node without the package reports only that
     other = [name for name in sorted(compared) if heard.get(name) != driver[name]]

@@ -136,8 +136,7 @@ def _store_samples(
 
 def _checked(images: Path, name: str, size: tuple[int, int]) -> str:
     """The hash of a photo, after checks of decoding and annotated size."""
-    path = file_inside(images, name, where=name)
-    data = read_bytes(path)
+    data = read_bytes(file_inside(images, name, where=name))
     found = check_rgb(data, name)
     if found != size:
         rotated = found == (size[1], size[0])

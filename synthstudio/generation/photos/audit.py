@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from synthstudio.core.arrays import F64, Bool
 from synthstudio.core.masks import decode
 from synthstudio.core.photo import PhotoSpec
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress, counter
-from synthstudio.core.scene import F64, Bool
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import OBJECT_BASE, read_as
 from synthstudio.dataset.reader import Dataset, opened
@@ -82,7 +82,6 @@ class PhotoTally:
 
 
 def is_of_photos(dataset: Dataset) -> bool:
-    """Whether `occlude` made a data set."""
     return PHOTOS in dataset.identity.recipe
 
 

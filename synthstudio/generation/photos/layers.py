@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F32, F64, U8
 from synthstudio.core.images import LUMINANCE, linear_to_srgb_u8, srgb_to_linear, toned
 from synthstudio.core.masks import mask_edges
 from synthstudio.core.photo import PasteSpec, PhotoSpec
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import F32, F64, U8, CutoutLayer, Rendering
+from synthstudio.core.scene import CutoutLayer, Rendering
 from synthstudio.core.spec import FrameSpec, GreySpec, LensSpec, PlainBackdrop
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FrameGenerator

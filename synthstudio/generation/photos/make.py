@@ -13,15 +13,15 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from synthstudio.compose import blend
 from synthstudio.core import masks
+from synthstudio.core.arrays import U8, Array, Bool
 from synthstudio.core.images import encode_jpeg, linear_to_srgb_u8, read_rgb, srgb_to_linear
 from synthstudio.core.labels import SHARES, STATE_OUTSIDE, STATE_VISIBLE, target_row
 from synthstudio.core.people import hidden_columns
 from synthstudio.core.photo import Outline, PhotoPerson, PhotoSpec, PhotoView, Window
-from synthstudio.core.scene import U8, Bool, CutoutLayer
+from synthstudio.core.scene import CutoutLayer
 from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
 from synthstudio.core.spec import OBJECT_BASE, PERSON_BASE, AssetRef, OcclusionTarget, to_json
 from synthstudio.core.visibility import is_labelled, occluded_fraction
@@ -63,8 +63,7 @@ class PhotoStage(FrameGenerator):
         table = AssetTable(root=photos)
         self.pixels = functools.lru_cache(4)(lambda ref: read_rgb(table.resolve(ref)))
         self.outline = functools.lru_cache(512)(lambda asset: outline(self.cutout(asset)))
-        opened = Album(album)
-        self.sample = functools.lru_cache(4)(opened.sample)
+        self.sample = functools.lru_cache(4)(Album(album).sample)
         self.people = functools.lru_cache(4)(self._people)
         self.specs = functools.lru_cache(4)(self._specs)
 
@@ -247,7 +246,7 @@ def composed(photo: U8, pastes: tuple[PasteLayer, ...], people: list[Annotated])
     return rgb
 
 
-def _window(left: int, top: int, part: NDArray[Any]) -> tuple[slice, slice]:
+def _window(left: int, top: int, part: Array) -> tuple[slice, slice]:
     return slice(top, top + part.shape[0]), slice(left, left + part.shape[1])
 
 

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F32, F64, I32, U8, Bool
 from synthstudio.core.photo import GroundCells
-from synthstudio.core.scene import F32, F64, U8, Bool
 from synthstudio.label.photo import Annotated
 
 FIELD_OF_VIEW_RAD = math.radians(50)
@@ -323,5 +323,5 @@ def _like(grid: _Grid, seeds: Bool) -> Bool:
     alike = (far < _TIMES).all(axis=2)
     joined = np.asarray(alike | grid.taken, np.uint8)  # ground continues behind people
     _, piece = cv2.connectedComponents(joined, connectivity=4)
-    known: NDArray[np.int32] = np.unique(piece[seeds & alike])
+    known: I32 = np.unique(piece[seeds & alike])
     return np.asarray(alike & np.isin(piece, known[known > 0]))

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from synthstudio.core.arrays import U8
 from synthstudio.core.camera import Camera, look_at
 from synthstudio.core.catalogue import ObjectKind
 from synthstudio.core.images import encode_png, srgb_to_linear
 from synthstudio.core.progress import OnProgress, counter
-from synthstudio.core.scene import U8
 from synthstudio.dataset.durable import canonical_json, whole_folder
 from synthstudio.generation.photos.layers import render_alone, unmultiplied
 from synthstudio.generation.stage import FrameGenerator, prepare
@@ -101,5 +101,4 @@ def render_object(stage: FrameGenerator, number: int, *, size_px: int) -> tuple[
         light=light,
     )
     layer = unmultiplied(0, srgb_to_linear(drawn.rendering.rgb), alpha)
-    opaque = np.rint(layer.alpha * 255).astype(np.uint8)
-    return kind.kind, np.dstack([layer.rgb, opaque])
+    return kind.kind, np.dstack([layer.rgb, np.rint(layer.alpha * 255).astype(np.uint8)])

@@ -97,7 +97,6 @@ def occlude(  # noqa: PLR0913 - the options of one command
 
 
 def _unchanged(dataset: Dataset) -> int:
-    """Number of photos with frames but without any occluder."""
     pasted: dict[str, bool] = {}
     for row in dataset.iter_frames(["group_id", "spec"]):
         spec = json.loads(row["spec"])
@@ -126,7 +125,6 @@ def settings_for(settings: Settings, found: Gathered) -> Settings:
 
 
 def _check(recipe: Recipe) -> None:
-    """Refuse targets that are not supported for photos."""
     options, targets = recipe.photo_options, recipe.targets
     if targets.causes or targets.crowd_index is not None:
         raise RecipeError(

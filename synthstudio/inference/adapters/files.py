@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F32, F64, U8
+from synthstudio.core.arrays import F32, F64, U8, Array
 from synthstudio.core.errors import ModelError, import_extra
 from synthstudio.core.threads import threads_allowed
 from synthstudio.formats.coco.results import ORDERS, order_of_count
@@ -32,7 +31,7 @@ class FileModel:
     where: str
     shape: tuple[int, ...]
     dtype: str
-    run: Callable[[NDArray[Any]], dict[str, NDArray[Any]]]
+    run: Callable[[Array], dict[str, Array]]
     facts: Mapping[str, str]
 
     def refuse(self, expected: str, got: Any) -> ModelError:
@@ -72,7 +71,7 @@ class FileModel:
         return order
 
 
-def open_model(path: Path, device: str = "auto") -> FileModel:
+def open_model(path: Path, device: str) -> FileModel:
     """Open a .onnx or .tflite file; ModelError for a damaged one or several inputs."""
     if path.suffix == TFLITE:
         return _lite(path)
@@ -84,7 +83,7 @@ def open_model(path: Path, device: str = "auto") -> FileModel:
     inputs = session.get_inputs()
     names = [output.name for output in session.get_outputs()]
 
-    def run(value: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    def run(value: Array) -> dict[str, Array]:
         try:
             outputs = session.run(names, {inputs[0].name: value})
         except Exception as error:  # no common error class
@@ -118,7 +117,7 @@ def _lite(path: Path) -> FileModel:
         ) from error
     (first, *more), outputs = reader.get_input_details(), reader.get_output_details()
 
-    def run(value: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    def run(value: Array) -> dict[str, Array]:
         reader.set_tensor(first["index"], value)
         reader.invoke()
         return {o["name"]: reader.get_tensor(o["index"]) for o in outputs}
@@ -144,7 +143,7 @@ def centre_and_scale(box: F64, size: tuple[int, int]) -> tuple[F64, F64]:
     return box[:2] + box[2:] / 2, np.array(extent)
 
 
-def normalised(crop: NDArray[Any]) -> F32:
+def normalised(crop: Array) -> F32:
     """An RGB crop (H, W, 3) as the input (1, 3, H, W) of networks with ImageNet's normalisation."""
     scaled = (crop.astype(np.float32) - MEAN) / DEVIATION
     return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F32, F64, U8
+from synthstudio.core.arrays import F32, F64, U8, Array
 from synthstudio.inference.adapters.files import FileModel, centre_and_scale, each, normalised
 from synthstudio.models.smooth import overlaps
 from synthstudio.training.data.windows import crop_and_resize
@@ -81,7 +79,7 @@ def local_means(xy: F64, maps: F64) -> F64:
     return out
 
 
-def bilinear(rgb: U8, x: NDArray[Any], y: NDArray[Any]) -> F32:
+def bilinear(rgb: U8, x: Array, y: Array) -> F32:
     """Colours at places x, y counted from pixels' centres; beyond the edge, those of the edge."""
     x, y = (np.clip(np.nan_to_num(v), 0, rgb.shape[axis] - 1) for v, axis in ((x, 1), (y, 0)))
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
@@ -223,7 +221,7 @@ def ultralytics(model: FileModel) -> tuple[int, Predict]:
         rows = np.asarray(next(iter(model.run(value).values())), np.float64)
         if rows.ndim == 3 and rows.shape[2] == 6 + count * numbers:  # with built-in suppression
             corner, size = rows[0, :, :2], rows[0, :, 2:4] - rows[0, :, :2]
-            best: NDArray[Any] | slice = slice(None)
+            best: Array | slice = slice(None)
             rows, score = rows[0], rows[0, :, 4]
         elif rows.ndim == 3 and rows.shape[1] >= 5 + count * numbers:
             rows = rows[0].T
@@ -278,8 +276,7 @@ def vitpose(model: FileModel) -> tuple[int, Predict]:
         matrix = np.column_stack([np.diag(zoom), zoom * (scale / 2 - centre)])
         maps = maps_of(cv2.warpAffine(rgb, matrix, (width, height)).astype(np.uint8))
         cells, score = newton_peaks(maps)
-        cells_of = np.array(maps.shape[:0:-1])
-        xy = cells * scale / (cells_of - 1) + centre - scale / 2
+        xy = cells * scale / (np.array(maps.shape[:0:-1]) - 1) + centre - scale / 2
         return np.concatenate([xy + _HALF, score[:, None]], 1)
 
     return len(maps_of(np.zeros((height, width, 3), np.uint8))), each(one)

@@ -21,8 +21,7 @@ class KPE(nn.Module):
         super().__init__()
         self.size = size
         widths = [channels] + [width] * layers
-        steps = [conv(a, b) for a, b in itertools.pairwise(widths)]
-        self.stem = nn.Sequential(*steps)
+        self.stem = nn.Sequential(*[conv(a, b) for a, b in itertools.pairwise(widths)])
         self.maps = nn.Conv2d(widths[-1], joints, 1)
 
     def forward(self, features: Tensor) -> PoseOutputs:
@@ -59,9 +58,8 @@ class ClassicDecoder(nn.Module):
         super().__init__()
         steps: list[nn.Module] = []
         for number in range(round(math.log2(times))):
-            inputs = width if number else channels
             steps += [
-                nn.ConvTranspose2d(inputs, width, 4, 2, 1, bias=False),
+                nn.ConvTranspose2d(width if number else channels, width, 4, 2, 1, bias=False),
                 nn.BatchNorm2d(width),
                 nn.ReLU(inplace=True),
             ]

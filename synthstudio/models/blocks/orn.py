@@ -155,8 +155,7 @@ class _Heads(nn.Module):
 
     def forward(self, known: Tensor) -> dict[str, Tensor]:
         answers = (self.answers(F.relu(self.hidden(known))) + self.own).float()
-        parts = answers.split(list(self.sizes.values()), -1)
-        named = zip(self.sizes, parts, strict=True)
+        named = zip(self.sizes, answers.split(list(self.sizes.values()), -1), strict=True)
         return {name: part.squeeze(-1) if part.shape[-1] == 1 else part for name, part in named}
 
 

@@ -104,8 +104,7 @@ def loss_mask(frame: FramePeople, known: Tensor, stride: int) -> Tensor:
     low, high = boxes[:, None, :2], boxes[:, None, :2] + boxes[:, None, 2:]
     beside = (x < low[..., 0]) | (x > high[..., 0]) | (y < low[..., 1]) | (y > high[..., 1])
     inside = ~beside  # (P, h*w); comparisons with NaN are false
-    covered = (~known[:, :, None] & inside[:, None]).any(0)
-    return ~covered.view(-1, h, w)
+    return ~(~known[:, :, None] & inside[:, None]).any(0).view(-1, h, w)
 
 
 def finite(maps: Tensor) -> F32:

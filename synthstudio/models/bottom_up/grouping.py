@@ -97,8 +97,7 @@ def _affinity(fields: F64, limb: I64, a: F64, b: F64, at: F64) -> F64:
     """(C, S) affinity of the fields from a to b (C, 2) in the cells at fractions `at` (S,)."""
     _, _, h, w = fields.shape
     along = b - a
-    length = np.sqrt((along**2).sum(1, keepdims=True))
-    unit = along / np.maximum(length, 1e-6)
+    unit = along / np.maximum(np.sqrt((along**2).sum(1, keepdims=True)), 1e-6)
     column = (a[:, :1] + at * along[:, :1]).astype(np.int64).clip(0, w - 1)
     row = (a[:, 1:] + at * along[:, 1:]).astype(np.int64).clip(0, h - 1)
     cell = (2 * limb[:, None] * h + row) * w + column

@@ -51,8 +51,7 @@ def confidence_maps(xy: Tensor, h: int, w: int, *, sigma: float) -> Tensor:
     apart = xy[:, :, None] - cell_centres(h, w, xy)  # (P, J, h*w, 2)
     hills = torch.exp(-(apart**2).sum(-1) / (2 * sigma**2))
     hills = torch.where(contract.is_inside(xy, h, w)[..., None], hills, 0.0)
-    nothing = hills.new_zeros(1, *hills.shape[1:])
-    joints = torch.cat([nothing, hills]).amax(0)
+    joints = torch.cat([hills.new_zeros(1, *hills.shape[1:]), hills]).amax(0)
     return torch.cat([joints, 1 - joints.amax(0, keepdim=True)]).view(-1, h, w)
 
 

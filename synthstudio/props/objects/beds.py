@@ -121,7 +121,6 @@ def draped(size: Vec3, heights: Sequence[Sequence[float]]) -> list[Piece]:
     a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
     faces = np.stack([np.stack([a, b, c], axis=-1), np.stack([a, c, d], axis=-1)], axis=2)
     folded = min(rows - 1, round(_FOLD_M / (y[1] - y[0])))
-    parts = ((0, faces[: rows - 1 - folded]), (1, faces[rows - 1 - folded :]))
     return [
         Piece(
             vertices=vertices.reshape(-1, 3),
@@ -131,6 +130,6 @@ def draped(size: Vec3, heights: Sequence[Sequence[float]]) -> list[Piece]:
             slot=slot,
             two_sided=True,
         )
-        for slot, part in parts
+        for slot, part in ((0, faces[: rows - 1 - folded]), (1, faces[rows - 1 - folded :]))
         if part.size
     ]

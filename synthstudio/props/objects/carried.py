@@ -291,8 +291,7 @@ def umbrella(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
         [(0, 0), (0.24, 0), (0.24, 0.035), (0.05, 0.07), (0.03, 0.25), (0, 0.25)], slot=1
     )
     at = ((0, h - 0.06), (0.5, h - 0.06 - 0.44 * drop), (0.97, h - 0.05 - 0.97 * drop))
-    ribs = _ribs(rim, at, 0.006, segments=6)
-    return [cloth, stick, finial, foot, *ribs]
+    return [cloth, stick, finial, foot, *_ribs(rim, at, 0.006, segments=6)]
 
 
 @held("shaft", at=(0.0, 0.0, 0.07))
@@ -306,14 +305,13 @@ def hand_umbrella(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     over = ((0, h - 0.05), (0.5, h - 0.055 - 0.46 * drop), (0.97, h - 0.045 - 0.97 * drop))
     under = ((0, h - 0.05 - 0.9 * drop), (0.5, middle))
     pairs = zip(_ribs(rim, over, 0.0025), _ribs(rim, under, 0.002), strict=True)
-    ribs = [rib for pair in pairs for rib in pair]
     return [
         canopy(rim, h - 0.03, drop),
         tube([(0, 0, 0.05), (0, 0, h - 0.01)], 0.006, segments=8, slot=1),
         revolved([(0, h - 0.04), (0.012, h - 0.04), (0.004, h), (0, h)], segments=10, slot=1),
         revolved([(0, 0), (0.013, 0), (0.0155, 0.02), (0.0135, 0.1), (0.008, 0.13), (0, 0.13)],
                segments=14, slot=2),
-        *ribs,
+        *[rib for pair in pairs for rib in pair],
     ]  # fmt: skip
 
 
@@ -344,11 +342,10 @@ def cane_umbrella(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
 
 def _ribs(rim: float, at: Sequence[Vec2], radius: float, *, segments: int = 5) -> list[Piece]:
     """Eight rods through points: each the share of the rim's radius and a height."""
-    angles = [math.pi / 8 + k * math.pi / 4 for k in range(8)]
     return [
         tube([(share * (math.cos(a) * rim), share * (math.sin(a) * rim), z) for share, z in at],
              radius, segments=segments, slot=1)
-        for a in angles
+        for a in [math.pi / 8 + k * math.pi / 4 for k in range(8)]
     ]  # fmt: skip
 
 
@@ -364,8 +361,7 @@ def canopy(rim: float, top: float, drop: float) -> Piece:
     z = top - drop * (0.75 * share**1.0 + 0.25 * share**2)[:, None]
     z = z - 0.035 * rim * share[:, None] * (1 - inside) ** 2
     grid = np.stack([radius * np.cos(angle), radius * np.sin(angle), z], axis=-1)
-    valance = grid[-1:] - np.array([0, 0, 0.09 * rim])
-    grid = np.concatenate([grid, valance])
+    grid = np.concatenate([grid, grid[-1:] - np.array([0, 0, 0.09 * rim])])
     grid[:, -1] = grid[:, 0]
     rows = len(grid)
     a = (np.arange(rows - 1)[:, None] * (n + 1) + np.arange(n)).ravel()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from synthstudio.core.scene import F64
+from synthstudio.core.arrays import F64
 from synthstudio.props.objects.indoors import lampshade
 from synthstudio.props.objects.kinds import CLOTH, TIMBER, Shape, design, scenery
 from synthstudio.props.objects.shapes import (

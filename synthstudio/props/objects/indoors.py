@@ -228,8 +228,7 @@ def lampshade(r: float, low: float, high: float) -> Piece:
 def cupboard(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a cupboard: body (0), doors side by side (1), their knobs (2)."""
     plinth, gap, leaf = 0.08 * h, 0.004, min(0.02, 0.2 * y)
-    knob = min(0.025, 0.3 * y)
-    face = -y + knob
+    face = -y + min(0.025, 0.3 * y)
     yield box((-x, face + leaf, plinth), (x, y, h), bevel=0.003)
     yield box((-x + 0.02, face + leaf + 0.03 * y, 0), (x - 0.02, y, plinth), bevel=0.001)
     count = max(2, round(2 * x / 0.55))
@@ -431,8 +430,7 @@ def gym_bench(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
 @scenery("wood wood", (0.95, 0.14, 2.2), (2.8, 0.18, 2.6))
 def wall_bars(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build wall bars: posts (0), bars (1)."""
-    count = max(1, round(2 * x / 0.95))
-    posted = np.linspace(-x, x - 0.04, count + 1)
+    posted = np.linspace(-x, x - 0.04, max(1, round(2 * x / 0.95)) + 1)
     yield from (box((a, -y, 0), (a + 0.04, y, h), along="z") for a in posted)
     for z in np.arange(0.2, h - 0.06, 0.15):
         bar = [(-x + 0.02, -0.4 * y, float(z)), (x - 0.02, -0.4 * y, float(z))]

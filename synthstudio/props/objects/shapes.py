@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from synthstudio.core.scene import F64
+from synthstudio.core.arrays import F64
 from synthstudio.core.spec import ObjectSpec, Vec2, Vec3
 
 CREASE = math.cos(math.radians(40))

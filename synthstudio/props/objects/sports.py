@@ -134,10 +134,9 @@ def dumbbell(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     r = min(x, y)
     plate = [(0.5, 0.0), (0.5, 0.08), (0.82, 0.08), (0.82, 0.16), (1.0, 0.16), (1.0, 0.3)]
     low = [(a * r, b * h) for a, b in plate]
-    upper = [(a, h - b) for a, b in reversed(low)]
     return [
         revolved([(0, 0), *low, (0, 0.3 * h)], segments=6),
-        revolved([(0, 0.7 * h), *upper, (0, h)], segments=6),
+        revolved([(0, 0.7 * h), *[(a, h - b) for a, b in reversed(low)], (0, h)], segments=6),
         cylinder(0.015, 0.28 * h, 0.72 * h, slot=1),
     ]
 

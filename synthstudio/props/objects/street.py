@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.rng import Generator
-from synthstudio.core.scene import F64
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.furniture import planks, seat_height
 from synthstudio.props.objects.kinds import (
@@ -271,8 +271,7 @@ def potted_plant(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
         yield tube(stem, [0.009, 0.007, 0.003], segments=6, slot=2)
         leaf.append(_fronds(rng, (foot, bend, end), 0.7 * min(r, 0.6 * h)))
     bases, tips, sizes = (np.concatenate([one[k] for one in leaf]) for k in range(3))
-    ups = np.tile(UP, (len(sizes), 1))
-    yield leaves(bases, tips, sizes * 0.36, ups, slot=2)
+    yield leaves(bases, tips, sizes * 0.36, np.tile(UP, (len(sizes), 1)), slot=2)
 
 
 def _fronds(rng: Generator, stem: tuple[F64, F64, F64], length: float) -> tuple[F64, F64, F64]:

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.catalogue import CABIN_REAR_M, CABIN_SIDE
-from synthstudio.core.scene import F64
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.furniture import seat_height
 from synthstudio.props.objects.kinds import SEAT, Shape, belongs, elsewhere, held, kind, outdoors

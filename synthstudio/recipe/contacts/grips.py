@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.catalogue import GeometryQueries, ObjectKind
-from synthstudio.core.scene import F64
 from synthstudio.core.spec import ObjectSpec, PersonSpec, Vec3
 from synthstudio.recipe.sampling.people import facing
 

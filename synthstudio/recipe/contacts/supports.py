@@ -12,6 +12,7 @@ import math
 import numpy as np
 from scipy.ndimage import maximum_filter, uniform_filter
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import (
     CABIN,
@@ -22,7 +23,7 @@ from synthstudio.core.catalogue import (
     ObjectKind,
 )
 from synthstudio.core.rng import Generator
-from synthstudio.core.scene import F64, PARTS
+from synthstudio.core.scene import PARTS
 from synthstudio.core.spec import Material, ObjectSpec, Pattern, PersonSpec, Vec3
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext, pick_one
@@ -201,7 +202,7 @@ def _suited(ctx: SampleContext, kinds: tuple[ObjectKind, ...]) -> tuple[ObjectKi
 
 
 def draw_seat(
-    ctx: SampleContext, person: PersonSpec, rng: Generator, *, narrow: bool = False
+    ctx: SampleContext, person: PersonSpec, rng: Generator, *, narrow: bool
 ) -> ObjectSpec:
     """A seat under the hips of a person already placed on the floor.
 

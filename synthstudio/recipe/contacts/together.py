@@ -14,9 +14,9 @@ import math
 
 import numpy as np
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.catalogue import Interaction, Role, Touch
 from synthstudio.core.rng import Generator
-from synthstudio.core.scene import F64
 from synthstudio.core.spec import FrozenDict, PersonSpec, PoseSpec
 from synthstudio.recipe.sampling import pose_jitter
 from synthstudio.recipe.sampling.context import SampleContext, Unit, pick_one, pose_held
@@ -36,8 +36,7 @@ def draw_together(ctx: SampleContext, people: tuple[Unit, ...]) -> tuple[PersonS
     options = ctx.recipe.people.interactions
     if options.share == 0 or len(people) < 2:
         return ()
-    rng = ctx.rng("together")
-    if rng.random() >= options.share:
+    if ctx.rng("together").random() >= options.share:
         return ()
     for number in range(_TRIES):
         found = _tried(ctx, people, ctx.rng("together", number))
@@ -69,7 +68,6 @@ def _tried(ctx: SampleContext, people: tuple[Unit, ...], rng: Generator) -> tupl
 def _pair(
     ctx: SampleContext, who: tuple[PersonSpec, ...], meeting: Interaction, rng: Generator
 ) -> tuple[PersonSpec, ...]:
-    """Two people in a meeting's roles, in either order."""
     swap, flip = rng.random() < 0.5, rng.random() < ctx.recipe.people.poses.mirror
     flip = flip and meeting.mirrored_ok
     cast = (who[1], who[0]) if swap else (who[0], who[1])
@@ -84,8 +82,7 @@ def _pair(
     places = ((0.0, 0.0, 0.0), at)
     initial = []
     for k, (person, role) in enumerate(zip(cast, meeting.roles, strict=True)):
-        sides = _touching(k, meeting.touches)
-        pose = _role(ctx, meeting, role, sides, rng, flip=flip)
+        pose = _role(ctx, meeting, role, _touching(k, meeting.touches), rng, flip=flip)
         if pose is None:
             return ()
         free, _ = pose_jitter.freed(ctx, person.phenotype, dict(pose.angles_rad))
@@ -153,14 +150,13 @@ def _spread(
         pose = _role(ctx, meeting, role, (), rng, flip=False)
         if pose is None:
             return ()
-        keys = ("together", meeting.name, k)
         angles = pose_jitter.apart(
             ctx,
             person.phenotype,
             dict(pose.angles_rad),
             rng,
             like=(FrozenDict(pose.angles_rad),),
-            keys=keys,
+            keys=("together", meeting.name, k),
         )
         pose = dataclasses.replace(pose, angles_rad=angles)
         posed.append(dataclasses.replace(person, pose=pose))

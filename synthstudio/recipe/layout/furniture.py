@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.camera import Camera
-from synthstudio.core.scene import F64
 from synthstudio.core.spec import Backdrop, ObjectSpec, RoomBackdrop, Vec2, Vec3
 from synthstudio.recipe.layout.placement import Placed
 from synthstudio.recipe.layout.site import (

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, Intp
 from synthstudio.core.catalogue import ImageAsset, MeshAsset, ObjectKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
-from synthstudio.core.scene import F64
 from synthstudio.core.spec import AssetRef, CutoutSpec, Material, ObjectSpec, PersonSpec
 from synthstudio.recipe.layout.placement import CLEAR_M, Layout, Placed, corners, moved
 from synthstudio.recipe.layout.site import box_of
@@ -61,8 +60,7 @@ def place_objects(layout: Layout, placed: list[Placed]) -> list[Placed]:
     for place, entry in enumerate(layout.ctx.recipe.objects):
         if searched and entry.placement == "in_front":
             continue
-        count = sample_count(entry.count, layout.ctx.shared_rng("things", place))
-        for number in range(count):
+        for number in range(sample_count(entry.count, layout.ctx.shared_rng("things", place))):
             rng = layout.ctx.rng("thing", place, number)
             put = _place(layout, entry, people, [*placed, *out], rng)
             out += [] if put is None else [put]
@@ -158,7 +156,7 @@ def _target(layout: Layout, entry: Standing, people: list[Placed], rng: Generato
     )
 
 
-def _hidden(layout: Layout, target: _Target, boxes_m: F64) -> NDArray[np.intp]:
+def _hidden(layout: Layout, target: _Target, boxes_m: F64) -> Intp:
     """(N, P) joints of each person behind the boxes' rectangles: an approximation."""
     seen = layout.camera.to_camera(corners(boxes_m))
     outline = layout.camera.project(seen)[:, :, None, None]

@@ -18,11 +18,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import CABIN, GeometryQueries, KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
-from synthstudio.core.scene import F64
 from synthstudio.core.spec import Detail, ObjectSpec, OcclusionTarget, PersonSpec, PoseSpec
 from synthstudio.recipe.contacts.contacts import Contact, contact_object
 from synthstudio.recipe.contacts.supports import draw_bed, draw_seat

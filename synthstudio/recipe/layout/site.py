@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import ObjectKind
 from synthstudio.core.rng import Generator
-from synthstudio.core.scene import F64
 from synthstudio.core.spec import Material, ObjectSpec, PersonSpec, RoomBackdrop, Vec2, Vec3
 from synthstudio.recipe.layout.placement import CLEAR_M, Placed, corners
 from synthstudio.recipe.sampling import palette

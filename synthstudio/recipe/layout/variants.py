@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthstudio.core.arrays import F64, Bool
 from synthstudio.core.camera import Camera, look_at
 from synthstudio.core.catalogue import Slot
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.photo import PhotoSpec
 from synthstudio.core.rng import Generator
-from synthstudio.core.scene import F64, Bool
 from synthstudio.core.spec import (
     Backdrop,
     CutoutSpec,

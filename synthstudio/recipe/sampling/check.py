@@ -231,8 +231,7 @@ def _check_quotas(recipe: Recipe, catalogue: Catalogue) -> None:
 
 
 def _check_family(recipe: Recipe, catalogue: Catalogue, family: str) -> None:
-    families = {pose.family for pose in catalogue.poses}
-    _known(recipe, "quotas.family", (family,), families)
+    _known(recipe, "quotas.family", (family,), {pose.family for pose in catalogue.poses})
     names, trained = recipe.people.poses.names, recipe.splits.train > 0
     held = pose_held(recipe)
     kept_out = recipe.holdout.occluders if trained else ()

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.camera import Camera, look_at
 from synthstudio.core.catalogue import KeyPose, MotionAsset, Step
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.scene import F64
 from synthstudio.core.spec import ClipSpec, FrameSpec, MovingSpec, PersonSpec, Vec3
 from synthstudio.recipe.sampling.context import SampleContext, Unit, pick_one
 from synthstudio.recipe.sampling.pose_jitter import is_of
@@ -163,7 +163,6 @@ def _headed(ctx: SampleContext, camera: Camera, person: PersonSpec, place: int) 
 
 
 def _in_view(camera: Camera, points_m: F64) -> float:
-    """The fraction of points well inside the picture's width."""
     seen = camera.to_camera(points_m)
     half = camera.width_px / 2 / camera.focal_px * _IN_VIEW * camera.spread[0]
     return float(((seen[:, 2] > _MIN_M) & (np.abs(seen[:, 0]) < half * seen[:, 2])).mean())

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal, TypeVar
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.catalogue import (
     VEHICLE,
     Catalogue,
@@ -21,7 +22,6 @@ from synthstudio.core.catalogue import (
 )
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator, stream
-from synthstudio.core.scene import F64
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import AssetRef, PersonSpec, Split
 from synthstudio.recipe.sampling.true_sizes import stands_m
@@ -52,7 +52,6 @@ class SampleContext:
 
     @property
     def where(self) -> str:
-        """The frame's name for messages."""
         return f"{self.recipe.name}, frame {self.index}"
 
     def rng(self, *keys: int | str) -> Generator:

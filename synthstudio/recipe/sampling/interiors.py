@@ -246,8 +246,7 @@ def _cloth(rng: Generator, patterned: float = 0.35) -> Material:
 
 
 def _patterned(rng: Generator) -> Material:
-    cloth = _cloth(rng, 0.75)
-    return replace(cloth, scale_m=palette.between(0.06, 0.35, rng))
+    return replace(_cloth(rng, 0.75), scale_m=palette.between(0.06, 0.35, rng))
 
 
 def _print(rng: Generator) -> Material:

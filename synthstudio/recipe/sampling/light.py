@@ -10,10 +10,10 @@ from typing import get_args
 
 import numpy as np
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import PlaceLight
 from synthstudio.core.rng import Generator
-from synthstudio.core.scene import F64
 from synthstudio.core.spec import (
     Backdrop,
     LightSpec,

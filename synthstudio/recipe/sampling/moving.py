@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthstudio.core.scene import F64
+from synthstudio.core.arrays import F64
 from synthstudio.core.spec import LensSpec, MovingSpec, PersonSpec, Vec2
 from synthstudio.recipe.sampling import clips
 from synthstudio.recipe.sampling.context import SampleContext

@@ -232,8 +232,7 @@ def extras_of(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[Garme
         rng = ctx.rng("extras", slot, place)
         if rng.random() < chance:
             kind = pick_one(named, rng, weights=options.kinds, name=lambda k: k.kind)
-            shape = design_of(kind, ctx.recipe, rng)
-            worn = dyed(ctx, kind, shape, person.look.skin_rgb, rng)
+            worn = dyed(ctx, kind, design_of(kind, ctx.recipe, rng), person.look.skin_rgb, rng)
             strength = sample(options.wrinkles, rng) if slot == "over" else 0.0
             material = dataclasses.replace(worn.material, wrinkles=strength)
             out.append(dataclasses.replace(worn, material=material))

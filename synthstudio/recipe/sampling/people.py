@@ -11,11 +11,11 @@ from statistics import NormalDist
 
 import numpy as np
 
+from synthstudio.core.arrays import F64, I32
 from synthstudio.core.bins import BODIES, body_of, view_azimuth_rad
 from synthstudio.core.catalogue import GarmentKind, KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator, stream
-from synthstudio.core.scene import F64, I32
 from synthstudio.core.spec import FrozenDict, GarmentSpec, Look, PersonSpec, Phenotype, PoseSpec
 from synthstudio.recipe.sampling import clips, outfits, palette, pose_jitter
 from synthstudio.recipe.sampling.context import (

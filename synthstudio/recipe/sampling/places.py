@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthstudio.core.arrays import F64, Bool
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import GeometryQueries, ImageAsset, PlaceAsset, PlaceLight
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.ground import CELL_M, FloorPlan, Ground
 from synthstudio.core.rng import Generator
-from synthstudio.core.scene import F64, Bool
 from synthstudio.core.spec import PhotoBackdrop, PlaceBackdrop, Vec2
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.schema.distributions import sample, support

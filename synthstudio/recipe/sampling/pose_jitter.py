@@ -231,7 +231,7 @@ def tumbled(rng: Generator) -> dict[str, float]:
 
 
 def random_pose(
-    poses: Sequence[KeyPose], limits_rad: dict[str, Vec2], rng: Generator, *, bent: float = 0.0
+    poses: Sequence[KeyPose], limits_rad: dict[str, Vec2], rng: Generator, *, bent: float
 ) -> KeyPose:
     """A pose of limbs of different poses, each angle jittered by about 14 degrees.
 

@@ -66,7 +66,7 @@ class Behind:
     place: str = ""  # of a room: indoors where it has walls, else outdoors
 
 
-def draw_behind(ctx: SampleContext, attempt: int = 0) -> Behind:
+def draw_behind(ctx: SampleContext, attempt: int) -> Behind:
     """The backdrop; a room is built later, around all of its items.
 
     Later attempts choose another photo with a known floor, or another spot of a place.
@@ -161,7 +161,6 @@ def draw_camera(ctx: SampleContext, behind: Behind) -> tuple[Camera, float]:
     if behind.stand is not None:
         distance, height = behind.stand.distance_m, behind.stand.height_m
     position = (0.0, -distance, height)
-    aimed = look_at(position, (0.0, 0.0, aim))[1]
     camera = Camera(
         width_px=image.width_px,
         height_px=image.height_px,
@@ -169,7 +168,7 @@ def draw_camera(ctx: SampleContext, behind: Behind) -> tuple[Camera, float]:
         position_m=position,
         # Turning left moves the group to the right of the picture.
         yaw_rad=math.atan(shift * image.width_px / focal),
-        pitch_rad=aimed if pitch is None else pitch,
+        pitch_rad=look_at(position, (0.0, 0.0, aim))[1] if pitch is None else pitch,
         roll_rad=roll,
         centre_px=centre,
         distortion=None if behind.photo is not None else _distortion(ctx),

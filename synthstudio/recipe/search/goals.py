@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from synthstudio.core.scene import F64, I32, Bool
+from synthstudio.core.arrays import F64, I32, Bool
 from synthstudio.core.spec import OcclusionTarget
 from synthstudio.recipe.sampling.context import STRATA, SampleContext, stratified
 from synthstudio.recipe.schema.distributions import quantile

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthstudio.core.arrays import F64, Bool
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import GeometryQueries
 from synthstudio.core.rng import Generator
-from synthstudio.core.scene import F64, Bool
 from synthstudio.core.spec import PersonSpec
 from synthstudio.recipe.layout.placement import (
     CLEAR_M,
@@ -151,8 +151,7 @@ def _cause_error(layout: Layout, people: tuple[PersonSpec, ...], goals: list[Goa
         if PERSON in own.fractions:
             out += _share_error(float((causes == PERSON).mean()), own, last=last)
         if TRUNCATED in own.fractions and k == len(people) - 1:
-            error = float((causes == TRUNCATED).mean()) - own.fractions[TRUNCATED]
-            out += _EDGE * abs(error)
+            out += _EDGE * abs(float((causes == TRUNCATED).mean()) - own.fractions[TRUNCATED])
     return out
 
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import GeometryQueries, ImageAsset, ObjectKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoView
 from synthstudio.core.rng import Generator
-from synthstudio.core.scene import F64
 from synthstudio.core.spec import CutoutSpec, LightSpec, ObjectSpec, PersonSpec, Vec3
 from synthstudio.recipe.layout.objects import design, kinds_left
 from synthstudio.recipe.sampling import palette

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthstudio.core.arrays import F64, Bool
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import GeometryQueries
 from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoView
 from synthstudio.core.rng import Generator
-from synthstudio.core.scene import F64, Bool
 from synthstudio.core.spec import ObjectSpec, OcclusionTarget
 from synthstudio.recipe.sampling.context import SampleContext, stratified
 from synthstudio.recipe.schema.distributions import at_share
@@ -88,8 +88,7 @@ def kinds_of(ctx: SampleContext, nth: int, number: int) -> list[str]:
     rng = ctx.rng("paste-kinds", nth, number)
     order: list[str] = []
     while kinds:
-        u = first if not order else float(rng.random())
-        order.append(at_share(kinds, u))
+        order.append(at_share(kinds, first if not order else float(rng.random())))
         del kinds[order[-1]]
     return order
 

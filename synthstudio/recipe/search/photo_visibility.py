@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F32, F64, I32, Bool, Intp
 from synthstudio.core.photo import PhotoPerson
-from synthstudio.core.scene import F32, F64, I32, Bool
 from synthstudio.core.visibility import is_visible, occluded_fraction
 from synthstudio.recipe.search.goals import OBJECT, VISIBLE
 
-Places = NDArray[np.intp]
+Places = Intp
 SAMPLES = 96
 """Maximum of a grid's rows and columns."""
 _POINTS = 24

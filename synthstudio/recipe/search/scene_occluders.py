@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.rng import Generator
-from synthstudio.core.scene import F64
 from synthstudio.core.spec import ObjectSpec, OcclusionTarget, PersonSpec
 from synthstudio.recipe.layout.objects import design, kinds_left
 from synthstudio.recipe.layout.placement import Layout, Placed, moved
@@ -75,9 +75,8 @@ def hide_people(
         nearest_first = np.argsort(layout.camera.to_camera(spots)[:, 2], kind="stable")
         reachable = [goal.for_objects for goal in goals]
         for person in nearest_first.tolist():
-            already = [*standing, *put]
             problem = _SceneProblem(
-                ctx=layout.ctx, goals=reachable, layout=layout, standing=already
+                ctx=layout.ctx, goals=reachable, layout=layout, standing=[*standing, *put]
             )
             more, seen = occluders.hide_person(problem, person, seen)
             put += more
@@ -86,7 +85,6 @@ def hide_people(
 
 
 def _in_front(layout: Layout) -> list[Standing]:
-    """The recipe's objects to draw from."""
     return [entry for entry in layout.ctx.recipe.objects if entry.placement == "in_front"]
 
 
@@ -146,8 +144,7 @@ class _Spot:
             np.array(p[:2]) for p in (self.standing[self.person].item.position_m, camera.position_m)
         )
         spot = at + (eye - at) * ahead
-        obj = self.large_enough(entry, spot, rng, narrow=anywhere)
-        origin = layout.placed(obj)
+        origin = layout.placed(self.large_enough(entry, spot, rng, narrow=anywhere))
         here = moved(origin, *spot.tolist())
         if not layout.clear(here.box_m):
             return None
@@ -256,8 +253,7 @@ def _reached(goal: Goal, seen: SceneVisibility, top: int, bottom: int) -> float:
     """Fraction of the still visible joints to be hidden that lie in the rows."""
     if seen.points is None or not goal.hidden:
         return 1.0
-    joints = np.any(goal.hidden, axis=0) & (seen.causes == 0)
-    rows = seen.points.row[joints]
+    rows = seen.points.row[np.any(goal.hidden, axis=0) & (seen.causes == 0)]
     return float(((rows >= top) & (rows < bottom)).mean()) if rows.size else 1.0
 
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthstudio.core.arrays import F32, F64, I32, Bool
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import GeometryQueries, PatchesSeen
-from synthstudio.core.scene import F32, F64, I32, Bool
 from synthstudio.core.spec import CutoutSpec, ObjectSpec, PersonSpec
 from synthstudio.core.visibility import EMPTY_BASE, VISIBLE_THRESHOLD, is_visible, occluded_fraction
 from synthstudio.recipe.layout.placement import spread_over

@@ -95,8 +95,8 @@ def _audit_finding(finding: Any, where: str) -> PersonFinding:
 def _difference(
     frame: int, instance: int, joint: str, shares: tuple[float, float], causes: tuple[str, str]
 ) -> PersonFinding:
-    """A joint with a differing audit. `shares`, `causes`: as labelled and as audited."""
     # Near the threshold both may be right.
+    """A joint with a differing audit. `shares`, `causes`: as labelled and as audited."""
     score = 1.0 if abs(shares[0] - shares[1]) > LARGE_DIFFERENCE or causes[0] != causes[1] else 0.6
     first, second = (
         f"{_CAUSES.get(cause, cause)} ({share:.0%} in sight)"

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.core.arrays import F64, Bool
 from synthstudio.core.masks import box_overlap, object_similarity
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.review.values import JointLabel
 
-F64 = NDArray[np.float64]
 MIN = 0.1
 """Minimum similarity (OKS, or overlap of boxes) of a match."""
 
@@ -28,7 +27,7 @@ class Standing:
     box: Sequence[float]
 
     @property
-    def known(self) -> NDArray[np.bool_]:
+    def known(self) -> Bool:
         return np.asarray(np.isfinite(self.px).all(axis=1))
 
 

@@ -23,16 +23,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64, I64
+from synthstudio.core.arrays import F32, F64, I32, I64, U8, Array
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.matching import Column
 from synthstudio.dataset.query import FIELDS, Field
 
-Array = NDArray[Any]
 T = TypeVar("T", bound=Sequence[Any])
 
 _LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
@@ -119,17 +117,17 @@ class PeopleTable:
         return self.arrays["instance"]
 
     @property
-    def joints_px(self) -> NDArray[np.float32]:
+    def joints_px(self) -> F32:
         """(P, J, 2) positions, NaN where unknown."""
         return self.arrays["px"].reshape(len(self.joints), 2, self.people).transpose(2, 0, 1)
 
     @property
-    def state(self) -> NDArray[np.uint8]:
+    def state(self) -> U8:
         """(P, J) states; NO_STATE: unlabelled."""
         return self.arrays["state"].T
 
     @property
-    def cause(self) -> NDArray[np.uint8]:
+    def cause(self) -> U8:
         """(P, J) indices into core.labels.CAUSES."""
         return self.arrays["cause"].T
 
@@ -159,7 +157,7 @@ class PeopleTable:
         """(P,) a field of the query language that is a number; DatasetError for others."""
         return self._read(name, "number")[0]
 
-    def codes(self, name: str) -> tuple[NDArray[np.int32], pa.Array]:
+    def codes(self, name: str) -> tuple[I32, pa.Array]:
         """(P,) indices into the names, -1 for null, and the names of a field that is text."""
         values, names = self._read(name, "text")
         assert names is not None  # set for every text

@@ -9,10 +9,9 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Select, delete, func, select
 
-from synthstudio.core.arrays import F64, I64
+from synthstudio.core.arrays import F32, F64, I64
 from synthstudio.core.errors import ReviewError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.formats.coco.results import CAUSES_PREDICTED
@@ -174,8 +173,8 @@ class PredictionArrays:
     """Predictions of one model of N people of a table. `px` is NaN where it found no joint."""
 
     rows: I64  # (N,) rising
-    px: NDArray[np.float32]  # (N, J, 2)
-    confidence: NDArray[np.float32]  # (N, J), 0 where it found no joint
+    px: F32  # (N, J, 2)
+    confidence: F32  # (N, J), 0 where it found no joint
 
 
 def gather_predictions(table: PeopleTable, predictions: Iterable[Prediction]) -> PredictionArrays:

@@ -21,10 +21,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Select, or_, select
 
-from synthstudio.core.arrays import I64
+from synthstudio.core.arrays import I64, Bool
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.rng import stream
 from synthstudio.dataset.rows import NO_STATE
@@ -37,7 +36,7 @@ from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, ItemState, JointLabel, Person, User
 
 CONTROL_SHARE = 0.05
-Mask = NDArray[np.bool_]
+Mask = Bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +91,7 @@ def next_people(store: Store, order: Order, *, who: User, count: int = 1) -> lis
     waiting = ~done & (~mask_of(table, held) | held_by_user)
     people = assigned_first(table, order.rows, waiting, held_by_user, MAIN)
     found = claim(store, people, who=who, count=count)
-    pairs = [person.pair for person in found]
-    now = states(store, table.key, people=pairs, masks=False)
+    now = states(store, table.key, people=[person.pair for person in found], masks=False)
     late = {now[pair].person for pair in now if now[pair].status != "pending" or now[pair].deleted}
     if late:  # decided concurrently
         release(store, [*late], who=who)

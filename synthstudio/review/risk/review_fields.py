@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from sqlalchemy import select
 
-from synthstudio.core.arrays import I64
+from synthstudio.core.arrays import I64, Array, Bool
 from synthstudio.dataset.matching import LIST_MARK, Column, evaluate
 from synthstudio.dataset.query import FIELDS, Field, Query, parse
 from synthstudio.review.history import DECIDED, is_overdue
@@ -24,7 +23,7 @@ from synthstudio.review.risk.scores import models_of, risk_of
 from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, STATUSES
 
-Columns = dict[str, NDArray[Any]]
+Columns = dict[str, Array]
 ME = "me"
 """The current user in a query."""
 _UNTOUCHED: dict[str, Any] = {
@@ -77,7 +76,7 @@ def review_columns(
     return columns
 
 
-def hide_reviews(columns: Columns, hidden: NDArray[np.bool_]) -> Columns:
+def hide_reviews(columns: Columns, hidden: Bool) -> Columns:
     """The columns with `hidden` (P,) people shown as untouched, in place."""
     for name, value in _UNTOUCHED.items():
         columns[name][hidden] = value
@@ -87,7 +86,6 @@ def hide_reviews(columns: Columns, hidden: NDArray[np.bool_]) -> Columns:
 def _add_threads(
     store: Store, table: PeopleTable, columns: Columns, *, layer: str, me: str | None
 ) -> None:
-    """Fill in threads and the names mentioned in open ones."""
     row = ThreadRow
     query = select(row.frame, row.instance, row.is_open, row.mentions)
     query = query.where(in_layer(row, table.key, layer))

@@ -163,7 +163,6 @@ def _rejected(table: PeopleTable, wrong: Rows) -> Signal:
 
 
 def _mark(store: Store, key: str) -> tuple[tuple[Any, ...], Rows, Rows]:
-    """A version of the stored findings and predictions."""
     risks = select(func.count(), func.sum(RiskRow.score)).where(RiskRow.dataset == key)
     models = select(PredictionRow.layer, func.count(), func.sum(PredictionRow.score))
     models = models.where(PredictionRow.dataset == key).group_by(PredictionRow.layer)

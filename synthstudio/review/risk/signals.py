@@ -347,8 +347,7 @@ def _beside_body(logs: F64, usual: F64) -> F64:
 
 def _usual(table: PeopleTable, pairs: I64, *, space: bool) -> tuple[F64, F64]:
     """(B,) the usual log of each bone's length, and its usual excess (inf: unknown)."""
-    step = max(1, table.people // _SAMPLE)
-    rows = np.arange(0, table.people, step)
+    rows = np.arange(0, table.people, max(1, table.people // _SAMPLE))
     logs = _logs_3d(table, rows) if space else _logs_2d(table, pairs, rows)
     enough = np.isfinite(logs).sum(axis=1) >= _MIN_PEOPLE
     logs = np.where(enough[:, None], logs, np.nan)

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.lib import format as npy
 
-from synthstudio.core.arrays import F64
+from synthstudio.core.arrays import F64, Array
 from synthstudio.core.camera import NEAR_M, Coefficients, distorted
 from synthstudio.core.errors import DatasetError, DiskError
 from synthstudio.core.labels import ORIGINS
@@ -43,14 +43,7 @@ from synthstudio.dataset.query import Field
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import distortion_of, table_mismatch
 from synthstudio.review.datasets import content_key
-from synthstudio.review.risk.people import (
-    Array,
-    PeopleTable,
-    bones_of,
-    column_name,
-    layout,
-    stored_fields,
-)
+from synthstudio.review.risk.people import PeopleTable, bones_of, column_name, layout, stored_fields
 
 VERSION = 2
 """Version of the columns and their meaning."""
@@ -216,8 +209,7 @@ def _put(fields: list[Field], batch: Batch, here: slice, arrays: Arrays, texts: 
 
 def _fill_frames(dataset: Dataset, arrays: Arrays, texts: Texts) -> None:
     index, done, fields = arrays["frame.index"], 0, stored_fields("frame")
-    columns = sorted({field.column for field in fields})
-    for batch in dataset.iter_batches("frames", columns):
+    for batch in dataset.iter_batches("frames", sorted({field.column for field in fields})):
         here = _rows(done, len(batch), len(index), "frames")
         table = pa.Table.from_batches([batch])
         _put(fields, Batch(table, table, ()), here, arrays, texts)

@@ -54,8 +54,7 @@ def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
         advisory_lock(session, TURN)  # against concurrent removal of the last two admins
         row = session.get(MemberRow, name, with_for_update=True)
         if row is not None and row.role == "admin" and role != "admin":
-            query = select(func.count()).where(MemberRow.role == "admin")
-            if session.scalar(query) == 1:
+            if session.scalar(select(func.count()).where(MemberRow.role == "admin")) == 1:
                 raise Refused(
                     "the last admin cannot be removed",
                     where=name,

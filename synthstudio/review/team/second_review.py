@@ -163,12 +163,11 @@ def progress(store: Store, table: PeopleTable, *, share: float = SECOND_SHARE) -
     once, twice = (
         decided_mask(store, table, layer=layer, skipped=False)[rows] for layer in (MAIN, SECOND)
     )
-    done = decided_mask(store, table, layer=ADJUDICATED)[rows]
     return Progress(
         chosen=len(rows),
         once=int(once.sum()),
         twice=int((once & twice).sum()),
-        adjudicated=int((once & twice & done).sum()),
+        adjudicated=int((once & twice & decided_mask(store, table, layer=ADJUDICATED)[rows]).sum()),
     )
 
 
@@ -247,7 +246,6 @@ def reviewed_by(store: Store, dataset: str, who: str) -> set[tuple[int, int]]:
 def _adjudication(
     main: ItemState, first: ItemState, second: ItemState, decision: Decision, base: Base
 ) -> list[dict[str, object]]:
-    """The changes of the layer main, as fields of ops."""
     kept = second if first.deleted and not second.deleted else first
     ops: list[dict[str, object]] = []
     if decision.deleted:  # a deletion has no reason field: use a comment

@@ -80,8 +80,7 @@ def scene_of(
 def answer(previews: Previews, body: ClipRequest, scene: Scene, who: User) -> dict[str, Any]:
     """Apply the edit; return its result as JSON values, an "error" if refused."""
     echo = {"action": body.action, "client": body.client}
-    dataset = scene.clip.dataset
-    person = Person(dataset=dataset, frame=body.frame, instance=body.instance)
+    person = Person(dataset=scene.clip.dataset, frame=body.frame, instance=body.instance)
     try:
         if body.action == "preview":
             for whole in (False, True):
@@ -139,8 +138,7 @@ def strip(
     """
     members, frames = scene.members(), list(scene.clip.frames.values())
     if of[1] != FRAME:
-        same = (m.track for m in members if m.person.pair == of)
-        track = next(same, None)
+        track = next((m.track for m in members if m.person.pair == of), None)
     only = Person(dataset=scene.clip.dataset, frame=of[0], instance=of[1])
     # Existing people before deleted ones.
     shown = sorted(same_track(members, track, only), key=lambda m: m.exists)

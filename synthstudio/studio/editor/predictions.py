@@ -149,8 +149,7 @@ def poses_of(table: PeopleTable) -> tuple[dict[str, Any], ...]:
     rows = np.linspace(0, table.people - 1, min(table.people, _LOOKED_AT)).astype(np.int64)
     px = table.joints_px[rows].astype(np.float64)
     inside = np.isin(table.state[rows], (STATE_VISIBLE, STATE_HIDDEN)).all(axis=1)
-    whole = inside & np.isfinite(px).all(axis=(1, 2))
-    px = px[whole]
+    px = px[inside & np.isfinite(px).all(axis=(1, 2))]
     if not len(px):
         return ()
     low = px.min(axis=1, keepdims=True)

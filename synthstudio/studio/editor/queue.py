@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import I64
+from synthstudio.core.arrays import I64, Bool
 from synthstudio.review.check import FIRST_OBJECT
 from synthstudio.review.history import added_people, empty_frames
 from synthstudio.review.leases import SECOND, leases
@@ -76,7 +75,7 @@ class ReviewQueue:
 
     request: QueueRequest
     rows: I64
-    control: NDArray[np.bool_]
+    control: Bool
     risk: Risk
     extra: tuple[tuple[int, int], ...] = ()
     notes: Mapping[int, str] = field(default_factory=dict)

@@ -269,11 +269,10 @@ def _people(
         disk = _labels(found, row, frames.skeleton) if row is not None else {}
         counts = {which: disk[which]["counts"] for which in WHICH if disk}
         masks = {which: code for which, code in counts.items() if code}
-        joints = [_joint(labels.get(name, UNLABELLED)) for name in frames.skeleton.joints]
         shown.append(
             {
                 "instance": number,
-                "joints": joints,
+                "joints": [_joint(labels.get(name, UNLABELLED)) for name in frames.skeleton.joints],
                 "revision": state.revision,
                 "status": state.status,
                 "closed": closed((frame, number)),

@@ -15,7 +15,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64, I64
+from synthstudio.core.arrays import F64, I64, Array
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES
 from synthstudio.dataset.matching import LIST_MARK
@@ -61,9 +61,9 @@ class Page:
     total: int
 
 
-def sort_rows(rows: I64, how: str, table: PeopleTable, columns: Mapping[str, NDArray[Any]]) -> I64:
+def sort_rows(rows: I64, how: str, table: PeopleTable, columns: Mapping[str, Array]) -> I64:
     """Return rows sorted by one of SORTS; unknown values last, ties by frame."""
-    keys: dict[str, Callable[[], NDArray[np.float64]]] = {
+    keys: dict[str, Callable[[], F64]] = {
         "risk": lambda: -columns["risk"][rows],
         "occluded": lambda: -table.occluded[rows],
         "shown": lambda: table.occluded[rows],
@@ -89,9 +89,7 @@ def csv_header(joints: Sequence[str]) -> list[str]:
     return ["frame", "instance", *REVIEW_FIELDS, "edited", *_FACTS, *texts, *joints]
 
 
-def csv_rows(
-    rows: I64, table: PeopleTable, columns: Mapping[str, NDArray[Any]]
-) -> Iterator[list[object]]:
+def csv_rows(rows: I64, table: PeopleTable, columns: Mapping[str, Array]) -> Iterator[list[object]]:
     """Yield one line per person: review, numbers, texts, and each joint's cause on disk."""
     numbers = [table.number(name)[rows] for name in _FACTS]
     texts = [table.texts(name, rows) for name in _TEXTS]
@@ -220,7 +218,7 @@ def show_like(state: GalleryState, chosen: OpenSet, person: tuple[int, int]) -> 
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def poses_of(_chosen: OpenSet, key: str) -> NDArray[np.float64]:
+def poses_of(_chosen: OpenSet, key: str) -> F64:
     """The poses of all people on disk, cached for all sessions. `key`: of the set."""
     return normalised(_chosen.table.joints_px)
 

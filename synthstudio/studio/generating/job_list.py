@@ -111,8 +111,8 @@ def progress_text(job: JobRow) -> str:
         return f"{job.done:,} of {job.total:,} frames · stopping"
     if not job.done:
         return f"0 of {job.total:,} frames · starting"
-    left = job.seconds_left
-    speed = "" if left is None else f" · {job.per_second:.1f} a second, {seconds_text(left)} left"
+    rate, left = job.per_second, job.total - job.done
+    speed = f" · {rate:.1f} a second, {seconds_text(left / rate)} left" if rate > 0 else ""
     return f"{job.done:,} of {job.total:,} frames{speed}"
 
 

@@ -82,8 +82,7 @@ def add(store: Store, order: Order, settings: Settings, *, who: User) -> JobRow:
 
 def jobs(store: Store, *, limit: int = 50) -> list[JobRow]:
     with store.reading() as session:
-        rows = session.scalars(select(JobRow).order_by(JobRow.id.desc()).limit(limit))
-        return list(rows)
+        return list(session.scalars(select(JobRow).order_by(JobRow.id.desc()).limit(limit)))
 
 
 def job(store: Store, number: int) -> JobRow:

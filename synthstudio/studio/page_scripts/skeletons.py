@@ -38,7 +38,6 @@ def main() -> None:
     kept = skeletons.stored(ctx.settings.exports)
     used = {each.skeleton.title for each in ctx.sets.values() if each.skeleton.own}
     started = _choose(kept, used)
-    message = st.session_state.pop("skeleton_message", None)
     mount_skeleton(
         {
             "start": started,
@@ -46,7 +45,7 @@ def main() -> None:
             "definition": _definition(ctx, kept, started),
             "coco": dict(zip(COCO17, COCO_SIGMAS, strict=True)),
             "usual": MEDIAN_SIGMA,
-            "message": message,
+            "message": st.session_state.pop("skeleton_message", None),
         },
         key=_MAKER,
         on_save=partial(_save, ctx, me.name),

@@ -64,7 +64,6 @@ def member_lines(ctx: Context, chosen: OpenSet, columns: Columns) -> list[dict[s
     throughputs: dict[str, list[Throughput]] = {}
     for pace in throughput(ctx.store, chosen.key):
         throughputs.setdefault(pace.who, []).append(pace)
-    names = sorted({*roles, *given, *held, *done, *throughputs})
     return [
         {
             "name": name,
@@ -75,7 +74,7 @@ def member_lines(ctx: Context, chosen: OpenSet, columns: Columns) -> list[dict[s
             "overdue": late[name],
             "people an hour": whole(total_per_hour(throughputs.get(name, []))),
         }
-        for name in names
+        for name in sorted({*roles, *given, *held, *done, *throughputs})
     ]
 
 
@@ -83,10 +82,9 @@ def _role_form(ctx: Context, me: User, found: object) -> None:
     with st.form("team_role", border=True):
         name, role, go = st.columns([3, 2, 1], vertical_alignment="bottom")
         who = name.text_input("Name", max_chars=64)
-        options = (*ROLES, "none")
         what = role.selectbox(
             "Role",
-            options,
+            (*ROLES, "none"),
             index=1,
             format_func=lambda r: f"{r}: {_WORDS[r]}" if r in _WORDS else "none: remove",
         )

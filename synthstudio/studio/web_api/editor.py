@@ -196,8 +196,7 @@ def segment(call: OnSet, frame: Number, body: SegmentBody) -> Json:
     """Suggest a mask for the person at some points, by GrabCut or the studio's `--segmenter`."""
     data = pictures.image(call.chosen.source, call.frame(frame))
     rgb = decode_rgb(data, f"frame {frame}")
-    found = segmented(rgb, body.points, body.box, call.ctx.settings.segmenter)
-    return dict(encode(found))
+    return dict(encode(segmented(rgb, body.points, body.box, call.ctx.settings.segmenter)))
 
 
 class StripQuery(BaseModel):

@@ -179,9 +179,8 @@ def crop(
     chosen, pair = call.chosen, (call.frame(frame), instance)
     now = states(call.ctx.store, chosen.key, people=[pair], masks=False) if query.labels else {}
     state = None if pair not in now or call.hidden([pair]) else now[pair]
-    revision = 0 if state is None else state.revision
     data = call.ctx.cache.get_or(
-        (chosen.key, *pair, query.size, query.labels, revision),
+        (chosen.key, *pair, query.size, query.labels, 0 if state is None else state.revision),
         lambda: pictures.crop(
             chosen.source,
             chosen.table,

@@ -16,9 +16,8 @@ from typing import Any, TypeVar
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F32, F64, I64, U8, Bool
+from synthstudio.core.arrays import F32, F64, I64, U8, Array, Bool
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import SUFFIXES, list_pictures, read_rgb
 from synthstudio.core.rng import Generator, stream
@@ -162,8 +161,7 @@ def warp(
 
 def transform_points(xy: F32, view: F64) -> F64:
     """Points (J, 2) of the canvas in pixels of the network's input."""
-    inverse = np.linalg.inv(view[:, :2])
-    return np.asarray((xy.astype(np.float64) - view[:, 2]) @ inverse.T)
+    return np.asarray((xy.astype(np.float64) - view[:, 2]) @ np.linalg.inv(view[:, :2]).T)
 
 
 def recolour(rgb: U8, draws: Draws, b: int) -> U8:
@@ -214,7 +212,7 @@ def load_photos(folder: Path) -> Photos:
     return Photos(lab=np.array(lab, np.float32), key=digest.hexdigest())
 
 
-def _statistics(lab: NDArray[Any]) -> tuple[Any, Any]:
+def _statistics(lab: Array) -> tuple[Any, Any]:
     mean, spread = cv2.meanStdDev(lab)
     return mean[:, 0], spread[:, 0] + 1
 

@@ -220,7 +220,6 @@ def _body(skeleton: Skeleton) -> Bool:
 
 
 def _zoom(view: F64) -> float:
-    """Scale of the input relative to the canvas."""
     return float(1 / np.sqrt(abs(np.linalg.det(view[:, :2]))))
 
 

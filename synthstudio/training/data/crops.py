@@ -156,7 +156,7 @@ def crops_in_memory(rows: Sequence[dict[str, Any]]) -> Crops:
 
 
 def crop_people(
-    sample: Sample, skeleton: Skeleton, *, size: tuple[int, int], joints_3d: Joints3D = "kinematic"
+    sample: Sample, skeleton: Skeleton, *, size: tuple[int, int], joints_3d: Joints3D
 ) -> list[dict[str, Any]]:
     """One row per person of an image, for `crops_in_memory`."""
     if not sample.people:
@@ -183,14 +183,13 @@ def labelled_people(
         )
         if found is None:
             continue
-        moment = (frame["group_id"], frame["camera_id"], frame["clip_frame"], person["instance"])
         found.row.update(
             xyz_m=root_relative(converted, frame, skeleton, joints_3d),
             split=frame["split"],
             variant=frame["variant"],
             family=person["pose_family"] or "",
             crowd=_number(frame["crowd_index"]),
-            moment=moment,
+            moment=(frame["group_id"], frame["camera_id"], frame["clip_frame"], person["instance"]),
         )
         out.append(found)
     return out

@@ -79,7 +79,6 @@ class Frames:
         return len(self.frame)
 
     def people(self, row: int) -> slice:
-        """The slice of a frame's people."""
         return slice(int(self.first[row]), int(self.first[row + 1]))
 
     def masks_of(self, row: int) -> Bool | None:
@@ -175,9 +174,8 @@ def _labels(person: Row, letterbox: Letterbox, joints: int) -> dict[str, Any]:
         np.array([person[name] or _NO_BOX], np.float64)
         for name in ("amodal_box_px", "modal_box_px")
     )
-    xy = np.array(person["joints_px"], np.float64).reshape(joints, 2)
     return {
-        "xy": letterbox.to_frame(xy),
+        "xy": letterbox.to_frame(np.array(person["joints_px"], np.float64).reshape(joints, 2)),
         "state": np.array(person["state"], np.uint8),
         "box": letterbox.boxes_to_frame(np.where(np.isfinite(amodal).all(), amodal, modal))[0],
     }
@@ -284,7 +282,6 @@ def rotated_boxes(boxes: F64, view: F64, xy: F64, state: U8) -> F64:
 def labelled(frames: Frames, rows: I64) -> tuple[I64, Bool]:
     """The people of frames with a joint in the frame and a box, and their known joints (P, J)."""
     people = np.concatenate([np.r_[frames.people(int(row))] for row in rows]).astype(np.int64)
-    state = frames.state[people]
-    known = is_labelled(state) & np.isfinite(frames.xy[people]).all(-1)
+    known = is_labelled(frames.state[people]) & np.isfinite(frames.xy[people]).all(-1)
     fine = known.any(1) & (frames.boxes[people, 2:] > 0).all(1)
     return people[fine], known[fine]

@@ -160,13 +160,8 @@ def _people_of(dataset: Dataset, only: Source) -> int:
 def frame_samples(dataset: Dataset, frames: Iterable[Row], boxes: Boxes) -> Iterator[Sample]:
     """The samples of frames of a data set, by their rows."""
     for frame in frames:
-        rgb, people = partial(rgb_of, dataset, frame), dataset.instances(frame["index"])
+        rgb, people = partial(dataset.rgb_of, frame), dataset.instances(frame["index"])
         yield Sample(frame=frame, people=people, rgb=rgb, boxes=boxes)
-
-
-def rgb_of(dataset: Dataset, frame: Row) -> U8:
-    """The picture (H, W, 3) of a frame by its row; DatasetError, or the decoder's errors."""
-    return decode_rgb(dataset.image_bytes_of(frame), str(dataset.image_of(frame)))
 
 
 def cached_crops(
@@ -252,7 +247,7 @@ def load_coco(
     kind: Kind[Made],
     *,
     cache: Path,
-    skeleton: Skeleton | None = None,
+    skeleton: Skeleton | None,
 ) -> Loaded[Made]:
     """A kind of samples of a COCO keypoints file, or those in the cache. `images`: their folder, by
     default `image_folder`. `skeleton`: convert people to it. FormatError or AssetError for a bad
@@ -330,8 +325,7 @@ def _check_box(person: Row, frame: Row, where: str) -> None:
 
 def coco_samples(opened: CocoFile, root: Path, labelled: bool) -> Iterator[Sample]:
     for frame, people in opened.samples():
-        name = frame["file_name"]
-        path = file_inside(root, name, where=f"image {frame['index']}")
+        path = file_inside(root, frame["file_name"], where=f"image {frame['index']}")
 
         def rgb(path: Path = path, frame: Row = frame) -> U8:
             image = decode_rgb(read_bytes(path), str(path))

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F64, I64, U8, Bool
+from synthstudio.core.arrays import F64, I64, U8, Array, Bool
 from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.places import parse_place
@@ -171,10 +170,9 @@ def _unlabelled(crops: Crops) -> Crops:
     around = np.stack([np.cos(angle), np.sin(angle)], -1)
     centre = (crops.box[:, :2] + crops.box[:, 2:] / 2 - crops.corner) * crops.scale[:, None]
     extent = crops.box[:, 2:] * crops.scale[:, None]
-    xy = centre[:, None] + around * extent[:, None] * _BODY / 2
     return dataclasses.replace(
         crops,
-        xy=xy.astype(np.float32),
+        xy=(centre[:, None] + around * extent[:, None] * _BODY / 2).astype(np.float32),
         state=np.full_like(crops.state, NO_STATE),
         present=np.full_like(crops.present, np.nan),
         shares=np.full_like(crops.shares, np.nan),
@@ -184,7 +182,6 @@ def _unlabelled(crops: Crops) -> Crops:
 
 
 def load_pictures(config: Config) -> Pictures:
-    """The cut-outs and photos of augmentation."""
     cutouts, photos = config.augment.cutouts, config.augment.photos
     return Pictures(
         cutouts=load_cutouts(Path(cutouts)) if cutouts else Cutouts(),
@@ -369,9 +366,7 @@ def _cause_balance(train: CropSubset | FrameSubset) -> F64:
     return np.asarray(weight / (weight * share).sum())
 
 
-def _check_known(
-    state: U8, xy: NDArray[Any], data: TrainingData[Any], log: Callable[[str], None]
-) -> Bool:
+def _check_known(state: U8, xy: Array, data: TrainingData[Any], log: Callable[[str], None]) -> Bool:
     """Whether joints (P, J) are labelled; ModelError if none is, or if all are hidden."""
     where = "labels of the training samples"
     known = np.asarray(is_labelled(state) & np.isfinite(xy).all(-1))

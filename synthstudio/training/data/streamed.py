@@ -80,8 +80,7 @@ class BlockOrder:
 
     def _starts(self, epoch: int) -> I64:
         """Where each window of an epoch starts, and where the last one ends (windows + 1,)."""
-        read = self.counts[self.shards(epoch)]
-        sums = np.concatenate([[0], np.cumsum(read)])
+        sums = np.concatenate([[0], np.cumsum(self.counts[self.shards(epoch)])])
         edges = np.minimum(np.arange(self.windows + 1) * self.window, len(self.counts))
         return np.asarray(sums[edges], np.int64)
 
@@ -177,7 +176,6 @@ class ShardReader:
 
 
 def _in_source(row: CropRow, ref: ShardRef) -> CropRow:
-    """The row, with a moment number unique across sources."""
     group, *rest = row["moment"]
     return row | {"moment": ((ref.source, group), *rest)}
 
@@ -247,7 +245,6 @@ class StreamReader:
         return subset, BatchPart(rows=own, places=places - start, count=self.batch, beside=own)
 
     def _take(self, first: int, stop: int) -> None:
-        """Load the shards `first` to `stop`, counted over all epochs."""
         if self._made is None:
             self._next = first
             self._made = prefetch(
