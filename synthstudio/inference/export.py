@@ -39,8 +39,8 @@ from synthstudio.training.config import STRIDE
 
 OPSET = 18
 """The first operator set with the pose bank's sums over indices; onnxruntime 1.14 runs it."""
-MAX_PX, MAX = 0.01, 1e-4
-"""Tolerances of the file's joints and probabilities against PyTorch's."""
+LIMITS = {"float32": (0.01, 1e-4), "int16": (0.1, 5e-4)}
+"""Tolerances of the file's joints (px) and probabilities against PyTorch's, by stored weights."""
 _BATCHES, _FINDER_BATCHES = (1, 3, 16), (1, 2)
 _PEAKED = 1.5
 """A map has a peak if its maximum is this many times that of a flat map."""
@@ -123,12 +123,13 @@ class Info:
 
 def export_onnx(net: PoseNet, skeleton: Skeleton, out: Path, about: Info) -> Exported:
     """Write an ONNX file for batches of any length; ModelError when its outputs differ from PyTorch
-    by more than MAX_PX or MAX."""
+    by more than LIMITS."""
     whole, crops, model = onnx_program(net, skeleton, about)
     narrow(model, weights=about.weights == "int16")
     written: bytes = model.SerializeToString()
     runtime = OnnxModel.load(written, where=str(out), device="cpu")
-    return checked(out, written, *_apart(whole, lambda x: runtime.run(x.numpy()), crops))
+    apart = _apart(whole, lambda x: runtime.run(x.numpy()), crops)
+    return checked(out, written, *apart, weights=about.weights)
 
 
 def onnx_program(net: PoseNet, skeleton: Skeleton, about: Info) -> tuple[WithDecoder, Tensor, Any]:
@@ -185,13 +186,16 @@ def export_torch(net: PoseNet, skeleton: Skeleton, out: Path, about: Info) -> Ex
     return checked(out, written, *_apart(whole, run, crops))
 
 
-def checked(out: Path, written: bytes, joints_px: float, probabilities: float) -> Exported:
+def checked(
+    out: Path, written: bytes, joints_px: float, probabilities: float, weights: str = "float32"
+) -> Exported:
     """Write the file; ModelError when its outputs differ too much from PyTorch's."""
-    if joints_px > MAX_PX or probabilities > MAX:
+    pixels, limit = LIMITS[weights]
+    if joints_px > pixels or probabilities > limit:
         raise ModelError(
             "outputs of the exported network differ from the trained one's",
             where=str(out),
-            expected=f"joints within {MAX_PX} px, probabilities within {MAX}",
+            expected=f"joints within {pixels} px, probabilities within {limit}",
             got=f"{joints_px:.2g} px, {probabilities:.2g}",
             then="Export it with --weights float32, or report a bug if that fails.",
         )

@@ -12,7 +12,7 @@ DEFAULT = "default"
 WEIGHTS = Path(str(files("synthstudio"))) / "inference" / "weights"
 ONNX, TENSORS = "photos.onnx", "photos.safetensors"
 FINDER, FINDER_TENSORS = "people.onnx", "people.safetensors"
-MAX_BYTES = 4_000_000
+MAX_BYTES = 12_000_000
 
 
 def default_model() -> Path:

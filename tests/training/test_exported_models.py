@@ -294,7 +294,7 @@ def test_other_systems_are_exported(backbone, gain, tmp_path):
             parameter.mul_(gain)
     about = exporting.Info(size=network.size, name="a", version="1")
     made = exporting.export_onnx(net, skeleton, tmp_path / "a.onnx", about)
-    assert 0 < made.joints_px < exporting.MAX_PX
+    assert 0 < made.joints_px < exporting.LIMITS["int16"][0]
 
 
 def test_a_network_that_values_steer_cannot_be_exported():
