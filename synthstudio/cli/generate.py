@@ -242,4 +242,4 @@ def check(call: Call) -> Output:
         about = one["problem"] or one["licence"] or "licence unknown"
         lines.append(f"{one['slot'] or 'unusable':9} {one['name']}  {about}")
     usable = sum(not one["problem"] for one in found)
-    return found, "\n".join([*lines, f"{usable} of {len(found)} usable"]), not usable
+    return {"assets": found}, "\n".join([*lines, f"{usable} of {len(found)} usable"]), not usable

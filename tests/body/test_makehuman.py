@@ -1,5 +1,6 @@
 """Assets in MakeHuman's format: a suit of the base mesh's own helper, hair, and damaged files."""
 
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -7,11 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 from wardrobe_people import dressed, person
 
 import synthstudio as ss
 from synthstudio.body import makehuman
 from synthstudio.body.atlas import bare_body, load_atlas
+from synthstudio.cli import app
 from synthstudio.core.errors import AssetError, RecipeError
 from synthstudio.core.spec import GarmentSpec, Material
 
@@ -139,6 +142,8 @@ def test_damaged_assets_are_one_message(tmp_path, change, message):
 
 def test_published_assets_are_worn(shared_data, tmp_path):
     shutil.copytree(shared_data / "makehuman", tmp_path / "packs")
-    assert not [one for one in ss.check_assets(tmp_path / "packs") if one["problem"]]
+    listed = CliRunner().invoke(app, ["assets", "check", str(tmp_path / "packs"), "--json"])
+    found = json.loads(listed.stdout)["assets"]
+    assert (listed.exit_code, len(found)) == (0, 11) and not any(one["problem"] for one in found)
     made = ss.generate(RECIPE, tmp_path / "set", assets=tmp_path, progress=False)
     assert ss.audit(made, assets=tmp_path, progress=False).figures["state_differs"] == 0

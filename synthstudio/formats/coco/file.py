@@ -385,7 +385,7 @@ _ALIASES = {"head": "head_top", "top_head": "head_top", "headtop": "head_top"}
 _MAKE_ONE = "Make a skeleton of it: synthstudio skeleton FILE --out NAME.yaml; then --skeleton."
 
 
-def match_skeleton(names: Any, wanted: Skeleton | None) -> Skeleton | None:
+def match_skeleton(names: Any, wanted: Skeleton | None = None) -> Skeleton | None:
     """The skeleton with these joint names in this order, or None; `wanted`: only this one."""
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         return None
