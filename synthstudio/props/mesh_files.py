@@ -20,7 +20,8 @@ import numpy as np
 
 from synthstudio.core.arrays import F32
 from synthstudio.core.errors import AssetError
-from synthstudio.core.images import decode, inside, leaves_folder, read_bytes
+from synthstudio.core.images import decode, read_bytes
+from synthstudio.core.safe_files import inside, is_file_below, leaves_folder
 
 MAX_BYTES = 200 * 1024 * 1024
 MAX_TRIANGLES = 500_000
@@ -65,7 +66,8 @@ def named_files(path: Path) -> tuple[Path, ...]:
         if suffix == ".mtl":
             names = [texture_of(name)[0] for name in names]
     files = tuple(inside(path.parent, name, where) for name in dict.fromkeys(names))
-    return tuple(f for f in files if f.is_file()) if suffix in (".mhclo", ".mhmat") else files
+    optional = suffix in (".mhclo", ".mhmat")
+    return tuple(f for f in files if not optional or is_file_below(f.parent, f.name))
 
 
 def texture_of(text: str) -> tuple[str, tuple[float, float], tuple[float, float]]:

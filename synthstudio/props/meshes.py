@@ -12,7 +12,8 @@ import numpy as np
 
 from synthstudio.core.arrays import F32, F64, I32, U8
 from synthstudio.core.errors import AssetError
-from synthstudio.core.images import inside, picture_rgba, read_bytes, srgb_to_linear
+from synthstudio.core.images import picture_rgba, read_bytes, srgb_to_linear
+from synthstudio.core.safe_files import inside
 from synthstudio.core.scene import Surface
 from synthstudio.core.spec import Material, ObjectSpec, Vec3
 from synthstudio.props import mesh_files

@@ -140,6 +140,13 @@ def test_damaged_assets_are_one_message(tmp_path, change, message):
         makehuman.read(path)
 
 
+def test_an_unusable_asset_leaves_the_others(tmp_path):
+    for name, old, new in (("a", "a.obj", "../a.obj"), ("b", "a.mhmat", "b" * 5000)):
+        path = written(tmp_path / name, suit())
+        path.write_text(path.read_text().replace(old, new))
+    assert [bool(one["problem"]) for one in ss.check_assets(tmp_path)] == [False, True]
+
+
 def test_published_assets_are_worn(shared_data, tmp_path):
     shutil.copytree(shared_data / "makehuman", tmp_path / "packs")
     listed = CliRunner().invoke(app, ["assets", "check", str(tmp_path / "packs"), "--json"])

