@@ -137,7 +137,7 @@ def _compare_joints(
         tally.faults.append(f"{name}: amodal masks differ")
     for joint in range(len(before.state)):
         tally.joints += 1
-        was, now = before.shares[joint, 0], after.shares[joint, 0]
+        was, now = before.visibility_fractions[joint, 0], after.visibility_fractions[joint, 0]
         by = {instance for instance, share in after.hidden_by[joint] if share > 0}
         if was >= SEEN_FROM and now <= HIDDEN_TO:
             tally.hidden += 1

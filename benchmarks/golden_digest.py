@@ -23,7 +23,8 @@ UNHASHED = ("run.log", "run.lock", "log.jsonl")
 """Files that may hold times, hosts and process numbers."""
 LABELS = frozenset((
     *("joints_px", "joints_camera_m", "joints_world_m", "kinematic_joints_world_m", "joints"),
-    *("shares", "state", "cause", "ambiguous", "visible_share", "keypoints", "num_keypoints"),
+    *("visibility_fractions", "state", "cause", "ambiguous", "visible_share"),
+    *("keypoints", "num_keypoints"),
     *("hidden_joint", "hidden_instance", "hidden_share", "occluder_id", "origin"),
     *("modal_counts", "amodal_counts", "mask_size", "masks", "segmentation", "area"),
     *("modal_box_px", "amodal_box_px", "box", "boxes", "bbox", "modal_area_px", "amodal_area_px"),

@@ -144,8 +144,8 @@ def _points(corners: F64) -> F64:
         i, j = np.meshgrid(np.arange(count + 1), np.arange(count + 1))
         inside = i + j <= count
         a, b = i[inside] / count, j[inside] / count
-        shares = np.stack([1 - a - b, a, b], axis=1)
-        out.append(np.einsum("nk,fkc->fnc", shares, corners[steps == count]).reshape(-1, 3))
+        fractions = np.stack([1 - a - b, a, b], axis=1)
+        out.append(np.einsum("nk,fkc->fnc", fractions, corners[steps == count]).reshape(-1, 3))
     return np.concatenate(out)
 
 

@@ -25,7 +25,7 @@ print(f"{len(hard)} of {len(ds)} frames: {args.query}")
 exported = hard.export("coco", args.out, skeleton="coco17")
 print(exported.text())
 
-# What any COCO tool reads, a file for each split. Per-joint shares and causes are further keys
+# What any COCO tool reads, a file for each split. Visibility fractions and causes are further keys
 # of each annotation.
 document = json.loads(exported.files[0].read_text(encoding="utf-8"))
 first = document["annotations"][0]

@@ -34,4 +34,4 @@ for batch in people:
     optimizer.step()
 print(", ".join(f"{name} {value.item():.3f}" for name, value in terms.items()))
 found, outputs = predict_joints(net.eval(), batch.images)
-print(f"joints {tuple(found.xy.shape)}, what hides them {tuple(outputs.shares.shape)}")
+print(f"joints {tuple(found.xy.shape)}, visibility {tuple(outputs.visibility_fractions.shape)}")

@@ -42,10 +42,10 @@ def from_behind(frame):
     def rotated(person):
         if person.cause[0] != "visible":
             return person
-        shares, state = person.shares.copy(), person.state.copy()
-        shares[0], state[0] = (0, 1, 0, 0, 0), STATE_HIDDEN
+        fractions, state = person.visibility_fractions.copy(), person.state.copy()
+        fractions[0], state[0] = (0, 1, 0, 0, 0), STATE_HIDDEN
         cause = ("self", *person.cause[1:])
-        return dataclasses.replace(person, shares=shares, state=state, cause=cause)
+        return dataclasses.replace(person, visibility_fractions=fractions, state=state, cause=cause)
 
     people = tuple(rotated(person) for person in frame.labels.people)
     return dataclasses.replace(frame, labels=dataclasses.replace(frame.labels, people=people))

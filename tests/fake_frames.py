@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from stick_people import make_camera, make_person_spec, make_spec
 
-from synthstudio.core.labels import SHARES, Frame, FrameLabels, PersonLabel
+from synthstudio.core.labels import VISIBILITY, Frame, FrameLabels, PersonLabel
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import ClipSpec, GarmentSpec, Material, OcclusionTarget
 from synthstudio.dataset.manifest import AssetRow, Identity
@@ -57,7 +57,7 @@ def _spec(index, seed, count):
         motions=("walk",) * count,
     )
     target = OcclusionTarget(
-        occluded_fraction=0.25, hidden=("nose",), causes=dict.fromkeys(SHARES, 0.2)
+        occluded_fraction=0.25, hidden=("nose",), causes=dict.fromkeys(VISIBILITY, 0.2)
     )
     return dataclasses.replace(
         make_spec(make_camera(32, 24), 0, index=index),
@@ -83,7 +83,7 @@ def _person(instance, rng):
         joints_camera_m=rng.random((J, 3)),
         joints_world_m=rng.random((J, 3)),
         kinematic_joints_world_m=rng.random((J, 3)),
-        shares=rng.dirichlet(np.ones(5), J),
+        visibility_fractions=rng.dirichlet(np.ones(5), J),
         state=np.full(J, 1, np.uint8),
         cause=("self",) * J,
         ambiguous=np.zeros(J, np.bool_),

@@ -16,8 +16,8 @@ def predictions(true_xy, **columns):
     box = np.tile([0.0, 0, 100, 100], (people, 1))
     made = {
         "xy": true_xy, "score": np.full(each, 0.5), "peak": nan, "present": nan, "quality": nan,
-        "shares": np.full((*each, 4), np.nan), "xyz_m": np.full((*each, 3), np.nan),
-        "true_xy": true_xy, "true_shares": np.full((*each, 5), np.nan),
+        "visibility_fractions": np.full((*each, 4), np.nan), "xyz_m": np.full((*each, 3), np.nan),
+        "true_xy": true_xy, "true_fractions": np.full((*each, 5), np.nan),
         "true_xyz_m": np.full((*each, 3), np.nan), "known": np.ones(each, bool),
         "state": np.full(each, 2, np.uint8), "cause": np.zeros(each, np.uint8),
         "ambiguous": np.zeros(each, bool), "area": np.full(people, 5000.0),
@@ -34,7 +34,7 @@ def person(xy, box, **changes):
     nan = np.full(len(xy), np.nan)
     fields = {
         "image": 0, "name": "", "instance": None, "box": np.array(box, float), "box_score": 1.0,
-        "xy": xy, "score": np.ones(len(xy)), "shares": np.full((len(xy), 4), np.nan),
+        "xy": xy, "score": np.ones(len(xy)), "visibility_fractions": np.full((len(xy), 4), np.nan),
         "quality": nan, "present": nan,
     }  # fmt: skip
     return Person(**fields | changes)

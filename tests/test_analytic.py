@@ -88,25 +88,27 @@ def test_an_edge_over_a_joint_hides_the_share_that_geometry_says(stage, spec, jo
     for shift_m in (-0.03, 0.0, 0.02):
         edge_m = (x + shift_m) * (PLATE_Y_M - eye_y) / (y - eye_y)
         hidden = _labelled(stage, spec, (_plate((edge_m, -3), (9, 6), PLATE_Y_M),)).people[0]
+        by_object = hidden.visibility_fractions[:, 3]
         expected = _hidden_by_edge(stage, spec, edge_m)
         # Whatever the plate hides counts for it, also what the person hid of itself before.
         for k in range(len(NAMES)):
-            if clean.shares[k][1] < 1e-9:  # nothing of this patch hides itself
-                assert hidden.shares[k][3] == pytest.approx(expected[k], abs=0.02), NAMES[k]
-        assert hidden.shares[j][3] >= expected[j] - clean.shares[j][1] - 0.02
+            if clean.visibility_fractions[k][1] < 1e-9:  # nothing of this patch hides itself
+                assert by_object[k] == pytest.approx(expected[k], abs=0.02), NAMES[k]
+        assert by_object[j] >= expected[j] - clean.visibility_fractions[j][1] - 0.02
 
 
 def test_a_person_behind_a_wall_is_hidden_by_it_and_by_nothing_else(stage, spec):
     person = _labelled(stage, spec, (_plate((-9, -3), (9, 6), PLATE_Y_M),)).people[0]
-    facing = person.shares[:, 3] > 0
+    facing = person.visibility_fractions[:, 3] > 0
     assert set(person.cause) <= {"object", "self"}
     assert facing.sum() >= 15
-    assert (person.shares[facing, 3] == pytest.approx(1.0)) or person.shares[facing, 3].min() > 0.4
+    assert person.visibility_fractions[facing, 3].min() > 0.4
     assert person.modal_area_px == 0
     assert person.occluded_fraction == 1.0
     assert not (person.state == 2).any()
     behind = _labelled(stage, spec, (_plate((-9, -3), (9, 6), 1.5),)).people[0]
-    np.testing.assert_array_equal(_labelled(stage, spec, ()).people[0].shares, behind.shares)
+    alone = _labelled(stage, spec, ()).people[0]
+    np.testing.assert_array_equal(alone.visibility_fractions, behind.visibility_fractions)
     assert {i for found in person.hidden_by for i, _ in found} <= {1, 1002}
 
 
@@ -116,7 +118,7 @@ def test_a_plate_over_the_left_half_hides_the_left_joints(stage, spec):
         left, right = NAMES.index(f"left_{joint}"), NAMES.index(f"right_{joint}")
         assert person.cause[left] == "object", joint
         assert person.occluder_id[left] == 1002
-        assert person.shares[right][3] == 0.0
+        assert person.visibility_fractions[right][3] == 0.0
 
 
 def test_seen_from_behind_the_face_is_hidden_by_its_own_head(stage, spec):
@@ -133,7 +135,7 @@ def test_seen_from_behind_the_face_is_hidden_by_its_own_head(stage, spec):
 def test_clothes_do_not_hide_the_joints_they_cover(stage, spec):
     person = _labelled(stage, spec, ()).people[0]
     for joint in ("left_shoulder", "right_shoulder", "left_hip", "right_knee", "left_ankle"):
-        assert person.shares[NAMES.index(joint)][0] > 0.8, joint
+        assert person.visibility_fractions[NAMES.index(joint)][0] > 0.8, joint
 
 
 # Faults put into one oracle: each must be found by the other.

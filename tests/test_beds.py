@@ -76,14 +76,14 @@ def _hidden(frame):
 
 
 def test_the_blanket_follows_pulled_up_and_the_target():
-    def shares(**more):
+    def fractions(**more):
         stage = FrameGenerator(_settings(**more))
         return [_hidden(pipeline.make_frame(stage, pipeline.draw_spec(stage, k))) for k in (0, 1)]
 
-    low, high = shares(bed={"pulled_up": 0.15}), shares(bed={"pulled_up": 0.9})
+    low, high = fractions(bed={"pulled_up": 0.15}), fractions(bed={"pulled_up": 0.9})
     assert all(a + 0.2 < b for a, b in zip(low, high, strict=True))
     for share in (0.3, 0.6):
-        found = shares(targets={"occluded_fraction": share})
+        found = fractions(targets={"occluded_fraction": share})
         assert np.abs(np.array(found) - share).max() < 0.1
 
 

@@ -195,7 +195,7 @@ def test_damaged_weights_and_rows_are_one_message(run, trained, dataset, tmp_pat
     path = next(damaged.rglob("instances.parquet"))
     table = pq.read_table(path, partitioning=None)
     rows = table.to_pylist()
-    rows[0]["shares"].pop()
+    rows[0]["visibility_fractions"].pop()
     write_table(path, pa.Table.from_pylist(rows, table.schema))
     config = write(tmp_path / "mine.yaml", damaged)
     for words, why in (

@@ -78,13 +78,13 @@ def test_filter_counts_and_writes(folder, tmp_path):
 
 def test_split_merge_and_diff(folder, tmp_path):
     table, by = tmp_path / "splits.csv", ("--by", "group")
-    shares = ("--shares", "0.5,0.25,0.25", "--table", table, "--out", tmp_path / "split")
-    made = _json("split", folder, *by, *shares)
+    fractions = ("--fractions", "0.5,0.25,0.25", "--table", table, "--out", tmp_path / "split")
+    made = _json("split", folder, *by, *fractions)
     frames = {name: row["frames"] for name, row in made["splits"].items()}
     assert frames == {"train": 4, "val": 2, "test": 2}
     assert _json("split", folder, *by, "--check", "--table", table)["leaks"] == []
     assert _json("split", tmp_path / "split", "--by", "identity", "--check", code=1)["leaks"]
-    _run("split", folder, "--shares", "most", code=2)
+    _run("split", folder, "--fractions", "most", code=2)
     a, b = tmp_path / "a", tmp_path / "b"
     _run("filter", folder, "frame < 5", "--out", a)
     _run("filter", folder, "frame >= 5", "--out", b)

@@ -48,7 +48,7 @@ def test_both_details_stand_at_the_same_height(stage, frames):
 
 
 def test_joints_are_as_visible_in_either_detail(stage, frames):
-    same, shares = [], []
+    same, fractions = [], []
     for spec in frames:
         spec = replace(spec, camera=_small(spec), cutouts=())
         made = [
@@ -59,7 +59,7 @@ def test_joints_are_as_visible_in_either_detail(stage, frames):
         ]
         for fine, coarse in zip(*(frame.labels.people for frame in made), strict=True):
             same.append(fine.state == coarse.state)
-            shares.append(np.abs(fine.shares - coarse.shares))
+            fractions.append(np.abs(fine.visibility_fractions - coarse.visibility_fractions))
         assert made[0].jpeg != made[1].jpeg
     assert np.mean(same) >= 0.99
-    assert np.mean(shares) < 0.005
+    assert np.mean(fractions) < 0.005

@@ -63,7 +63,7 @@ def test_pairs_differ_only_where_something_was_removed_or_its_shadow_fell(compar
 def test_a_joint_hidden_by_something_else_is_found(compared):
     clean, occluded = compared[0]
     person = occluded.labels.people[0]
-    other = tuple(((999, share),) for share in person.shares[:, 0])
+    other = tuple(((999, share),) for share in person.visibility_fractions[:, 0])
     blamed = dataclasses.replace(
         person, hidden_by=other, occluder_id=np.full_like(person.occluder_id, 999)
     )
@@ -75,7 +75,8 @@ def test_a_joint_hidden_by_something_else_is_found(compared):
 
 
 def _bytes(frame):
-    joints = [(p.joints_px.tobytes(), p.shares.tobytes(), p.modal) for p in frame.labels.people]
+    people = frame.labels.people
+    joints = [(p.joints_px.tobytes(), p.visibility_fractions.tobytes(), p.modal) for p in people]
     return to_json(frame.spec), frame.jpeg, joints, frame.layers
 
 
@@ -95,7 +96,8 @@ def test_frames_made_alone_and_in_any_order_are_those_of_the_sequence(assets):
         for a, b, c in zip(base, dressed, lit, strict=True):
             assert a.joints_world_m.tobytes() == b.joints_world_m.tobytes()
             assert a.joints_world_m.tobytes() == c.joints_world_m.tobytes()
-            assert a.modal == c.modal and a.shares.tobytes() == c.shares.tobytes()
+            assert a.modal == c.modal
+            assert a.visibility_fractions.tobytes() == c.visibility_fractions.tobytes()
     # Memory is bounded: two people, at most two objects, light and backdrop, of two frames.
     assert max(held) <= 12 and stage.group.cache_info().currsize <= 2
     order = stream(1, "shuffled").permutation(12)

@@ -64,10 +64,10 @@ def differing(stage, frame, labels):
         joint = stage.skeleton.joints.index(row["joint"])
         got = (int(person.state[joint]), person.cause[joint])
         if got != (int(row["state"]), row["cause"]):
-            shares = ", ".join(f"{share:.2f}" for share in person.shares[joint])
+            fractions = ", ".join(f"{share:.2f}" for share in person.visibility_fractions[joint])
             found.append(
                 f"{frame} person {row['person']} {row['joint']}: judged {row['cause']}, "
-                f"label {got[1]} (state {got[0]}, shares {shares})"
+                f"label {got[1]} (state {got[0]}, fractions {fractions})"
             )
     return found
 

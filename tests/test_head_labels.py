@@ -96,7 +96,7 @@ def labels(stage, spec):
     built = build(stage, spec)
     (person,) = built.scene.people
     (again,) = shares_by_rays(built, [(person, person.patches)])
-    apart, many = np.abs(label.shares - again), stage.skeleton.name == "coco133"
+    apart, many = np.abs(label.visibility_fractions - again), stage.skeleton.name == "coco133"
     assert apart.max() < (0.15 if many else 0.03) and apart.mean() < (0.001 if many else 0.03)
     inside = label.state != 0
     np.testing.assert_array_equal(label.state[inside] == 2, again[inside, 0] >= 0.5)
@@ -125,10 +125,10 @@ def test_who_wears_what_shows_what(stage, kinds, years):
     for joint in FACE:
         j = stage.skeleton.joints.index(joint)
         if joint in WORN[kinds][0]:
-            assert (label.state[j], label.cause[j]) == (1, "self"), (joint, label.shares[j])
-            assert label.shares[j, 0] < 0.3, (joint, label.shares[j])
+            assert (label.state[j], label.cause[j]) == (1, "self"), joint
+            assert label.visibility_fractions[j, 0] < 0.3, (joint, label.visibility_fractions[j])
         else:
-            assert label.state[j] == 2, (joint, label.shares[j])
+            assert label.state[j] == 2, (joint, label.visibility_fractions[j])
 
 
 @pytest.mark.parametrize("kinds", [kinds for kinds, row in WORN.items() if row[2]], ids="-".join)
@@ -136,10 +136,10 @@ def test_what_is_worn_hides_points_of_the_face_behind_it(whole, kinds):
     label = labels(whole, wearing(whole, *kinds))
     _, hidden, shown = WORN[kinds]
     for points in hidden:
-        assert (label.state[points] == 1).mean() > 0.9, (kinds, label.shares[points, 0])
+        assert (label.state[points] == 1).mean() > 0.9, kinds
         assert {label.cause[j] for j in points if label.state[j] == 1} == {"self"}
     for points in shown:
-        assert (label.state[points] == 2).all(), (kinds, label.shares[points, 0])
+        assert (label.state[points] == 2).all(), (kinds, label.visibility_fractions[points, 0])
 
 
 @pytest.mark.parametrize("hair", ["bob_hair", "curly_hair", "long_hair"])
@@ -152,7 +152,7 @@ def test_glasses_beards_and_expressions_change_no_visibility(stage):
     plain = wearing(stage, "short_hair")
     before = labels(stage, plain)
     after = labels(stage, wearing(stage, "short_hair", "glasses", "goatee"))
-    assert np.array_equal(before.shares, after.shares)
+    assert np.array_equal(before.visibility_fractions, after.visibility_fractions)
     (person,) = plain.people
     for face in EXPRESSIONS.values():
         pose = replace(person.pose, face=dict(face))

@@ -135,7 +135,7 @@ def test_a_pasted_person_is_labelled_and_hides_as_a_person(kind, world, tmp_path
     assert set(pasted[0]["origin"]) == {"rendered"}
     assert set(real[0]["origin"]) == {"human"}
     np.testing.assert_allclose(
-        np.array(pasted[0]["shares"]).reshape(17, 5).sum(axis=1), 1, atol=1e-9
+        np.array(pasted[0]["visibility_fractions"]).reshape(17, 5).sum(axis=1), 1, atol=1e-9
     )
     causes = {cause for row in real for cause in row["cause"]}
     assert "person" in causes
@@ -143,8 +143,8 @@ def test_a_pasted_person_is_labelled_and_hides_as_a_person(kind, world, tmp_path
 
 
 KEPT = (
-    *("joints_px", "shares", "state", "cause", "origin", "modal_counts", "modal_box_px"),
-    "hidden_joint",
+    *("joints_px", "visibility_fractions", "state", "cause", "origin"),
+    *("modal_counts", "modal_box_px", "hidden_joint"),
 )
 
 

@@ -72,8 +72,8 @@ def test_leaks_of_pasted_people_and_cutouts_are_seen_and_split_away(stored, tmp_
     found = {leak.key for leak in splits.leaks(stored, keys=("asset", "identity"), table=table)}
     assert found == {"asset", "identity"}
     with pytest.raises(DatasetError, match="too few independent groups"):
-        splits.split(stored, keys=("group", "identity"), shares=(0.5, 0, 0.5))
-    made = splits.split(stored, keys=("asset",), shares=(1, 0, 0))
+        splits.split(stored, keys=("group", "identity"), fractions=(0.5, 0, 0.5))
+    made = splits.split(stored, keys=("asset",), fractions=(1, 0, 0))
     assert not splits.leaks(
         stored, keys=("asset",), table=dict.fromkeys(made.frames.tolist(), "train")
     )

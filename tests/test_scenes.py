@@ -35,9 +35,9 @@ def _settings(name, assets, *, frames, width=256):
 
 def _check(labels):
     for person in labels.people:
-        np.testing.assert_allclose(person.shares.sum(axis=1), 1.0, atol=1e-9)
+        np.testing.assert_allclose(person.visibility_fractions.sum(axis=1), 1.0, atol=1e-9)
         assert person.modal_area_px <= person.amodal_area_px
-        assert ((person.state == 2) == (person.shares[:, 0] >= 0.5)).all()
+        assert ((person.state == 2) == (person.visibility_fractions[:, 0] >= 0.5)).all()
 
 
 NIGHTLY = pytest.mark.nightly("every scene: a few of each kind run quickly, and all are read")

@@ -149,9 +149,9 @@ def test_each_kind_is_an_object_of_its_own_that_the_second_oracle_finds(drawn, t
     for person, plain in zip(frame.labels.people, without.labels.people, strict=True):
         for j, hidden in enumerate(person.hidden_by):
             lost = sum(share for instance, share in hidden if instance in ids)
-            seen = plain.shares[j, 0]
-            assert person.shares[j, 0] <= seen + 1e-9
-            assert lost <= 1 + 1e-9 and (lost == 0 or person.shares[j, 3] > 0)
+            seen = plain.visibility_fractions[j, 0]
+            assert person.visibility_fractions[j, 0] <= seen + 1e-9
+            assert lost <= 1 + 1e-9 and (lost == 0 or person.visibility_fractions[j, 3] > 0)
     pipeline.generate(stage.settings, tmp_path / "set")
     found = audit(tmp_path / "set", stage.settings, frames=3).report()
     assert found["passed"] and found["joints"] > 60, found

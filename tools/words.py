@@ -28,12 +28,13 @@ ghosts:predictions glance:quick_scan hides_nobody:clear_of_people knock:ping_ser
 last_word:final_fusion least:minimum look_alike:confusable_name made_up:synthetic
 makes_sense:is_plausible meant:matching_keys most:maximum nobody_visible:no_person_visible
 older:compat outbox:sync_queue own_depth_m:skin_penetration_m say:log says:implied
-second_look:find_one somebody:person somebody_in_sight:any_person_visible
-still_holding:valid_sessions surely_seen:tracking_weights surer:refined surest:most_confident
-take_turn:advisory_lock talk_of:thread_events taught:loss_mask tells:shows thing:obj things:objects
-throws:casts_shadow told_apart:classifier_summary told_of:described touches_m:self_penetrations_m
-turned:rotated uncut:reprojected untangled:resolve_self_intersection veil:loading_overlay
-veiled:blinded waits_until:blocked_until way_out:transport way_px:max_motion_px
+shares:visibility_fractions second_look:find_one somebody:person
+somebody_in_sight:any_person_visible still_holding:valid_sessions surely_seen:tracking_weights
+surer:refined surest:most_confident take_turn:advisory_lock talk_of:thread_events taught:loss_mask
+tells:shows thing:obj things:objects throws:casts_shadow told_apart:classifier_summary
+told_of:described touches_m:self_penetrations_m turned:rotated uncut:reprojected
+untangled:resolve_self_intersection veil:loading_overlay veiled:blinded waits_until:blocked_until
+way_out:transport way_px:max_motion_px
 """
 TERMS = dict(pair.split(":", 1) for pair in _TABLE.split())
 """Name -> the field's term (docs/conventions.md)."""

@@ -36,7 +36,7 @@ class Batches:
 
     `skeleton`: names, mirror order and sigmas of the J joints. A batch has `images` (B, 3, H, W)
     uint8 RGB and `labels`: `xy` (B, J, 2) from 0 to 1 across the crop, `known` (B, J), `state`,
-    `shares` (B, J, 4), `occluder` (B, 1, H/4, W/4), ...; what `models.losses` takes.
+    `visibility_fractions` (B, J, 4), `occluder` (B, 1, H/4, W/4), ...; what `models.losses` takes.
     """
 
     def __init__(
@@ -214,8 +214,8 @@ def with_bank(
             got=str(bank.poses.shape[1]),
             then="Convert their people: ss.batches(..., skeleton=...).",
         )
-    shares = own / own.sum((2, 3), keepdim=True).clamp_min(1e-12)
+    fractions = own / own.sum((2, 3), keepdim=True).clamp_min(1e-12)
     with torch.no_grad():
-        found = bank.to(own.device)(shares).maps
-        joined = fuse(shares, found.log(), power)
+        found = bank.to(own.device)(fractions).maps
+        joined = fuse(fractions, found.log(), power)
     return joined if isinstance(maps, torch.Tensor) else joined.cpu().numpy()

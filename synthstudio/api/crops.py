@@ -13,7 +13,7 @@ from torch.utils.data import default_collate
 from synthstudio.api.frames import Frame
 from synthstudio.core.arrays import I64, U8, Array, Bool
 from synthstudio.core.errors import ArgumentError, DatasetError
-from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.core.labels import CAUSES, VISIBILITY
 from synthstudio.core.people import People
 from synthstudio.dataset.arrays import as_numpy
 from synthstudio.training.data.windows import crop_and_resize, crop_window
@@ -113,7 +113,7 @@ def _sample(image: U8, people: People, row: int, size: tuple[int, int]) -> dict[
     state = people.state[row]
     joints[state == 255] = np.nan
     crop = crop_and_resize(image, np.array([x, y]), scale, size).transpose(2, 0, 1)
-    visible = people.shares[row, :, SHARES.index("visible")]
+    visible = people.visibility_fractions[row, :, VISIBILITY.index("visible")]
     return {
         "image": torch.from_numpy(np.ascontiguousarray(crop)),
         "joints_px": torch.from_numpy(joints.astype(np.float32)),

@@ -384,9 +384,9 @@ def _columns(persons: list[Person], skeleton: Skeleton) -> PredictedPeople:
         labels.append(labels_of(person, place))
     base = stack(labels, skeleton)
     picture = np.array([person.image for person in persons], np.int64)
-    shares = np.full(base.shares.shape, math.nan)
+    fractions = np.full(base.visibility_fractions.shape, math.nan)
     for i, person in enumerate(persons):
-        shares[i, :, :4] = person.shares
+        fractions[i, :, :4] = person.visibility_fractions
 
     def joined(name: str) -> F64:
         values = [getattr(person, name) for person in persons]
@@ -398,7 +398,7 @@ def _columns(persons: list[Person], skeleton: Skeleton) -> PredictedPeople:
     }
     fields |= {
         "frame_index": picture,
-        "shares": shares,
+        "visibility_fractions": fractions,
         "origin": np.full((len(persons), joints), "predicted", object),
     }
     return PredictedPeople(

@@ -66,7 +66,7 @@ def split(
     dataset: Dataset | args.PlaceLike,
     *,
     by: Sequence[str] = DEFAULT_KEYS,
-    shares: Sequence[float] = (0.8, 0.1, 0.1),
+    fractions: Sequence[float] = (0.8, 0.1, 0.1),
     seed: int = 0,
     table: args.PathLike | None = None,
     out: args.PlaceLike | None = None,
@@ -76,7 +76,7 @@ def split(
     Args:
         dataset: Folder or URL of a dataset.
         by: Keys that no two splits may share: group, clip, motion, identity, pose, asset.
-        shares: Fractions of train, val and test.
+        fractions: Fractions of train, val and test.
         seed: Seed; breaks ties.
         table: Write the splits as a CSV table.
         out: Write a dataset with these splits.
@@ -93,7 +93,7 @@ def split(
         made = splits.split(
             source,
             keys=list(by),
-            shares=list(shares),
+            fractions=list(fractions),
             seed=seed,
             on_progress=step("reading what frames share"),
         )

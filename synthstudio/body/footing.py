@@ -250,10 +250,10 @@ def _scale(moved: Retargeted, chain: Chain) -> float:
     return float(own / moved.motion.leg_m)
 
 
-def _smoothed(shares: F64, fps: float) -> F64:
-    """Return (F, 2) shares without the jitter of a hand-over, averaged over `_HANDOVER_S`."""
+def _smoothed(fractions: F64, fps: float) -> F64:
+    """Return (F, 2) fractions without the jitter of a hand-over, averaged over `_HANDOVER_S`."""
     width = 2 * max(0, round(_HANDOVER_S * fps / 2)) + 1
-    padded = np.pad(shares, ((width // 2, width // 2), (0, 0)), mode="edge")
+    padded = np.pad(fractions, ((width // 2, width // 2), (0, 0)), mode="edge")
     kernel = np.bartlett(width + 2)[1:-1]
     kernel /= kernel.sum()
     return np.stack([np.convolve(side, kernel, mode="valid") for side in padded.T], axis=1)

@@ -156,7 +156,7 @@ def filter(
     return result, f"{frames_text(made.frames)} with {people_text(made.num_people)} in {made.path}"
 
 
-@command(app, "selection.split", skip="shares")
+@command(app, "selection.split", skip="fractions")
 def split(
     call: Call,
     dataset: Any,
@@ -168,7 +168,7 @@ def split(
             "asset, joined by commas.",
         ),
     ] = "group,clip,identity",
-    shares: Annotated[str, typer.Option(help="Fractions of train, val, test.")] = "0.8,0.1,0.1",
+    fractions: Annotated[str, typer.Option(help="Fractions of train, val, test.")] = "0.8,0.1,0.1",
     table: Any = None,
     check: Annotated[
         bool, typer.Option("--check", help="Only look for leaks, in --table or as stored.")
@@ -183,7 +183,7 @@ def split(
         rows = [{"key": k.key, "value": k.value, "frames": k.frames} for k in found]
         lines = [f"{k.key} {k.value}: {k.frames}" for k in found[:20]]
         return {"leaks": rows}, "\n".join([f"{len(found)} leaks by {by}", *lines]), bool(found)
-    made = call(by=keys, shares=numbers(shares, float, "--shares"))
+    made = call(by=keys, fractions=numbers(fractions, float, "--fractions"))
     return made.as_json(), made.text()
 
 

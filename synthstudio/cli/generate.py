@@ -163,7 +163,7 @@ def frame(call: Call, index: Any) -> Output:
         "index": index,
         "held": agreement.held,
         "joints_px": agreement.joints_px,
-        "shares": agreement.shares,
+        "visibility_fractions": agreement.visibility_fractions,
         "pixels_within_2_levels": agreement.pixels,
     }
     return result, f"frame {index}: {agreement.held}", agreement.held == "different"

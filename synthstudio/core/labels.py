@@ -23,9 +23,9 @@ from synthstudio.core.spec import FrameSpec, OcclusionTarget
 Text = NDArray[np.object_]
 Lists = NDArray[np.object_]
 
-SHARES = ("visible", "self", "person", "object", "truncated")
-"""The five shares of a joint's patch, in the order they are stored; they sum to 1."""
-CAUSES = (*SHARES, "unknown", "unlabelled")
+VISIBILITY = ("visible", "self", "person", "object", "truncated")
+"""The five fractions of a joint's patch, in the order they are stored; they sum to 1."""
+CAUSES = (*VISIBILITY, "unknown", "unlabelled")
 STATE_VISIBLE, STATE_HIDDEN, STATE_OUTSIDE = 2, 1, 0
 ORIGINS = ("rendered", "predicted", "human")
 """Origins of a joint, in rising precedence: a joint merged from several has the last of theirs."""
@@ -38,7 +38,7 @@ Rle = dict[str, Any]
 class JointLabels:
     """The visibility of one person's joints, as `PersonColumns` explains it."""
 
-    shares: F64  # (J, 5)
+    visibility_fractions: F64  # (J, 5)
     state: U8  # (J,)
     cause: tuple[str, ...]  # J
     ambiguous: Bool  # (J,)
@@ -160,7 +160,7 @@ def target_row(target: OcclusionTarget) -> dict[str, Any]:
         "target_fraction": fraction,
         "target_hidden": list(target.hidden),
         "target_shown": list(target.shown),
-        "target_causes": [causes.get(c, math.nan) for c in SHARES] if causes else None,
+        "target_causes": [causes.get(c, math.nan) for c in VISIBILITY] if causes else None,
         "target_met": target.met if requested else None,
     }
 
@@ -226,8 +226,10 @@ class PersonColumns:
         null=True,
         coco="keypoints_3d_kinematic_world_m",
     )
-    shares: F64 = label(
-        f"of the patch round the joint: {', '.join(SHARES)}; NaN where unknown", "J", len(SHARES)
+    visibility_fractions: F64 = label(
+        f"of the patch round the joint: {', '.join(VISIBILITY)}; NaN where unknown",
+        "J",
+        len(VISIBILITY),
     )
     state: U8 = label("2 visible, 1 hidden, 0 outside the frame, 255 unlabelled", "J")
     cause: Text = label(f"one of {', '.join(CAUSES)}", "J")
@@ -318,8 +320,8 @@ class PersonColumns:
     )
     target_causes: F64 = _target(
         "target_causes",
-        "requested fraction of joints by cause, in the order of shares; NaN: none",
-        len(SHARES),
+        "requested fraction of joints by cause, in the order of visibility_fractions; NaN: none",
+        len(VISIBILITY),
         null=True,
     )
     target_met: Text = _target(

@@ -109,7 +109,7 @@ class People(labels.PersonColumns):
     @property
     def visible_share(self) -> F64:
         """(P, J) visible fraction of each joint's patch; NaN where unknown."""
-        return np.asarray(self.shares[:, :, labels.SHARES.index("visible")])
+        return np.asarray(self.visibility_fractions[:, :, labels.VISIBILITY.index("visible")])
 
     @cached_property
     def masks(self) -> Bool:

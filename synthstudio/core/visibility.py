@@ -1,8 +1,8 @@
-"""The visibility rule: states and causes from shares, and the occluded fraction from areas.
+"""The visibility rule: states and causes from fractions, and the occluded fraction from areas.
 
 Every stage, exporter, check and metric calls these functions; only the two
 audits (`generation/audit.py`, `generation/photos/audit.py`) restate the rule, since an oracle that
-called the code under test would prove nothing. Arrays broadcast; NaN shares count as not visible.
+called the code under test would prove nothing. Arrays broadcast; NaN counts as not visible.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from synthstudio.core.arrays import F64, U8, Bool
-from synthstudio.core.labels import SHARES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
+from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE, VISIBILITY
 from synthstudio.core.spec import OBJECT_BASE
 
 VISIBLE_THRESHOLD = 0.5
@@ -31,7 +31,7 @@ _TIE = 1e-9  # sums of weights in another order differ by less
 def is_visible(
     visible: ArrayLike, base: ArrayLike = 1.0, *, threshold: float = VISIBLE_THRESHOLD
 ) -> Bool:
-    """Compare visible shares, or visible weights out of `base`, with the threshold."""
+    """Compare visible fractions, or visible weights out of `base`, with the threshold."""
     return np.asarray(np.asarray(visible) >= threshold * np.asarray(base))
 
 
@@ -47,18 +47,18 @@ def is_labelled(state: ArrayLike) -> Bool:
 
 
 def joint_states(visible: ArrayLike, inside: ArrayLike) -> U8:
-    """States of joints from their visible shares and whether their centres lie in the frame."""
+    """States of joints from their visible fractions and whether their centres lie in the frame."""
     state = np.where(is_visible(visible), STATE_VISIBLE, STATE_HIDDEN)
     return np.where(inside, state, STATE_OUTSIDE).astype(np.uint8)
 
 
-def joint_causes(shares: F64, state: U8) -> tuple[str, ...]:
-    """The cause of each joint from its shares (J, 5) and state (J,).
+def joint_causes(fractions: F64, state: U8) -> tuple[str, ...]:
+    """The cause of each joint from its fractions (J, 5) and state (J,).
 
     `visible` iff state 2, `truncated` iff state 0, else the largest hiding share; ties (within
     1e-9, the noise of a sum) go to object, then person, then self.
     """
-    hiding = shares[:, [SHARES.index(cause) for cause in _TIE_ORDER]]
+    hiding = fractions[:, [VISIBILITY.index(cause) for cause in _TIE_ORDER]]
     largest = (hiding >= hiding.max(axis=1, keepdims=True) - _TIE).argmax(axis=1)
     fixed = {STATE_VISIBLE: "visible", STATE_OUTSIDE: "truncated"}
     return tuple(
@@ -68,7 +68,7 @@ def joint_causes(shares: F64, state: U8) -> tuple[str, ...]:
 
 
 def cause_of_instance(occluder: int, instance: int) -> str:
-    """The cause (a name of SHARES) of `occluder` in front of person `instance`."""
+    """The cause (one of VISIBILITY) of `occluder` in front of person `instance`."""
     if occluder == instance:
         return "self"
     return "object" if occluder >= OBJECT_BASE else "person"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.labels import SHARES
+from synthstudio.core.labels import VISIBILITY
 from synthstudio.core.places import Place
 from synthstudio.core.skeleton import definition, get_skeleton, is_own, own_skeleton
 from synthstudio.core.visibility import VISIBLE_THRESHOLD
@@ -26,14 +26,14 @@ INDEX_NAME = "index.json"
 MIXED_NAME = "mixed.json"
 LOG_NAME = "run.log"
 SET_ASIDE_DIR = "set-aside"
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 FRAMES_PER_SHARD = 64
 
 CONVENTIONS = {
     "pixels": "continuous: pixel (row i, column j) covers [j, j+1) x [i, i+1)",
     "world": "z up, metres",
     "camera": "OpenCV axes: x right, y down, z forward; world_to_camera 4x4, K 3x3",
-    "shares": ", ".join(SHARES),
+    "visibility_fractions": ", ".join(VISIBILITY),
     "state": f"2 visible share >= {VISIBLE_THRESHOLD}, 1 hidden, 0 outside the frame",
     "instances": "0 nothing, people from 1, objects from 1000",
     "masks": "COCO compressed RLE",

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from synthstudio.core.arrays import F64, I64, Array, Bool
 from synthstudio.core.bins import VIEWS, camera_azimuth_rad, view_of
-from synthstudio.core.labels import CAUSES, ORIGINS, SHARES
+from synthstudio.core.labels import CAUSES, ORIGINS, VISIBILITY
 from synthstudio.dataset.arrays import (
     as_arrow,
     as_numbers,
@@ -87,7 +87,7 @@ class Columns(Protocol):
     def joint_values(self, name: str, place: int) -> Array:
         """(P,) entry `place` of each person's list `name`.
 
-        `name`: state; cause, as indices into CAUSES; ambiguous; or shares, float64.
+        `name`: state; cause, as indices into CAUSES; ambiguous; or visibility_fractions, float64.
         """
 
 
@@ -166,7 +166,9 @@ def _joint(columns: Columns, test: JointTest, j: int) -> TriMask:
         held = _compared(columns.joint_values("cause", j), by_code)
         return held, ~held
     if test.kind == "share" and test.compare is not None:
-        values = columns.joint_values("shares", j * len(SHARES) + SHARES.index(test.what))
+        values = columns.joint_values(
+            "visibility_fractions", j * len(VISIBILITY) + VISIBILITY.index(test.what)
+        )
         return _where(_compared(values, test.compare), ~np.isnan(values))
     if test.what == "ambiguous":
         held = np.asarray(columns.joint_values("ambiguous", j))
@@ -290,7 +292,7 @@ def _columns(query: Query) -> tuple[set[str], set[str]]:
     person, frame = set[str](), set[str]()
     for leaf in leaves(query.tree):
         if isinstance(leaf, JointTest):
-            own = {"cause": "cause", "share": "shares"}.get(leaf.kind, "state")
+            own = {"cause": "cause", "share": "visibility_fractions"}.get(leaf.kind, "state")
             person.add("ambiguous" if leaf.what == "ambiguous" else own)
         elif leaf.field.column == "view":
             person.add("joints_world_m")

@@ -22,7 +22,7 @@ from typing import Literal, NoReturn
 
 from synthstudio.core.bins import VIEWS
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.labels import CAUSES, LABELS, SHARES
+from synthstudio.core.labels import CAUSES, LABELS, VISIBILITY
 from synthstudio.core.skeleton import SIGMAS, joint_kind, query_name
 
 # Fields of queries ------------------------------------------------------------------------------
@@ -369,9 +369,9 @@ class _Parser:
         token = self.now
         word = token.text.lower() if token.kind == "word" else ""
         follows = self.tokens[min(self.place + 1, len(self.tokens) - 1)].text.lower()
-        if word in SHARES and follows == "share":
+        if word in VISIBILITY and follows == "share":
             self.place += 2
-            number = Field(column="shares", means="a share")
+            number = Field(column="visibility_fractions", means="a share")
             return test(kind="share", what=word, compare=self._compare(number))
         self.place += 1
         if word == "cause":
@@ -383,7 +383,7 @@ class _Parser:
         if word in STATES:
             return test(kind="state", what=word)
         self.place -= 1
-        known = (*STATES, "hidden by", "cause", *(f"{share} share" for share in SHARES))
+        known = (*STATES, "hidden by", "cause", *(f"{share} share" for share in VISIBILITY))
         self.fail(token, "is not a test of joints", known)
 
     def _compare(self, field: Field) -> Compare:

@@ -103,21 +103,21 @@ def split(
     dataset: Dataset,
     *,
     keys: Sequence[str] = ("group", "clip", "identity"),
-    shares: Sequence[float] = (0.8, 0.1, 0.1),
+    fractions: Sequence[float] = (0.8, 0.1, 0.1),
     seed: int = 0,
     on_progress: OnProgress | None = None,
 ) -> Splits:
-    """Return a split into train, val and test; deterministic in (set, keys, shares, seed).
+    """Return a split into train, val and test; deterministic in (set, keys, fractions, seed).
 
-    DatasetError: an unknown key, invalid shares, or fewer components than splits.
+    DatasetError: an unknown key, invalid fractions, or fewer components than splits.
     """
-    wanted = np.array(shares, np.float64)
+    wanted = np.array(fractions, np.float64)
     if len(wanted) != len(NAMES) or not (wanted >= 0).all() or not wanted.sum() > 0:
         raise DatasetError(
-            "invalid shares of train, val and test",
-            where="--shares",
+            "invalid fractions of train, val and test",
+            where="--fractions",
             expected="three numbers, none below 0",
-            got=str(list(shares)),
+            got=str(list(fractions)),
         )
     wanted /= wanted.sum()
     for note in merged_notes(dataset):
@@ -126,9 +126,9 @@ def split(
     frames: list[int] = []
     first: dict[tuple[str, str], int] = {}
     links: list[tuple[int, int]] = []
-    for place, (index, values, fractions) in enumerate(_keyed(dataset, keys, on_progress)):
+    for place, (index, values, occluded_fractions) in enumerate(_keyed(dataset, keys, on_progress)):
         frames.append(index)
-        occluded.append(_bins(fractions))
+        occluded.append(_bins(occluded_fractions))
         links += [(first.setdefault(value, place), place) for value in values]
     component = _components(links, len(frames))
     counts = np.array(occluded, np.int64).reshape(len(frames), len(FRACTIONS) + 1)

@@ -191,7 +191,7 @@ def _by_visible_share(
         predictions, subset = run.predictions, metrics.visibility_subset(run.predictions) & seen
         visible = predictions.state[subset] == STATE_VISIBLE
         group = _joint_group(predictions)[subset]
-        return statistic(predictions.shares[subset][:, 0], visible, group)
+        return statistic(predictions.visibility_fractions[subset][:, 0], visible, group)
 
     return make
 

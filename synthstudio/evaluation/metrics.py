@@ -228,8 +228,8 @@ def _counterfactual(predictions: Predictions) -> dict[str, Any]:
 
 def visibility_subset(predictions: Predictions) -> Bool:
     """The joints (P, J) by which predicted visibility is judged: known, predicted, unambiguous."""
-    predicted = np.isfinite(predictions.shares).all(-1) & ~predictions.ambiguous
-    return predictions.known & predicted & np.isfinite(predictions.true_shares).all(-1)
+    predicted = np.isfinite(predictions.visibility_fractions).all(-1) & ~predictions.ambiguous
+    return predictions.known & predicted & np.isfinite(predictions.true_fractions).all(-1)
 
 
 def hidden_causes(predictions: Predictions, subset: Bool) -> tuple[Bool, I64, I64]:
@@ -237,18 +237,18 @@ def hidden_causes(predictions: Predictions, subset: Bool) -> tuple[Bool, I64, I6
     the true and the predicted one: 0 self, 1 person, 2 object."""
     true = predictions.cause.astype(np.int64) - 1
     hidden = subset & (predictions.state != STATE_VISIBLE) & np.isin(true, range(3))
-    return hidden, true[hidden], predictions.shares[hidden][:, 1:].argmax(1)
+    return hidden, true[hidden], predictions.visibility_fractions[hidden][:, 1:].argmax(1)
 
 
 def visibility_metrics(predictions: Predictions) -> dict[str, Any]:
     """Quality of predicted visibility and causes; {} when neither is predicted. Brier, ECE and
     reliability compare the predicted visible share with whether the state is visible, so exact
-    shares of partly covered joints have an ECE above 0."""
+    fractions of partly covered joints have an ECE above 0."""
     subset = visibility_subset(predictions)
     if not subset.any():
         return {}
     visible = predictions.state[subset] == STATE_VISIBLE
-    share = predictions.shares[subset][:, 0]
+    share = predictions.visibility_fractions[subset][:, 0]
     curve = calibration.reliability(share, visible)
     hidden, cause, predicted_cause = hidden_causes(predictions, subset)
     causes = calibration.confusion(cause, predicted_cause, classes=3)

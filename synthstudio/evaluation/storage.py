@@ -45,18 +45,18 @@ class Predictions:
     Positions: continuous pixels. `known`: labelled and inside the network's window. `area`: of the
     amodal mask; `side`: the amodal box's longer one; `box` x y w h; `window` x0 y0 x1 y1. `clean`:
     the row of the same person without occluders, or -1. NaN: not predicted. `xyz_m` is
-    root-relative; `shares`: visible, self, person, object.
+    root-relative; `visibility_fractions`: visible, self, person, object.
     """
 
     xy: Annotated[F64, "J", 2]  # predicted
     score: Annotated[F64, "J"]  # confidence from the heat maps
     peak: Annotated[F64, "J"]  # the first map's highest value: the baseline for visibility
     present: Annotated[F64, "J"]
-    shares: Annotated[F64, "J", 4]
+    visibility_fractions: Annotated[F64, "J", 4]
     quality: Annotated[F64, "J"]
     xyz_m: Annotated[F64, "J", 3]
     true_xy: Annotated[F64, "J", 2]
-    true_shares: Annotated[F64, "J", 5]
+    true_fractions: Annotated[F64, "J", 5]
     true_xyz_m: Annotated[F64, "J", 3]
     known: Annotated[Bool, "J"]
     state: Annotated[U8, "J"]

@@ -139,7 +139,7 @@ def person_of(
         "frame_index": frame["index"],
         "instance": instance,
         "joints_px": [v for pair in px for v in pair],
-        "shares": [math.nan] * (len(labels.SHARES) * len(state)),
+        "visibility_fractions": [math.nan] * (len(labels.VISIBILITY) * len(state)),
         "state": [v or NO_STATE for v in state],
         "cause": [_CAUSES[v] for v in state],
         "ambiguous": [False] * len(state),
@@ -259,8 +259,8 @@ def _check_joints(row: Mapping[str, Any]) -> None:
     state, px = np.array(row["state"]), np.array(row["joints_px"], np.float64).reshape(-1, 2)
     if not np.isfinite(px[is_labelled(state)]).all() or (np.abs(px) > 1e12).any():
         raise ValueError("a labelled joint without position")
-    shares = np.array(row["shares"], np.float64)
-    if ((shares < -1e-6) | (shares > 1 + 1e-6)).any():
+    fractions = np.array(row["visibility_fractions"], np.float64)
+    if ((fractions < -1e-6) | (fractions > 1 + 1e-6)).any():
         raise ValueError("a share outside 0 to 1")
 
 

@@ -264,7 +264,7 @@ class _Merger:
 
 def _is_complete(row: Row) -> bool:
     return row["origin"] != ["human"] * len(row["origin"]) or not all(
-        map(math.isnan, row["shares"])
+        map(math.isnan, row["visibility_fractions"])
     )
 
 

@@ -3,7 +3,7 @@
 Deviations of approximations were measured on Anny's default woman and man at rest (1.69 m and
 1.57 m) against the bone of the other data set's joint.
 
-An averaged joint: place and shares are means; it is unlabelled if a part is; outside if its own
+An averaged joint: place and fractions are means; it is unlabelled if a part is; outside if its own
 place is; else hidden if any part is not visible, by what hides the worst part (the least visible
 share, first of equals); ambiguous if a part is; `hidden_by` adds up; human if a part is.
 """
@@ -144,7 +144,8 @@ def joints_of(row: Mapping[str, Any]) -> list[Joint]:
 def _averaged(parts: Sequence[Joint], size: tuple[int, int]) -> Joint:
     if not parts or any(p["state"] == [NO_STATE] for p in parts):
         return _MISSING
-    worst = min(parts, key=lambda p: (p["state"], math.isnan(p["shares"][0]), p["shares"][0]))
+    seen = [(p["state"], p["visibility_fractions"][0], p) for p in parts]
+    worst = min(seen, key=lambda one: (one[0], math.isnan(one[1]), one[1]))[2]
     means = {
         name: _mean([p[name] for p in parts])
         for name in _EACH

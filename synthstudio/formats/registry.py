@@ -82,7 +82,7 @@ def _unchanged(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
     return list(people)
 
 
-_POINTS_ONLY = "masks, amodal boxes, shares, causes, occluders, 3D, camera, FrameSpec"
+_POINTS_ONLY = "masks, amodal boxes, fractions, causes, occluders, 3D, camera, FrameSpec"
 FORMATS: dict[str, Format] = {
     "coco": Format(home="coco.write", missing="FrameSpec", own_skeletons=True, trains=True),
     "crowdpose": Format(
@@ -92,12 +92,12 @@ FORMATS: dict[str, Format] = {
         home="coco.whole_body",
         skeleton="coco133",
         trains=True,
-        missing="amodal masks and boxes, shares, causes, occluders, 3D, camera, FrameSpec",
+        missing="amodal masks and boxes, fractions, causes, occluders, 3D, camera, FrameSpec",
     ),
     "ochuman": Format(
         home="tools.ochuman",
         skeleton="ochuman19",
-        missing="amodal masks and boxes, shares, occluders, 3D, camera, FrameSpec",
+        missing="amodal masks and boxes, fractions, occluders, 3D, camera, FrameSpec",
     ),
     "yolo": Format(home="tools.yolo", missing=_POINTS_ONLY, own_skeletons=True, trains=True),
     "cvat": Format(
@@ -115,7 +115,7 @@ FORMATS: dict[str, Format] = {
     "h36m": Format(
         home="tools.arrays:H36M",
         skeleton="h36m17",
-        missing="boxes, masks, shares, causes, occluders, 3D regressed from the surface, FrameSpec",
+        missing="boxes, masks, fractions, causes, occluders, 3D of the surface, FrameSpec",
         has_boxes=False,
         has_centres=True,
     ),

@@ -39,7 +39,7 @@ MAX_GROUP_BYTES = 512 * 1024 * 1024
 SAME_PX = 1e-4
 """Tolerance for equal numbers: formats print 12 digits."""
 _EDITED = (
-    *("joints_px", "shares", "state", "cause"),
+    *("joints_px", "visibility_fractions", "state", "cause"),
     *("ambiguous", "occluder_id", "origin", "hidden_by"),
 )
 """What a file changes of a joint: 3D joints stay."""

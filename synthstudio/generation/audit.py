@@ -1,7 +1,7 @@
 """The second oracle: recomputes every stored joint's visibility by ray casting, and compares.
 
 For each stored frame the scene is built from its FrameSpec and rays are cast from the camera to the
-patch points against a BVH (`render.rays`). The rule of shares, states and causes is implemented
+patch points against a BVH (`render.rays`). The rule of fractions, states and causes is implemented
 here a second time, point by point, from docs/conventions.md. It deliberately calls nothing of
 `label`, of the rasteriser or of the rule's functions (of `core/visibility.py` it takes the two
 thresholds only): an oracle that shared their code would repeat their errors. Shared inputs of
@@ -160,7 +160,7 @@ def compare(
     joints: tuple[str, ...],
     frame: int,
 ) -> Tally:
-    """Compare the stored rows of one frame with shares by ray casting."""
+    """Compare the stored rows of one frame with fractions by ray casting."""
     people = built.scene.people
     requests = [(person, person.patches) for person in people]
     again = shares_by_rays(built, requests + list(zip(people, fresh, strict=True)))
@@ -169,7 +169,7 @@ def compare(
         if row["amodal_box_px"][3] < MIN_HEIGHT_PX:
             continue
         tally.people += 1
-        stored = np.asarray(row["shares"], np.float64).reshape(len(joints), 5)
+        stored = np.asarray(row["visibility_fractions"], np.float64).reshape(len(joints), 5)
         for j, name in enumerate(joints):
             decided = _decide(again[p][j], built.camera, person.joints_m[j])
             one = _compare_joint(row, j, stored[j], again[p][j], again[len(people) + p][j], decided)
@@ -254,7 +254,7 @@ def _visible(
 
 
 def _what_becomes(built: Built, own: int, pixel: F64, z: F64, blocker: tuple[I32, F32]) -> F64:
-    """(Q, 5) shares of each point, front to back; a cut-out transmits 1 - alpha."""
+    """(Q, 5) fractions of each point, front to back; a cut-out transmits 1 - alpha."""
     met, met_m = blocker
     frame_wh = (built.camera.width_px, built.camera.height_px)
     out, left = np.zeros((len(z), 5)), np.ones(len(z))
@@ -294,15 +294,15 @@ def _alpha(layer: CutoutLayer, pixel: F64, frame_wh: tuple[int, int]) -> F64:
     return np.asarray(map_coordinates(alpha, at[:, ::-1].T, np.float64, order=1, mode="nearest"))
 
 
-def _decide(shares: F64, camera: Camera, joint_m: F64) -> tuple[int, str]:
+def _decide(fractions: F64, camera: Camera, joint_m: F64) -> tuple[int, str]:
     centre = camera.to_camera(joint_m[None])
     if not _inside(camera, centre, _pixels(camera, centre))[0]:
         return 0, "truncated"
-    if shares[0] >= VISIBLE_THRESHOLD:
+    if fractions[0] >= VISIBLE_THRESHOLD:
         return 2, "visible"
     order = (("object", 3), ("person", 2), ("self", 1))
-    maximum = max(shares[1:4])
-    return 1, next(name for name, place in order if shares[place] >= maximum - 1e-9)
+    maximum = max(fractions[1:4])
+    return 1, next(name for name, place in order if fractions[place] >= maximum - 1e-9)
 
 
 def _pixels(camera: Camera, seen_m: F64) -> F64:

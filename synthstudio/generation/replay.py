@@ -28,12 +28,12 @@ class Agreement:
     """Comparison of a re-rendered frame with the stored one.
 
     `held` is "same bytes", "same within tolerance" (another kind of machine: joints within
-    1e-3 px, shares within 0.02, 99.9 % of pixels within 2 grey levels) or "different".
+    1e-3 px, fractions within 0.02, 99.9 % of pixels within 2 grey levels) or "different".
     """
 
     held: str
     joints_px: float  # largest difference
-    shares: float
+    visibility_fractions: float
     pixels: float  # share of pixel values within 2 levels
 
 
@@ -56,15 +56,15 @@ def compare(dataset: Dataset, index: int, frame: Frame) -> Agreement:
     same_frame = _text([row], rows.FRAME_SCHEMA) == _text([again], rows.FRAME_SCHEMA)
     same_labels = same_people and same_frame
     joints_px = _largest(had, made, "joints_px")
-    shares = _largest(had, made, "shares")
+    fractions = _largest(had, made, "visibility_fractions")
     a, b = (decode_rgb(data, f"frame {index}").astype(np.int16) for data in (stored, frame.jpeg))
     pixels = float((np.abs(a - b) <= WITHIN_LEVELS).mean()) if a.shape == b.shape else 0.0
-    close = joints_px <= WITHIN_PX and shares <= WITHIN_SHARE and pixels >= WITHIN_PIXELS
+    close = joints_px <= WITHIN_PX and fractions <= WITHIN_SHARE and pixels >= WITHIN_PIXELS
     held = "same within tolerance" if close else "different"
     return Agreement(
         held="same bytes" if same_image and same_labels else held,
         joints_px=joints_px,
-        shares=shares,
+        visibility_fractions=fractions,
         pixels=pixels,
     )
 

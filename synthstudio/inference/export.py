@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from synthstudio.core.arrays import F64, Array
 from synthstudio.core.errors import ModelError, import_extra
-from synthstudio.core.labels import SHARES
+from synthstudio.core.labels import VISIBILITY
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import VISIBLE_THRESHOLD
@@ -55,7 +55,7 @@ class WithDecoder(nn.Module):
 
     Images (B, 3, H, W), uint8 or floats from 0 to 1, to the tensors of `names`: `joints` (B, J, 2)
     pixels of the crop, `score` (B, J) and, where predicted, `present`, `visibility`, `expected_oks`
-    (B, J), `shares` (B, J, 4) and `cause` (B, J), an index of core.labels.SHARES.
+    (B, J), `visibility_fractions` (B, J, 4) and `cause` (B, J), an index of core.labels.VISIBILITY.
     """
 
     order: Tensor
@@ -73,13 +73,17 @@ class WithDecoder(nn.Module):
         found = {"joints": joints.xy * (images.shape[-1] / maps.shape[-1]), "score": joints.score}
         if outputs.presence is not None:
             found["present"] = outputs.presence.sigmoid()
-        if outputs.shares is not None:
-            shares = outputs.shares.softmax(-1)
-            cause = 1 + shares[..., 1:].argmax(-1)
-            cause = torch.where(shares[..., 0] >= VISIBLE_THRESHOLD, 0, cause)
+        if outputs.visibility_fractions is not None:
+            fractions = outputs.visibility_fractions.softmax(-1)
+            cause = 1 + fractions[..., 1:].argmax(-1)
+            cause = torch.where(fractions[..., 0] >= VISIBLE_THRESHOLD, 0, cause)
             if "present" in found:
-                cause = torch.where(found["present"] < PRESENT, len(SHARES) - 1, cause)
-            found |= {"shares": shares, "visibility": shares[..., 0], "cause": cause}
+                cause = torch.where(found["present"] < PRESENT, len(VISIBILITY) - 1, cause)
+            found |= {
+                "visibility_fractions": fractions,
+                "visibility": fractions[..., 0],
+                "cause": cause,
+            }
         if outputs.quality is not None:
             found["expected_oks"] = outputs.quality.sigmoid()
         self.names = tuple(found)
@@ -227,7 +231,7 @@ def _facts(skeleton: Skeleton, about: Info) -> dict[str, str]:
         "sigmas": json.dumps([float(s) for s in skeleton.sigmas]),
         "edges": json.dumps(skeleton.edges),
         "size": json.dumps(about.size),
-        "causes": json.dumps(SHARES),
+        "causes": json.dumps(VISIBILITY),
         "flip_test": json.dumps(about.flip),
     }
 

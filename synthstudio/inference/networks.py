@@ -80,7 +80,7 @@ def _person(image: SourceImage, found: FoundPeople, p: int) -> Person:
         box_score=float(found.score[p]),
         xy=xy,
         score=score,
-        shares=np.full((len(xy), 4), np.nan),
+        visibility_fractions=np.full((len(xy), 4), np.nan),
         quality=unknown,
         present=unknown,
         found_score=float(found.score[p]),

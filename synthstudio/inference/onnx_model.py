@@ -16,11 +16,11 @@ from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
 from synthstudio.core.threads import CPU_BATCH, threads_allowed
 from synthstudio.inference.predict import CropPredictions
 
-FORMAT = "synthstudio pose network 1"
+FORMAT = "synthstudio pose network 2"
 SUFFIX = ".onnx"
 _MAX_BYTES = 2**31
 _OUTPUTS = {"joints": (2,), "score": ()}
-_MORE = {"present": (), "shares": (4,), "expected_oks": ()}
+_MORE = {"present": (), "visibility_fractions": (4,), "expected_oks": ()}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,7 +83,7 @@ class OnnxModel:
         return CropPredictions(
             xy=found["joints"],
             score=found["score"],
-            shares=output_or_nan("shares"),
+            visibility_fractions=output_or_nan("visibility_fractions"),
             quality=output_or_nan("expected_oks"),
             present=output_or_nan("present"),
             peaks=np.zeros((*joints, 0, 3)),

@@ -11,14 +11,14 @@ import numpy as np
 
 from synthstudio.core.arrays import F64, U8
 from synthstudio.core.errors import FormatError
-from synthstudio.core.labels import SHARES
+from synthstudio.core.labels import VISIBILITY
 from synthstudio.core.visibility import is_visible
 from synthstudio.inference.sources import Boxes, FindPeople, SourceImage
 from synthstudio.inference.tracking import REPEATED, track_people
 from synthstudio.models.smooth import smooth
 from synthstudio.training.data.windows import crop_and_resize, crop_window
 
-TRUNCATED = SHARES[4]
+TRUNCATED = VISIBILITY[4]
 PRESENT = 0.5
 """Minimum probability of a joint inside the image."""
 _MAX_BOX = 2
@@ -28,13 +28,13 @@ to another image."""
 
 @dataclass(frozen=True, kw_only=True)
 class CropPredictions:
-    """Predictions for B crops, in continuous pixels of the crop; NaN: no such output. `shares` (B,
-    J, 4): visible, self, person, object; `quality` (B, J): expected OKS; `present` (B, J):
-    probability inside the image; `peaks` (B, J, K, 3): x, y, value."""
+    """Predictions for B crops, in continuous pixels of the crop; NaN: no such output.
+    `visibility_fractions` (B, J, 4): visible, self, person, object; `quality` (B, J): expected OKS;
+    `present` (B, J): probability inside the image; `peaks` (B, J, K, 3): x, y, value."""
 
     xy: F64  # (B, J, 2)
     score: F64  # (B, J)
-    shares: F64
+    visibility_fractions: F64
     quality: F64
     present: F64
     peaks: F64
@@ -44,23 +44,23 @@ Predictor = Callable[[U8], CropPredictions]
 """Crops (B, H, W, 3) RGB to predictions."""
 
 
-def cause_of(shares: F64, present: float) -> str | None:
-    """Cause of a joint, one of core.labels.SHARES; None: not predicted."""
+def cause_of(fractions: F64, present: float) -> str | None:
+    """Cause of a joint, one of core.labels.VISIBILITY; None: not predicted."""
     if present < PRESENT:  # NaN is not
         return TRUNCATED
-    if not np.isfinite(shares).all():
+    if not np.isfinite(fractions).all():
         return None
-    if is_visible(shares[0]):
-        return SHARES[0]
-    return SHARES[1 + int(shares[1:].argmax())]
+    if is_visible(fractions[0]):
+        return VISIBILITY[0]
+    return VISIBILITY[1 + int(fractions[1:].argmax())]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """One predicted person; positions are continuous pixels, NaN: no such output. `shares` (J, 4):
-    visible, self, person, object; `quality` (J,): expected OKS; `present` (J,): probability inside
-    the image; `instance`: the source's number; `track`: constant within a clip; `peaks` (J, K, 3):
-    x, y, value of each map's highest separate peaks."""
+    """One predicted person; positions are continuous pixels, NaN: no such output.
+    `visibility_fractions` (J, 4): visible, self, person, object; `quality` (J,): expected OKS;
+    `present` (J,): probability inside the image; `instance`: the source's number; `track`: constant
+    within a clip; `peaks` (J, K, 3): x, y, value of each map's highest separate peaks."""
 
     image: int
     name: str
@@ -69,7 +69,7 @@ class Person:
     box_score: float
     xy: F64  # (J, 2) NaN: not found, or outside the picture
     score: F64  # (J,) probability of a hit, from the maps
-    shares: F64
+    visibility_fractions: F64
     quality: F64
     present: F64
     sequence: str = ""
@@ -91,8 +91,8 @@ class Person:
 
     @property
     def causes(self) -> tuple[str | None, ...]:
-        """Cause of each joint, one of core.labels.SHARES; None: no such output."""
-        return tuple(map(cause_of, self.shares, self.present))
+        """Cause of each joint, one of core.labels.VISIBILITY; None: no such output."""
+        return tuple(map(cause_of, self.visibility_fractions, self.present))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +174,7 @@ def _predict_batch(net: Predictor, crops: list[Crop], size: tuple[int, int]) -> 
             **known,
             xy=answers.xy[k] * scale + [x, y],
             score=answers.score[k],
-            shares=answers.shares[k],
+            visibility_fractions=answers.visibility_fractions[k],
             quality=answers.quality[k],
             present=answers.present[k],
             peaks=answers.peaks[k] * [scale, scale, 1] + [x, y, 0],
@@ -225,5 +225,5 @@ def _tracked(people: list[Person], rows: list[int]) -> dict[int, list[int]]:
 
 def tracking_weights(person: Person) -> F64:
     """(J,) weights of joints in tracking: the score, reduced by occlusion."""
-    visible = person.shares[:, 0]
+    visible = person.visibility_fractions[:, 0]
     return person.score * np.where(np.isfinite(visible), visible, 1)

@@ -254,10 +254,14 @@ def next_recipe(found: Profile, *, frames: int, like: Recipe | None = None) -> d
         "view": _views_requested(found, wanted, like),
         "family": _families_requested(found, like),
     }
-    wanted["quotas"] = {axis: shares for axis, shares in quotas.items() if shares} or None
+    wanted["quotas"] = {axis: fractions for axis, fractions in quotas.items() if fractions} or None
     made = dump(parse({k: v for k, v in wanted.items() if v is not None}, "the suggested recipe"))
     short = shortened(made)
-    quotas = {axis: shares for axis, shares in (short.pop("quotas", None) or {}).items() if shares}
+    quotas = {
+        axis: fractions
+        for axis, fractions in (short.pop("quotas", None) or {}).items()
+        if fractions
+    }
     first = {key: made[key] for key in ("name", "description", "frames", "seed")}
     return first | short | ({"quotas": quotas} if quotas else {})
 

@@ -62,7 +62,7 @@ def _result(person: Person) -> dict[str, Any]:
         "score": round(person.confidence, 6),
         "joints": {
             "cause": list(person.causes),
-            "visible": _numbers(person.shares[:, 0]),
+            "visible": _numbers(person.visibility_fractions[:, 0]),
             "expected_oks": _numbers(person.quality),
             "present": _numbers(person.present),
         },
@@ -131,9 +131,11 @@ def shown_number(person: Person, place: int) -> int:
 def labels_of(person: Person, place: int) -> PersonLabel:
     joints = len(person.xy)
     box = tuple(float(v) for v in person.box)
-    shares = np.concatenate([np.nan_to_num(person.shares), np.zeros((joints, 1))], 1)
+    fractions = np.concatenate(
+        [np.nan_to_num(person.visibility_fractions), np.zeros((joints, 1))], 1
+    )
     no_ids = np.zeros(joints, np.int32)
-    visible = person.shares[:, 0]
+    visible = person.visibility_fractions[:, 0]
     return PersonLabel(
         instance=shown_number(person, place),
         identity="",
@@ -143,7 +145,7 @@ def labels_of(person: Person, place: int) -> PersonLabel:
         joints_camera_m=np.zeros((joints, 3)),
         joints_world_m=np.zeros((joints, 3)),
         kinematic_joints_world_m=np.full((joints, 3), math.nan),
-        shares=shares,
+        visibility_fractions=fractions,
         state=np.array(
             [
                 _STATES.get(cause, STATE_HIDDEN) if found else NO_STATE

@@ -7,11 +7,11 @@ front to back.
 
 * **Untouched** (no layer has alpha in the patch): everything is unchanged.
 * **Unlabelled** (v=0): stays unlabelled.
-* **Visible** (v=2): shares follow from alpha (and from earlier shares where a file has them);
+* **Visible** (v=2): fractions follow from alpha (and from earlier ones where a file has them);
   state and cause by the rules of visibility.py.
 * **Hidden** (v=1): stays hidden, cause `unknown`, unless the layers hide half of the patch: then
-  it is the cause that hides most. Its shares are known only where layers hide all of it; otherwise
-  they are NaN, as the cause of the rest is unknown. `hidden_by` lists the layers' parts.
+  it is the cause that hides most. Its fractions are known only where layers hide all of it, else
+  NaN, as the cause of the rest is unknown. `hidden_by` lists the layers' parts.
 
 The modal mask is the earlier one less what a layer covers with alpha 0.5 or more; fractions are
 relative to the earlier mask. Letters: J joints, h, w a crop.
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.arrays import F32, F64, I32, Array, Bool
-from synthstudio.core.labels import SHARES, STATE_VISIBLE, JointLabels
+from synthstudio.core.labels import STATE_VISIBLE, VISIBILITY, JointLabels
 from synthstudio.core.scene import CutoutLayer
 from synthstudio.core.visibility import (
     VISIBLE_THRESHOLD,
@@ -81,7 +81,7 @@ def relabel(
 ) -> Relabelled:
     """The person's labels behind `layers`, the nearest first; `frame_px` width, height."""
     joints = len(person.state)
-    shares, state = person.shares.copy(), person.state.copy()
+    fractions, state = person.visibility_fractions.copy(), person.state.copy()
     cause, hidden = list(person.cause), list(person.hidden_by)
     ambiguous, occluder = person.ambiguous.copy(), person.occluder_id.copy()
     touched = np.zeros(joints, np.bool_)
@@ -101,7 +101,7 @@ def relabel(
             state[j] = joint_states(row[0], True)
             ambiguous[j] = is_ambiguous(row[0])
         if known:
-            shares[j] = row
+            fractions[j] = row
         if known or covered >= 1 - VISIBLE_THRESHOLD:
             cause[j] = joint_causes(row[None], state[j : j + 1])[0]
             occluder[j] = next(
@@ -109,7 +109,7 @@ def relabel(
             )
     left = person.mask & ~_opaque(person, layers)
     return Relabelled(
-        shares=shares,
+        visibility_fractions=fractions,
         state=state,
         cause=tuple(cause),
         ambiguous=ambiguous,
@@ -179,22 +179,22 @@ def _is_near(person: Annotated, layer: CutoutLayer) -> Bool:
 def _shares_after(
     person: Annotated, joint: int, hidden_shares: dict[int, float], covered: float
 ) -> tuple[F64, bool]:
-    """(5,) shares after the paste, and whether all of them are known.
+    """(5,) fractions after the paste, and whether all of them are known.
 
     Earlier occlusion is reduced by the paste. The overlap of layers and earlier occluders
     inside a patch is unknown, so they are taken as independent.
     """
-    before = person.shares[joint]
+    before = person.visibility_fractions[joint]
     if np.isfinite(before).all():
         known, row = True, before * (1 - covered)
     else:
         known = bool(person.state[joint] == STATE_VISIBLE) or covered >= _ALL
-        row = np.zeros(len(SHARES))
+        row = np.zeros(len(VISIBILITY))
         row[0] = 1 - covered if person.state[joint] == STATE_VISIBLE else 0.0
     earlier = {blocker for blocker, _ in person.hidden_by[joint]}
     for blocker, share in hidden_shares.items():
         if blocker not in earlier:
-            row[SHARES.index(cause_of_instance(blocker, person.instance))] += share
+            row[VISIBILITY.index(cause_of_instance(blocker, person.instance))] += share
     row[0] = min(max(row[0], 0.0), 1.0)
     return row, known
 

@@ -6,12 +6,12 @@ projected surface. The base are the points with weight inside the frame and beyo
 plane. Three cases, in this order:
 
 * **The centre is outside** the frame or nearer than the near plane. Nothing is claimed about
-  what might hide the joint there: shares are (0, 0, 0, 0, 1), state 0, cause `truncated`, and
+  what might hide the joint there: fractions are (0, 0, 0, 0, 1), state 0, cause `truncated`, and
   `hidden_by` is empty. (A larger hiding share beside the cause `truncated` would break the rule
   that the cause is the largest share that is not `visible`.)
 * **The centre is inside and the base weighs less than 0.02**: the patch faces away (a nose seen
-  from behind) and the person itself hides it: shares (0, 1, 0, 0, 0).
-* **The centre is inside otherwise.** The shares are those of the base alone, divided by its
+  from behind) and the person itself hides it: fractions (0, 1, 0, 0, 0).
+* **The centre is inside otherwise.** The fractions are those of the base alone, divided by its
   weight. The part of the patch that lies outside the frame is left out, not counted as
   `truncated`: so `truncated` is 0, the other four sum to 1, and a joint at the frame's edge
   whose remaining patch is seen is seen.
@@ -31,7 +31,7 @@ import numpy as np
 
 from synthstudio.core.arrays import F32, F64, I32, Bool
 from synthstudio.core.camera import Camera
-from synthstudio.core.labels import SHARES, JointLabels
+from synthstudio.core.labels import VISIBILITY, JointLabels
 from synthstudio.core.scene import CutoutLayer, JointPatches, PosedPerson
 from synthstudio.core.visibility import (
     EMPTY_BASE,
@@ -82,7 +82,7 @@ class PatchQuery:
 
     @cached_property
     def decidable(self) -> Bool:
-        """(J,): centre inside and enough base, so that blockers decide the shares."""
+        """(J,): centre inside and enough base, so that blockers decide the fractions."""
         return self.inside & (self.weights.sum(axis=1) >= EMPTY_BASE)
 
     @cached_property
@@ -131,23 +131,23 @@ def decide_visibility(
     facing_away = query.inside & ~query.decidable
     if facing_away.any():
         hidden[instance] = hidden.get(instance, np.zeros_like(visible)) + facing_away
-    shares = np.zeros((len(visible), len(SHARES)))
-    shares[:, 0] = visible
+    fractions = np.zeros((len(visible), len(VISIBILITY)))
+    fractions[:, 0] = visible
     for blocker, share in hidden.items():
-        shares[:, SHARES.index(cause_of_instance(blocker, instance))] += share
-    shares[:, SHARES.index("truncated")] = ~query.inside
-    state = joint_states(shares[:, 0], query.inside)
-    hidden_by = _hidden_by(hidden, len(shares))
-    cause = joint_causes(shares, state)
+        fractions[:, VISIBILITY.index(cause_of_instance(blocker, instance))] += share
+    fractions[:, VISIBILITY.index("truncated")] = ~query.inside
+    state = joint_states(fractions[:, 0], query.inside)
+    hidden_by = _hidden_by(hidden, len(fractions))
+    cause = joint_causes(fractions, state)
     main = [
         next((i for i, _ in found if cause_of_instance(i, instance) == why), 0)
         for found, why in zip(hidden_by, cause, strict=True)
     ]
     return JointLabels(
-        shares=shares,
+        visibility_fractions=fractions,
         state=state,
         cause=cause,
-        ambiguous=is_ambiguous(shares[:, 0]),
+        ambiguous=is_ambiguous(fractions[:, 0]),
         occluder_id=np.array(main, np.int32),
         hidden_by=hidden_by,
     )

@@ -14,7 +14,8 @@ from synthstudio.core.errors import ModelError
 from synthstudio.models import heatmaps
 
 VISIBLE, SELF, PERSON, OBJECT = range(4)
-"""The order of `shares`: core.labels.SHARES without `truncated`, which `presence` predicts."""
+"""The order of `visibility_fractions`: core.labels.VISIBILITY without `truncated`, which is
+`presence`."""
 IMAGE_MEAN, IMAGE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and deviation of sRGB in 0..1 of ImageNet and most backbones."""
 
@@ -25,7 +26,7 @@ class PoseOutputs:
 
     `logits`: heat-map logits of the S stages (B, J, h, w), all trained; the last one is decoded
     unless there are `fused` maps (B, J, h, w) that sum to one. Logits too: `presence` (B, J), the
-    joint lies in the image; `shares` (B, J, 4) of the joint's surface: visible, hidden by self,
+    joint lies in the image; `visibility_fractions` (B, J, 4): visible, hidden by self,
     person, object; `quality` (B, J), the expected OKS; `occluder` (B, 1, h, w), a cell is covered
     by something in front of the person. `xyz_m` (B, J, 3): root-relative, camera axes. `attention`:
     attention weights by name ("poses" (B, N)). None: the block has no such output.
@@ -34,7 +35,7 @@ class PoseOutputs:
     logits: tuple[Tensor, ...]
     fused: Tensor | None = None
     presence: Tensor | None = None
-    shares: Tensor | None = None
+    visibility_fractions: Tensor | None = None
     quality: Tensor | None = None
     occluder: Tensor | None = None
     xyz_m: Tensor | None = None

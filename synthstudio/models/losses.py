@@ -19,7 +19,7 @@ class Labels:
     """Labels of B crops; NaN is unknown. Crop units: x and y from 0 to 1 across the crop.
 
     `xy` (B, J, 2) in crop units; `known` (B, J): labelled and inside the crop; `present` (B, J):
-    inside the image. `shares` (B, J, 4) of the joint's surface, sum 1; `state` (B, J) 2, 1, 0, or
+    inside the image. `visibility_fractions` (B, J, 4), sum 1; `state` (B, J) 2, 1, 0, or
     255 unlabelled. `area` (B,): the amodal area as a share of the crop's. `occluder` (B, 1, h, w):
     covered by something else, 0 to 1. `xyz_m` (B, J, 3): root-relative.
     """
@@ -27,7 +27,7 @@ class Labels:
     xy: Tensor
     known: Tensor
     present: Tensor
-    shares: Tensor
+    visibility_fractions: Tensor
     state: Tensor
     area: Tensor
     occluder: Tensor
@@ -67,11 +67,11 @@ def presence_loss(predicted: Tensor, labels: Labels) -> Tensor:
     return masked_mean(each, known)
 
 
-def shares_loss(predicted: Tensor, labels: Labels, balance: Tensor) -> Tensor:
-    """Cross-entropy of the four shares, weighted by `balance` (4,); of a hidden joint of unknown
+def fractions_loss(predicted: Tensor, labels: Labels, balance: Tensor) -> Tensor:
+    """Cross-entropy of the four fractions, weighted by `balance` (4,); of a hidden joint of unknown
     cause that of "not visible"."""
-    known = ~labels.shares.isnan().any(-1)
-    target = labels.shares.nan_to_num() * balance
+    known = ~labels.visibility_fractions.isnan().any(-1)
+    target = labels.visibility_fractions.nan_to_num() * balance
     each = -(target * F.log_softmax(predicted, -1)).sum(-1)
     unnamed = ~known & (labels.state == STATE_HIDDEN)
     hidden = torch.cat([predicted[..., :VISIBLE], predicted[..., VISIBLE + 1 :]], -1)
@@ -115,7 +115,7 @@ class Weights:
     map: float = 1.0
     stages: float = 0.5
     presence: float = 0.1
-    shares: float = 0.1
+    visibility_fractions: float = 0.1
     quality: float = 0.05
     occluder: float = 0.2
     lift: float = 0.02
@@ -126,8 +126,10 @@ TERMS: dict[str, Term] = {
     "presence": lambda found, labels, sigmas, balance: (
         None if found.presence is None else presence_loss(found.presence, labels)
     ),
-    "shares": lambda found, labels, sigmas, balance: (
-        None if found.shares is None else shares_loss(found.shares, labels, balance)
+    "visibility_fractions": lambda found, labels, sigmas, balance: (
+        None
+        if found.visibility_fractions is None
+        else fractions_loss(found.visibility_fractions, labels, balance)
     ),
     "quality": lambda found, labels, sigmas, balance: (
         None

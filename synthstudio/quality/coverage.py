@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from synthstudio.core.arrays import F64, I32, I64
 from synthstudio.core.bins import BODIES, FRACTIONS, VIEWS, body_places, fraction_of
-from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.core.labels import CAUSES, VISIBILITY
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset import arrays
@@ -52,7 +52,7 @@ REGIONS = {
     "feet": ("toe", "heel"),
 }
 """Joints by body region, by the end of their names."""
-HIDDEN = SHARES[1:]
+HIDDEN = VISIBILITY[1:]
 KEPT = 8
 """Number of candidates per bin, so that neighbouring bins can show other people."""
 

@@ -85,7 +85,7 @@ class Gap:
                 "validated": [asdict(v) for v in self.labels.validated],
             },
             "orientations": {
-                "shares": self.pixels.orientations,
+                "fractions": self.pixels.orientations,
                 "distance": self.pixels.orientation_distance,
                 "chance": self.pixels.orientation_chance,
             },
@@ -162,7 +162,7 @@ def classifier_summary(found: Classifier | None) -> str:
 
 def _difference(d: Difference) -> dict[str, Any]:
     names = ["name", "unit", "fields", "count", "middle_is", "middle", "low", "high"]
-    names += ["distance", "chance", "beyond_chance", "effect", "edges", "shares"]
+    names += ["distance", "chance", "beyond_chance", "effect", "edges", "fractions"]
     return {name: getattr(d, name) for name in names}
 
 

@@ -43,7 +43,7 @@ class Difference:
 
     `distance` and `chance` are NaN if a side has fewer than MIN values. `middle`: of
     (generated, photos) the median, for whole numbers the mean, as in `middle_is`; `low`, `high`:
-    10th and 90th percentile. `shares` (2, BINS) with `edges`
+    10th and 90th percentile. `fractions` (2, BINS) with `edges`
     (BINS + 1): values beyond the ends are in the last bins.
     """
 
@@ -60,7 +60,7 @@ class Difference:
     chance: float
     spread: float  # pooled standard deviation
     edges: F64
-    shares: F64
+    fractions: F64
 
     @property
     def beyond_chance(self) -> bool:
@@ -105,7 +105,7 @@ def difference(
         chance=_chance(a, b, key) if enough else np.nan,
         spread=float(both.std()) if len(both) else 0.0,
         edges=edges,
-        shares=np.stack([_histogram(side.values, edges) for side in (a, b)]),
+        fractions=np.stack([_histogram(side.values, edges) for side in (a, b)]),
     )
 
 
@@ -152,10 +152,10 @@ def kinds_chance(counts: tuple[F64, F64], key: str) -> F64:
     for dealt in deals(np.arange(len(both)), len(counts[0]), key):
         sums = [both[which].sum(axis=0) for which in (dealt, ~dealt)]
         totals = [s.sum(axis=1, keepdims=True) for s in sums]
-        shares = [s / np.maximum(t, 1) for s, t in zip(sums, totals, strict=True)]
+        fractions = [s / np.maximum(t, 1) for s, t in zip(sums, totals, strict=True)]
         known = (totals[0] > 0)[:, 0] & (totals[1] > 0)[:, 0]
         maximum = np.maximum(
-            maximum, np.where(known, np.abs(shares[0] - shares[1]).sum(axis=1) / 2, 0)
+            maximum, np.where(known, np.abs(fractions[0] - fractions[1]).sum(axis=1) / 2, 0)
         )
     return maximum
 

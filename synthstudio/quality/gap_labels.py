@@ -1,4 +1,4 @@
-"""The gap by labels: sizes, positions, truncation, visible shares, cameras.
+"""The gap by labels: sizes, positions, truncation, visible fractions, cameras.
 
 Cameras are estimated from 2D alone, by the same code on both sides. A trunk is the line from the
 middle of the hips to that of the shoulders.
@@ -80,7 +80,7 @@ class JointStates:
     """One joint: frequencies of STATES of (generated, photos), their distance and chance level."""
 
     joint: str
-    shares: tuple[tuple[float, ...], tuple[float, ...]]
+    fractions: tuple[tuple[float, ...], tuple[float, ...]]
     distance: float
     chance: float
 
@@ -259,13 +259,13 @@ def _joint_states(sides: tuple[Side, Side], common: Sequence[str]) -> tuple[Join
     totals = [c.sum(axis=0) for c in counts]
     if not all(t.sum() for t in totals):
         return ()
-    shares = [t / t.sum(axis=1, keepdims=True) for t in totals]
+    fractions = [t / t.sum(axis=1, keepdims=True) for t in totals]
     chance = gap_distance.kinds_chance((counts[0], counts[1]), "joints")
     return tuple(
         JointStates(
             joint=name,
-            shares=(tuple(shares[0][j].tolist()), tuple(shares[1][j].tolist())),
-            distance=gap_distance.total_variation(shares[0][j], shares[1][j]),
+            fractions=(tuple(fractions[0][j].tolist()), tuple(fractions[1][j].tolist())),
+            distance=gap_distance.total_variation(fractions[0][j], fractions[1][j]),
             chance=float(chance[j]),
         )
         for j, name in enumerate(common)

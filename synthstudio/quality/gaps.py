@@ -14,7 +14,7 @@ from scipy.special import pdtr
 
 from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.bins import HEIGHTS
-from synthstudio.core.labels import SHARES
+from synthstudio.core.labels import VISIBILITY
 from synthstudio.quality.coverage import Coverage, known_places, thin_below
 
 PAIRS = (("joint", "cause"), ("cause", "fraction"), ("family", "view"))
@@ -24,7 +24,7 @@ GAP_PAIRS = (("joint", "cause"), ("family", "view"))
 LISTED = 8
 """Maximum number of listed gaps."""
 _CAUSES = dict(
-    zip(SHARES, ("seen", "by itself", "by a person", "by an object", "outside"), strict=True)
+    zip(VISIBILITY, ("seen", "by itself", "by a person", "by an object", "outside"), strict=True)
 )
 _VIEWS = {
     "front_left": "front l",

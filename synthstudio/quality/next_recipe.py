@@ -11,7 +11,7 @@ import yaml
 
 from synthstudio.core.bins import BODIES, VIEWS
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.core.labels import CAUSES, VISIBILITY
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.coverage import REGIONS, Coverage, thin_below
 from synthstudio.recipe.sampling.people import pool_by_body
@@ -30,8 +30,8 @@ _MAX_OWN = 0.25
 _MIN_RATE, _MAX_RATE = 0.05, 0.3
 # Target occluded fractions, one per bin without the last.
 _MIDDLES = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8)
-_BY_OTHERS = [SHARES.index("person"), SHARES.index("object")]
-_NOT_BY_OTHERS = [SHARES.index("self"), SHARES.index("truncated")]
+_BY_OTHERS = [VISIBILITY.index("person"), VISIBILITY.index("object")]
+_NOT_BY_OTHERS = [VISIBILITY.index("self"), VISIBILITY.index("truncated")]
 _KNOWN = [k for k, cause in enumerate(CAUSES) if cause != "unlabelled"]
 _BY_PEOPLE = (0.05, 0.15)  # target fractions of joints hidden by other people
 _REACHES = 0.15

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from synthstudio.core.arrays import F64, I64, U8, Bool
-from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.core.labels import CAUSES, VISIBILITY
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import OBJECT_BASE
 from synthstudio.core.visibility import (
@@ -158,22 +158,27 @@ def _of_people(
 
 
 def _joints(s: Subjects, people: pa.Table) -> Iterator[Problem]:
-    """Shares, states and causes; for human labels only the formal part."""
+    """Fractions, states and causes; for human labels only the formal part."""
     joints = s.state.shape[1]
-    shares = number_lists(people["shares"], joints * len(SHARES)).reshape(-1, joints, len(SHARES))
-    known = np.isfinite(shares).all(axis=2)
-    error = (np.abs(shares.sum(axis=2) - 1) > _SUM) | (shares < -_SLACK).any(axis=2)
+    fractions = _fractions(people, joints)
+    known = np.isfinite(fractions).all(axis=2)
+    error = (np.abs(fractions.sum(axis=2) - 1) > _SUM) | (fractions < -_SLACK).any(axis=2)
     for n, j in places(known & error):
-        yield n, "shares", f"{np.round(shares[n, j], 3).tolist()}", j
+        yield n, "visibility_fractions", f"{np.round(fractions[n, j], 3).tolist()}", j
     bad = ~np.isin(s.state, (0, 1, 2, NO_STATE))
     for n, j in places(bad):
         yield n, "state", f"is {s.state[n, j]}", j
     rendered = _is_rendered(s, people) & known & ~bad
     px = number_lists(people["joints_px"], 2 * joints).reshape(-1, joints, 2)
-    want, wrong = contradicted(s.state, shares, px, s.size[:, None])
+    want, wrong = contradicted(s.state, fractions, px, s.size[:, None])
     for n, j in places(rendered & wrong):
-        yield n, "state", f"is {s.state[n, j]}, shares and place say {want[n, j]}", j
-    yield from _causes(s, people, shares, rendered)
+        yield n, "state", f"is {s.state[n, j]}, fractions and place say {want[n, j]}", j
+    yield from _causes(s, people, fractions, rendered)
+
+
+def _fractions(people: pa.Table, joints: int) -> F64:
+    values = number_lists(people["visibility_fractions"], joints * len(VISIBILITY))
+    return values.reshape(-1, joints, len(VISIBILITY))
 
 
 def _is_rendered(s: Subjects, people: pa.Table) -> Bool:
@@ -181,42 +186,43 @@ def _is_rendered(s: Subjects, people: pa.Table) -> Bool:
 
 
 def contradicted(
-    state: I64, shares: F64, px: F64, size: F64, *, edge: float = _SLACK
+    state: I64, fractions: F64, px: F64, size: F64, *, edge: float = _SLACK
 ) -> tuple[U8, Bool]:
-    """(N, J) the states implied by shares and positions, and whether a joint's differs.
+    """(N, J) the states implied by fractions and positions, and whether a joint's differs.
 
     Joints within `edge` of the picture's border, or near the threshold, may be either.
     """
     inside = np.asarray(((px >= 0) & (px < size)).all(axis=2))
     at_edge = np.minimum(np.abs(px), np.abs(px - size)).min(axis=2) < edge
-    want = joint_states(shares[..., 0], inside)
-    near = (np.abs(shares[..., 0] - VISIBLE_THRESHOLD) < _SLACK) & inside & is_labelled(state)
+    want = joint_states(fractions[..., 0], inside)
+    near = (np.abs(fractions[..., 0] - VISIBLE_THRESHOLD) < _SLACK) & inside & is_labelled(state)
     return want, np.asarray((want != state) & ~at_edge & ~near)
 
 
-def _causes(s: Subjects, people: pa.Table, shares: F64, rendered: Bool) -> Iterator[Problem]:
+def _causes(s: Subjects, people: pa.Table, fractions: F64, rendered: Bool) -> Iterator[Problem]:
     code = word_codes(people["cause"], CAUSES).reshape(s.state.shape)
-    wrong, lesser = wrong_causes(s.state, code, shares)
+    wrong, lesser = wrong_causes(s.state, code, fractions)
     for n, j in places(wrong | (rendered & lesser)):
         cause = people["cause"][n][j].as_py()
         text = f"at state {s.state[n, j]}" if wrong[n, j] else "is not the largest share"
         yield n, "cause", f"{cause} {text}", j
 
 
-def wrong_causes(state: I64, code: I64, shares: F64) -> tuple[Bool, Bool]:
+def wrong_causes(state: I64, code: I64, fractions: F64) -> tuple[Bool, Bool]:
     """(N, J) whether a cause contradicts its state, and whether another hides more of a joint."""
     wrong = (state == 1) & ~np.isin(code, [CAUSES.index(cause) for cause in _HIDDEN_BY])
     for one, cause in _CAUSE_OF_STATE.items():
         wrong |= (state == one) & (code != CAUSES.index(cause))
-    own = np.take_along_axis(shares, np.minimum(code, len(SHARES) - 1)[..., None], axis=2)[..., 0]
-    lesser = (state == 1) & ~wrong & (code < len(SHARES))
-    return wrong, lesser & (own < shares[..., 1:4].max(axis=2) - _SLACK)
+    place = np.minimum(code, len(VISIBILITY) - 1)[..., None]
+    own = np.take_along_axis(fractions, place, axis=2)[..., 0]
+    lesser = (state == 1) & ~wrong & (code < len(VISIBILITY))
+    return wrong, lesser & (own < fractions[..., 1:4].max(axis=2) - _SLACK)
 
 
 def _occluders(
     s: Subjects, frames: Sequence[Row], people: pa.Table, owner: I64
 ) -> Iterator[Problem]:
-    """Occluders: each is in the frame, and their shares sum to the joint's."""
+    """Occluders: each is in the frame, and their fractions sum to the joint's."""
     joints = s.state.shape[1]
     joint, instance, share = (as_numbers(one_array(people[name]).flatten()) for name in _PAIRS)
     row = np.repeat(np.arange(len(s)), list_lengths(people["hidden_joint"]))
@@ -237,12 +243,12 @@ def _occluders(
     kind = np.where(instance == np.array(s.person)[row], 0, np.where(instance < OBJECT_BASE, 1, 2))
     sums = np.zeros((len(s), joints, 3))
     np.add.at(sums, (row[~odd], joint[~odd].astype(np.int64), kind[~odd]), share[~odd])
-    shares = number_lists(people["shares"], joints * len(SHARES)).reshape(-1, joints, len(SHARES))
-    error = np.abs(sums[..., 1:] - shares[..., 2:4]).max(axis=2)
+    fractions = _fractions(people, joints)
+    error = np.abs(sums[..., 1:] - fractions[..., 2:4]).max(axis=2)
     wrong = _is_rendered(s, people) & (error > _OCCLUDERS) & ~reported[:, None]
     for n in np.flatnonzero(wrong.any(axis=1)).tolist():
         j = int(np.argmax(wrong[n]))
-        yield n, "hidden_by", f"its occluders' shares are {error[n, j]:.3f} off", j
+        yield n, "hidden_by", f"its occluders' fractions are {error[n, j]:.3f} off", j
 
 
 def _camera(s: Subjects, frames: Sequence[Row], people: pa.Table, owner: I64) -> Iterator[Problem]:

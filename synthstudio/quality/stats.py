@@ -249,8 +249,8 @@ def text(found: dict[str, Any]) -> str:
     for joint, counts in found["joints"].items():
         lines.append(f"{joint:<{width}}" + "".join(f"{counts[c]:12d}" for c in causes))
     total = found["joints_total"]
-    shares = "".join(f"{_percent(found['causes'][c], total):>12}" for c in causes)
-    lines += [f"{'all':<{width}}{shares}", "", "occluded fraction of people"]
+    fractions = "".join(f"{_percent(found['causes'][c], total):>12}" for c in causes)
+    lines += [f"{'all':<{width}}{fractions}", "", "occluded fraction of people"]
     bins = found["occluded_fraction"]["counts"]
     for low, count in zip(EDGES, bins, strict=False):
         bar = "#" * round(40 * count / max(1, *bins))

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from synthstudio.core.arrays import F64, I64
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.labels import SHARES, STATE_VISIBLE
+from synthstudio.core.labels import STATE_VISIBLE, VISIBILITY
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.arrays import as_arrow, as_numbers, is_known
 
@@ -86,7 +86,7 @@ class TargetTally:
     def __init__(self, skeleton: Skeleton) -> None:
         self._places = {name: j for j, name in enumerate(skeleton.joints)}
         self._fractions, self._crowd = _Pairs(), _Pairs()
-        self._causes = {cause: _Pairs() for cause in SHARES}
+        self._causes = {cause: _Pairs() for cause in VISIBILITY}
         self._joints: dict[str, Counter[str]] = {}
         self._people = self._missed = 0
         self._listed: list[dict[str, Any]] = []
@@ -122,7 +122,7 @@ class TargetTally:
             self._joints.setdefault(group, Counter()).update(
                 {want: 1, f"{want}_met": (want == "hidden") == is_hidden, "was_hidden": is_hidden}
             )
-        for cause, share in zip(SHARES, row["target_causes"] or (), strict=False):
+        for cause, share in zip(VISIBILITY, row["target_causes"] or (), strict=False):
             if not math.isnan(share):
                 got = row["cause"].count(cause) / len(row["cause"])
                 requested.setdefault("causes", {})[cause] = share
@@ -230,7 +230,7 @@ def unmet(found: Mapping[str, Any], targets: Mapping[str, Any] | None) -> list[s
     `found`: of `stats.dataset_stats`; `targets`: the recipe's block as `load.dump` writes it
     (None: no targets). With `tolerance` t: the error of the occluded fraction is at most 0.6 t
     in the median and 2 t for 95 %, the Kolmogorov-Smirnov distance t; rates of joints are
-    within 0.6 t, mean shares of causes within t, the crowd index within 2 t on average. A
+    within 0.6 t, mean fractions of causes within t, the crowd index within 2 t on average. A
     single person is always allowed. At most 2 % of the people with targets are missed.
     """
     if targets is None:

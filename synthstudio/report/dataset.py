@@ -344,8 +344,8 @@ def _target_rows(targets: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     for title, section in (("hidden", "joints"), ("joints by cause", "causes")):
         for name, row in targets[section].items():
-            shares = (f"{row['requested']:.1%}", f"{row['achieved']:.1%}")
-            rows.append((f"{title}: {name}", *shares, row["people"]))
+            fractions = (f"{row['requested']:.1%}", f"{row['achieved']:.1%}")
+            rows.append((f"{title}: {name}", *fractions, row["people"]))
     crowd = targets["crowd_index"]
     if crowd["frames"]:
         indices = (f"{crowd['requested']:.3f}", f"{crowd['achieved']:.3f}")

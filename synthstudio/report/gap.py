@@ -117,7 +117,7 @@ def _chart(d: Difference) -> dict[str, Any]:
         plot = plots.paired_bars([("touch the edge", *d.middle)])
         line = f"{d.count[0]:,} generated people, {d.count[1]:,} in photos."
     else:
-        plot = plots.paired(d.edges.tolist(), d.shares.tolist(), unit=d.unit)
+        plot = plots.paired(d.edges.tolist(), d.fractions.tolist(), unit=d.unit)
         line = (
             f"{d.unit}; {d.middle_is} {_short(d.middle[0])} generated ({d.count[0]:,}), "
             f"{_short(d.middle[1])} photos ({d.count[1]:,})."
@@ -147,7 +147,7 @@ def _joints(gap: Gap) -> Markup | None:
         return None
     colours = dict(zip(STATES, _STATE_COLOURS, strict=True))
     rows = [
-        (j.joint, j.shares, f"{j.distance:.2f}{' *' if j.distance > j.chance else ''}")
+        (j.joint, j.fractions, f"{j.distance:.2f}{' *' if j.distance > j.chance else ''}")
         for j in gap.labels.joints
     ]
     return plots.paired_stacks(rows, colours)

@@ -123,18 +123,18 @@ def reliability(
     return macro("plots.html", "reliability")(axes, discs, COLOURS["visible"])
 
 
-def paired(edges: Sequence[float], shares: Sequence[Sequence[float]], *, unit: str) -> Markup:
+def paired(edges: Sequence[float], fractions: Sequence[Sequence[float]], *, unit: str) -> Markup:
     """Two overlaid histograms, generated and photos: fractions (2, B) over edges (B + 1)."""
-    used = [k for k in range(len(edges) - 1) if any(side[k] for side in shares)]
+    used = [k for k in range(len(edges) - 1) if any(side[k] for side in fractions)]
     if not used:
         return macro("plots.html", "nothing")("nothing to compare")
     first, last = used[0], used[-1] + 1
     low, high = edges[first], edges[last]
-    top = max(max(side) for side in shares)
+    top = max(max(side) for side in fractions)
     x = _scale(low, high, _PAIR_LEFT, _PAIR_W - _PAIR_LEFT)
     y = _scale(0, top, _PAIR_BOTTOM, _PAIR_TOP)
     shapes = []
-    for (name, colour), side in zip(SIDES.items(), shares, strict=True):
+    for (name, colour), side in zip(SIDES.items(), fractions, strict=True):
         if any(side):
             steps = [f"{x(edges[k + e])},{y(side[k])}" for k in range(first, last) for e in (0, 1)]
             ends = [f"{x(low)},{_PAIR_BOTTOM}", *steps, f"{x(high)},{_PAIR_BOTTOM}"]
@@ -175,10 +175,10 @@ def paired_bars(rows: Sequence[tuple[str, float, float]]) -> Markup:
 def paired_stacks(
     rows: Sequence[tuple[str, Sequence[Sequence[float]], str]], colours: Mapping[str, str]
 ) -> Markup:
-    """Two stacked bars per row, generated above photos: (label, (2, K) shares, a note)."""
+    """Two stacked bars per row, generated above photos: (label, (2, K) fractions, a note)."""
     lines = [
-        (label, [[(n, s) for n, s in zip(colours, side, strict=True)] for side in shares], note)
-        for label, shares, note in rows
+        (label, [[(n, s) for n, s in zip(colours, side, strict=True)] for side in fractions], note)
+        for label, fractions, note in rows
     ]
     return macro("plots.html", "paired_stacks")(lines, colours)
 

@@ -2,7 +2,7 @@
 
 Rows on disk are never changed. Position, state and cause of an edited joint are the
 editor's and `origin` is "human", or "predicted" for a model's position accepted unchanged. If the
-state or the cause changed, its shares and occluders are unknown (NaN). If its position changed,
+state or the cause changed, its fractions and occluders are unknown (NaN). If its position changed,
 its 3D position is unknown (NaN). A drawn mask has its own box and area; other masks,
 their boxes and all other joints are kept. Without a mask a box is the drawn one, else
 extended to contain edited joints. A person who is not approved keeps box and mask as on
@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from synthstudio.core.arrays import I64
 from synthstudio.core.errors import ReviewError
-from synthstudio.core.labels import SHARES, STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE, VISIBILITY
 from synthstudio.core.masks import runs
 from synthstudio.core.places import Place
 from synthstudio.core.skeleton import get_skeleton
@@ -325,7 +325,8 @@ def _put(row: Row, j: int, label: JointLabel) -> None:
     old = [finite_or_none(value) for value in row["joints_px"][2 * j : 2 * j + 2]]
     new = [label.x_px, label.y_px]
     if (row["state"][j], row["cause"][j]) != (state, label.cause):
-        row["shares"][len(SHARES) * j : len(SHARES) * (j + 1)] = [math.nan] * len(SHARES)
+        count = len(VISIBILITY)
+        row["visibility_fractions"][count * j : count * (j + 1)] = [math.nan] * count
         row["ambiguous"][j], row["occluder_id"][j] = False, 0
         keep = [k for k, joint in enumerate(row["hidden_joint"]) if joint != j]
         row.update({name: [row[name][k] for k in keep] for name in _HIDDEN_LISTS})

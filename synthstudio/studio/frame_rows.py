@@ -39,7 +39,7 @@ _PERSON_FIELDS = (
     "track_id",
     "joints_px",
     "joints_camera_m",
-    "shares",
+    "visibility_fractions",
     "state",
     "cause",
     "origin",

@@ -54,7 +54,7 @@ def examples(
     batch, outputs = _predict(net, people, chosen, spec, device)
     decoded = expected_hits(outputs.maps)
     # Per person the least visible hidden joint.
-    visible = np.where(hidden[chosen], crops.shares[batch.rows][..., 0], 2.0)
+    visible = np.where(hidden[chosen], crops.visibility_fractions[batch.rows][..., 0], 2.0)
     known = batch.labels.known.numpy()
     joints = np.where(known & hidden[chosen], np.nan_to_num(visible, nan=1.5), 9.0).argmin(1)
     bank = getattr(getattr(net, "block", None), "bank", None)

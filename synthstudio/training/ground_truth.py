@@ -60,7 +60,14 @@ def whole_frame_truth(crops: Crops, rows: I64, sizes: F64, joints: int) -> Predi
     """The truth of people in images of `sizes` (P, 2) without predictions; all of a frame is
     visible, so `known` are the labelled joints."""
     windows = np.concatenate([np.zeros((len(rows), 2)), sizes], 1)
-    shapes = {"xy": (2,), "peak": (), "present": (), "shares": (4,), "quality": (), "xyz_m": (3,)}
+    shapes = {
+        "xy": (2,),
+        "peak": (),
+        "present": (),
+        "visibility_fractions": (4,),
+        "quality": (),
+        "xyz_m": (3,),
+    }
     nothing: dict[str, Array] = {
         name: np.full((len(rows), joints, *more), np.nan) for name, more in shapes.items()
     }
@@ -99,16 +106,16 @@ def with_truth(crops: Crops, rows: I64, predicted: dict[str, Array], windows: F6
     scale = crops.scale[rows].astype(np.float64)
     index = np.full(len(crops) + 1, -1, np.int64)
     index[rows] = np.arange(len(rows))
-    shares = crops.shares[rows].astype(np.float64)
+    fractions = crops.visibility_fractions[rows].astype(np.float64)
     true_xy = crops.xy[rows].astype(np.float64) / scale[:, None, None]
     return Predictions(
         **predicted,
         true_xy=true_xy + crops.corner[rows].astype(np.float64)[:, None],
-        true_shares=shares,
+        true_fractions=fractions,
         true_xyz_m=crops.xyz_m[rows].astype(np.float64),
         state=crops.state[rows],
         cause=crops.cause[rows],
-        ambiguous=is_ambiguous(shares[..., 0]),
+        ambiguous=is_ambiguous(fractions[..., 0]),
         area=crops.area[rows] / scale**2,
         side=crops.side[rows] / scale,
         box=crops.box[rows].astype(np.float64),

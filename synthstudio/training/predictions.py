@@ -147,13 +147,15 @@ def predict_images(
     def doubled(value: Tensor | None) -> Tensor | None:
         return None if value is None else value.double()
 
-    shares, presence, quality = map(doubled, (outputs.shares, outputs.presence, outputs.quality))
+    fractions, presence, quality = map(
+        doubled, (outputs.visibility_fractions, outputs.presence, outputs.quality)
+    )
     found = {
         "xy": array(joints.xy.double()) * cell,
         "score": array(joints.score.double()),
         "peak": array(probabilities(outputs.logits[0]).flatten(2).amax(-1).double()),
         "present": array(None if presence is None else presence.sigmoid()),
-        "shares": array(None if shares is None else shares.softmax(-1), (4,)),
+        "visibility_fractions": array(None if fractions is None else fractions.softmax(-1), (4,)),
         "quality": array(None if quality is None else quality.sigmoid()),
         "xyz_m": array(doubled(outputs.xyz_m), (3,)),
     }
@@ -169,7 +171,7 @@ def _whole_bodies(found: FoundWholeBody) -> PredictionColumns:
     xy, score, present = (
         value.double().cpu().numpy() for value in (found.joints_px, found.scores, found.present)
     )
-    unknown = {"peak": (), "shares": (4,), "quality": (), "xyz_m": (3,)}
+    unknown = {"peak": (), "visibility_fractions": (4,), "quality": (), "xyz_m": (3,)}
     nothing = {name: np.full((*score.shape, *more), np.nan) for name, more in unknown.items()}
     return {"xy": xy, "score": score, "present": present} | nothing
 

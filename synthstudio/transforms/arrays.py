@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from synthstudio.core.arrays import F32, F64, U8, Bool
 from synthstudio.core.errors import ArgumentError
-from synthstudio.core.labels import SHARES
+from synthstudio.core.labels import VISIBILITY
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.visibility import is_visible
@@ -30,9 +30,9 @@ from synthstudio.transforms.pasting import (
     blend,
     body_of,
     draw_pastes,
+    fractions_under_paste,
     load_cutouts,
     place,
-    shares_under_paste,
 )
 
 FRACTION = (0.1, 0.6)
@@ -64,7 +64,7 @@ class Occluded:
 
     image: U8  # (H, W, 3)
     keypoints: F64  # (P, J, 3) x, y, v: 2 visible, 1 hidden, 0 unlabelled
-    shares: F32  # (P, J, 5) in the order of synthstudio.core.labels.SHARES, NaN unknown
+    visibility_fractions: F32  # (P, J, 5) in the order of core.labels.VISIBILITY, NaN unknown
     cover: U8  # (H, W) 255: under a paste
     fraction: F64  # (P,) of each person's mask or hull under pastes, NaN where there is none
     masks: Bool | None  # (P, H, W) the remaining masks
@@ -73,7 +73,7 @@ class Occluded:
     @property
     def visible_share(self) -> F32:
         """(P, J) visible fraction of each joint, 0 to 1, NaN unknown."""
-        return self.shares[..., VISIBLE]
+        return self.visibility_fractions[..., VISIBLE]
 
 
 def occlude_people(
@@ -83,7 +83,7 @@ def occlude_people(
     seed: int,
     boxes: ArrayLike | None = None,
     masks: ArrayLike | None = None,
-    shares: ArrayLike | None = None,
+    visibility_fractions: ArrayLike | None = None,
     cutouts: Cutouts | str | os.PathLike[str] | None = None,
     fraction: tuple[float, float] = FRACTION,
     synthetic: float = SYNTHETIC_SHARE,
@@ -102,7 +102,7 @@ def occlude_people(
         boxes: (P, 4) x, y, width, height in pixels: the scale of people. Default: masks, else
             the box of the joints.
         masks: (P, H, W) of bool: the visible pixels of people.
-        shares: (P, J, 5) visibility fractions before it; default: 1 where v is 2, else unknown.
+        visibility_fractions: (P, J, 5) before it; default: 1 where v is 2, else unknown.
         cutouts: A folder of RGBA pictures, such as `synthstudio objects` writes; or what
             `load_cutouts` read. None: synthetic shapes alone.
         fraction: Minimum and maximum part of a person to cover, above 0, up to 1.
@@ -138,16 +138,17 @@ def occlude_people(
     pasted, cover = apply_pastes(image, pastes)
     areas = _areas(known, boxes, outlines)
     radius = 2 * _sigmas(sigmas, each) * np.sqrt(areas)[:, None]
-    after = shares_of(joints[..., 2])
-    if shares is not None:
-        after = to_array(shares, "shares", (count, each, len(SHARES)), np.float32)
+    after = fractions_of(joints[..., 2])
+    if visibility_fractions is not None:
+        shape = (count, each, len(VISIBILITY))
+        after = to_array(visibility_fractions, "visibility_fractions", shape, np.float32)
     for p in range(count):
-        after[p] = shares_under_paste(after[p], known[p], cover, radius[p])
+        after[p] = fractions_under_paste(after[p], known[p], cover, radius[p])
     joints[..., 2][(joints[..., 2] == 2) & ~is_visible(after[..., VISIBLE])] = 1
     return Occluded(
         image=pasted,
         keypoints=joints[0] if single else joints,
-        shares=after[0] if single else after,
+        visibility_fractions=after[0] if single else after,
         cover=cover,
         fraction=np.array([_covered(body, cover) for body in bodies]),
         masks=None if outlines is None else outlines & (cover < 128),
@@ -177,20 +178,20 @@ def _window(paste: Paste, shape: tuple[int, ...]) -> tuple[slice, slice]:
     return slice(top, min(bottom, shape[0])), slice(left, min(right, shape[1]))
 
 
-def shares_of(v: ArrayLike) -> F32:
+def fractions_of(v: ArrayLike) -> F32:
     """Visibility fractions (..., 5) of COCO's v (...): 1 visible where it is 2, else unknown."""
     seen = np.asarray(v) == 2
-    shares = np.full((*seen.shape, len(SHARES)), np.nan, np.float32)
-    shares[seen] = np.eye(len(SHARES), dtype=np.float32)[VISIBLE]
-    return shares
+    fractions = np.full((*seen.shape, len(VISIBILITY)), np.nan, np.float32)
+    fractions[seen] = np.eye(len(VISIBILITY), dtype=np.float32)[VISIBLE]
+    return fractions
 
 
 def to_options(*, fraction: Any, synthetic: Any, people: Any) -> PasteOptions:
     """The options of pastes; ArgumentError for those out of range."""
     low, high = to_array(fraction, "fraction", (2,)).tolist()
     synthetic, people = to_array((synthetic, people), "synthetic, people", (2,)).tolist()
-    shares = {"synthetic": synthetic, "people": people}
-    wrong = [name for name, share in shares.items() if not 0 <= share <= 1]
+    fractions = {"synthetic": synthetic, "people": people}
+    wrong = [name for name, share in fractions.items() if not 0 <= share <= 1]
     if wrong or not 0 < low <= high <= 1:
         raise ArgumentError(
             "a fraction is out of range",

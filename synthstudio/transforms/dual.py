@@ -86,9 +86,9 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
         v = np.full(len(rows), 2.0)
         if self.visibility is not None and len(rows):
             v = rows[:, labels[self.visibility]]
-        shares = arrays.shares_of(v)
+        fractions = arrays.fractions_of(v)
         if self.visible_share in labels and len(rows):
-            shares[v > 0, VISIBLE] = rows[v > 0, labels[self.visible_share]]
+            fractions[v > 0, VISIBLE] = rows[v > 0, labels[self.visible_share]]
         joints = np.concatenate([rows[:, :2], v[:, None]], 1) if len(rows) else np.zeros((0, 3))
         found = (data.get(name) for name in ("masks", "bboxes"))
         masks, boxes = (np.asarray(a) if a is not None and len(a) == count else None for a in found)
@@ -101,7 +101,7 @@ class Occlude(A.DualTransform):  # type: ignore[misc]
             seed=int(self.random_generator.integers(2**62)),
             boxes=boxes,
             masks=masks,
-            shares=shares.reshape(count, -1 if count else 1, shares.shape[1]),
+            visibility_fractions=fractions.reshape(count, -1 if count else 1, fractions.shape[1]),
             cutouts=self.cutouts,
             fraction=self.fraction,
             synthetic=self.synthetic,

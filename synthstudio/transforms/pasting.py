@@ -17,12 +17,12 @@ import numpy as np
 
 from synthstudio.core.arrays import F32, F64, I64, U8, Array, Bool
 from synthstudio.core.images import read_rgba
-from synthstudio.core.labels import SHARES
+from synthstudio.core.labels import VISIBILITY
 from synthstudio.core.rng import Generator, stream
 from synthstudio.props.assets import scan_images
 from synthstudio.props.cutouts import crop_to_alpha
 
-_OBJECT, VISIBLE = SHARES.index("object"), SHARES.index("visible")
+_OBJECT, VISIBLE = VISIBILITY.index("object"), VISIBILITY.index("visible")
 _OUTLINES = 1 / 3
 """Fraction of pastes with synthetic colours that have a cut-out's outline."""
 _STEPS = 8
@@ -217,13 +217,13 @@ def _gain(image: U8, colours: F32, alpha: F32, light: float) -> float:
     return float(np.clip(ratio, 0.4, 2.5) ** light)
 
 
-def shares_under_paste(shares: F32, xy: F64, mask: U8, radius_px: F64) -> F32:
+def fractions_under_paste(fractions: F32, xy: F64, mask: U8, radius_px: F64) -> F32:
     """Shares (J, 5) after a paste: the covered part of each joint counts as hidden by an object.
 
     Crops hold no body surface, so the covered part is the mask's mean over a square of the
     joint's size.
     """
-    out = shares.copy()
+    out = fractions.copy()
     height, width = mask.shape
     for j, (x, y) in enumerate(xy):
         if not (np.isfinite(x) and np.isfinite(y)) or not (0 <= x < width and 0 <= y < height):

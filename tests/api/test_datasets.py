@@ -36,8 +36,8 @@ def test_people_are_the_rows(people):
         assert len(columns) == len(rows)
         for i, (row, person) in enumerate(zip(rows, columns, strict=True)):
             assert np.array_equal(columns.joints_px[i].ravel(), row["joints_px"], equal_nan=True)
-            assert columns.shares[i].ravel().tolist() == row["shares"]
-            assert columns.visible_share[i].tolist() == row["shares"][::5]
+            assert columns.visibility_fractions[i].ravel().tolist() == row["visibility_fractions"]
+            assert columns.visible_share[i].tolist() == row["visibility_fractions"][::5]
             assert list(columns.cause[i]) == row["cause"] and person.cause == tuple(row["cause"])
             assert columns.boxes_px[i].tolist() == row["modal_box_px"]
             assert columns.occluded_fraction[i] == row["occluded_fraction"]
@@ -61,7 +61,7 @@ def test_a_stored_frame_is_the_made_one(people):
     made = next(ss.stream(recipe, start=5))
     stored = people[5]
     assert made.encoded == stored.encoded
-    assert np.array_equal(made.people.shares, stored.people.shares)
+    assert np.array_equal(made.people.visibility_fractions, stored.people.visibility_fractions)
     assert made.spec == stored.spec and made.split == stored.split
     assert np.array_equal(made.K, stored.K)
     assert np.array_equal(ss.preview(recipe, 5).image, stored.image)

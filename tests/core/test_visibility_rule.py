@@ -11,10 +11,10 @@ NAN = float("nan")
 
 
 def test_half_of_a_patch_is_visible_and_a_fifth_ambiguous():
-    shares = np.array([0.0, 0.19999, 0.2, 0.49999, 0.5, 1.0, NAN])
-    assert rule.is_visible(shares).tolist() == [False] * 4 + [True] * 2 + [False]
-    assert rule.is_ambiguous(shares).tolist() == [False, False, True, True, False, False, False]
-    assert rule.is_visible(shares * 0.3, 0.3).tolist() == rule.is_visible(shares).tolist()
+    fractions = np.array([0.0, 0.19999, 0.2, 0.49999, 0.5, 1.0, NAN])
+    assert rule.is_visible(fractions).tolist() == [False] * 4 + [True] * 2 + [False]
+    assert rule.is_ambiguous(fractions).tolist() == [False, False, True, True, False, False, False]
+    assert rule.is_visible(fractions * 0.3, 0.3).tolist() == rule.is_visible(fractions).tolist()
     assert not rule.is_visible(0.6, threshold=0.7)
 
 
@@ -27,7 +27,7 @@ def test_states_follow_from_shares_and_place():
 
 
 @pytest.mark.parametrize(
-    ("shares", "state", "cause"),
+    ("fractions", "state", "cause"),
     [
         ((0.6, 0.4, 0.0, 0.0, 0.0), 2, "visible"),
         ((0.0, 0.0, 0.0, 0.0, 1.0), 0, "truncated"),
@@ -37,8 +37,8 @@ def test_states_follow_from_shares_and_place():
         ((0.0, 0.5, 0.5, 0.0, 0.0), 1, "person"),
     ],
 )
-def test_the_largest_hiding_share_is_the_cause(shares, state, cause):
-    assert rule.joint_causes(np.array([shares]), np.array([state], np.uint8)) == (cause,)
+def test_the_largest_hiding_share_is_the_cause(fractions, state, cause):
+    assert rule.joint_causes(np.array([fractions]), np.array([state], np.uint8)) == (cause,)
 
 
 def test_occluded_fraction():

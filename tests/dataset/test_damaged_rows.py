@@ -76,7 +76,9 @@ def _text(name, old, new):
 SHARD, PEOPLE = "shards/00000/shard.json", "shards/00000/instances.parquet"
 HIDDEN = {"hidden_joint": [99], "hidden_instance": [1], "hidden_share": [0.5]}
 DAMAGES = {
-    "shares of a wrong length": _of("instances", lambda rows: rows[0]["shares"].pop()),
+    "shares of a wrong length": _of(
+        "instances", lambda rows: rows[0]["visibility_fractions"].pop()
+    ),
     "states of a wrong length": _of("instances", lambda rows: rows[0]["state"].append(1)),
     "a box of three numbers": _of("instances", lambda rows: rows[0]["modal_box_px"].pop()),
     "more rows than the shard says": _of("instances", lambda rows: rows.append(rows[-1])),

@@ -83,7 +83,9 @@ def test_a_filtered_set_holds_the_frames_that_match(source, tmp_path):
         had = source.frame(index)
         assert made.image_bytes_of(frame) == source.image_bytes_of(had)
         assert frame["image_sha256"] == had["image_sha256"]
-        assert [p["shares"] for p in people] == [p["shares"] for p in source.instances(index)]
+        assert [p["visibility_fractions"] for p in people] == [
+            p["visibility_fractions"] for p in source.instances(index)
+        ]
         assert {p["frame_index"] for p in people} == {frame["index"]}
     derived = made.identity.derived
     assert derived["query"] == "instance = 2 and frame > 3"
@@ -172,7 +174,7 @@ def tangled(tmp_path_factory):
 
 
 def test_a_split_leaks_nothing_and_holds_its_shares(tangled, tmp_path):
-    made = splits.split(tangled, keys=("group",), shares=(0.5, 0.25, 0.25), seed=3)
+    made = splits.split(tangled, keys=("group",), fractions=(0.5, 0.25, 0.25), seed=3)
     reported = made.as_json()
     assert reported["components"] == 8
     assert [reported["splits"][n]["frames"] for n in splits.NAMES] == [12, 6, 6]
@@ -182,9 +184,9 @@ def test_a_split_leaks_nothing_and_holds_its_shares(tangled, tmp_path):
     assert splits.leaks(tangled, keys=("group",), table=table) == []
     # Identities reach over two groups each: by them there are only four components.
     both = ("group", "identity")
-    finer = splits.split(tangled, keys=both, shares=(0.5, 0.25, 0.25))
+    finer = splits.split(tangled, keys=both, fractions=(0.5, 0.25, 0.25))
     assert finer.as_json()["components"] == 4
-    assert np.array_equal(finer.table, splits.split(tangled, keys=both, shares=(2, 1, 1)).table)
+    assert np.array_equal(finer.table, splits.split(tangled, keys=both, fractions=(2, 1, 1)).table)
     applied = splits.apply(tangled, finer, tmp_path / "applied")
     assert splits.leaks(applied, keys=("group", "identity")) == []
     _sound(applied)
@@ -205,8 +207,8 @@ def test_planted_leaks_are_found(tangled):
         splits.leaks(tangled, keys=("group",), table=table)
     for options, message in (
         ({"keys": ("colour",)}, "no such key"),
-        ({"shares": (1.0, 0.5)}, "invalid shares"),
-        ({"shares": (0.0, 0.0, 0.0)}, "invalid shares"),
+        ({"fractions": (1.0, 0.5)}, "invalid fractions"),
+        ({"fractions": (0.0, 0.0, 0.0)}, "invalid fractions"),
         ({"keys": ("pose",)}, "too few independent groups"),
     ):
         with pytest.raises(DatasetError, match=message):
@@ -221,7 +223,9 @@ def test_splits_are_alike_in_what_is_hidden(tmp_path):
         labels = dataclasses.replace(made.labels, people=(person,))
         frames.append(dataclasses.replace(made, labels=labels))
     dataset = write_set(tmp_path / "set", frames)
-    reported = splits.split(dataset, keys=("group",), shares=(0.5, 0.25, 0.25)).as_json()["splits"]
+    reported = splits.split(dataset, keys=("group",), fractions=(0.5, 0.25, 0.25)).as_json()[
+        "splits"
+    ]
     for name, frames_of in (("train", 10), ("val", 5), ("test", 5)):
         bins = reported[name]["by_occluded_fraction"]
         assert (bins["0"], bins[".7-.9"]) == (frames_of, frames_of)

@@ -15,7 +15,7 @@ from painted_frames import painted
 
 from synthstudio.core.bins import VIEWS
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.labels import SHARES
+from synthstudio.core.labels import VISIBILITY
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset import query as language
@@ -58,7 +58,7 @@ def rows():
         for row in instance_rows(made):
             for j in np.flatnonzero(rng.random(17) < 0.15):
                 row["state"][j], row["cause"][j] = NO_STATE, "unlabelled"
-                row["shares"][5 * j : 5 * j + 5] = [math.nan] * 5
+                row["visibility_fractions"][5 * j : 5 * j + 5] = [math.nan] * 5
             row["ambiguous"] = (rng.random(17) < 0.3).tolist()
             if rng.random() < 0.2:
                 row["occluded_fraction"], row["pose_family"] = None, None
@@ -141,8 +141,11 @@ def _joint_tests():
         yield f"hidden by {who}", lambda p, j, who=who: float(p["cause"][j] == who)
     some = ("self", "truncated")
     yield "cause in (self, truncated)", lambda p, j: float(p["cause"][j] in some)
-    for k, name in enumerate(SHARES):
-        yield f"{name} share > 0.25", lambda p, j, k=k: _compare(p["shares"][5 * j + k], ">", 0.25)
+    for k, name in enumerate(VISIBILITY):
+        yield (
+            f"{name} share > 0.25",
+            lambda p, j, k=k: _compare(p["visibility_fractions"][5 * j + k], ">", 0.25),
+        )
 
 
 def _joint_cases():

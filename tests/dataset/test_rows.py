@@ -122,8 +122,8 @@ def test_a_row_that_does_not_fit_is_refused(tmp_path):
     for change, message in (
         ({"surplus": 1}, "surplus"),
         ({"depth_m": "far"}, "invalid value"),
-        ({"shares": None}, "shares.*null"),
-        ({"shares": [None] * 85}, "shares.*null"),
+        ({"visibility_fractions": None}, "visibility_fractions.*null"),
+        ({"visibility_fractions": [None] * 85}, "visibility_fractions.*null"),
         ({"depth_rank": 2**40}, "invalid value"),
         ({"pose": ...}, "pose"),
     ):
@@ -133,8 +133,8 @@ def test_a_row_that_does_not_fit_is_refused(tmp_path):
         assert not (tmp_path / "i").exists()
 
     (row, *_) = instance_rows(make_frame(0))
-    table = pa.Table.from_pylist([{**row, "shares": [1.0, 0.0]}], INSTANCE_SCHEMA)
-    with pytest.raises(DatasetError, match=r"has the wrong length.*in each shares"):
+    table = pa.Table.from_pylist([{**row, "visibility_fractions": [1.0, 0.0]}], INSTANCE_SCHEMA)
+    with pytest.raises(DatasetError, match=r"has the wrong length.*in each visibility_fractions"):
         people_from_table(table, get_skeleton("coco17"))
 
 

@@ -97,8 +97,8 @@ def test_weighted_figures_equal_those_of_an_evaluation():
 def test_a_better_lift_and_a_better_word_on_visibility_are_told():
     made, rng = answers(), stream(5, "worse")
     shift = rng.normal(0, 0.1, made.xyz_m.shape)
-    guess = np.where(rng.random(made.state.shape)[..., None] < 0.3, 0.25, made.shares)
-    worse = dataclasses.replace(made, xyz_m=made.true_xyz_m + shift, shares=guess)
+    guess = np.where(rng.random(made.state.shape)[..., None] < 0.3, 0.25, made.visibility_fractions)
+    worse = dataclasses.replace(made, xyz_m=made.true_xyz_m + shift, visibility_fractions=guess)
     better = dataclasses.replace(made, xyz_m=made.true_xyz_m + 0.8 * shift)
     assert visibility_subset(worse).all()
     rows = compare([arm("worse", worse), arm("better", better)], rounds=200)

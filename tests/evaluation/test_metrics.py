@@ -31,9 +31,9 @@ def answers(*, hidden_error=30.0, seen_error=2.0):
     cause[::2, :5] = CAUSES.index("object")
     error = np.where(state == 1, hidden_error, seen_error)
     xyz = np.repeat(rng.normal(0, 0.4, (PAIRS, J, 3)), 2, 0)
-    shares = np.zeros((count, J, 5))
-    shares[..., 0] = state == 2
-    shares[..., 3] = state == 1
+    fractions = np.zeros((count, J, 5))
+    fractions[..., 0] = state == 2
+    fractions[..., 3] = state == 1
     output = np.full((count, J, 4), 0.1)
     output[..., 0] = np.where(state == 2, 0.7, 0.3)
     output[..., 3] = np.where(state == 2, 0.1, 0.5)
@@ -43,9 +43,9 @@ def answers(*, hidden_error=30.0, seen_error=2.0):
         xy=true + error[..., None] * [1, 0],
         peak=np.full((count, J), 0.5),
         present=np.ones((count, J)),
-        shares=output,
+        visibility_fractions=output,
         xyz_m=xyz + np.array([0, 0, 0.02]),
-        true_shares=shares,
+        true_fractions=fractions,
         true_xyz_m=xyz,
         state=state,
         cause=cause,
@@ -111,11 +111,11 @@ def test_the_same_joints_have_the_same_precision_by_cause_and_by_state():
 
 def test_shares_that_are_exact_are_no_calibrated_chance():
     made = answers()
-    exact = made.true_shares.copy()
+    exact = made.true_fractions.copy()
     exact[..., 0] = np.where(made.state == 2, 0.8, 0.2)
     exact[..., 3] = 1 - exact[..., 0]
     reported = compute_metrics(
-        dataclasses.replace(made, true_shares=exact, shares=exact[..., :4]), BONES
+        dataclasses.replace(made, true_fractions=exact, visibility_fractions=exact[..., :4]), BONES
     )
     assert reported["visibility"]["ECE"] == pytest.approx(0.2)
 
@@ -132,7 +132,9 @@ def test_skill_is_nought_for_the_mean_pose():
 def test_a_plain_block_has_no_visibility_and_no_lifting():
     made = answers()
     nothing = dataclasses.replace(
-        made, shares=np.full_like(made.shares, np.nan), xyz_m=np.full_like(made.xyz_m, np.nan)
+        made,
+        visibility_fractions=np.full_like(made.visibility_fractions, np.nan),
+        xyz_m=np.full_like(made.xyz_m, np.nan),
     )
     found = compute_metrics(nothing, BONES)
     assert found["visibility"] == {} and found["lifting"] == {}

@@ -204,7 +204,7 @@ def test_a_file_of_others():
     assert row["state"][:3] == [255, 1, 2]
     assert np.isnan(row["joints_px"][:2]).all()
     assert row["joints_px"][2:4] == [11.5, 21.5]  # index + 0.5
-    assert np.isnan(row["shares"]).all()
+    assert np.isnan(row["visibility_fractions"]).all()
     assert row["origin"] == ["human"] * 17
     mask = decode({"size": row["mask_size"], "counts": row["modal_counts"]})
     assert mask.sum() == 18 * 18
@@ -248,7 +248,8 @@ def test_the_head_says_what_it_is(written):
     assert category["keypoints"] == list(COCO17.joints)
     assert min(v for bone in category["skeleton"] for v in bone) == 1
     described = " ".join(data["info"]) + " ".join(data["info"].values())
-    for name in ("keypoints_all", "K", "amodal_bbox", "shares", "cause", "hidden_by", "truncated"):
+    names = ("keypoints_all", "K", "amodal_bbox", "cause", "hidden_by", "truncated")
+    for name in (*names, "visibility_fractions"):
         assert name in described
     assert data["images"][0]["date_captured"] == data["info"]["date_created"]
 

@@ -107,7 +107,7 @@ def test_one_joint_is_edited_and_nothing_else(name, edit, original, tmp_path):
     assert (got["state"][JOINT], got["cause"][JOINT]) == (1, "unknown")
     assert got["origin"].count("human") == 1
     assert got["origin"][JOINT] == "human"
-    assert np.isnan(got["shares"][5 * JOINT : 5 * JOINT + 5]).all()
+    assert np.isnan(got["visibility_fractions"][5 * JOINT : 5 * JOINT + 5]).all()
     others = [j for j in range(23) if j != JOINT]
     for column in ("state", "cause", "ambiguous", "occluder_id", "origin"):
         assert [got[column][j] for j in others] == [stored[0][column][j] for j in others]

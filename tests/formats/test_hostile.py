@@ -233,7 +233,7 @@ def test_rows_that_lie(exports, tmp_path):
         {"joints_px": [None] * 46},
         {"cause": ["x"] * 23},
         {"instance": 0},
-        {"shares": [9.0] * 115},
+        {"visibility_fractions": [9.0] * 115},
         {"frame_index": 3},
         {"identity": "x" * 2_000_000},
         {"identity": 7},

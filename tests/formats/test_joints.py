@@ -5,7 +5,7 @@ import pytest
 from stick_people import make_camera, make_labels, make_posed, make_spec
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.labels import SHARES, Frame
+from synthstudio.core.labels import VISIBILITY, Frame
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
 from synthstudio.dataset.rows import NO_STATE, frame_row, instance_rows
 from synthstudio.formats import checked, joints
@@ -39,8 +39,10 @@ def test_every_joint_of_every_target_has_a_rule(name, sample):
         else:
             places = np.reshape(row["joints_px"], (-1, 2))[parts]
             assert np.allclose(new["joints_px"][2 * j : 2 * j + 2], places.mean(axis=0))
-            shares = np.reshape(row["shares"], (-1, 5))[parts]
-            assert np.allclose(new["shares"][5 * j : 5 * j + 5], shares.mean(axis=0))
+            fractions = np.reshape(row["visibility_fractions"], (-1, 5))[parts]
+            assert np.allclose(
+                new["visibility_fractions"][5 * j : 5 * j + 5], fractions.mean(axis=0)
+            )
 
 
 def test_faces_that_their_own_head_hides_may_be_left_out(sample):
@@ -126,4 +128,4 @@ def test_skeletons_are_whole():
         assert (skeleton.flip[skeleton.flip] == np.arange(count)).all()
         assert sum(p is None for p in skeleton.parents) == 1
         assert (skeleton.sigmas > 0).all()
-    assert len(SHARES) == 5
+    assert len(VISIBILITY) == 5

@@ -117,7 +117,7 @@ def compare_rest(name, a, b):
         whole = inside(a["amodal_box_px"], a["mask_size"])
         assert np.allclose(whole, b["modal_box_px"], atol=1e-6)
     if name in CROWD:
-        assert same(a["shares"], b["shares"])
+        assert same(a["visibility_fractions"], b["visibility_fractions"])
         assert a["cause"] == b["cause"]
     if name in (*CROWD, "ochuman", "coco-wholebody"):
         assert a["modal_counts"] == b["modal_counts"]

@@ -36,7 +36,7 @@ def test_a_panel_over_the_left_side():
             assert (person.state[j], person.cause[j], person.occluder_id[j]) == (1, "object", 1002)
         if name in ("right_shoulder", "right_elbow", "right_wrist", "right_hip"):
             assert (person.state[j], person.cause[j], person.occluder_id[j]) == (2, "visible", 0)
-    nose = person.shares[joint("nose")]
+    nose = person.visibility_fractions[joint("nose")]
     assert nose[0] == pytest.approx(0.5, abs=0.1)
     assert nose[3] == pytest.approx(1 - nose[0])
     assert person.occluded_fraction == pytest.approx(0.5, abs=0.05)
@@ -86,7 +86,7 @@ def test_somebody_wholly_outside():
     assert person.occluded_fraction == 0
     assert person.truncated_fraction == 1
     assert person.amodal_box_px[0] > 320
-    assert (person.shares == [0, 0, 0, 0, 1]).all()
+    assert (person.visibility_fractions == [0, 0, 0, 0, 1]).all()
 
 
 def test_a_thin_cutout_hides_by_its_alpha():
@@ -95,7 +95,7 @@ def test_a_thin_cutout_hides_by_its_alpha():
         alpha=np.full((240, 320), 0.4, np.float32), depth_m=0.0,
     )  # fmt: skip
     person = alone(cutouts=(layer,))
-    assert person.shares[:, 0] == pytest.approx(0.6)
+    assert person.visibility_fractions[:, 0] == pytest.approx(0.6)
     assert set(person.cause) == {"visible"}
     assert person.occluded_fraction == 0  # masks take it from alpha 0.5 on
     assert person.hidden_by[0] == ((1002, pytest.approx(0.4)),)

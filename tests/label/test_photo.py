@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from synthstudio.core.labels import SHARES
+from synthstudio.core.labels import VISIBILITY
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import CutoutLayer
 from synthstudio.label.photo import Annotated, crop, patch, radii_px, relabel
@@ -21,7 +21,7 @@ def person(**changes):
     base = Annotated(
         instance=1,
         joints_px=np.array([(20.3, 15.6), (30.0, 20.0), (25.5, 35.5), (np.nan, np.nan)]),
-        shares=np.full((4, 5), np.nan),
+        visibility_fractions=np.full((4, 5), np.nan),
         state=np.array([2, 2, 1, 255], np.uint8),
         cause=("visible", "visible", "unknown", "unlabelled"),
         ambiguous=np.zeros(4, np.bool_), occluder_id=np.zeros(4, np.int32),
@@ -87,8 +87,10 @@ def test_shares_are_those_of_a_plain_loop_for_any_layers():
             want = looped(who, j, tuple(layers))
             assert dict(after.hidden_by[j]) == pytest.approx(want, abs=1e-6)
             if after.touched[j] and j < 2:
-                assert after.shares[j].sum() == pytest.approx(1, abs=1e-9)
-                assert after.shares[j][0] == pytest.approx(1 - sum(want.values()), abs=1e-6)
+                assert after.visibility_fractions[j].sum() == pytest.approx(1, abs=1e-9)
+                assert after.visibility_fractions[j][0] == pytest.approx(
+                    1 - sum(want.values()), abs=1e-6
+                )
 
 
 def test_the_loop_finds_a_planted_fault():
@@ -101,7 +103,7 @@ def test_what_nothing_touches_stays_bit_by_bit():
     who = person()
     for layers in ((), (layer(50, 40, 8, 8, 1.0),)):
         after = relabel(who, layers, frame_px=SIZE)
-        for name in ("shares", "state", "ambiguous", "occluder_id", "mask"):
+        for name in ("visibility_fractions", "state", "ambiguous", "occluder_id", "mask"):
             np.testing.assert_array_equal(getattr(after, name), getattr(who, name))
         assert (after.cause, after.hidden_by) == (who.cause, who.hidden_by)
         assert not after.touched.any()
@@ -120,8 +122,8 @@ def test_what_nothing_touches_stays_bit_by_bit():
 def test_a_seen_joint_by_how_much_is_hidden(alpha, state, cause, ambiguous):
     after = relabel(person(), (layer(10, 5, 40, 40, alpha),), frame_px=SIZE)
     assert (after.state[1], after.cause[1], after.ambiguous[1]) == (state, cause, ambiguous)
-    want = dict(zip(SHARES, [1 - alpha, 0, 0, alpha, 0], strict=True))
-    np.testing.assert_allclose(after.shares[1], list(want.values()), atol=1e-6)
+    want = dict(zip(VISIBILITY, [1 - alpha, 0, 0, alpha, 0], strict=True))
+    np.testing.assert_allclose(after.visibility_fractions[1], list(want.values()), atol=1e-6)
     assert after.occluder_id[1] == (OBJECT if state == 1 else 0)
 
 
@@ -133,7 +135,7 @@ def test_a_hidden_joint_stays_hidden_and_only_a_cover_says_by_what():
     ):
         after = relabelled(layer(10, 5, 40, 40, alpha))
         assert (after.state[2], after.cause[2]) == (1, cause)
-        assert np.isfinite(after.shares[2]).all() == known
+        assert np.isfinite(after.visibility_fractions[2]).all() == known
         assert dict(after.hidden_by[2]) == pytest.approx({OBJECT: alpha})
 
 
@@ -142,14 +144,14 @@ def test_unlabelled_stays_unlabelled_and_a_disc_outside_untouched():
     px[0] = (-30.0, 12.0)
     after = relabelled(layer(*COVER, 1.0), joints_px=px)
     assert (after.state[3], after.cause[3]) == (255, "unlabelled")
-    assert np.isnan(after.shares[3]).all()
+    assert np.isnan(after.visibility_fractions[3]).all()
     assert (after.state[0], after.cause[0], after.touched[0]) == (2, "visible", False)
 
 
 def test_people_hide_as_person_and_ties_go_to_objects():
     half = (layer(0, 0, 60, 20, 1.0, PERSON), layer(0, 20, 60, 30, 1.0))
     after = relabel(person(), half, frame_px=SIZE)  # joint 1 is centred on the border
-    np.testing.assert_allclose(after.shares[1], [0, 0, 0.5, 0.5, 0])
+    np.testing.assert_allclose(after.visibility_fractions[1], [0, 0, 0.5, 0.5, 0])
     assert (after.cause[1], after.occluder_id[1]) == ("object", OBJECT)
     only = relabel(person(), half[:1], frame_px=SIZE)
     assert (only.cause[0], only.occluder_id[0]) == ("person", PERSON)
@@ -157,14 +159,16 @@ def test_people_hide_as_person_and_ties_go_to_objects():
 
 def test_nearer_layers_take_first():
     after = relabelled(layer(*COVER, 0.6, PERSON), layer(*COVER, 1.0))
-    np.testing.assert_allclose(after.shares[0], [0, 0, 0.6, 0.4, 0], atol=1e-6)
+    np.testing.assert_allclose(after.visibility_fractions[0], [0, 0, 0.6, 0.4, 0], atol=1e-6)
 
 
 def test_earlier_shares_count_as_far_as_the_paste_leaves_them():
-    shares = np.full((4, 5), np.nan)
-    shares[0] = [0.8, 0.2, 0, 0, 0]
-    after = relabelled(layer(*COVER, 0.5), shares=shares, hidden_by=(((1, 0.2),), (), (), ()))
-    np.testing.assert_allclose(after.shares[0], [0.4, 0.1, 0, 0.5, 0], atol=1e-6)
+    fractions = np.full((4, 5), np.nan)
+    fractions[0] = [0.8, 0.2, 0, 0, 0]
+    after = relabelled(
+        layer(*COVER, 0.5), visibility_fractions=fractions, hidden_by=(((1, 0.2),), (), (), ())
+    )
+    np.testing.assert_allclose(after.visibility_fractions[0], [0.4, 0.1, 0, 0.5, 0], atol=1e-6)
     assert dict(after.hidden_by[0]) == pytest.approx({OBJECT: 0.5, 1: 0.1})
 
 
@@ -173,7 +177,7 @@ def test_the_mask_loses_what_is_opaque_and_one_that_misses_the_disc_does_not_cut
     assert after.hidden_fraction(person().mask) == pytest.approx(0.5)
     assert relabelled(layer(12, 10, 24, 15, 0.49)).mask.all()
     missed = relabelled(layer(*COVER, 1.0), mask=np.zeros((30, 24), np.bool_))
-    assert missed.shares[0][3] == pytest.approx(1)
+    assert missed.visibility_fractions[0][3] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("keep", [np.s_[0], np.s_[:, 0], np.s_[-1], np.s_[:, -1]])

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stick_people import make_camera, make_posed
 
-from synthstudio.core.labels import SHARES
+from synthstudio.core.labels import VISIBILITY
 from synthstudio.core.scene import CutoutLayer, JointPatches, PosedPerson
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.visibility import EMPTY_BASE
@@ -51,7 +51,7 @@ def decide(q, blockers, *, depths=None, cutouts=()):
 
 
 @pytest.mark.parametrize(
-    ("weights", "blockers", "shares", "state", "cause"),
+    ("weights", "blockers", "fractions", "state", "cause"),
     [
         ([0.5, 0.5], [0, 0], [1, 0, 0, 0, 0], 2, "visible"),
         ([0.5, 0.5], [0, 1002], [0.5, 0, 0, 0.5, 0], 2, "visible"),  # the threshold is seen
@@ -63,9 +63,9 @@ def decide(q, blockers, *, depths=None, cutouts=()):
         ([0.1, 0.2, 0.3], [1, 0, ME], [1 / 3, 0.5, 1 / 6, 0, 0], 1, "self"),
     ],
 )
-def test_shares_by_hand(weights, blockers, shares, state, cause):
+def test_shares_by_hand(weights, blockers, fractions, state, cause):
     found = decide(query(weights), blockers)
-    assert found.shares[0] == pytest.approx(shares)
+    assert found.visibility_fractions[0] == pytest.approx(fractions)
     assert (found.state[0], found.cause[0]) == (state, cause)
 
 
@@ -79,7 +79,7 @@ def test_ambiguous_is_from_a_fifth_to_a_half(seen, expected):
 
 def test_a_patch_that_faces_away_is_hidden_by_its_own_person():
     found = decide(query([0.01, 0.009]), [0, 1002])
-    assert found.shares.tolist() == [[0, 1, 0, 0, 0]]
+    assert found.visibility_fractions.tolist() == [[0, 1, 0, 0, 0]]
     assert (found.state[0], found.cause[0], found.occluder_id[0]) == (1, "self", ME)
     assert found.hidden_by == (((ME, 1.0),),)
     assert decide(query([0.01, 0.01]), [0, 0]).cause == ("visible",)  # 0.02 is enough
@@ -87,7 +87,7 @@ def test_a_patch_that_faces_away_is_hidden_by_its_own_person():
 
 def test_outside_nothing_is_said_about_what_hides():
     found = decide(query([0.5, 0.5], inside=False), [1002, 0])
-    assert found.shares.tolist() == [[0, 0, 0, 0, 1]]
+    assert found.visibility_fractions.tolist() == [[0, 0, 0, 0, 1]]
     assert (found.state[0], found.cause[0], found.occluder_id[0]) == (0, "truncated", 0)
     assert found.hidden_by == ((),)
     assert not found.ambiguous[0]
@@ -102,7 +102,7 @@ def test_the_part_outside_the_frame_is_left_out():
     assert (q.weights[0] > 0).tolist() == [True, True, False, False]
     found = decide(q, [1002, 0, 1002, 1002])
     # Both points in the frame face the camera alike, so only their areas count.
-    assert found.shares[0] == pytest.approx([0.75, 0, 0, 0.25, 0], abs=0.01)
+    assert found.visibility_fractions[0] == pytest.approx([0.75, 0, 0, 0.25, 0], abs=0.01)
     assert found.cause == ("visible",)
 
 
@@ -121,7 +121,7 @@ def test_weights_are_area_times_cosine_and_nothing_before_the_near_plane():
 def test_a_cutout_takes_its_alpha_and_leaves_the_rest_to_what_is_behind():
     q = query([0.5, 0.5])
     found = decide(q, [0, 1002], cutouts=[cutout(1009, 0.4)])
-    assert found.shares[0] == pytest.approx([0.3, 0, 0, 0.7, 0])
+    assert found.visibility_fractions[0] == pytest.approx([0.3, 0, 0, 0.7, 0])
     assert found.hidden_by[0] == ((1009, pytest.approx(0.4)), (1002, pytest.approx(0.3)))
     assert found.occluder_id[0] == 1009
 
@@ -144,7 +144,7 @@ def test_front_to_back(depth, blocker, expected):
         cutouts=[cutout(1009, 0.75, depth=depth)],
     )
     assert dict(found.hidden_by[0]) == pytest.approx(expected)
-    assert found.shares[0, 0] == pytest.approx(1 - sum(expected.values()))
+    assert found.visibility_fractions[0, 0] == pytest.approx(1 - sum(expected.values()))
 
 
 def test_cutouts_at_one_depth_lie_in_their_order():
@@ -162,7 +162,7 @@ def test_the_occluder_is_the_largest_of_the_winning_cause():
 
 def test_answers_that_were_not_asked_for_are_not_read():
     q = query([0.5, 0.0, 0.5])
-    assert decide(q, [0, 1002, 0]).shares[0].tolist() == [1, 0, 0, 0, 0]
+    assert decide(q, [0, 1002, 0]).visibility_fractions[0].tolist() == [1, 0, 0, 0, 0]
 
 
 def test_alpha_is_bilinear_between_pixel_centres():
@@ -217,7 +217,7 @@ def slow_shares(q, blockers, depths, layers):
             left = weight / total
             for _, alpha, who in sorted(before):
                 name = "self" if who == ME else "object" if who >= 1000 else "person"
-                row[SHARES.index(name)] += left * alpha
+                row[VISIBILITY.index(name)] += left * alpha
                 left -= left * alpha
             row[0] += left
         out.append(row)
@@ -258,14 +258,14 @@ def test_laws_and_the_slow_reference(case):
     q, blockers, depths, layers = case
     found = decide(q, blockers, depths=depths, cutouts=layers)
     slow = np.array(slow_shares(q, blockers, depths, layers))
-    assert found.shares == pytest.approx(slow, abs=1e-9)
-    assert found.shares.sum(axis=1) == pytest.approx(1, abs=1e-9)
-    assert (found.shares >= 0).all()
-    for j, (row, cause) in enumerate(zip(found.shares, found.cause, strict=True)):
+    assert found.visibility_fractions == pytest.approx(slow, abs=1e-9)
+    assert found.visibility_fractions.sum(axis=1) == pytest.approx(1, abs=1e-9)
+    assert (found.visibility_fractions >= 0).all()
+    for j, (row, cause) in enumerate(zip(found.visibility_fractions, found.cause, strict=True)):
         assert (found.state[j] == 2) == (cause == "visible") == (row[0] >= 0.5)
         assert (found.state[j] == 0) == (cause == "truncated") == (not q.inside[j])
         if found.state[j] == 1:
-            assert row[SHARES.index(cause)] >= max(row[1:]) - 1e-9
+            assert row[VISIBILITY.index(cause)] >= max(row[1:]) - 1e-9
         by = found.hidden_by[j]
         assert [s for _, s in by] == sorted((s for _, s in by), reverse=True)
         assert sum(s for _, s in by) == pytest.approx(row[1:4].sum(), abs=1e-9)

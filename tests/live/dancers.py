@@ -54,14 +54,14 @@ def ask(crops):
             [spread[::-1] * 0 + (np.arange(joints) % 2)[:, None], spread], 1
         ) * (high - low)
         score[k] = 0.9
-    shares = np.zeros((len(crops), joints, 4))
-    shares[..., 0] = 1
+    fractions = np.zeros((len(crops), joints, 4))
+    fractions[..., 0] = 1
     for joint, cause in ((1, 1), (2, 2), (3, 3)):
-        shares[:, joint] = np.eye(4)[cause]
+        fractions[:, joint] = np.eye(4)[cause]
     return CropPredictions(
         xy=xy,
         score=score,
-        shares=shares,
+        visibility_fractions=fractions,
         quality=score.copy(),
         present=np.where(score > 0, 0.95, 0.6),
         peaks=np.zeros((len(crops), joints, 0, 3)),

@@ -142,8 +142,8 @@ def red_corners(crops):
             xy[k], present[k] = [[x, y], [far_x, y], [far_x, far_y], [x, far_y]], 1
     ones = np.ones((count, 4))
     return CropPredictions(
-        xy=xy, score=ones, shares=np.full((count, 4, 4), np.nan), quality=ones, present=present,
-        peaks=np.zeros((count, 4, 0, 3)),
+        xy=xy, score=ones, quality=ones, present=present, peaks=np.zeros((count, 4, 0, 3)),
+        visibility_fractions=np.full((count, 4, 4), np.nan),
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from synthstudio.models.blocks.heads import KPE
 from synthstudio.models.blocks.orn import ORN
 from synthstudio.models.contract import PoseNet, predict_maps, standardized
 from synthstudio.models.layers import Residual
-from synthstudio.models.losses import Labels, Weights, pose_losses, shares_loss
+from synthstudio.models.losses import Labels, Weights, fractions_loss, pose_losses
 from synthstudio.training.config import Network
 from synthstudio.training.networks import build
 
@@ -40,7 +40,7 @@ def labels(count=2):
         xy=torch.rand(count, J, 2, generator=made),
         known=torch.ones(count, J, dtype=torch.bool),
         present=torch.ones(count, J),
-        shares=torch.softmax(torch.randn(count, J, 4, generator=made), -1),
+        visibility_fractions=torch.softmax(torch.randn(count, J, 4, generator=made), -1),
         state=torch.full((count, J), 2),
         area=torch.full((count,), 0.5),
         occluder=(torch.rand(count, 1, *CELLS, generator=made) > 0.7).float(),
@@ -72,7 +72,7 @@ def test_every_parameter_learns_from_the_losses(system):
     outputs = built(images())
     assert all(stage.shape == (2, J, 24, 18) for stage in outputs.logits)
     terms = losses(outputs, labels())
-    said = {"presence", "shares", "quality", "occluder", "lift"}
+    said = {"presence", "visibility_fractions", "quality", "occluder", "lift"}
     assert ("stages" in terms) == (len(outputs.logits) > 1)
     assert set(terms) - {"map", "stages"} == (said if system["head"] == "orn" else set())
     torch.stack(list(terms.values())).sum().backward()
@@ -113,12 +113,12 @@ def test_shapes_of_kpe_and_orn():
     features = ConvPyramid()
     plain = PoseNet(features, KPE(features.channels, J, size=CELLS))(images())
     assert [tuple(s.shape) for s in plain.logits] == [(2, J, *CELLS)]
-    assert (plain.presence, plain.shares, plain.occluder, plain.xyz_m) == (None,) * 4
+    assert (plain.presence, plain.visibility_fractions, plain.occluder, plain.xyz_m) == (None,) * 4
     with torch.no_grad():
         output = nano()(images())
     assert [tuple(s.shape) for s in output.logits] == [(2, J, *CELLS)] * 3
     assert output.presence.shape == (2, J)
-    assert output.shares.shape == (2, J, 4)
+    assert output.visibility_fractions.shape == (2, J, 4)
     assert output.quality.shape == (2, J)
     assert output.occluder.shape == (2, 1, *CELLS)
     assert output.xyz_m.shape == (2, J, 3)
@@ -132,7 +132,7 @@ def test_unknown_labels_cost_nothing_and_make_no_nan():
         xy=torch.full_like(found.xy, torch.nan),
         known=torch.zeros_like(found.known),
         present=torch.full_like(found.present, torch.nan),
-        shares=torch.full_like(found.shares, torch.nan),
+        visibility_fractions=torch.full_like(found.visibility_fractions, torch.nan),
         state=torch.full_like(found.state, 255),
         area=found.area,
         occluder=torch.full_like(found.occluder, torch.nan),
@@ -174,9 +174,9 @@ def test_said_shares_are_the_true_ones_however_the_loss_weighs_them():
     net = nano()
     block = net.block
     logits = torch.zeros(2, J, 4, requires_grad=True)
-    labelled = dataclasses.replace(labels(), shares=true.expand(2, J, 4))
+    labelled = dataclasses.replace(labels(), visibility_fractions=true.expand(2, J, 4))
     for _ in range(200):
-        (slope,) = torch.autograd.grad(shares_loss(logits, labelled, balance), logits)
+        (slope,) = torch.autograd.grad(fractions_loss(logits, labelled, balance), logits)
         logits.data -= 100 * slope
     learnt = torch.softmax(logits.detach()[0, 0], -1)
     assert learnt[0] < 0.5  # it leans towards rare causes: a joint that is seen would be hidden
@@ -185,7 +185,7 @@ def test_said_shares_are_the_true_ones_however_the_loss_weighs_them():
         for part in (block.heads.answers.weight, block.heads.answers.bias, block.heads.own):
             part.zero_()
         block.heads.own[:, 1:5] = logits.detach()[0, 0]  # behind presence
-        raw = net(images()).shares
-        output = net.eval()(images()).shares
+        raw = net(images()).visibility_fractions
+        output = net.eval()(images()).visibility_fractions
     assert torch.allclose(torch.softmax(raw, -1)[0, 0], learnt, atol=1e-3)
     assert torch.allclose(torch.softmax(output, -1)[0, 0], true, atol=1e-3)

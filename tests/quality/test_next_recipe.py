@@ -6,7 +6,7 @@ import covered_set
 import numpy as np
 
 from synthstudio.core.bins import VIEWS
-from synthstudio.core.labels import SHARES
+from synthstudio.core.labels import VISIBILITY
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.coverage import Bins, coverage
 from synthstudio.quality.next_recipe import as_yaml, next_recipe, shortened
@@ -34,7 +34,7 @@ def test_rates_are_above_what_people_hide_themselves(tmp_path):
     data, found = made(tmp_path)
     wanted = next_recipe(data, found, families=FAMILIES, at_least=10**4)["targets"]["joints"]
     counts = found.of_joints("joint", "cause")
-    by_oneself = counts[:, [SHARES.index("self"), SHARES.index("truncated")]].sum(axis=1)
+    by_oneself = counts[:, [VISIBILITY.index("self"), VISIBILITY.index("truncated")]].sum(axis=1)
     own = by_oneself / counts[:, :6].sum(axis=1)
     assert wanted
     for group, rate in wanted.items():

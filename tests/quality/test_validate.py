@@ -204,7 +204,7 @@ def test_a_clean_data_set_and_its_damaged_copies(dataset):
         return lambda _, rows: rows[0][name].__setitem__(place, value)
 
     assert check(lambda *_: None) == set()
-    assert "shares" in check(put("shares", 0, 1.5))
+    assert "visibility_fractions" in check(put("visibility_fractions", 0, 1.5))
     assert "state" in check(put("state", 5, 3))
     assert "cause" in check(put("cause", 5, "truncated"))
     assert "projection" in check(put("joints_px", 10, 200.0))

@@ -79,13 +79,13 @@ def test_held_out_seats_are_not_sat_on():
     assert kinds["val", "sit"] + kinds["test", "sit"] > 4
 
 
-@pytest.mark.parametrize("shares", [(0.8, 0.1, 0.1), (0.7, 0.15, 0.15), (1.0, 0, 0), (0, 0, 1)])
-def test_every_block_of_20_has_its_shares(shares):
+@pytest.mark.parametrize("fractions", [(0.8, 0.1, 0.1), (0.7, 0.15, 0.15), (1.0, 0, 0), (0, 0, 1)])
+def test_every_block_of_20_has_its_shares(fractions):
     names = ("train", "val", "test")
-    recipe = parse({"name": "s", "splits": dict(zip(names, shares, strict=True))})
+    recipe = parse({"name": "s", "splits": dict(zip(names, fractions, strict=True))})
     for block in range(10):
         counts = Counter(split_of(recipe, block * 20 + i) for i in range(20))
-        assert [counts[k] for k in names] == [round(20 * s) for s in shares]
+        assert [counts[k] for k in names] == [round(20 * s) for s in fractions]
 
 
 @pytest.mark.parametrize(

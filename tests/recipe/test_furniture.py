@@ -59,10 +59,10 @@ def apart_m(a, b):
 
 def hides_somebody(spec, obj):
     eye, (low, high) = np.array(spec.camera.position_m), box_of(obj)
-    shares = np.array(list(np.ndindex(4, 4, 4))) / 3
+    fractions = np.array(list(np.ndindex(4, 4, 4))) / 3
     for person in spec.people:
         box = solver().box_m(person)
-        way = box[0] + shares * (box[1] - box[0]) - eye
+        way = box[0] + fractions * (box[1] - box[0]) - eye
         way = np.where(np.abs(way) < 1e-9, 1e-9, way)
         first, last = np.sort([(low - eye) / way, (high - eye) / way], axis=0)
         enters, leaves = first.max(axis=1), last.min(axis=1)

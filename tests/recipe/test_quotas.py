@@ -30,11 +30,11 @@ def azimuth_rad(spec, person):
     return math.atan2(float((-facing[1], facing[0]) @ away), float(facing @ away))
 
 
-def drift(bins: list[str], shares: dict[str, float]) -> float:
-    total, counts, worst = sum(shares.values()), Counter[str](), 0.0
+def drift(bins: list[str], fractions: dict[str, float]) -> float:
+    total, counts, worst = sum(fractions.values()), Counter[str](), 0.0
     for n, name in enumerate(bins, 1):
         counts[name] += 1
-        worst = max(worst, *(abs(counts[b] - n * s / total) for b, s in shares.items()))
+        worst = max(worst, *(abs(counts[b] - n * s / total) for b, s in fractions.items()))
     return worst
 
 

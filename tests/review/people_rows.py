@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from synthstudio.core.labels import SHARES
+from synthstudio.core.labels import VISIBILITY
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.manifest import Identity
@@ -125,17 +125,19 @@ def _person(index, instance, rng, photos):
     px = (camera @ K.T)[:, :2] / camera[:, 2:]
     nose, ears = camera[0], (camera[3] + camera[4]) / 2
     facing = float((nose - ears) @ nose) < 0
-    shares = [_shares(name, facing, rng) for name in JOINTS]
+    fractions = [_shares(name, facing, rng) for name in JOINTS]
     inside = ((px >= 0) & (px < (WIDTH, HEIGHT))).all(axis=1)
-    shares = [s if i else [0, 0, 0, 0, 1.0] for s, i in zip(shares, inside, strict=True)]
-    state = [2 if s[0] >= 0.5 else 0 if s[4] else 1 for s in shares]
-    cause = [SHARES[0] if s[0] >= 0.5 else SHARES[1 + int(np.argmax(s[1:]))] for s in shares]
+    fractions = [s if i else [0, 0, 0, 0, 1.0] for s, i in zip(fractions, inside, strict=True)]
+    state = [2 if s[0] >= 0.5 else 0 if s[4] else 1 for s in fractions]
+    cause = [
+        VISIBILITY[0] if s[0] >= 0.5 else VISIBILITY[1 + int(np.argmax(s[1:]))] for s in fractions
+    ]
     low, high = px.min(axis=0) - 8, px.max(axis=0) + 8
     whole = [*low.tolist(), *(high - low).tolist()]
     low, high = np.maximum(low, 0), np.minimum(high, (WIDTH, HEIGHT))
     seen = [*low.tolist(), *np.maximum(high - low, 0).tolist()]
     area = int(0.4 * seen[2] * seen[3])
-    occluders = [(j, s[3]) for j, s in enumerate(shares) if s[3]]
+    occluders = [(j, s[3]) for j, s in enumerate(fractions) if s[3]]
     row: Row = dict.fromkeys(INSTANCE_SCHEMA.names)
     row |= {
         "frame_index": index,
@@ -148,10 +150,10 @@ def _person(index, instance, rng, photos):
         "joints_camera_m": camera.ravel().tolist(),
         "joints_world_m": world.ravel().tolist(),
         "kinematic_joints_world_m": (world + 0.01).ravel().tolist(),
-        "shares": np.ravel(shares).tolist(),
+        "visibility_fractions": np.ravel(fractions).tolist(),
         "state": state,
         "cause": cause,
-        "ambiguous": [0.2 <= s[0] < 0.5 for s in shares],
+        "ambiguous": [0.2 <= s[0] < 0.5 for s in fractions],
         "occluder_id": [1002 if c == "object" else 0 for c in cause],
         "origin": ["rendered"] * len(JOINTS),
         "hidden_joint": [j for j, _ in occluders],
@@ -180,7 +182,7 @@ def _photographed(row, rng):
     row |= dict.fromkeys(unknown.split())
     joints = len(JOINTS)
     row |= {name: [] for name in ("hidden_joint", "hidden_instance", "hidden_share")}
-    row |= {"shares": [math.nan] * (5 * joints), "origin": ["human"] * joints}
+    row |= {"visibility_fractions": [math.nan] * (5 * joints), "origin": ["human"] * joints}
     row["ambiguous"] = [False] * joints
     for j in range(joints):
         if row["state"][j] == 0 or rng.random() < 0.08:

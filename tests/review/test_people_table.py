@@ -34,7 +34,7 @@ def _mixed():
             row["target_met"] = (None, True, False)[int(rng.integers(3))]
             row["occluded_fraction"] = (None, math.nan, 0.3, 0.25)[int(rng.integers(4))]
             j = int(rng.integers(17))
-            row["shares"][5 * j : 5 * j + 5] = [0.25, 0.5, 0.25, 0.0, 0.0]
+            row["visibility_fractions"][5 * j : 5 * j + 5] = [0.25, 0.5, 0.25, 0.0, 0.0]
             row["pose"] = (None, "lying", "")[int(rng.integers(3))]
             out.people.append(row)
     columns = ("object_kind", "object_instance", "object_held_by")
@@ -95,7 +95,9 @@ def test_columns_are_what_the_rows_say(mixed, table):
         assert table.row_of(own["frame_index"], own["instance"]) == row
         px = np.array(own["joints_px"]).reshape(-1, 2)
         np.testing.assert_allclose(table.joints_px[row], px, rtol=1e-6)
-        np.testing.assert_array_equal(table.shares[row], np.reshape(own["shares"], (-1, 5)))
+        np.testing.assert_array_equal(
+            table.visibility_fractions[row], np.reshape(own["visibility_fractions"], (-1, 5))
+        )
         np.testing.assert_array_equal(table.state[row], own["state"])
         assert [CAUSES[c] for c in table.cause[row]] == own["cause"]
         np.testing.assert_array_equal(table.modal_box_px[row], own["modal_box_px"])
@@ -133,7 +135,7 @@ def test_facets_count_people(mixed, table):
 
 def test_a_damaged_cache_is_built_again(mixed, tmp_path, caplog):
     first = people_table(mixed, cache=tmp_path)
-    assert isinstance(first.arrays["shares"], np.memmap)
+    assert isinstance(first.arrays["visibility_fractions"], np.memmap)
     (folder,) = tmp_path.iterdir()
     wanted = {name: np.array(array) for name, array in first.arrays.items()}
     head = json.loads((folder / "table.json").read_text())
@@ -151,7 +153,7 @@ def test_a_damaged_cache_is_built_again(mixed, tmp_path, caplog):
     flipped[-3] ^= 1
     (folder / "state.npy").write_bytes(flipped)
     rebuilt()
-    (folder / "shares.npy").unlink()
+    (folder / "visibility_fractions.npy").unlink()
     rebuilt()
     (folder / "table.json").write_text("{")
     rebuilt()

@@ -60,7 +60,7 @@ def slightly_moved(row):
 
 
 def all_sides(row):
-    for name in ("joints_px", "state", "cause", "shares", "ambiguous"):
+    for name in ("joints_px", "state", "cause", "visibility_fractions", "ambiguous"):
         each = len(row[name]) // 17
         had = [row[name][each * j : each * (j + 1)] for j in range(17)]
         row[name] = [value for j in FLIP for value in had[j]]
@@ -83,7 +83,7 @@ def state(row):
 def cause(row):
     j = JOINTS.index("left_elbow")
     row["state"][j], row["cause"][j] = 1, "person"
-    row["shares"][5 * j : 5 * j + 5] = [0.1, 0.1, 0.1, 0.7, 0.0]
+    row["visibility_fractions"][5 * j : 5 * j + 5] = [0.1, 0.1, 0.1, 0.7, 0.0]
 
 
 def outside(row):
@@ -166,7 +166,7 @@ def test_planted_errors_come_first_and_what_is_sound_is_not_accused(planted, pho
 def test_doubts_come_in_their_order(tmp_path):
     """Half hidden joints are a reason, but a small one; two sure signs weigh more than one."""
     rows = make_rows(30)
-    rows.people[3]["shares"][:5] = [0.5, 0.0, 0.0, 0.5, 0.0]
+    rows.people[3]["visibility_fractions"][:5] = [0.5, 0.0, 0.0, 0.5, 0.0]
     rows.people[3]["state"][0], rows.people[3]["cause"][0] = 2, "visible"
     slightly_moved(rows.people[7])
     slightly_moved(rows.people[11])

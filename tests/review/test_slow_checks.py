@@ -55,7 +55,7 @@ def damaged(dataset, folder, frame, place, change):
     rows = pq.read_table(path)
     listed = rows.to_pylist()
     change([row for row in listed if row["frame_index"] == frame][place])
-    for name in ("joints_px", "state", "cause", "shares", "occluder_id", *HIDDEN_BY):
+    for name in ("joints_px", "state", "cause", "visibility_fractions", "occluder_id", *HIDDEN_BY):
         rows = replaced(rows, name, [row[name] for row in listed])
     pq.write_table(rows, path)
     return Dataset(folder)
@@ -79,9 +79,9 @@ def moved(row):
 
 def lied(row):
     """A joint in plain view is labelled hidden by its own body; all else says the same."""
-    j = next(j for j in range(17) if row["shares"][5 * j] == 1.0)
+    j = next(j for j in range(17) if row["visibility_fractions"][5 * j] == 1.0)
     row["state"][j], row["cause"][j], row["occluder_id"][j] = 1, "self", row["instance"]
-    row["shares"][5 * j : 5 * j + 5] = [0.05, 0.95, 0.0, 0.0, 0.0]
+    row["visibility_fractions"][5 * j : 5 * j + 5] = [0.05, 0.95, 0.0, 0.0, 0.0]
     place = sum(k < j for k in row["hidden_joint"])
     for name, value in zip(HIDDEN_BY, (j, row["instance"], 0.95), strict=True):
         row[name].insert(place, value)

@@ -62,15 +62,20 @@ def test_reviewed_set(store, small_set, key, do, tmp_path):
     joints = labels_of(row, NAMES)
     assert joints["left_wrist"] == moved and joints["nose"].cause == "object"
     # Only its place moved: shares stay, its 3D is stale. State changed: shares are unknown too.
-    assert row["shares"][5 * WRIST : 5 * WRIST + 5] == old["shares"][5 * WRIST : 5 * WRIST + 5]
+    assert (
+        row["visibility_fractions"][5 * WRIST : 5 * WRIST + 5]
+        == old["visibility_fractions"][5 * WRIST : 5 * WRIST + 5]
+    )
     for name in ("joints_camera_m", "joints_world_m", "kinematic_joints_world_m"):
         assert all(math.isnan(v) for v in row[name][3 * WRIST : 3 * WRIST + 3])
-    assert all(math.isnan(v) for v in row["shares"][:5])
+    assert all(math.isnan(v) for v in row["visibility_fractions"][:5])
     assert 0 not in row["hidden_joint"] and row["occluder_id"][0] == 0
     assert row["joints_camera_m"][3:6] == old["joints_camera_m"][3:6]  # an untouched joint
     assert row["origin"].count("human") == 2
-    touched = "joints_px joints_camera_m joints_world_m kinematic_joints_world_m shares state cause"
-    touched += " ambiguous occluder_id origin hidden_joint hidden_instance hidden_share"
+    touched = (
+        "joints_px joints_camera_m joints_world_m kinematic_joints_world_m visibility_fractions"
+    )
+    touched += " state cause ambiguous occluder_id origin hidden_joint hidden_instance hidden_share"
     untouched = set(old) - set(touched.split())
     assert {n: row[n] for n in untouched} == {n: old[n] for n in untouched}
     assert [r["instance"] for r in made.instances(0)] == [1, 3]

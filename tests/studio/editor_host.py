@@ -75,7 +75,8 @@ def item(number, **more):
     found = {"id": f"{number}:1", "frame": number, "instance": 1, "pos": number, "state": state}
     found |= {"w": 320, "h": 240, "image": PICTURE, "clean": PICTURE, "base": base}
     found |= {"exists": True, "next_instance": 2, "facts": ["standing"], "occluder": [None] * 17}
-    found |= {"shares": [[1, 0, 0, 0, 0]] * 17, "found": [], "threads": [], "risk": []}
+    found |= {"visibility_fractions": [[1, 0, 0, 0, 0]] * 17}
+    found |= {"found": [], "threads": [], "risk": []}
     found |= {"xyz": [[0.1 * j, 0.05 * j, 3.0] for j in range(17)]}
     unknown = ("depth", "people", "prediction", "modal", "amodal", "lease", "closed")
     return {**found, **dict.fromkeys(unknown), **more}
@@ -83,7 +84,8 @@ def item(number, **more):
 
 def empty_frame(number):
     nothing = [[None, None, None, "unlabelled", "human"]] * 17
-    labels = {"base": nothing, "shares": None, "occluder": [], "xyz": None, "exists": False}
+    labels = {"base": nothing, "visibility_fractions": None, "occluder": [], "xyz": None}
+    labels["exists"] = False
     own = {"id": f"{number}:0", "instance": 0, "next_instance": 1, "facts": ["no people labelled"]}
     return item(number, **labels, **own)
 

@@ -14,7 +14,9 @@ rare = pytest.mark.nightly("a rare way; a quick test of this file has the common
 
 
 def test_hidden_takes_the_cause_that_the_labels_know_best(desktop):
-    editor = Alone(desktop).give(items=[item(0, shares=[[0.4, 0.1, 0.3, 0.2, 0.0]] * 17)])
+    editor = Alone(desktop).give(
+        items=[item(0, visibility_fractions=[[0.4, 0.1, 0.3, 0.2, 0.0]] * 17)]
+    )
     editor.press("Tab", "1")
     assert editor.ops()[-1]["joints"][JOINTS[0]][2:] == [1, "person"]
 

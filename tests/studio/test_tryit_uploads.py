@@ -32,12 +32,12 @@ class Net:
     def __call__(self, crops):
         joints = len(SKELETON.joints)
         row = np.stack([np.linspace(10, 60, joints), np.linspace(10, 90, joints)], 1)
-        shares = np.tile(np.eye(4)[np.arange(joints) % 4], (len(crops), 1, 1))
+        fractions = np.tile(np.eye(4)[np.arange(joints) % 4], (len(crops), 1, 1))
         full = np.full((len(crops), joints), 0.9)
         return CropPredictions(
             xy=np.tile(row, (len(crops), 1, 1)),
             score=full,
-            shares=shares,
+            visibility_fractions=fractions,
             quality=full,
             present=full,
             peaks=np.zeros((len(crops), joints, 0, 3)),

@@ -18,7 +18,7 @@ from synthstudio.training.data import augment as aug
 from synthstudio.training.data import batches, crops, windows
 from synthstudio.training.data.crops import root_relative
 from synthstudio.training.data.prefetch import prefetch
-from synthstudio.transforms.pasting import shares_under_paste
+from synthstudio.transforms.pasting import fractions_under_paste
 
 BONES = get_skeleton("coco17")
 SIZE, CELLS = (96, 72), (24, 18)
@@ -36,7 +36,7 @@ def a_person(seed=0):
     codes = [encode(m)["counts"] for m in (seen, whole)]
     return {
         "joints_px": xy.ravel().tolist(), "state": [2] * 16 + [1], "cause": ["visible"] * 17,
-        "shares": ([1.0, 0, 0, 0, 0] * 17), "amodal_box_px": [60.0, 40.0, 80.0, 160.0],
+        "visibility_fractions": [1.0, 0, 0, 0, 0] * 17, "amodal_box_px": [60.0, 40.0, 80.0, 160.0],
         "modal_box_px": [60.0, 40.0, 80.0, 80.0], "mask_size": [240, 320],
         "modal_counts": codes[0], "amodal_counts": codes[1], "modal_area_px": 6400,
         "amodal_area_px": 12800, "occluded_fraction": 0.5, "frame_index": 3, "instance": 1,
@@ -226,7 +226,7 @@ def test_a_paste_hides_what_lies_under_it_and_nothing_else():
         pixels = moved[b].numpy().astype(np.float32)
         touched = cv2.resize(pixels, CELLS[::-1], interpolation=cv2.INTER_AREA)
         assert (touched[extra[b].numpy()] > 0).all()
-    share = after.labels.shares[..., 3]
+    share = after.labels.visibility_fractions[..., 3]
     for b, j in np.ndindex(3, 17):
         x, y = (after.labels.xy[b, j].numpy() * [72, 96]).astype(int)
         if 0 <= x < 72 and 0 <= y < 96:  # the largest joint's square reaches 12 pixels
@@ -252,10 +252,10 @@ def test_a_moment_is_never_pasted_over_itself():
 
 
 def test_nan_shares_stay_unknown_under_a_paste():
-    shares = np.full((1, 5), np.nan, np.float32)
+    fractions = np.full((1, 5), np.nan, np.float32)
     mask = np.full(SIZE, 255, np.uint8)
     there = np.array([[30.0, 40]])
-    assert np.isnan(shares_under_paste(shares, there, mask, np.ones(1))).all()
+    assert np.isnan(fractions_under_paste(fractions, there, mask, np.ones(1))).all()
 
 
 def test_a_person_without_a_labelled_joint_is_left_out():

@@ -18,7 +18,7 @@ import synthstudio as ss
 from synthstudio.cli import predict as commands
 from synthstudio.core.errors import ArgumentError, DeviceError, ModelError
 from synthstudio.core.images import encode_png
-from synthstudio.core.labels import SHARES
+from synthstudio.core.labels import VISIBILITY
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference import export as exporting
 from synthstudio.inference.networks import network_predictor
@@ -85,7 +85,7 @@ def test_answers_are_those_of_pytorch(learnt, exported, crops, name):
     for count in BATCHES:
         ours, theirs = ask(crops[:count]), network(crops[:count])
         assert far_apart(model, ours, theirs, crops[:count], flip=name == "flip") < 0.01
-        for field in ("score", "shares", "quality", "present"):
+        for field in ("score", "visibility_fractions", "quality", "present"):
             mine, its = getattr(ours, field), getattr(theirs, field)
             assert (np.isnan(mine) == np.isnan(its)).all()
             assert np.isnan(mine).all() == (name == "kpe" and field != "score")
@@ -100,18 +100,18 @@ def test_causes_and_visibility_are_in_the_file(learnt, crops):
     exported = OnnxModel.load(learnt / "orn.onnx", device="cpu")
     found = exported.run(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
     assert set(found) == {
-        "joints", "score", "present", "shares", "visibility", "cause", "expected_oks"
+        "joints", "score", "present", "visibility_fractions", "visibility", "cause", "expected_oks"
     }  # fmt: skip
-    assert np.allclose(found["shares"].sum(-1), 1, atol=1e-5)
-    assert (found["visibility"] == found["shares"][..., 0]).all()
+    assert np.allclose(found["visibility_fractions"].sum(-1), 1, atol=1e-5)
+    assert (found["visibility"] == found["visibility_fractions"][..., 0]).all()
     people = exported(crops)
     for b in range(8):
         for j in range(len(exported.skeleton.joints)):
-            shares, present = people.shares[b, j], people.present[b, j]
-            cause = "truncated" if present < 0.5 else SHARES[0]
-            if cause != "truncated" and shares[0] < 0.5:
-                cause = SHARES[1 + int(shares[1:].argmax())]
-            assert SHARES[found["cause"][b, j]] == cause
+            fractions, present = people.visibility_fractions[b, j], people.present[b, j]
+            cause = "truncated" if present < 0.5 else VISIBILITY[0]
+            if cause != "truncated" and fractions[0] < 0.5:
+                cause = VISIBILITY[1 + int(fractions[1:].argmax())]
+            assert VISIBILITY[found["cause"][b, j]] == cause
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -124,7 +124,7 @@ def test_the_file_is_valid_and_says_what_it_is(exported, name):
     assert json.loads(facts["joints"]) == list(skeleton.joints)
     assert json.loads(facts["sigmas"]) == pytest.approx(skeleton.sigmas)
     assert json.loads(facts["size"]) == [48, 36]
-    assert json.loads(facts["causes"]) == list(SHARES)
+    assert json.loads(facts["causes"]) == list(VISIBILITY)
     assert facts["version"] == ss.__version__
     wide = [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT64]
     assert all(np.prod(t.dims) < 4096 for t in wide)
@@ -155,7 +155,7 @@ def test_the_page_s_script_runs_it_with_onnxruntime_numpy_and_opencv_alone(learn
     assert done.returncode == 0, done.stderr
     found = [line.split() for line in done.stdout.splitlines()]
     assert [line[0] for line in found] == list(get_skeleton("coco23").joints)
-    assert {line[3] for line in found} <= set(SHARES)
+    assert {line[3] for line in found} <= set(VISIBILITY)
     ours = ss.predict(learnt / "orn", frame.image, boxes=[person]).joints_px[0]
     theirs = np.array([[float(line[1]), float(line[2])] for line in found])
     # Cut out by another filter, in whole pixels: most joints are found in the same place.

@@ -60,7 +60,17 @@ def test_they_are_those_that_an_import_gives(tmp_path):
     kind = crop_kind(size=SIZE)
     other = load_dataset(tmp_path / "imported", kind, cache=tmp_path / "cache").samples
     assert people.skeleton.name == "coco17" and len(people.train) == len(other) == 3
-    for name in ("xy", "state", "present", "shares", "xyz_m", "area", "side", "scale", "group"):
+    for name in [
+        "xy",
+        "state",
+        "present",
+        "visibility_fractions",
+        "xyz_m",
+        "area",
+        "side",
+        "scale",
+        "group",
+    ]:
         np.testing.assert_array_equal(getattr(people.train.crops, name), getattr(other, name), name)
     for k in range(3):
         np.testing.assert_array_equal(people.train.crops.images[k], other.images[k])
@@ -69,7 +79,7 @@ def test_they_are_those_that_an_import_gives(tmp_path):
 def test_what_nobody_labelled_stays_unknown(tmp_path):
     people = gathered(tmp_path, source(coco(tmp_path / "set")))
     crops = people.train.crops
-    assert np.isnan(crops.shares).all() and np.isnan(crops.xyz_m).all()
+    assert np.isnan(crops.visibility_fractions).all() and np.isnan(crops.xyz_m).all()
     assert np.isnan(crops.xy[:, 10]).all() and np.isnan(crops.present[:, 10]).all()
     assert (crops.state[:, 9] == 1).all() and (crops.state[:, 10] == 255).all()
     batch = batches.make_batch(crops, np.arange(3), people.spec, NO_AUGMENTATION)
@@ -163,9 +173,8 @@ def test_our_own_export_keeps_its_labels(pairs, tmp_path):
     people = gathered(tmp_path, {"coco": str(made.files[0]), "variants": ["base"]})
     assert set(people.train.crops.variant.tolist()) == {"base", "clean"}
     assert len(people.train) == (people.train.crops.variant == "base").sum() > 0
-    assert (
-        np.isfinite(people.train.crops.shares).all() and np.isfinite(people.train.crops.xyz_m).all()
-    )
+    known = (people.train.crops.visibility_fractions, people.train.crops.xyz_m)
+    assert all(np.isfinite(each).all() for each in known)
 
 
 def test_what_an_import_refuses_is_refused(tmp_path):

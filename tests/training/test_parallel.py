@@ -115,8 +115,8 @@ def test_processes_share_the_count_of_what_is_known(monkeypatch):
     monkeypatch.setattr(dist, "get_world_size", lambda: 2)
     monkeypatch.setattr(dist, "all_reduce", lambda count: count.fill_(1.0))
     each, known = torch.tensor([3.0, 5.0]), torch.tensor([True, False])
-    shares = [float(losses.masked_mean(each, mask)) for mask in (known, known & ~known)]
-    assert sum(shares) / 2 == 3.0
+    fractions = [float(losses.masked_mean(each, mask)) for mask in (known, known & ~known)]
+    assert sum(fractions) / 2 == 3.0
 
 
 def test_what_several_processes_cannot_do(pairs, tmp_path, monkeypatch):

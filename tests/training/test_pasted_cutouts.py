@@ -11,7 +11,7 @@ from scipy.spatial import Delaunay
 
 from synthstudio.core.errors import AssetError
 from synthstudio.core.rng import stream
-from synthstudio.models.losses import Labels, shares_loss
+from synthstudio.models.losses import Labels, fractions_loss
 from synthstudio.training.config import NO_AUGMENTATION, Augment
 from synthstudio.training.data import batches
 from synthstudio.training.data.augment import load_photos
@@ -116,10 +116,10 @@ def test_labels_follow(people):
         near = changed[b, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
         under.append(float(near.float().mean()))
     assert np.mean(under) > 0.8
-    share = labels.shares[newly]
+    share = labels.visibility_fractions[newly]
     assert (share[:, 3] > 0.05).all() and float(share[:, 3].median()) > 0.8
     assert torch.allclose(share.sum(1), torch.ones(len(share)))
-    kept = (labels.shares[still][:, 0] >= 0.5).all()
+    kept = (labels.visibility_fractions[still][:, 0] >= 0.5).all()
     assert kept and (labels.occluder >= plain.occluder.nan_to_num() - 1e-6).all()
 
 
@@ -139,17 +139,17 @@ def test_photos_say_visible_and_hidden_without_a_cause():
     nothing = torch.full((1, 2, 4), torch.nan)
     labels = Labels(
         xy=torch.zeros(1, 2, 2), known=torch.ones(1, 2, dtype=torch.bool),
-        present=torch.ones(1, 2), shares=nothing, state=torch.tensor([[1, 255]]),
+        present=torch.ones(1, 2), visibility_fractions=nothing, state=torch.tensor([[1, 255]]),
         area=torch.ones(1), occluder=torch.zeros(1, 1, 2, 2), xyz_m=torch.zeros(1, 2, 3),
     )  # fmt: skip
     logits = torch.zeros(1, 2, 4, requires_grad=True)
-    shares_loss(logits, labels, torch.ones(4)).backward()
+    fractions_loss(logits, labels, torch.ones(4)).backward()
     assert logits.grad[0, 0, 0] > 0 and (logits.grad[0, 0, 1:] < 0).all()
     assert torch.allclose(logits.grad[0, 0, 1:], logits.grad[0, 0, 1:].mean())
     assert (logits.grad[0, 1] == 0).all()
     sure = torch.zeros(1, 2, 4)
     sure[0, 0, 0] = -30
-    assert float(shares_loss(sure, labels, torch.ones(4))) < 1e-4
+    assert float(fractions_loss(sure, labels, torch.ones(4))) < 1e-4
 
 
 def test_bad_folders_are_named(pairs, tmp_path):

@@ -45,13 +45,15 @@ class RedDot(torch.nn.Module):
         # As wide as a real network's maps: a map in one cell has no best disc about it.
         wide = F.avg_pool2d(F.avg_pool2d(red, 4), 3, stride=1, padding=1)
         logits = ((wide + 0.01).log() * self.scale).expand(-1, 17, -1, -1)
-        shares = torch.zeros(len(images), 17, 4)
-        shares[:, 0, 0] = 9
-        shares[:, 1:, 3] = 9
+        fractions = torch.zeros(len(images), 17, 4)
+        fractions[:, 0, 0] = 9
+        fractions[:, 1:, 3] = 9
         presence = torch.full((len(images), 17), 5.0)
         presence[:, 16] = -5
         quality = torch.zeros(len(images), 17)
-        return PoseOutputs(logits=(logits,), shares=shares, presence=presence, quality=quality)
+        return PoseOutputs(
+            logits=(logits,), visibility_fractions=fractions, presence=presence, quality=quality
+        )
 
 
 def _spotted(at, size=(240, 320)):

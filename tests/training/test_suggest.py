@@ -61,12 +61,12 @@ def answers(
         at = BONES.joints.index(name)
         # Turned towards its left by `turn`, the camera sees its left.
         xyz[:, at] = np.stack([x * np.cos(turn), np.full(people, y), -x * np.sin(turn)], -1)
-    shares = np.zeros((people, J, 5))
-    shares[..., 0] = state == 2
+    fractions = np.zeros((people, J, 5))
+    fractions[..., 0] = state == 2
     return predictions(
         true,
         xy=true + np.stack([error, 0 * error], -1),
-        true_shares=shares,
+        true_fractions=fractions,
         true_xyz_m=xyz,
         state=state,
         cause=by,

@@ -150,7 +150,9 @@ def test_a_rendered_clip_is_tracked_without_a_mistake(rendered_clip):
     for row in data.iter_frames():
         people = data.people_of(row["index"])
         people = people[people.amodal_area_px > 0]
-        sights.append((people.amodal_boxes_px, people.joints_px, people.shares[..., 0]))
+        sights.append(
+            (people.amodal_boxes_px, people.joints_px, people.visibility_fractions[..., 0])
+        )
         names.append(people.instance.astype(np.int64))
     assert [len(there) for there in names] == [3] * 8
 

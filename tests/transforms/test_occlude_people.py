@@ -44,7 +44,7 @@ def test_what_is_asked_is_covered_and_labels_follow():
         v, share = made.keypoints[0, :, 2], made.visible_share[0]
         assert v[-1] == 0 and np.isnan(share[-1])
         assert ((v[:-1] == 2) == (share[:-1] >= 0.5)).all()
-        np.testing.assert_allclose(made.shares[0, :-1].sum(-1), 1, rtol=1e-6)
+        np.testing.assert_allclose(made.visibility_fractions[0, :-1].sum(-1), 1, rtol=1e-6)
         x, y = np.clip(before[0, :-1, :2].astype(int), 0, [191, 255]).T
         inside = made.cover[y, x] > 0
         assert (share[:-1][inside] < 1).all()
@@ -84,7 +84,11 @@ def test_people_are_chosen_and_nobody_is_no_fault():
     assert (none.image == image).all() and (none.keypoints == before).all()
     some = [len(occlude_people(image, before, seed=s, people=0.5).pastes) for s in range(60)]
     assert 1.6 < np.mean(some) < 2.4
-    assert occlude_people(image, np.zeros((0, 17, 3)), seed=1).shares.shape == (0, 17, 5)
+    assert occlude_people(image, np.zeros((0, 17, 3)), seed=1).visibility_fractions.shape == (
+        0,
+        17,
+        5,
+    )
     lost = before[:1].copy()
     lost[..., 2] = 0
     assert np.isnan(occlude_people(image, lost, seed=1).fraction[0])
@@ -93,12 +97,12 @@ def test_people_are_chosen_and_nobody_is_no_fault():
 def test_known_shares_are_lessened_and_hidden_joints_stay_hidden():
     image, before = an_image(), people()
     before[0, 0, 2] = 1
-    shares = np.zeros((1, 17, 5), np.float32)
-    shares[..., 0] = 1
-    shares[0, 1] = [0.6, 0.4, 0, 0, 0]
-    made = occlude_people(image, before, shares=shares, seed=2, people=0)
-    assert made.keypoints[0, 0, 2] == 1 and (made.shares == shares).all()
-    covered = occlude_people(image, before, shares=shares, seed=2, fraction=(1, 1))
+    fractions = np.zeros((1, 17, 5), np.float32)
+    fractions[..., 0] = 1
+    fractions[0, 1] = [0.6, 0.4, 0, 0, 0]
+    made = occlude_people(image, before, visibility_fractions=fractions, seed=2, people=0)
+    assert made.keypoints[0, 0, 2] == 1 and (made.visibility_fractions == fractions).all()
+    covered = occlude_people(image, before, visibility_fractions=fractions, seed=2, fraction=(1, 1))
     assert covered.visible_share[0, 1] <= 0.6
 
 

@@ -308,9 +308,9 @@ def _cut(weave: GarmentMesh, field: F32) -> tuple[I32, I32, GarmentMesh]:
 
 def _with_cuts(rows: sparse.csr_array, ends: I32, share: NDArray[Any]) -> sparse.csr_array:
     """Append vertices at `share` of the way from ends[:, 0] to ends[:, 1]."""
-    shares = np.stack([1 - share, share], axis=1).ravel()
+    fractions = np.stack([1 - share, share], axis=1).ravel()
     begins = np.arange(0, 2 * len(ends) + 1, 2, dtype=np.int32)
-    blend = sparse.csr_array((shares, ends.ravel(), begins), shape=(len(ends), rows.shape[0]))
+    blend = sparse.csr_array((fractions, ends.ravel(), begins), shape=(len(ends), rows.shape[0]))
     return sparse.csr_array(sparse.vstack([rows, blend @ rows], format="csr"))
 
 

@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from pydantic_core import to_json
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.labels import FRAME_LABELS, LABELS, SHARES, Label, Rle
+from synthstudio.core.labels import FRAME_LABELS, LABELS, VISIBILITY, Label, Rle
 from synthstudio.core.masks import box_overlap, check_counts, decode
 from synthstudio.core.people import hidden_columns
 from synthstudio.core.skeleton import Skeleton, definition
@@ -46,8 +46,8 @@ INFO: dict[str, str] = {  # meaning of each key in our files
     "K, world_to_camera": "on images; K projects keypoints_3d_camera_m to keypoints_all",
     "distortion": "on images with lens distortion: k1, k2, p1, p2, OpenCV's distCoeffs, with "
     "which K projects",
-    "shares": f"J x ({', '.join(SHARES)}), of the surface patch round the joint, sum 1; null: "
-    "unknown",
+    "visibility_fractions": f"J x ({', '.join(VISIBILITY)}), of the surface patch round the joint, "
+    "sum 1; null: unknown",
     "cause": "J: visible, the cause that hides most of the patch, or truncated (outside the frame)",
     "ambiguous": f"J: visible share between {AMBIGUOUS_FROM} and {VISIBLE_THRESHOLD}",
     "hidden_by": "J lists of [instance, share], largest first; people from 1, objects from 1000 "

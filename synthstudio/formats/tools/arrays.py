@@ -9,7 +9,7 @@ poses.npz (H36M)      positions_2d (N, 17, 2) continuous pixels, positions_3d (N
 both                  image (N): the picture's name; joint_names
 
 No array holds objects: `numpy.load(..., allow_pickle=False)` reads all. To the sidecar: boxes,
-masks, 3D joints regressed from the surface, shares, causes, joints missing in the skeleton,
+masks, 3D joints regressed from the surface, fractions, causes, joints missing in the skeleton,
 pictures without people.
 """
 

@@ -1,7 +1,7 @@
 """CVAT for images 1.1 with skeletons: annotations.xml and images/.
 
 Points are continuous pixels. occluded="1": hidden; outside="1": outside the picture or unlabelled,
-both are read as unlabelled. To the sidecar: boxes, masks, shares, causes, 3D.
+both are read as unlabelled. To the sidecar: boxes, masks, fractions, causes, 3D.
 
 Read as CVAT writes it (cvat-ai/cvat, cvat/apps/dataset_manager/formats/cvat.py,
 `dump_as_cvat_annotation` and `CvatExtractor._load_items`): labels with `parent` are joints of

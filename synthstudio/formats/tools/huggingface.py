@@ -94,8 +94,8 @@ configs:
 A row is a picture: `image`, {columns}; and `people`, a list with, for each: {inside}.
 
 Lists are flat, in row-major order: `joints_px` (J, 2) continuous pixels (a pixel's centre is at
-.5), `shares` (J, 5) visible, self, person, object, truncated. `state` is 2 visible, 1 hidden, 0
-outside the picture, 255 unlabelled. Masks are COCO run-length codes.
+.5), `visibility_fractions` (J, 5) visible, self, person, object, truncated. `state` is 2 visible,
+1 hidden, 0 outside the picture, 255 unlabelled. Masks are COCO run-length codes.
 """
 
 

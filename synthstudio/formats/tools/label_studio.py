@@ -2,7 +2,7 @@
 
 A rectangle a person, its keypoints as children (`parentID`), positions in percent of the continuous
 picture. `hidden` marks a hidden joint, as Label Studio's own COCO converter does; outside and
-unlabelled joints have no region. To the sidecar: masks, shares, causes, 3D.
+unlabelled joints have no region. To the sidecar: masks, fractions, causes, 3D.
 
 Reads Label Studio's exports (HumanSignal/label-studio-sdk, src/label_studio_sdk/converter,
 `Converter.annotation_result_from_task`, `convert_to_json_min`, `utils.download`): JSON, and

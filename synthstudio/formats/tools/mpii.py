@@ -5,7 +5,7 @@
     joints_vis (16)          1 visible, 0 hidden or missing
 
 Loaders for Matlab's 1-based indices subtract one: add it for them. To the sidecar: boxes,
-masks, shares, causes, 3D, joints missing in MPII, pictures without people.
+masks, fractions, causes, 3D, joints missing in MPII, pictures without people.
 """
 
 from __future__ import annotations

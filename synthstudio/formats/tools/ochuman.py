@@ -2,7 +2,7 @@
 
 An image has its `annotations`: bbox x0 y0 x1 y1, `max_iou` with another person's box, `segms`
 (polygons), and 19 keypoints x, y, code: 0 missing, 1 visible, 2 self-occluded, 3 occluded by
-others. Points are pixel indices, boxes and polygons continuous. To the sidecar: shares, occluder
+others. Points are pixel indices, boxes and polygons continuous. To the sidecar: fractions, occluder
 ids, 3D, amodal masks; head and neck: see formats/joints.py.
 """
 

@@ -33,7 +33,7 @@ from synthstudio.generation.stage import PHOTOS, FrameGenerator, stored_settings
 from synthstudio.recipe.draw_photo import CLEAN
 
 _SAME = 0.02
-"""Tolerance of shares: a disc's radius follows from an area that is stored in
+"""Tolerance of fractions: a disc's radius follows from an area that is stored in
 whole pixels, and edges may differ slightly between machines."""
 _HALF = 0.5
 
@@ -76,7 +76,7 @@ class PhotoTally:
         return (
             f"{self.joints} annotated joints of {self.people} people, {self.touched} of them "
             f"behind pastes: state differs in {self.state_differs}, cause in "
-            f"{self.cause_differs}, masks of {self.mask_differs} people, shares by "
+            f"{self.cause_differs}, masks of {self.mask_differs} people, fractions by "
             f"{self.largest_share_error:.4f} at most; {passed}"
         )
 
@@ -223,7 +223,7 @@ def _joint(tally: PhotoTally, was: Row, now: Row, j: int, hidden: dict[int, floa
     stored = _occluders(now, j)
     error = max(abs(expected.get(i, 0.0) - stored.get(i, 0.0)) for i in {*expected, *stored})
     tally.largest_share_error = max(tally.largest_share_error, error)
-    earlier = was["shares"][5 * j : 5 * j + 5]
+    earlier = was["visibility_fractions"][5 * j : 5 * j + 5]
     seen = (earlier[0] if np.isfinite(earlier).all() else 1.0) * (1 - covered)
     state = 2 if was["state"][j] == 2 and seen >= _HALF else 1
     if now["state"][j] != state and abs(seen - _HALF) > _SAME:
@@ -233,14 +233,14 @@ def _joint(tally: PhotoTally, was: Row, now: Row, j: int, hidden: dict[int, floa
     if cause is not None and now["state"][j] == state and now["cause"][j] != cause:
         tally.cause_differs += 1
         return f"cause {now['cause'][j]}, again {cause}"
-    return f"shares of its occluders are {error:.3f} off" if error > _SAME else ""
+    return f"fractions of its occluders are {error:.3f} off" if error > _SAME else ""
 
 
 def _cause(was: Row, j: int, hidden: dict[int, float], covered: float, state: int) -> str | None:
-    """The cause; None if ambiguous or if earlier shares contribute."""
+    """The cause; None if ambiguous or if earlier fractions contribute."""
     if state == 2:
         return "visible"
-    if np.isfinite(was["shares"][5 * j : 5 * j + 5]).all():
+    if np.isfinite(was["visibility_fractions"][5 * j : 5 * j + 5]).all():
         return None
     if was["state"][j] == 1 and covered < _HALF:
         return None if covered > _HALF - _SAME else str(was["cause"][j])

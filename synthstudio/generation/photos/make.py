@@ -18,7 +18,7 @@ from synthstudio.compose import blend
 from synthstudio.core import masks
 from synthstudio.core.arrays import U8, Array, Bool
 from synthstudio.core.images import encode_jpeg, linear_to_srgb_u8, read_rgb, srgb_to_linear
-from synthstudio.core.labels import SHARES, STATE_OUTSIDE, STATE_VISIBLE, target_row
+from synthstudio.core.labels import STATE_OUTSIDE, STATE_VISIBLE, VISIBILITY, target_row
 from synthstudio.core.people import hidden_columns
 from synthstudio.core.photo import Outline, PhotoPerson, PhotoSpec, PhotoView, Window
 from synthstudio.core.scene import CutoutLayer
@@ -116,7 +116,9 @@ def annotated(row: Mapping[str, Any], skeleton: Skeleton) -> Annotated:
     return Annotated(
         instance=row["instance"],
         joints_px=np.array(row["joints_px"], np.float64).reshape(joints, 2),
-        shares=np.array(row["shares"], np.float64).reshape(joints, len(SHARES)),
+        visibility_fractions=np.array(row["visibility_fractions"], np.float64).reshape(
+            joints, len(VISIBILITY)
+        ),
         state=np.array(row["state"], np.uint8),
         cause=tuple(row["cause"]),
         ambiguous=np.array(row["ambiguous"], np.bool_),
@@ -260,7 +262,7 @@ def _person_row(
         **row,
         "frame_index": spec.index,
         "modal_area_px": area,  # of a mask by its pixels, as everywhere; a file has a polygon's
-        "shares": after.shares.ravel().tolist(),
+        "visibility_fractions": after.visibility_fractions.ravel().tolist(),
         "state": after.state.tolist(),
         "cause": list(after.cause),
         "ambiguous": after.ambiguous.tolist(),
@@ -299,13 +301,13 @@ def cropped(row: Row, window: Window) -> Row | None:
     px = np.array(row["joints_px"], np.float64).reshape(-1, 2) - (left, top)
     inside = ((px >= 0) & (px < (width, height))).all(axis=1)
     cut = is_labelled(np.array(row["state"])) & ~inside
-    shares = np.array(row["shares"], np.float64).reshape(-1, len(SHARES))
-    shares[cut] = [name == "truncated" for name in SHARES]
+    fractions = np.array(row["visibility_fractions"], np.float64).reshape(-1, len(VISIBILITY))
+    fractions[cut] = [name == "truncated" for name in VISIBILITY]
     own = zip(rows.hidden_by(row), cut, strict=True)
     out = {
         **row,
         "joints_px": px.ravel().tolist(),
-        "shares": shares.ravel().tolist(),
+        "visibility_fractions": fractions.ravel().tolist(),
         "state": np.where(cut, STATE_OUTSIDE, row["state"]).tolist(),
         "cause": np.where(cut, "truncated", row["cause"]).tolist(),
         "ambiguous": np.where(cut, False, row["ambiguous"]).tolist(),

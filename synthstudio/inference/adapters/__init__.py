@@ -43,7 +43,7 @@ def own(model: OnnxModel, path: Path, *, name: str = "") -> Network:
         image = SourceImage(number=0, name="image", rgb=rgb)
         given = Boxes(xywh=boxes, score=np.ones(len(boxes)), measured=True)
         people = list(predict(model, [image], lambda _: given, size=model.size))
-        names = ("xy", "score", "shares", "present", "quality")
+        names = ("xy", "score", "visibility_fractions", "present", "quality")
         return {name: np.stack([getattr(p, name) for p in people]) for name in names}
 
     joints = zip(model.skeleton.known_as, model.skeleton.joints, strict=True)

@@ -33,7 +33,7 @@ from synthstudio.models.layers import conv, mixed, pointwise, resize
 
 MIN_POWER, FUSION_POWER = 0.2, 0.7
 """Power of the poses' map in the final fusion for a visible and a hidden joint."""
-_OUTPUTS = {"presence": 1, "shares": 4, "quality": 1, "xyz_m": 3}
+_OUTPUTS = {"presence": 1, "visibility_fractions": 4, "quality": 1, "xyz_m": 3}
 _FACTS = 3  # of each joint's map: peak, entropy, expected cover
 
 
@@ -42,7 +42,7 @@ class ORN(nn.Module):
 
     `layers`: convolutions before the first maps. Without a `bank` 4 and 7 are skipped.
 
-    `balance` (4,): the loss weights of the shares. Training is biased by them towards rare causes;
+    `balance` (4,): the loss weights of the fractions. They bias training towards rare causes;
     evaluation mode corrects for it.
     """
 
@@ -101,16 +101,16 @@ class ORN(nn.Module):
         last = logs.exp()
         known.insert(1, _read(last, x))
         outputs = self.heads(torch.cat([*known, *_facts(last, logs, covered)], -1))
-        fused = None
+        fused, fractions = None, outputs["visibility_fractions"]
         if pose_logs is not None:
-            unseen = 1 - torch.softmax(outputs["shares"], -1)[..., VISIBLE]
+            unseen = 1 - torch.softmax(fractions, -1)[..., VISIBLE]
             power = MIN_POWER + (FUSION_POWER - MIN_POWER) * unseen
             fused = fuse(last, pose_logs, power[..., None, None])
         return PoseOutputs(
             logits=tuple(stages),
             fused=fused,
             presence=outputs["presence"],
-            shares=outputs["shares"] if self.training else outputs["shares"] - self.balance.log(),
+            visibility_fractions=fractions if self.training else fractions - self.balance.log(),
             quality=outputs["quality"],
             occluder=occluder,
             xyz_m=outputs["xyz_m"] if xyz_m is None else outputs["xyz_m"] + xyz_m,

@@ -211,12 +211,12 @@ Axis = Literal["view", "family", "body"]
 
 def bin_of(recipe: Recipe, axis: Axis, number: int) -> str | None:
     """The bin of person `number` of the run; None without such a quota."""
-    shares: dict[str, float] | None = getattr(recipe.quotas, axis, None)
-    if shares is None:
+    fractions: dict[str, float] | None = getattr(recipe.quotas, axis, None)
+    if fractions is None:
         return None
     u = stratified(recipe.stream_seed, f"quota {axis}", number=number)
     # In the order of names: a stored recipe has its keys sorted.
-    return at_share(dict(sorted(shares.items())), u)
+    return at_share(dict(sorted(fractions.items())), u)
 
 
 def person_number(recipe: Recipe, index: int, place: int) -> int:

@@ -41,8 +41,8 @@ class Interior:
         return self.goes_with.get(kind, ()) + _GOES_WITH.get(kind, ())
 
 
-def _at(where: Where, gap_m: Vec2 = (0.06, 0.16), **shares: float) -> tuple[Extra, ...]:
-    return tuple(Extra(kind=k, where=where, share=v, gap_m=gap_m) for k, v in shares.items())
+def _at(where: Where, gap_m: Vec2 = (0.06, 0.16), **fractions: float) -> tuple[Extra, ...]:
+    return tuple(Extra(kind=k, where=where, share=v, gap_m=gap_m) for k, v in fractions.items())
 
 
 _on = partial(_at, "on")

@@ -213,10 +213,10 @@ class Footing:
         """
         floor = np.column_stack([spots_m, np.zeros(len(spots_m))])
         seen = self.camera.project(self.camera.to_camera(floor))
-        shares = in_photo(self.photo, self.camera, seen) / np.array(self.size_px)
+        fractions = in_photo(self.photo, self.camera, seen) / np.array(self.size_px)
         if below:
-            shares[:, 1] = np.minimum(shares[:, 1], _LOWER_EDGE)
-        return self.ground.holds(shares) & np.isfinite(shares).all(axis=1)
+            fractions[:, 1] = np.minimum(fractions[:, 1], _LOWER_EDGE)
+        return self.ground.holds(fractions) & np.isfinite(fractions).all(axis=1)
 
     def spots_m(self, rng: Generator) -> F64:
         """World x, y (N, 2) inside the outline, the nearest to the origin first."""

@@ -122,8 +122,8 @@ def _jittered(ctx: SampleContext, angles: dict[str, float], rng: Generator) -> d
     """Every angle, jittered and clipped to its limits; 1e-4 rad steps keep specs short."""
     jitter = ctx.recipe.people.poses.jitter_deg
     limits, out = ctx.catalogue.limits_rad, {}
-    shares = rng.random(len(limits)).tolist()
-    for (name, (low, high)), share in zip(limits.items(), shares, strict=True):
+    fractions = rng.random(len(limits)).tolist()
+    for (name, (low, high)), share in zip(limits.items(), fractions, strict=True):
         if name.endswith(_INDEX) and name not in angles:
             continue
         value, much = angles.get(name, 0.0), _jitter_of(name)

@@ -72,8 +72,8 @@ def draw_behind(ctx: SampleContext, attempt: int) -> Behind:
     Later attempts choose another photo with a known floor, or another spot of a place.
     """
     rng = ctx.rng("backdrop")
-    shares = ctx.recipe.backdrops
-    options = shares[pick({i: share.weight for i, share in enumerate(shares)}, rng)].backdrop
+    fractions = ctx.recipe.backdrops
+    options = fractions[pick({i: share.weight for i, share in enumerate(fractions)}, rng)].backdrop
     rng = ctx.rng("backdrop", attempt) if attempt else rng
     if isinstance(options, scene_schema.Photo):
         places = usable_photos(options, ctx.catalogue.backgrounds)

@@ -21,7 +21,7 @@ def shadow_kernel(
     sheet: Sheet,
     shadow: wp.array2d[wp.vec2],
 ):
-    """Write the shares of sun and sky of each pixel, from the samples that paint it.
+    """Write the fractions of sun and sky of each pixel, from the samples that paint it.
 
     `caught`: whether the undrawn floor catches shadows; it is asked at the pixel's centre.
     """

@@ -38,7 +38,7 @@ _MAX_TEXTS = 6
 _MAX_CHARS = 200
 _CAUSES = {**HIDDEN_BY, "truncated": "outside"}
 LARGE_DIFFERENCE = 0.1
-"""Minimum difference of shares that is not rounding."""
+"""Minimum difference of fractions that is not rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +77,8 @@ def _audit_finding(finding: Any, where: str) -> PersonFinding:
     try:
         frame, instance, joint = finding["frame"], finding["instance"], finding["joint"]
         causes = finding["stored_cause"], finding["again_cause"]
-        shares = float(finding["stored"][0]), float(finding["again"][0])
-        if type(frame) is not int or type(instance) is not int or not math.isfinite(sum(shares)):
+        fractions = float(finding["stored"][0]), float(finding["again"][0])
+        if type(frame) is not int or type(instance) is not int or not math.isfinite(sum(fractions)):
             raise ValueError("not numbers")
         if not all(isinstance(text, str) for text in (joint, *causes)):
             raise ValueError("not names")
@@ -89,18 +89,22 @@ def _audit_finding(finding: Any, where: str) -> PersonFinding:
             got=repr(error)[:120],
             expected="frame, instance, joint, stored, again and their causes",
         ) from error
-    return _difference(frame, instance, joint, shares, causes)
+    return _difference(frame, instance, joint, fractions, causes)
 
 
 def _difference(
-    frame: int, instance: int, joint: str, shares: tuple[float, float], causes: tuple[str, str]
+    frame: int, instance: int, joint: str, fractions: tuple[float, float], causes: tuple[str, str]
 ) -> PersonFinding:
     # Near the threshold both may be right.
-    """A joint with a differing audit. `shares`, `causes`: as labelled and as audited."""
-    score = 1.0 if abs(shares[0] - shares[1]) > LARGE_DIFFERENCE or causes[0] != causes[1] else 0.6
+    """A joint with a differing audit. `fractions`, `causes`: as labelled and as audited."""
+    score = (
+        1.0
+        if abs(fractions[0] - fractions[1]) > LARGE_DIFFERENCE or causes[0] != causes[1]
+        else 0.6
+    )
     first, second = (
         f"{_CAUSES.get(cause, cause)} ({share:.0%} in sight)"
-        for cause, share in zip(causes, shares, strict=True)
+        for cause, share in zip(causes, fractions, strict=True)
     )
     text = f"{readable(joint)}: labelled {first}, the audit says {second}"
     return PersonFinding(frame=frame, instance=instance, score=score, text=text)
@@ -108,8 +112,8 @@ def _difference(
 
 def _of_audit(findings: Iterable[audit.Finding]) -> Iterator[PersonFinding]:
     for one in findings:
-        shares, causes = (one.stored[0], one.again[0]), (one.stored_cause, one.again_cause)
-        yield _difference(one.frame, one.instance, one.joint, shares, causes)
+        fractions, causes = (one.stored[0], one.again[0]), (one.stored_cause, one.again_cause)
+        yield _difference(one.frame, one.instance, one.joint, fractions, causes)
 
 
 def store_findings(

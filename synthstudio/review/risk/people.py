@@ -6,7 +6,8 @@ one joint reads only that joint's numbers. Letters: P people, F frames, J joints
     frame (P), frame_row (P), instance (P)     a person's key; frame_row: index among F frames
     px (2J, P) f32                             x and y of each joint, NaN where unknown
     state, cause, origin (J, P) u8             codes: NO_STATE, CAUSES, ORIGINS; OTHER: none of them
-    ambiguous (J, P) bool    shares (5J, P)    as stored, float64: filters say the same as `filter`
+    ambiguous (J, P) bool
+    visibility_fractions (5J, P)               as stored, float64: filters say the same as `filter`
     person.COLUMN (P), frame.COLUMN (F)        every field of the query language: float64 with NaN
                                                for null, or int32 places in `names`, -1 for null
     bone_m (B, P) f32                          length of BONES in 3D, NaN without 3D
@@ -26,7 +27,7 @@ import pyarrow as pa
 
 from synthstudio.core.arrays import F32, F64, I32, I64, U8, Array
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.core.labels import CAUSES, VISIBILITY
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.matching import Column
 from synthstudio.dataset.query import FIELDS, Field
@@ -132,9 +133,11 @@ class PeopleTable:
         return self.arrays["cause"].T
 
     @property
-    def shares(self) -> F64:
-        """(P, J, 5) shares in the order of SHARES, NaN where unknown."""
-        flat = self.arrays["shares"].reshape(len(self.joints), len(SHARES), self.people)
+    def visibility_fractions(self) -> F64:
+        """(P, J, 5) in the order of core.labels.VISIBILITY, NaN where unknown."""
+        flat = self.arrays["visibility_fractions"].reshape(
+            len(self.joints), len(VISIBILITY), self.people
+        )
         return flat.transpose(2, 0, 1)
 
     @cached_property
@@ -225,7 +228,7 @@ def layout(skeleton: Skeleton, people: int, frames: int) -> dict[str, tuple[tupl
         "cause": ((joints, people), "|u1"),
         "origin": ((joints, people), "|u1"),
         "ambiguous": ((joints, people), "|b1"),
-        "shares": ((len(SHARES) * joints, people), "<f8"),
+        "visibility_fractions": ((len(VISIBILITY) * joints, people), "<f8"),
         "bone_m": ((len(bones_of(skeleton.joints)), people), "<f4"),
         "off_px": ((joints, people), "<f2"),
         "mirror_px": ((joints, people), "<f2"),

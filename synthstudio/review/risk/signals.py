@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.arrays import F32, F64, I64, Bool
-from synthstudio.core.labels import ORIGINS, SHARES
+from synthstudio.core.labels import ORIGINS, VISIBILITY
 from synthstudio.core.visibility import VISIBLE_THRESHOLD
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.quality.people import FACE_AND_TRUNK, at_one_point, facing, lengths, turn
@@ -116,16 +116,16 @@ def in_chunks(people: int) -> list[slice]:
 
 
 def contradiction(table: PeopleTable) -> Signal:
-    """Drawn joints whose state or cause contradicts their shares and position."""
+    """Drawn joints whose state or cause contradicts their visibility fractions and position."""
     size = np.stack([table.number("width"), table.number("height")], axis=1)[:, None]
     score, joint = np.zeros(table.people), np.full(table.people, NO_JOINT)
     for some in in_chunks(table.people):
-        state, shares = table.state[some].astype(np.int64), table.shares[some]
+        state, fractions = table.state[some].astype(np.int64), table.visibility_fractions[some]
         px, cause = table.joints_px[some].astype(np.float64), table.cause[some].astype(np.int64)
-        _, wrong = contradicted(state, shares, px, size[some], edge=_EDGE)
-        wrong |= np.logical_or(*wrong_causes(state, cause, shares))
+        _, wrong = contradicted(state, fractions, px, size[some], edge=_EDGE)
+        wrong |= np.logical_or(*wrong_causes(state, cause, fractions))
         wrong &= table.arrays["origin"][:, some].T == RENDERED
-        wrong &= ~np.isnan(shares[..., 0]) & (state != NO_STATE)
+        wrong &= ~np.isnan(fractions[..., 0]) & (state != NO_STATE)
         score[some] = wrong.any(axis=1)
         joint[some] = np.where(score[some] > 0, wrong.argmax(axis=1), NO_JOINT)
     return signal("contradiction", score, joint)
@@ -172,7 +172,7 @@ def threshold(table: PeopleTable) -> Signal:
     doubt, joints = np.zeros(table.people), np.zeros(table.people)
     joint, maximum = np.full(table.people, -1), np.zeros(table.people)
     for j in range(len(table.joints)):
-        share = table.arrays["shares"][j * len(SHARES)]
+        share = table.arrays["visibility_fractions"][j * len(VISIBILITY)]
         near = np.nan_to_num(1.0 - np.abs(share - VISIBLE_THRESHOLD) / 0.1).clip(0.0, 1.0)
         own = np.maximum(near, 0.4 * table.arrays["ambiguous"][j])
         own = np.where(table.arrays["state"][j] == NO_STATE, 0.0, own)

@@ -45,7 +45,7 @@ from synthstudio.dataset.rows import distortion_of, table_mismatch
 from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.people import PeopleTable, bones_of, column_name, layout, stored_fields
 
-VERSION = 2
+VERSION = 3
 """Version of the columns and their meaning."""
 _HEAD = "table.json"
 _TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -53,7 +53,7 @@ Layout = Mapping[str, tuple[tuple[int, ...], str]]
 Names = Mapping[str, pa.Array]
 Arrays = Mapping[str, Array]
 Texts = dict[str, list[pa.Array]]
-_LISTS = ("px", "shares", "state", "cause", "ambiguous", "origin")
+_LISTS = ("px", "visibility_fractions", "state", "cause", "ambiguous", "origin")
 _PLANES = {"px": "joints_px"}
 _CAMERAS = ("K", "spec", "world_to_camera")
 _FURTHEST_PX = 60_000.0  # float16 ends at 65,504

@@ -197,8 +197,9 @@ def _make_labels(found: FrameRows, row: Row, skeleton: Skeleton) -> dict[str, An
     joints = len(skeleton.joints)
     return {
         "base": [_joint(labels[name]) for name in skeleton.joints],
-        "shares": [
-            [_rounded(v, 3) for v in row["shares"][5 * j : 5 * j + 5]] for j in range(joints)
+        "visibility_fractions": [
+            [_rounded(v, 3) for v in row["visibility_fractions"][5 * j : 5 * j + 5]]
+            for j in range(joints)
         ],
         "occluder": _occluders(found, row),
         "xyz": _points_3d(row["joints_camera_m"], joints),
@@ -210,7 +211,7 @@ def _make_labels(found: FrameRows, row: Row, skeleton: Skeleton) -> dict[str, An
 def _no_labels(skeleton: Skeleton, fact: str) -> dict[str, Any]:
     return {
         "base": [_joint(UNLABELLED)] * len(skeleton.joints),
-        "shares": None,
+        "visibility_fractions": None,
         "occluder": [],
         **dict.fromkeys(("xyz", *WHICH)),
         "facts": [fact],

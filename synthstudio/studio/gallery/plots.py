@@ -58,12 +58,12 @@ def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
     """Fractions of people by cause and joint: `counts` (J, causes); `dark`: the page's theme."""
     used = [k for k, name in enumerate(CAUSES) if k < 5 or counts[:, k].any()]
     people = counts.sum(axis=1, keepdims=True)
-    shares = counts[:, used] / np.maximum(people, 1)
+    fractions = counts[:, used] / np.maximum(people, 1)
     names = [CAUSES[k] for k in used]
     rows = [joint.replace("_", " ") for joint in joints]
     figure = go.Figure(
         go.Heatmap(
-            z=shares,
+            z=fractions,
             x=names,
             y=rows,
             zmin=0,
@@ -83,8 +83,11 @@ def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
         x=[names[i] for _, i in cells],
         y=[rows[j] for j, _ in cells],
         mode="markers+text",
-        text=[_percent(shares[j, i]) for j, i in cells],
-        textfont={"size": 12, "color": [white if shares[j, i] >= 0.6 else ink for j, i in cells]},
+        text=[_percent(fractions[j, i]) for j, i in cells],
+        textfont={
+            "size": 12,
+            "color": [white if fractions[j, i] >= 0.6 else ink for j, i in cells],
+        },
         marker={"size": 22, "opacity": 0, "symbol": "square"},
         hovertext=[
             f"{rows[j]}: {names[i]}, {people_text(int(counts[j, used[i]]))}" for j, i in cells

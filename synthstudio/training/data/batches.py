@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from synthstudio.core.arrays import F32, F64, I64, U8, Bool
-from synthstudio.core.labels import SHARES, STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE, VISIBILITY
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_visible
@@ -24,8 +24,8 @@ from synthstudio.transforms.pasting import (
     Cutouts,
     PasteDraws,
     draw_pastes,
+    fractions_under_paste,
     paste,
-    shares_under_paste,
 )
 
 _FACE = ("nose", "eye", "ear")
@@ -145,7 +145,7 @@ class _Sample:
     image: U8
     cover: F32  # (h, w) 0 to 1, NaN unknown
     xy: F64  # (J, 2) input pixels, joints in the order of the skeleton after a flip
-    shares: F32
+    visibility_fractions: F32
     state: U8
 
 
@@ -163,11 +163,13 @@ def _sample(
     cover = aug.warp(crops.cover[row], view, spec.size, fill=0)
     order = spec.skeleton.flip if draws.flipped[b] else slice(None)
     xy = aug.transform_points(crops.xy[row], view)[order]
-    shares, state = crops.shares[row][order].copy(), crops.state[row][order].copy()
+    fractions, state = crops.visibility_fractions[row][order].copy(), crops.state[row][order].copy()
     # Photos have states only, without fractions and causes.
     visible = state == STATE_VISIBLE
-    unknown_visible = np.isnan(shares).any(-1) & visible
-    shares[unknown_visible] = np.eye(len(SHARES), dtype=np.float32)[SHARES.index("visible")]
+    unknown_visible = np.isnan(fractions).any(-1) & visible
+    fractions[unknown_visible] = np.eye(len(VISIBILITY), dtype=np.float32)[
+        VISIBILITY.index("visible")
+    ]
     radius = 2 * spec.skeleton.sigmas * np.sqrt(crops.area[row]) * _zoom(view)
     mask = None
     # Pieces are of the same batch, so never of another split, and of another moment: a piece of the
@@ -178,8 +180,8 @@ def _sample(
         found = paste(image, xy, cutouts, pastes, b, other)
         image, mask = (image, None) if found is None else found
     if mask is not None:
-        shares = shares_under_paste(shares, xy, mask, radius)
-        gone = visible & ~is_visible(shares[:, SHARES.index("visible")])
+        fractions = fractions_under_paste(fractions, xy, mask, radius)
+        gone = visible & ~is_visible(fractions[:, VISIBILITY.index("visible")])
         state[gone] = STATE_HIDDEN
         cover = np.maximum(cover, mask)
     image = aug.recolour(image, draws, b)
@@ -190,7 +192,7 @@ def _sample(
         if visible[_body(spec.skeleton)].all():
             uncovered |= _beside(xy[visible], spec)
         cells[(cells < 1) & ~uncovered] = np.nan
-    return _Sample(image=image, cover=cells, xy=xy, shares=shares, state=state)
+    return _Sample(image=image, cover=cells, xy=xy, visibility_fractions=fractions, state=state)
 
 
 def _discs(xy: F64, radius_px: F64, spec: InputSpec) -> Bool:
@@ -238,17 +240,17 @@ def _labels(
     xy = np.stack([s.xy for s in samples])
     state = np.stack([s.state for s in samples])
     inside = np.isfinite(xy).all(-1) & (xy >= 0).all(-1) & (xy < [width, height]).all(-1)
-    shares = np.stack([s.shares for s in samples])[..., :4]  # without truncated
-    total = shares.sum(-1, keepdims=True)
+    fractions = np.stack([s.visibility_fractions for s in samples])[..., :4]  # without truncated
+    total = fractions.sum(-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        shares = np.where(total > 0.05, shares / total, np.nan)
+        fractions = np.where(total > 0.05, fractions / total, np.nan)
     xyz = np.take_along_axis(crops.xyz_m[rows], order[..., None], 1)
     zoom = np.array([_zoom(v) for v in draws.view])
     return Labels(
         xy=torch.from_numpy((xy / [width, height]).astype(np.float32)),
         known=torch.from_numpy(np.isin(state, (1, 2)) & inside),
         present=torch.from_numpy(np.take_along_axis(crops.present[rows], order, 1)),
-        shares=torch.from_numpy(shares.astype(np.float32)),
+        visibility_fractions=torch.from_numpy(fractions.astype(np.float32)),
         state=torch.from_numpy(state.astype(np.int64)),
         area=torch.from_numpy((crops.area[rows] * zoom**2 / (width * height)).astype(np.float32)),
         occluder=torch.from_numpy(np.stack([s.cover for s in samples])[:, None]),

@@ -33,7 +33,7 @@ from synthstudio.training.data.samples import ImageSequence, Kind, Report, Sampl
 from synthstudio.training.data.windows import PADDING, crop_and_resize, crop_window, limb_box
 
 MARGIN = 1.5
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Crops:
     cover: ImageSequence
     xy: F32  # (N, J, 2)
     present: F32
-    shares: F32  # (N, J, 5) NaN unknown
+    visibility_fractions: F32  # (N, J, 5) NaN unknown
     state: U8  # (N, J)
     cause: U8  # (N, J) index into core.labels.CAUSES
     xyz_m: F32  # (N, J, 3) root-relative, camera axes; NaN unknown
@@ -263,7 +263,9 @@ def label_person(
         "present": np.where(
             state == NO_STATE, np.nan, np.where(state == STATE_OUTSIDE, 0.0, 1.0)
         ).astype(np.float32),
-        "shares": np.array(person["shares"], np.float32).reshape(joints, 5),
+        "visibility_fractions": np.array(person["visibility_fractions"], np.float32).reshape(
+            joints, 5
+        ),
         "state": state,
         "cause": np.array([CAUSES.index(name) for name in person["cause"]], np.uint8),
         "area": np.float32(area * scale**2),

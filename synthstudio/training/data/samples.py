@@ -2,7 +2,7 @@
 of samples made from them.
 
 The cache key includes all inputs; the first training fills it. A COCO file is checked as by
-importers (formats/coco/file.py). Missing labels stay unknown: joints with v=0, causes and shares,
+importers (formats/coco/file.py). Missing labels stay unknown: joints with v=0, causes, fractions,
 occluders, 3D joints.
 """
 

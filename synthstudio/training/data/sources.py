@@ -175,7 +175,7 @@ def _unlabelled(crops: Crops) -> Crops:
         xy=(centre[:, None] + around * extent[:, None] * _BODY / 2).astype(np.float32),
         state=np.full_like(crops.state, NO_STATE),
         present=np.full_like(crops.present, np.nan),
-        shares=np.full_like(crops.shares, np.nan),
+        visibility_fractions=np.full_like(crops.visibility_fractions, np.nan),
         fraction=np.full_like(crops.fraction, np.nan),
         xyz_m=np.full_like(crops.xyz_m, np.nan),
     )
@@ -357,11 +357,13 @@ def _cause_balance(train: CropSubset | FrameSubset) -> F64:
     """Weights (4,) of the causes: 1 / sqrt of each one's frequency, mean 1 over people's joints."""
     if isinstance(train, FrameSubset):
         return np.ones(4)
-    shares = train.crops.shares[train.rows][..., :4].reshape(-1, 4).astype(np.float64)
-    shares = shares[np.isfinite(shares).all(-1)]
-    if not len(shares):
+    fractions = (
+        train.crops.visibility_fractions[train.rows, :, :4].reshape(-1, 4).astype(np.float64)
+    )
+    fractions = fractions[np.isfinite(fractions).all(-1)]
+    if not len(fractions):
         return np.ones(4)
-    share = np.maximum(shares.mean(0) / max(shares.mean(0).sum(), 1e-9), 1e-3)
+    share = np.maximum(fractions.mean(0) / max(fractions.mean(0).sum(), 1e-9), 1e-3)
     weight = share**-0.5
     return np.asarray(weight / (weight * share).sum())
 
@@ -407,9 +409,9 @@ def check_labels(
         )
     if not (known & (state == STATE_HIDDEN)).any() and not pasted:
         log("no joint is hidden: nothing about occlusion can be learnt")
-    shares = crops.shares[rows][known]
+    fractions = crops.visibility_fractions[rows][known]
     for k, cause in enumerate(("self", "person", "object"), 1):
-        labelled = shares[:, k][np.isfinite(shares[:, k])]
+        labelled = fractions[:, k][np.isfinite(fractions[:, k])]
         covered = pasted and cause == "object"
         if len(labelled) and not (labelled > 0.5).any() and not covered:
             log(f"no joint is hidden by {cause}: that cause cannot be learnt")

@@ -326,7 +326,7 @@ export function insertNew(S, item, changed, { prediction, box, track }) {
   const state = { revision: 0, status: "pending", reason: "", joints: {}, deleted: false, added: false, who: null };
   const added = {
     ...item, id: `${item.frame}:${instance}`, instance, exists: false, local: true, state, base: S.skeleton.joints.map(() => nothing), prediction,
-    shares: null, occluder: [], xyz: null, modal: null, amodal: null, facts: ["added by hand"], threads: [], risk: [], lease: null, closed: null, next_instance: instance + 1,
+    visibility_fractions: null, occluder: [], xyz: null, modal: null, amodal: null, facts: ["added by hand"], threads: [], risk: [], lease: null, closed: null, next_instance: instance + 1,
   };
   S.list.splice(S.list.indexOf(item) + 1, 0, added);
   for (const other of S.list) if (other.frame === item.frame) other.found = other.found.filter((one) => one.n !== prediction?.n);

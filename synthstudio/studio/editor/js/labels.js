@@ -10,7 +10,7 @@ export const CAUSE_WORD = {
   truncated: "outside", unknown: "unknown", unlabelled: "no label",
 };
 export const STATE_WORD = { 2: "visible", 1: "hidden", 0: "outside" };
-const HIDDEN_BY = ["self", "person", "object"]; // the order of shares 1..3
+const HIDDEN_BY = ["self", "person", "object"]; // the order of visibility_fractions 1..3
 export const STATUS_WORD = {
   pending: "to review", approved: "approved", rejected: "rejected",
   flagged: "flagged", skipped: "skipped", empty: "no people", no_people: "confirmed empty",
@@ -83,10 +83,10 @@ export function jointsPatch(S, changed) {
 
 // Hidden: by what the labels say hides most of it, else unknown.
 function likelyCause(item, j) {
-  const shares = item.shares?.[j];
-  if (!shares || shares.some((v) => v === null)) return "unknown";
-  const best = Math.max(...shares.slice(1, 4));
-  return best > 0 ? HIDDEN_BY[shares.slice(1, 4).indexOf(best)] : "unknown";
+  const fractions = item.visibility_fractions?.[j];
+  if (!fractions || fractions.some((v) => v === null)) return "unknown";
+  const best = Math.max(...fractions.slice(1, 4));
+  return best > 0 ? HIDDEN_BY[fractions.slice(1, 4).indexOf(best)] : "unknown";
 }
 
 export function withState(item, joint, j, state) {

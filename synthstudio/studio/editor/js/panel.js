@@ -207,7 +207,7 @@ export function buildTable(S) {
 function fillTable(S) {
   S.rows.forEach((row, j) => {
     const joint = S.now.joints[j];
-    const share = S.item.shares?.[j]?.[0] ?? null;
+    const share = S.item.visibility_fractions?.[j]?.[0] ?? null;
     const edited = S.now.edited.has(S.skeleton.joints[j]);
     const occluder = occluderOf(S, j);
     const near = share !== null && share >= 0.2 && share < 0.5;

@@ -82,8 +82,8 @@ function acceptFound(S) {
 // where predictions are not shown.
 export function predictionIn(S, box) {
   if (!S.layers.predictions || !S.model) return null;
-  const shares = (S.item.found ?? []).map((prediction) => [overlap(box, boxRound(prediction.joints)), prediction]);
-  const [share, best] = shares.reduce((most, one) => (one[0] > most[0] ? one : most), [0, null]);
+  const overlaps = (S.item.found ?? []).map((prediction) => [overlap(box, boxRound(prediction.joints)), prediction]);
+  const [share, best] = overlaps.reduce((most, one) => (one[0] > most[0] ? one : most), [0, null]);
   return share >= ALIKE ? best : null;
 }
 
