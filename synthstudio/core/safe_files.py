@@ -1,15 +1,18 @@
-"""Files from outside: safe names, and NumPy archives larger than memory.
+"""Files from outside: safe names, ZIP archives, and NumPy archives larger than memory.
 
-Reading an archive (.npz): no pickle; each header is checked against its member's size before a
+Reading a NumPy archive (.npz): no pickle; each header is checked against its member's size before a
 byte of data is read, and data are mapped from a temporary folder. Writing: rows are written as they
 come; equal rows give equal bytes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
 import re
 import shutil
+import stat
 import zipfile
 import zlib
 from collections.abc import Collection, Mapping, Sequence
@@ -159,6 +162,58 @@ def _check_size(member: zipfile.ZipInfo, limit: int) -> None:
     ratio = member.file_size / max(1, member.compress_size)
     if member.file_size > limit or (member.file_size > _FREE_BYTES and ratio > _MAX_RATIO):
         raise ValueError(f"{member.filename} unpacks to {member.file_size} bytes")
+
+
+_MAX_UNPACKED, _MAX_FILES = 4 * 1024**3, 20_000
+
+
+def unpacked(archive: Path, cache: Path, suffixes: tuple[str, ...]) -> Path:
+    """The folder below `cache` with the files of a ZIP archive that have one of `suffixes`.
+
+    It is named by the archive's content; only missing files are written. AssetError if the
+    archive is damaged, encrypted, too large, or has links or unsafe names: nothing of it is used.
+    """
+    try:
+        with archive.open("rb") as file:
+            folder = cache / hashlib.file_digest(file, "sha256").hexdigest()
+        with zipfile.ZipFile(archive) as opened:
+            for name, member in _safe_members(opened, archive.stat().st_size).items():
+                path = folder / name
+                hidden = any(part.startswith((".", "__MACOSX")) for part in Path(name).parts)
+                if hidden or path.suffix.lower() not in suffixes:
+                    continue
+                if not (path.is_file() and path.stat().st_size == member.file_size):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    scratch = path.with_name(f".{path.name}-{os.getpid()}")
+                    with opened.open(member) as stream, scratch.open("wb") as out:
+                        shutil.copyfileobj(stream, out, _CHUNK)  # at most the declared size
+                    scratch.replace(path)
+    except (FormatError, *UNREADABLE) as error:
+        raise AssetError(
+            f"unusable ZIP archive: {str(error)[:200] or type(error).__name__}",
+            where=str(archive),
+            then="Download it again, or unpack it by hand.",
+        ) from error
+    return folder
+
+
+def _safe_members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
+    """The files of an archive of `size` bytes by name; FormatError or ValueError."""
+    members = archive.infolist()
+    total = sum(member.file_size for member in members)
+    if len(members) > _MAX_FILES:
+        raise ValueError(f"{len(members):,} files in it, more than {_MAX_FILES:,}")
+    if total > min(_MAX_UNPACKED, max(_FREE_BYTES, _MAX_RATIO * size)):
+        raise ValueError(f"{size:,} bytes unpack to {total:,}")
+    found = {plain_name(m.filename, where="a file in it"): m for m in members}
+    if len(found) < len(members):
+        raise ValueError("two files of one name in it")
+    for name, member in found.items():
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise ValueError(f"a link in it, {name}")
+        if member.flag_bits & 1:
+            raise ValueError("the archive is encrypted")
+    return {name: member for name, member in found.items() if not member.is_dir()}
 
 
 def _extract(

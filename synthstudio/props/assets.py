@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -23,6 +24,7 @@ from synthstudio.core.catalogue import (
     PlaceAsset,
 )
 from synthstudio.core.errors import AssetError
+from synthstudio.core.safe_files import unpacked
 from synthstudio.core.spec import AssetRef, Vec3
 from synthstudio.props.backgrounds import panorama_gain
 from synthstudio.props.cutouts import check_alpha, crop_to_alpha
@@ -39,7 +41,9 @@ MANIFEST = "manifest.json"
 _MAX_MANIFEST = 16 * 1024 * 1024
 _MAX_GARMENTS = 2000
 _HEIGHTS_M = (0.02, 30.0)
+_PACKED = (".mhclo", ".mhmat", ".obj", *images.SUFFIXES)
 _HASHES: dict[tuple[Stamp, ...], str] = {}
+_UNPACKED: dict[Stamp, Path] = {}
 _NAMED: dict[Stamp, tuple[Path, ...]] = {}
 _MIN_PX, _BLACK = 32, 16
 """Minimum size of a photo in pixels, and minimum of its brightest value; else it is no place."""
@@ -177,25 +181,44 @@ def scan_garments(
     *,
     describe: Callable[[Path, str], tuple[GarmentKind, Vec3 | None, str]],
 ) -> tuple[GarmentAsset, ...]:
-    """The .mhclo files of `folder` and its subfolders by name, those that are unusable last.
+    """The .mhclo files of `folder`, its subfolders and ZIP archives by name, unusable ones last.
 
     `describe` reads one whole, by its path and the name of its kind, and returns the catalogue's
     entry, the mean colour and the licence.
     """
-    base, found, unusable = _folder(root, folder), [], []
-    for path in sorted(base.rglob("*.mhclo"))[:_MAX_GARMENTS]:
-        name = path.relative_to(base).as_posix()
-        ref = AssetRef(sha256="", name=(Path(folder) / name).as_posix())
+    found, unusable = [], []
+    for name, problem in sorted(_garment_files(root, folder))[:_MAX_GARMENTS]:
+        ref = AssetRef(sha256="", name=name.as_posix())
         try:
-            ref = _ref(folder, _below(root, ref.name), name)
+            if problem is not None:
+                raise problem
+            path = _below(root, ref.name)
+            ref = replace(ref, sha256=content_hash(path))
             kind, rgb, licence = describe(path, f"{path.stem}#{ref.sha256[:12]}")
         except AssetError as error:
             at = Path(error.where or name).name
-            unfit = error.what if at == path.name else f"{at}: {error.what}"
+            unfit = error.what if at == name.name else f"{at}: {error.what}"
             unusable.append(GarmentAsset(asset=ref, kind=None, unfit=unfit))
         else:
             found.append(GarmentAsset(asset=ref, kind=kind, rgb=rgb, licence=licence))
     return (*_once(found), *unusable)
+
+
+def _garment_files(root: Path, folder: str) -> Iterator[tuple[Path, AssetError | None]]:
+    """The .mhclo files of a folder and of the archives in it, below `root`, and each archive that
+    cannot be read, with its error."""
+    base = _folder(root, folder)
+    for path in base.rglob("*"):
+        name = Path(folder) / path.relative_to(base)
+        if path.suffix.lower() == ".mhclo":
+            yield name, None
+        elif path.suffix.lower() == ".zip" and path.is_file():
+            try:
+                inside = _unpacked(_below(root, name.as_posix()))
+            except AssetError as error:
+                yield name, error
+            else:
+                yield from ((name / p.relative_to(inside), None) for p in inside.rglob("*.mhclo"))
 
 
 def credits(folder: Path) -> dict[str, tuple[str, str]]:
@@ -215,8 +238,17 @@ def _stamp(path: Path) -> Stamp:
     return (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
 
 
+def _unpacked(archive: Path) -> Path:
+    stamp = _stamp(archive)
+    if stamp not in _UNPACKED:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        _UNPACKED[stamp] = unpacked(archive, cache / "synthstudio" / "packs", _PACKED)
+    return _UNPACKED[stamp]
+
+
 def _below(root: Path, name: str) -> Path:
-    """Root/name; AssetError if that leads out of the root, also through links."""
+    """Root/name, in an archive the unpacked file; AssetError if that leads out of the root, also
+    through links."""
     path = root / name
     if Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name:
         raise AssetError(
@@ -232,6 +264,9 @@ def _below(root: Path, name: str) -> Path:
             got=str(path.resolve()),
             then="Copy the files below the root.",
         )
+    for parent in path.parents[: len(Path(name).parts) - 1]:
+        if parent.suffix.lower() == ".zip" and parent.is_file():
+            return _unpacked(parent) / path.relative_to(parent)
     return path
 
 
@@ -266,9 +301,8 @@ def _files(root: Path, folder: str, suffixes: tuple[str, ...]) -> list[Path]:
     return [_below(root, f"{folder.rstrip('/')}/{name}") for name in names]
 
 
-def _ref(folder: str, path: Path, name: str = "") -> AssetRef:
-    name = (Path(folder) / (name or path.name)).as_posix()
-    return AssetRef(sha256=content_hash(path), name=name)
+def _ref(folder: str, path: Path) -> AssetRef:
+    return AssetRef(sha256=content_hash(path), name=(Path(folder) / path.name).as_posix())
 
 
 def _once(found: list[Asset]) -> tuple[Asset, ...]:

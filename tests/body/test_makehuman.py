@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ import synthstudio as ss
 from synthstudio.body import makehuman
 from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.cli import app
+from synthstudio.core import safe_files
 from synthstudio.core.errors import AssetError, RecipeError
 from synthstudio.core.spec import GarmentSpec, Material
 
@@ -25,6 +27,11 @@ RECIPE = {
     "image": {"width_px": 160, "height_px": 200},
     "people": {"count": 1, "wardrobe": {"makehuman": {"folder": "packs", "share": 1.0}}},
 }
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def written(folder, faces, more="basemesh hm08\n", bindings=None, alpha=None, tag="Suit"):
@@ -108,14 +115,17 @@ def test_a_transparent_texel_hides_nothing(tmp_path):
 def test_labels_agree_by_rays_and_changed_files_are_refused(tmp_path, monkeypatch):
     stripes = np.where(np.arange(64) % 8 < 4, 255, 0).astype(np.uint8)
     written(tmp_path / "packs" / "hair" / "a", scalp(), alpha=stripes, tag="Hair")
-    written(tmp_path / "packs" / "suit", suit(), alpha=255)
+    written(tmp_path / "suit" / "clothes" / "suit", suit(), alpha=255)
+    pack = shutil.make_archive(str(tmp_path / "packs" / "pack"), "zip", tmp_path / "suit")
     made = ss.generate(RECIPE, tmp_path / "set", assets=tmp_path, progress=False)
     kinds = {g.kind.split("#")[0] for f in made for g in f.spec.people[0].outfit}
     assert "a" in kinds
+    assert any(".zip/clothes/" in asset.name for asset in made.identity.assets)
     found = ss.audit(made, assets=tmp_path, progress=False).figures
     assert (found["state_differs"], found["cause_differs"]) == (0, 0)
     monkeypatch.setattr(makehuman, "_REGISTERED", {})  # as in another process
-    (tmp_path / "packs" / "suit" / "a.mhmat").write_text("diffuseColor 1 1 1\n")
+    (tmp_path / "suit" / "clothes" / "suit" / "a.mhmat").write_text("diffuseColor 1 1 1\n")
+    shutil.make_archive(pack[:-4], "zip", tmp_path / "suit")
     with pytest.raises(RecipeError, match="has changed"):
         ss.audit(made, assets=tmp_path, progress=False)
 
@@ -145,6 +155,39 @@ def test_an_unusable_asset_leaves_the_others(tmp_path):
         path = written(tmp_path / name, suit())
         path.write_text(path.read_text().replace(old, new))
     assert [bool(one["problem"]) for one in ss.check_assets(tmp_path)] == [False, True]
+
+
+LINK = zipfile.ZipInfo("a.mhclo")
+LINK.external_attr = 0o120777 << 16
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "change", "message"),
+    [
+        ("a.mhclo", 80 << 20, lambda data: data, "bytes unpack to 83,886,080"),
+        ("/a.mhclo", 9, lambda data: data, "unsafe file name"),
+        ("b/../../a.mhclo", 9, lambda data: data, "unsafe file name"),
+        (LINK, 9, lambda data: data, "a link in it, a.mhclo"),
+        ("a.mhclo", 9, lambda data: data.replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1"),
+         "encrypted"),
+        ("a.mhclo", 9, lambda data: data[:-30], "not a zip file"),
+        ("a.mhclo", 9, lambda data: data.replace(b"\0" * 9, b"\1" * 9), "Bad CRC-32"),
+        ("a.mhclo", 9, None, "2 files in it, more than 1"),
+    ],
+)  # fmt: skip
+def test_a_bad_archive_is_one_finding(tmp_path, monkeypatch, name, size, change, message):
+    archive = tmp_path / "packs" / "bad.zip"
+    written(tmp_path / "packs" / "suit", suit())
+    with zipfile.ZipFile(archive, "w") as pack:
+        pack.writestr(name, bytes(size), zipfile.ZIP_DEFLATED if size > 9 else None)
+        if change is None:
+            pack.writestr("b.mhclo", "")
+            monkeypatch.setattr(safe_files, "_MAX_FILES", 1)
+    archive.write_bytes((change or bytes)(archive.read_bytes()))
+    good, bad = ss.check_assets(tmp_path / "packs")
+    assert (good["slot"], bad["name"]) == ("top", "packs/bad.zip")
+    assert message in bad["problem"]
+    assert not [path for path in tmp_path.rglob("*a.mhclo") if path.parent.name != "suit"]
 
 
 def test_published_assets_are_worn(shared_data, tmp_path):
