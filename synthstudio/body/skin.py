@@ -37,12 +37,15 @@ def skin_surfaces(
     *,
     hair: bool = False,
     bald: float | None = None,
+    brows: bool = True,
 ) -> tuple[Surface, Surface, Surface]:
     """Return skin, eyes and lashes over the posed vertices (N, 3); `drawn` is (F,).
 
+    Without `brows` none are drawn on the skin: they are worn.
     With `hair` the scalp takes the hair's colour, fading out over the hairline; `bald` is how
     much of it has none, as balding_hair's shape says.
     """
+    brow_rgb = _brow_rgb(look)
     skin = Surface(
         name="skin",
         instance=0,
@@ -52,7 +55,8 @@ def skin_surfaces(
         material=Material(
             kind="skin",
             base_rgb=look.skin_rgb,
-            second_rgb=_brow_rgb(look),
+            second_rgb=brow_rgb if brows else look.skin_rgb,
+            more_rgb=() if brows else (look.skin_rgb, brow_rgb),
             roughness=0.55,
             specular=0.06,
             sheen=look.stubble,

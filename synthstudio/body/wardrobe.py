@@ -62,8 +62,8 @@ def _entry(kind: str, where: str = "outfit") -> Entry:
 
 def pictures(person: PersonSpec) -> tuple[U8, ...]:
     """The textures of what a person wears, in the order in which `dress` numbers them."""
-    found = (makehuman.bound(garment.kind) for garment in _layered(person.outfit))
-    return tuple(b.picture for b in found if b is not None and b.picture is not None)
+    found = [makehuman.bound(garment.kind) for garment in _layered(person.outfit)]
+    return tuple(own.picture for own in found if own is not None and own.picture is not None)
 
 
 def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> tuple[Surface, ...]:
@@ -80,10 +80,15 @@ def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> tuple[Surface, ..
     drawn = np.ones(len(atlas.body_faces), bool)
     for made in designs:
         drawn &= ~made.hides
-    hair = next((g for g in worn if _entry(g.kind).kind.slot == "hair"), None)
-    bald = None if hair is None else hair.shape.get("bald")
+    slots = {_entry(g.kind).kind.slot: g for g in worn}
     skin = skin_surfaces(
-        atlas, bare.vertices_m, person.look, drawn, hair=hair is not None, bald=bald
+        atlas,
+        bare.vertices_m,
+        person.look,
+        drawn,
+        hair="hair" in slots,
+        bald=slots["hair"].shape.get("bald") if "hair" in slots else None,
+        brows="brows" not in slots,
     )
     surfaces = [*skin, *([teeth(atlas, bare.vertices_m)] if person.pose.face else [])]
     over_m = max(m.thick_m * g.shape.get(FIT, 1.0) for g, m in zip(worn, designs, strict=True))

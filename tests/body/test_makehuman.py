@@ -150,44 +150,52 @@ def test_damaged_assets_are_one_message(tmp_path, change, message):
         makehuman.read(path)
 
 
-def test_an_unusable_asset_leaves_the_others(tmp_path):
-    for name, old, new in (("a", "a.obj", "../a.obj"), ("b", "a.mhmat", "b" * 5000)):
-        path = written(tmp_path / name, suit())
-        path.write_text(path.read_text().replace(old, new))
-    assert [bool(one["problem"]) for one in ss.check_assets(tmp_path)] == [False, True]
-
-
 LINK = zipfile.ZipInfo("a.mhclo")
 LINK.external_attr = 0o120777 << 16
+FLAGS = b"PK\1\2\x14\3\x14\0"  # what precedes them in the list at the end
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "change", "message"),
+    ("name", "content", "change", "message"),
     [
-        ("a.mhclo", 80 << 20, lambda data: data, "bytes unpack to 83,886,080"),
-        ("/a.mhclo", 9, lambda data: data, "unsafe file name"),
-        ("b/../../a.mhclo", 9, lambda data: data, "unsafe file name"),
-        (LINK, 9, lambda data: data, "a link in it, a.mhclo"),
-        ("a.mhclo", 9, lambda data: data.replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1"),
-         "encrypted"),
-        ("a.mhclo", 9, lambda data: data[:-30], "not a zip file"),
-        ("a.mhclo", 9, lambda data: data.replace(b"\0" * 9, b"\1" * 9), "Bad CRC-32"),
-        ("a.mhclo", 9, None, "2 files in it, more than 1"),
+        ("a.mhclo", bytes(80 << 20), None, "bytes unpack to 83,886,080"),
+        ("/a.mhclo", b"1", None, "unsafe file name"),
+        ("b/../../a.mhclo", b"1", None, "unsafe file name"),
+        (LINK, b"1", None, "a link in it, a.mhclo"),
+        ("a.mhclo", b"1", (FLAGS + b"\0", FLAGS + b"\1"), "encrypted"),
+        ("a.mhclo", b"1", (b"PK\5\6", b""), "not a zip file"),
+        ("a.mhclo", b"content", (b"content", b"changed"), "Bad CRC-32"),
+        ("a.mhclo", b"", None, "1 files in it, more than 0"),
     ],
-)  # fmt: skip
-def test_a_bad_archive_is_one_finding(tmp_path, monkeypatch, name, size, change, message):
+)
+def test_a_bad_archive_is_one_finding(tmp_path, monkeypatch, name, content, change, message):
+    monkeypatch.setattr(safe_files, "_MAX_FILES", min(len(content), 1))
+    asset = written(tmp_path / "packs" / "suit", suit())
+    asset.write_text(asset.read_text().replace("a.mhmat", "b" * 5000))  # no file has that name
     archive = tmp_path / "packs" / "bad.zip"
-    written(tmp_path / "packs" / "suit", suit())
     with zipfile.ZipFile(archive, "w") as pack:
-        pack.writestr(name, bytes(size), zipfile.ZIP_DEFLATED if size > 9 else None)
-        if change is None:
-            pack.writestr("b.mhclo", "")
-            monkeypatch.setattr(safe_files, "_MAX_FILES", 1)
-    archive.write_bytes((change or bytes)(archive.read_bytes()))
+        pack.writestr(name, content, zipfile.ZIP_DEFLATED if len(content) > 99 else None)
+    archive.write_bytes(archive.read_bytes().replace(*change or (b"", b"")))
     good, bad = ss.check_assets(tmp_path / "packs")
-    assert (good["slot"], bad["name"]) == ("top", "packs/bad.zip")
-    assert message in bad["problem"]
-    assert not [path for path in tmp_path.rglob("*a.mhclo") if path.parent.name != "suit"]
+    assert (good["slot"], bad["slot"]) == ("top", "") and message in bad["problem"]
+    assert len([*tmp_path.rglob("*a.mhclo")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("low_m", "high_m", "slot"),
+    [(0, 0.5, "top"), (-0.7, 0, "bottom"), (0.64, 0.67, "eyebrows"), (0.5, 0.58, "beard")],
+)
+def test_parts_are_worn(tmp_path, low_m, high_m, slot):
+    atlas = load_atlas()
+    own = suit() if slot in ("top", "bottom") else atlas.skin_faces
+    z = atlas.template_m[own][..., 2]
+    path = written(tmp_path / "a", own[((z > low_m) & (z < high_m)).all(axis=1)], tag=slot)
+    kind = makehuman.describe(path, slot)[0]
+    assert kind.slot == slot[-5:] or kind.slot == slot
+    assert (kind.whole, kind.fits(1, 0.7)) == (False, slot != "beard")
+    others = {"top": ("jeans",), "bottom": ("t_shirt",)}.get(slot, ("t_shirt", "jeans"))
+    skin = dressed(with_suit(person("man", "stand_relaxed", *others), slot))[0].material
+    assert (skin.second_rgb == skin.base_rgb) == (slot == "eyebrows")
 
 
 def test_published_assets_are_worn(shared_data, tmp_path):

@@ -38,8 +38,12 @@ _REPLACED: dict[Slot, tuple[Slot, ...]] = {
     "shoes": ("shoes",),
     "hat": ("hat",),
     "hair": ("hair", "hat"),
+    "bottom": ("bottom", "legs"),
+    "brows": ("brows",),
+    "beard": ("beard",),
 }
-"""What an asset of a slot replaces; of tops those that cover trunk and hips are worn."""
+"""What an asset of a slot replaces; a top that leaves the hips bare replaces no bottom."""
+_LASTING: tuple[Slot, ...] = ("hair", "brows", "beard")
 _GROWN = 0.67
 _BAREFOOT = 0.4
 _BARE_LEGS = 0.5
@@ -250,15 +254,18 @@ def completed(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[Garme
     rng = ctx.rng("makehuman", place)
     lasting = stream(ctx.recipe.stream_seed, "makehuman", person.identity)
     for slot, removed in _REPLACED.items():
-        own = lasting if slot == "hair" else rng
+        own = lasting if slot in _LASTING else rng
+        parted = "bottom" in worn or slot not in ("top", "bottom")
         fits = [
             (g.kind, g.rgb)
             for g in ctx.catalogue.makehuman
             if g.kind is not None and g.kind.slot == slot and g.kind.fits(body.gender, body.age)
+            if g.kind.whole or parted
         ]
         if own.random() < options.share and fits:
             kind, rgb = pick_one(fits, own, name=lambda fit: fit[0].kind)
-            worn = {slot: garment for slot, garment in worn.items() if slot not in removed}
+            kept = () if kind.whole or slot != "top" else ("bottom",)
+            worn = {s: garment for s, garment in worn.items() if s in kept or s not in removed}
             worn[slot] = _of_asset(ctx, kind, rgb, person.look, own)
     return tuple(worn.values())
 
@@ -266,10 +273,11 @@ def completed(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[Garme
 def _of_asset(
     ctx: SampleContext, kind: GarmentKind, rgb: Vec3 | None, look: Look, rng: Generator
 ) -> GarmentSpec:
-    if rgb is None and kind.slot != "hair":
+    if rgb is None and kind.slot not in _LASTING:
         return dyed(ctx, kind, {}, look.skin_rgb, rng)
-    textured = Material(kind="texture", base_rgb=rgb) if rgb else Material(base_rgb=look.hair_rgb)
-    return GarmentSpec(kind=kind.kind, shape={}, material=textured)
+    own = rgb if rgb and kind.slot not in ("brows", "beard") else look.hair_rgb
+    material = Material(kind="texture" if rgb else "matte", base_rgb=own)
+    return GarmentSpec(kind=kind.kind, shape={}, material=material)
 
 
 def unusable_garments(recipe: Recipe, kinds: Sequence[GarmentKind]) -> tuple[str, ...]:
@@ -362,7 +370,7 @@ def _worn(
 
 
 def recoloured(spec: GarmentSpec, slot: Slot, look: Look, rng: Generator) -> GarmentSpec:
-    if slot in ("hair", "beard"):
+    if slot in _LASTING:
         return dataclasses.replace(spec, material=palette.hair(look.hair_rgb, rng))
     if slot == "mask":
         return dataclasses.replace(spec, material=palette.mask(rng))

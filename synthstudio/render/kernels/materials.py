@@ -217,7 +217,8 @@ def _skin(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float, tint: wp.vec3) -
         flush = wp.min(cheek * 0.8 + nose * smooth(-0.11, -0.13, c[1]), 1.0)
         rgb = wp.cw_mul(rgb, wp.vec3(1.0, 1.0, 1.0) - wp.vec3(-0.01, 0.07, 0.065) * flush)
         if ms[k].sheen > 0.0:
-            rgb = blend(rgb, wp.cw_mul(rgb, ms[k].second) * 0.9, 0.75 * ms[k].sheen * _stubble(c))
+            # The fourth colour is the second unless brows are worn.
+            rgb = blend(rgb, wp.cw_mul(rgb, ms[k].fourth) * 0.9, 0.75 * ms[k].sheen * _stubble(c))
         if ms[k].bump > 0.0:
             rgb = wp.cw_mul(
                 rgb, wp.vec3(1.0, 1.0, 1.0) - wp.vec3(0.2, 0.36, 0.45) * (ms[k].bump * _freckles(c))
