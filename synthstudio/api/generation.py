@@ -378,11 +378,11 @@ def check_assets(folder: args.PathLike) -> list[dict[str, str]]:
     """Read all MakeHuman assets of a folder, as `people.wardrobe.makehuman` does.
 
     Args:
-        folder: Folder with .mhclo files; subfolders are searched.
+        folder: Folder with .mhclo files and skins; subfolders and ZIP archives are searched.
 
     Returns:
-        Of each `name`, `slot` (top, shoes, hat or hair; "" if unusable), `licence` by the file's
-        head, and `problem` ("" if usable).
+        Of each `name`, `slot` (where it is worn; "" if unusable), `licence` by the file's head,
+        and `problem` ("" if usable).
 
     Raises:
         AssetError: for a missing folder.

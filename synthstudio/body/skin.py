@@ -70,6 +70,35 @@ def skin_surfaces(
     return skin, _eyes(atlas, vertices_m, look.iris_rgb), _lashes(atlas, vertices_m, look)
 
 
+def textured(atlas: Atlas, skin: Surface, normals: F32, base_rgb: Vec3) -> Surface:
+    """The skin in its person's first picture, on the base mesh's texture coordinates.
+
+    `normals` (N, 3): its vertices are repeated along the seams. Roots of hair stay drawn.
+    """
+    pairs, faces = _seamed(atlas)
+    vertex, uv = pairs.T
+    coords = np.zeros((len(pairs), 3), np.float32)
+    coords[:, :2] = atlas.model.texture_coordinates.numpy()[uv]
+    return replace(
+        skin,
+        vertices_m=skin.vertices_m[vertex],
+        faces=faces,
+        normals=np.ascontiguousarray(normals[vertex]),
+        coords=coords,
+        tint=None if skin.tint is None else (skin.tint / _tint(atlas))[vertex],
+        material=replace(skin.material, base_rgb=base_rgb, texture=0),
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def _seamed(atlas: Atlas) -> tuple[NDArray[np.int64], I32]:
+    """(N', 2) pairs of vertex and texture coordinate, and (F, 3) body faces among them."""
+    uv = atlas.model.face_texture_coordinate_indices.numpy()
+    pairs = np.stack([atlas.body_faces.ravel(), uv.ravel()], axis=1)
+    unique, place = np.unique(pairs, axis=0, return_inverse=True)
+    return unique, place.reshape(-1, 3).astype(np.int32)
+
+
 def _brow_rgb(look: Look) -> Vec3:
     """Brows are a little darker than the hair, and never lighter than the skin allows."""
     darker, fairer = 1 - 0.5 * max(look.brows, 0.0), 0.35 * max(-look.brows, 0.0)

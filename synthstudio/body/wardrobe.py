@@ -16,7 +16,7 @@ from synthstudio.body.clothes.garment_mesh import Basis, all_corners, basis
 from synthstudio.body.clothes.garment_table import FIT, GARMENTS, SKIN, Entry
 from synthstudio.body.clothes.sew import Wearer, sewn, wearer_of
 from synthstudio.body.clothes.tailor import Tailored
-from synthstudio.body.skin import skin_surfaces, teeth
+from synthstudio.body.skin import skin_surfaces, teeth, textured
 from synthstudio.core.arrays import F32, U8, Bool
 from synthstudio.core.catalogue import GarmentKind, Slot
 from synthstudio.core.errors import RecipeError
@@ -45,7 +45,7 @@ def garments() -> tuple[GarmentKind, ...]:
 
 def _entry(kind: str, where: str = "outfit") -> Entry:
     """A kind of garment, built in or the user's; RecipeError if it is unknown."""
-    own = makehuman.bound(kind)
+    own = makehuman.asset(kind)
     if own is not None:
         return makehuman.entry(kind, own)
     if kind not in GARMENTS:
@@ -63,7 +63,8 @@ def _entry(kind: str, where: str = "outfit") -> Entry:
 def pictures(person: PersonSpec) -> tuple[U8, ...]:
     """The textures of what a person wears, in the order in which `dress` numbers them."""
     found = [makehuman.bound(garment.kind) for garment in _layered(person.outfit)]
-    return tuple(own.picture for own in found if own is not None and own.picture is not None)
+    owns = [makehuman.skin_of(person.outfit), *found]
+    return tuple(own.picture for own in owns if own is not None and own.picture is not None)
 
 
 def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> tuple[Surface, ...]:
@@ -81,18 +82,23 @@ def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> tuple[Surface, ..
     for made in designs:
         drawn &= ~made.hides
     slots = {_entry(g.kind).kind.slot: g for g in worn}
-    skin = skin_surfaces(
+    own_skin, look = makehuman.skin_of(person.outfit), person.look
+    if own_skin is not None:
+        look = replace(look, skin_rgb=own_skin.mean_rgb, lips=0.0)
+    skin, *eyes = skin_surfaces(
         atlas,
         bare.vertices_m,
-        person.look,
+        look,
         drawn,
         hair="hair" in slots,
         bald=slots["hair"].shape.get("bald") if "hair" in slots else None,
         brows="brows" not in slots,
     )
-    surfaces = [*skin, *([teeth(atlas, bare.vertices_m)] if person.pose.face else [])]
+    if own_skin is not None:
+        skin = textured(atlas, skin, wearer.planes[:3].T, own_skin.base_rgb)
+    surfaces = [skin, *eyes, *([teeth(atlas, bare.vertices_m)] if person.pose.face else [])]
     over_m = max(m.thick_m * g.shape.get(FIT, 1.0) for g, m in zip(worn, designs, strict=True))
-    texture = 0
+    texture = int(own_skin is not None)
     for place, (garment, made) in enumerate(zip(worn, designs, strict=True)):
         own = makehuman.bound(garment.kind)
         if own is not None:
@@ -118,7 +124,7 @@ def _layered(outfit: tuple[GarmentSpec, ...]) -> list[GarmentSpec]:
 def _pressed(outfit: tuple[GarmentSpec, ...]) -> list[GarmentSpec]:
     """The outfit with hair flat under a hat and inside a hood; none under a headscarf or a mask."""
     kinds = {g.kind for g in outfit}
-    hidden = {slot for kind, slot in _HIDDEN.items() if kind in kinds}
+    hidden = {"skin", *(slot for kind, slot in _HIDDEN.items() if kind in kinds)}
     outfit = tuple(g for g in outfit if _entry(g.kind).kind.slot not in hidden)
     maximum: dict[str, float] = {}
     if any(_entry(g.kind).kind.slot == "hat" for g in outfit):

@@ -25,7 +25,7 @@ from synthstudio.core.spec import (
 Fingers = Literal["", "along", "against"]
 Slot = Literal[
     "top", "bottom", "shoes", "hair", "hat", "beard", "glasses", "mask",
-    "over", "neck", "hands", "legs", "brows",
+    "over", "neck", "hands", "legs", "brows", "skin",
 ]  # fmt: skip
 
 
@@ -210,7 +210,7 @@ class MotionAsset:
 
 @dataclass(frozen=True, kw_only=True)
 class GarmentAsset:
-    """What is worn of the user's, in MakeHuman's format."""
+    """What is worn of the user's, or a skin, in MakeHuman's format."""
 
     asset: AssetRef
     kind: GarmentKind | None  # None: unusable

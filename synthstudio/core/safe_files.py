@@ -80,6 +80,15 @@ def inside(folder: Path, name: str, where: str) -> Path:
     return path
 
 
+def inside_skins(path: Path, name: str, where: str) -> Path:
+    """The file that `path` names, `inside` its folder; of skins/NAME also in skins, as MakeHuman's
+    own skins name ../textures/skin.png."""
+    skins = path.parent.parent
+    if name.startswith("../") and skins.name == "skins":
+        return inside(skins, name[3:], where)
+    return inside(path.parent, name, where)
+
+
 def leaves_folder(name: str, where: str) -> AssetError:
     return AssetError(
         "the mesh names a file outside its folder",

@@ -92,7 +92,7 @@ class Material:
     bump: float = 0.0
     wrinkles: float = 0.0  # of worn cloth; of skin: blotches
     more_rgb: tuple[Vec3, ...] = ()  # up to three colours more, of prints
-    texture: int = -1  # index in Scene.textures, for kind "texture"
+    texture: int = -1  # index in Scene.textures, for kinds "texture" and "skin"
 
 
 @dataclass(frozen=True, kw_only=True)

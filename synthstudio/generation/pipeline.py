@@ -175,7 +175,7 @@ def _with_pictures(
         first = len(textures)
         surfaces = tuple(
             replace(s, material=replace(s.material, texture=first + s.material.texture))
-            if s.material.kind == "texture"
+            if s.material.texture >= 0
             else s
             for s in person.surfaces
         )

@@ -181,7 +181,8 @@ def scan_garments(
     *,
     describe: Callable[[Path, str], tuple[GarmentKind, Vec3 | None, str]],
 ) -> tuple[GarmentAsset, ...]:
-    """The .mhclo files of `folder`, its subfolders and ZIP archives by name, unusable ones last.
+    """The MakeHuman assets of `folder` and the folders and ZIP archives in it, unusable ones last:
+    .mhclo files, and the .mhmat files below a folder skins, by name.
 
     `describe` reads one whole, by its path and the name of its kind, and returns the catalogue's
     entry, the mean colour and the licence.
@@ -205,12 +206,12 @@ def scan_garments(
 
 
 def _garment_files(root: Path, folder: str) -> Iterator[tuple[Path, AssetError | None]]:
-    """The .mhclo files of a folder and of the archives in it, below `root`, and each archive that
+    """The assets of a folder and of the archives in it, below `root`, and each archive that
     cannot be read, with its error."""
     base = _folder(root, folder)
     for path in base.rglob("*"):
         name = Path(folder) / path.relative_to(base)
-        if path.suffix.lower() == ".mhclo":
+        if _is_asset(name):
             yield name, None
         elif path.suffix.lower() == ".zip" and path.is_file():
             try:
@@ -218,7 +219,13 @@ def _garment_files(root: Path, folder: str) -> Iterator[tuple[Path, AssetError |
             except AssetError as error:
                 yield name, error
             else:
-                yield from ((name / p.relative_to(inside), None) for p in inside.rglob("*.mhclo"))
+                found = (name / packed.relative_to(inside) for packed in inside.rglob("*"))
+                yield from ((packed, None) for packed in found if _is_asset(packed))
+
+
+def _is_asset(name: Path) -> bool:
+    skin = name.suffix == ".mhmat" and "skins" in name.parts
+    return name.suffix == ".mhclo" or skin
 
 
 def credits(folder: Path) -> dict[str, tuple[str, str]]:

@@ -21,7 +21,7 @@ import numpy as np
 from synthstudio.core.arrays import F32
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import decode, read_bytes
-from synthstudio.core.safe_files import inside, is_file_below, leaves_folder
+from synthstudio.core.safe_files import inside, inside_skins, is_file_below, leaves_folder
 
 MAX_BYTES = 200 * 1024 * 1024
 MAX_TRIANGLES = 500_000
@@ -65,7 +65,7 @@ def named_files(path: Path) -> tuple[Path, ...]:
         names = [name.decode("utf-8", "replace").strip() for name in found]
         if suffix == ".mtl":
             names = [texture_of(name)[0] for name in names]
-    files = tuple(inside(path.parent, name, where) for name in dict.fromkeys(names))
+    files = tuple(inside_skins(path, name, where) for name in dict.fromkeys(names))
     optional = suffix in (".mhclo", ".mhmat")
     return tuple(f for f in files if not optional or is_file_below(f.parent, f.name))
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
-from wardrobe_people import dressed, person
+from wardrobe_people import OUTFITS, dressed, person
 
 import synthstudio as ss
 from synthstudio.body import makehuman
@@ -117,6 +117,7 @@ def test_labels_agree_by_rays_and_changed_files_are_refused(tmp_path, monkeypatc
     written(tmp_path / "packs" / "hair" / "a", scalp(), alpha=stripes, tag="Hair")
     written(tmp_path / "suit" / "clothes" / "suit", suit(), alpha=255)
     pack = shutil.make_archive(str(tmp_path / "packs" / "pack"), "zip", tmp_path / "suit")
+    skin(tmp_path / "packs")
     made = ss.generate(RECIPE, tmp_path / "set", assets=tmp_path, progress=False)
     kinds = {g.kind.split("#")[0] for f in made for g in f.spec.people[0].outfit}
     assert "a" in kinds
@@ -153,6 +154,7 @@ def test_damaged_assets_are_one_message(tmp_path, change, message):
 LINK = zipfile.ZipInfo("a.mhclo")
 LINK.external_attr = 0o120777 << 16
 FLAGS = b"PK\1\2\x14\3\x14\0"  # what precedes them in the list at the end
+SKIN = "skins/a/a.mhmat"
 
 
 @pytest.mark.parametrize(
@@ -166,9 +168,15 @@ FLAGS = b"PK\1\2\x14\3\x14\0"  # what precedes them in the list at the end
         ("a.mhclo", b"1", (b"PK\5\6", b""), "not a zip file"),
         ("a.mhclo", b"content", (b"content", b"changed"), "Bad CRC-32"),
         ("a.mhclo", b"", None, "1 files in it, more than 0"),
+        (SKIN, b"uvMap ../uvs/other.mhuv\n", None, "a skin of another UV"),
+        (SKIN, b"diffuseTexture b.png\n", None, "a skin without a texture"),
+        (SKIN, b"diffuseTexture ../../b.png\n", None, "outside its folder"),
+        (SKIN, b"diffuseTexture a.mhmat\n", None, "not a picture"),
     ],
 )
-def test_a_bad_archive_is_one_finding(tmp_path, monkeypatch, name, content, change, message):
+def test_a_bad_archive_or_skin_is_one_finding(
+    tmp_path, monkeypatch, name, content, change, message
+):
     monkeypatch.setattr(safe_files, "_MAX_FILES", min(len(content), 1))
     asset = written(tmp_path / "packs" / "suit", suit())
     asset.write_text(asset.read_text().replace("a.mhmat", "b" * 5000))  # no file has that name
@@ -196,6 +204,26 @@ def test_parts_are_worn(tmp_path, low_m, high_m, slot):
     others = {"top": ("jeans",), "bottom": ("t_shirt",)}.get(slot, ("t_shirt", "jeans"))
     skin = dressed(with_suit(person("man", "stand_relaxed", *others), slot))[0].material
     assert (skin.second_rgb == skin.base_rgb) == (slot == "eyebrows")
+
+
+def skin(folder):
+    """An old man's skin, whose texture lies as those of MakeHuman's own."""
+    for name in ("a", "textures"):
+        (folder / "skins" / name).mkdir(parents=True)
+    Image.new("RGB", (64, 64), (200, 150, 120)).save(folder / "skins" / "textures" / "a.png")
+    (folder / SKIN).write_text("tag old\ntag man\ndiffuseTexture ../textures/a.png\n")
+    return folder / SKIN
+
+
+def test_a_skin_lies_on_the_coordinates_of_the_base_mesh(tmp_path):
+    kind = makehuman.describe(skin(tmp_path), "skin#1")[0]
+    assert (kind.slot, kind.fits(0, 0.9), kind.fits(0, 0.7)) == ("skin", True, False)
+    spec = person("man", "stand_relaxed", *OUTFITS["plain"])
+    plain, own = dressed(spec)[0], dressed(with_suit(spec, "skin#1"))[0]
+    assert (own.material.kind, own.material.texture) == ("skin", 0)
+    assert (own.vertices_m[own.faces] == plain.vertices_m[plain.faces]).all()
+    apart = own.coords[own.faces][..., :2] - load_atlas().uv[plain.faces]
+    assert (np.abs(apart).max(axis=2) < 1e-6).mean() > 0.95  # all but seams
 
 
 def test_published_assets_are_worn(shared_data, tmp_path):

@@ -157,7 +157,7 @@ def _relit(base: FrameSpec, own: SampleContext, behind: Behind) -> FrameSpec:
 _DEEPER_M = 0.003
 """New clothes may come closer to touched things by this much, and sink or hover
 by so much."""
-_OWN: tuple[Slot, ...] = ("hair", "brows", "beard", "glasses", "mask")
+_OWN: tuple[Slot, ...] = ("hair", "skin", "brows", "beard", "glasses", "mask")
 _KEPT: tuple[Slot, ...] = ("shoes", *_OWN)
 """Slots whose cut stays: shoes carry the body, head wear belongs to the person."""
 

@@ -39,11 +39,12 @@ _REPLACED: dict[Slot, tuple[Slot, ...]] = {
     "hat": ("hat",),
     "hair": ("hair", "hat"),
     "bottom": ("bottom", "legs"),
+    "skin": ("skin",),
     "brows": ("brows",),
     "beard": ("beard",),
 }
 """What an asset of a slot replaces; a top that leaves the hips bare replaces no bottom."""
-_LASTING: tuple[Slot, ...] = ("hair", "brows", "beard")
+_LASTING: tuple[Slot, ...] = ("hair", "brows", "beard", "skin")
 _GROWN = 0.67
 _BAREFOOT = 0.4
 _BARE_LEGS = 0.5
@@ -262,7 +263,11 @@ def completed(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[Garme
             if g.kind is not None and g.kind.slot == slot and g.kind.fits(body.gender, body.age)
             if g.kind.whole or parted
         ]
-        if own.random() < options.share and fits:
+        wanted = own.random() < options.share or (slot == "brows" and "skin" in worn)
+        if wanted and fits:
+            if slot == "skin":  # of the recipe's tone
+                tone = person.look.skin_rgb
+                fits = [min(fits, key=lambda fit: palette.difference(fit[1] or tone, tone))]
             kind, rgb = pick_one(fits, own, name=lambda fit: fit[0].kind)
             kept = () if kind.whole or slot != "top" else ("bottom",)
             worn = {s: garment for s, garment in worn.items() if s in kept or s not in removed}
@@ -370,6 +375,8 @@ def _worn(
 
 
 def recoloured(spec: GarmentSpec, slot: Slot, look: Look, rng: Generator) -> GarmentSpec:
+    if slot == "skin":
+        return spec
     if slot in _LASTING:
         return dataclasses.replace(spec, material=palette.hair(look.hair_rgb, rng))
     if slot == "mask":

@@ -92,13 +92,13 @@ class Poses(Base):
 
 
 class MakeHuman(Base):
-    """Clothes, shoes, hats and hair from MakeHuman's asset packs."""
+    """Clothes, shoes, hats, hair, brows, beards and skins from MakeHuman's asset packs."""
 
     folder: Folder = "assets/makehuman"
-    """Their folder, below the asset root; subfolders are searched."""
+    """Their folder, below the asset root; subfolders and ZIP archives are searched."""
     share: Probability = 0.5
-    """How often one of the folder is worn in place of a built-in one: clothes for
-    trunk and hips, shoes, a hat, hair."""
+    """How often one of the folder is worn in place of a built-in one: a top, a bottom or both,
+    shoes, a hat, hair, brows, a beard, a skin."""
 
 
 class Wardrobe(Base):

@@ -270,16 +270,16 @@ def look(
     """The look of material `k` at texture coordinates `c`.
 
     `face` is the face's normal in texture space, `foot_m` a pixel's width on the surface.
-    Texture lookups are the caller's: kind "texture" comes with its texel in `tint`.
+    Texture lookups are the caller's: a texture comes with its texel in `tint`.
     """
     if ms[k].kind == CLOTH:
         return _cloth(ms, k, c, foot_m, tint)
-    if ms[k].kind == SKIN:
+    if ms[k].kind == SKIN and ms[k].width == 0:
         return _skin(ms, k, c, foot_m, tint)
     if ms[k].kind == EYE:
         return _eye(ms, k, c)
     if ms[k].kind == HAIR:
         return _hair(ms, k, c, foot_m, tint)
-    if ms[k].kind == TEXTURE:
+    if ms[k].kind == TEXTURE or ms[k].kind == SKIN:
         return _plain(ms, k, wp.cw_mul(ms[k].base, tint))
     return _matte(ms, k, c, face, foot_m, tint)

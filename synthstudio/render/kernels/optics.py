@@ -10,7 +10,7 @@ sheen for cloth, wrapped light with a red terminator for skin.
 import warp as wp
 
 from synthstudio.core.images import KNEE
-from synthstudio.render.kernels.materials import EYE, SKIN, TEXTURE, Look, look
+from synthstudio.render.kernels.materials import EYE, SKIN, Look, look
 from synthstudio.render.kernels.patterns import Mat, smooth
 from synthstudio.render.kernels.shadow import ContactMap, SunMap, sky_loss, sunlight
 
@@ -323,7 +323,7 @@ def shaded(mesh: Mesh, eye: Eye, lamps: Lamps, triangle: int, ray: wp.vec3, open
     f = mesh.faces[triangle]
     p = point_under(mesh, m, eye, f, ray)
     tint = p.tint
-    if m.kind == TEXTURE and m.width > 0:
+    if m.width > 0:
         tint = wp.cw_mul(tint, _texture(mesh, m, p))
     rgb = _lit(lamps, p, look(mesh.materials, k, p.coords, p.coords_face, p.foot_m, tint), m, open)
     return wp.vec3(_toned(rgb[0]), _toned(rgb[1]), _toned(rgb[2]))
