@@ -176,15 +176,18 @@ def _check_size(member: zipfile.ZipInfo, limit: int) -> None:
 _MAX_UNPACKED, _MAX_FILES = 4 * 1024**3, 20_000
 
 
-def unpacked(archive: Path, cache: Path, suffixes: tuple[str, ...]) -> Path:
-    """The folder below `cache` with the files of a ZIP archive that have one of `suffixes`.
+def unpacked(archive: Path, suffixes: tuple[str, ...]) -> Path:
+    """The folder of the user's cache with the files of a ZIP archive that have one of `suffixes`.
 
     It is named by the archive's content; only missing files are written. AssetError if the
     archive is damaged, encrypted, too large, or has links or unsafe names: nothing of it is used.
     """
     try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         with archive.open("rb") as file:
-            folder = cache / hashlib.file_digest(file, "sha256").hexdigest()
+            folder = (
+                cache / "synthstudio" / "packs" / hashlib.file_digest(file, "sha256").hexdigest()
+            )
         with zipfile.ZipFile(archive) as opened:
             for name, member in _safe_members(opened, archive.stat().st_size).items():
                 path = folder / name

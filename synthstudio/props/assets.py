@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -248,8 +247,7 @@ def _stamp(path: Path) -> Stamp:
 def _unpacked(archive: Path) -> Path:
     stamp = _stamp(archive)
     if stamp not in _UNPACKED:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        _UNPACKED[stamp] = unpacked(archive, cache / "synthstudio" / "packs", _PACKED)
+        _UNPACKED[stamp] = unpacked(archive, _PACKED)
     return _UNPACKED[stamp]
 
 
