@@ -113,6 +113,7 @@ WORN = {
     ("helmet", "short_hair"): ((), (), (EYES, MOUTH, NOSE)),
     ("sunglasses", "short_hair"): (("left_eye", "right_eye"), (EYES,), (MOUTH, LOW_JAW)),
     ("medical_mask", "short_hair"): (("nose",), (MOUTH, NOSE[2:]), (EYES, BROWS)),
+    ("goggles", "surgical_cap"): ((), (), (EYES, MOUTH)),
     ("headscarf", "long_hair"): (("left_ear", "right_ear"), (), ()),
     ("sunglasses", "medical_mask", "headscarf"): (FACE, (), ()),
 }

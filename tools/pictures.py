@@ -68,6 +68,11 @@ SHELVES = tuple(("uses/shelves.yaml", k) for k in range(6))
 CARE = tuple(("uses/care.yaml", k) for k in (1, 5, 8, 10, 13, 15))
 GYM = tuple(("uses/gym.yaml", k) for k in (1, 4, 6, 9, 12, 13))
 CLOSE_BY = tuple(("uses/close_by.yaml", k) for k in (3, 4, 6, 9, 11, 13))
+AT_WORK = (
+    *(("uses/at_work.yaml", k) for k in (5, 7, 19, 22)),
+    *(("uses/at_work_ward.yaml", k) for k in (1, 14)),
+)
+FIRST_PERSON = tuple(("uses/first_person.yaml", k) for k in (3, 9, 10, 11, 13, 17))
 DRIVING = tuple(("uses/driving.yaml", k) for k in (1, 2, 5, 8, 9, 4))
 _USES = ("in_bed", "weather", "care", "shelves", "umbrellas", "gym")
 USES = tuple((f"uses/{name}.yaml", k) for name, k in zip(_USES, (1, 6, 13, 2, 3, 12), strict=True))
@@ -350,14 +355,14 @@ def clothes(out: Path) -> None:
     for number, kind in enumerate(known[name] for name in NAMED):
         fits = [spec for spec in specs if _goes_with(known, spec.people[0], kind)]
         made.append(worn_by(stage, fits[number % len(fits)], kind))
-    write_jpeg(contact_sheet(made, columns=11), out)
+    write_jpeg(contact_sheet(made, columns=12), out)
 
 
 def _goes_with(known: dict[str, GarmentKind], person: PersonSpec, kind: GarmentKind) -> bool:
     """Whether such a body wears that kind, and the rest of the outfit goes with it."""
     rest = [known[garment.kind] for garment in person.outfit]
     others = any(kind.slot in garment.goes_with for garment in rest)
-    others = others or kind.slot in ("top", "bottom", "shoes", "hat")
+    others = others or kind.slot in ("top", "bottom", "shoes", "hat", "glasses")
     alone = kind.slot == "bottom" and any(garment.whole for garment in rest)
     needs = kind.slot == "top" and not kind.whole and any(garment.whole for garment in rest)
     low, high = kind.gender
@@ -379,7 +384,7 @@ def worn_by(stage: FrameGenerator, spec: FrameSpec, kind: GarmentKind) -> U8:
     )
     person = dataclasses.replace(person, position_m=(0.0, 0.0, stage.drop_m(person)))
     nose = stage.joints_m(person)[0]
-    near = kind.slot == "hat"
+    near = kind.slot in ("hat", "glasses")
     x, y, z = (float(v) for v in nose) if near else (0.0, 0.0, 0.5 * float(nose[2]) + 0.03)
     eye = (x, y - 1.0, z + 0.12) if near else (0.0, -3.4, 1.25)
     yaw, pitch = look_at(eye, (x, y, z))
@@ -539,6 +544,8 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "in_bed": lambda out: sheet(IN_BED, out, labels=False),
     "shelves": lambda out: sheet(SHELVES, out, labels=False),
     "care": lambda out: sheet(CARE, out, labels=False),
+    "at_work": lambda out: sheet(AT_WORK, out, labels=False),
+    "first_person": lambda out: sheet(FIRST_PERSON, out, labels=False),
     "close_by": lambda out: sheet(CLOSE_BY, out, labels=False),
     "driving": lambda out: sheet(DRIVING, out, labels=False),
     "gym": lambda out: sheet(GYM, out, labels=False),

@@ -85,6 +85,8 @@ class Interaction:
 
 Worn = Literal["everyday", "always", "sport", "named", "named_sport", "named_always"]
 
+Dye = Literal["cloth", "high_visibility", "medical"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class GarmentKind:
@@ -106,7 +108,7 @@ class GarmentKind:
     whole: bool = False  # covers trunk and hips: worn without a bottom
     goes_with: tuple[Slot, ...] = ()  # slots it may be combined with
     two_tone: bool = False  # the second material covers as much as the first
-    dye: Literal["cloth", "high_visibility"] = "cloth"
+    dye: Dye = "cloth"
 
     def fits(self, gender: float, age: float) -> bool:
         return self.gender[0] <= gender <= self.gender[1] and self.age[0] <= age <= self.age[1]

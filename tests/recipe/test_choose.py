@@ -31,6 +31,7 @@ HELD = {
         "share": 0.5,
     },
 }
+NEAR = {"kind": "procedural", "placement": "near", "kinds": {"crate": 1}}
 
 
 def held_objects(spec):
@@ -95,6 +96,7 @@ def test_every_block_of_20_has_its_shares(fractions):
         ({"people": {"poses": {"families": {"fly": 1}}}}, "people.poses.families"),
         ({"people": {"wardrobe": {"kinds": {"tshirt": 1}}}}, "Did you mean 't_shirt'"),
         ({"objects": [{"kind": "procedural", "kinds": {"crat": 1}}]}, "objects.0.kinds"),
+        ({"objects": [NEAR]}, "objects.0.kinds"),
         ({"holdout": {"poses": ["flying"]}}, "holdout.poses"),
         ({"holdout": {"occluders": ["unicorn"]}}, "holdout.occluders"),
         ({"holdout": {"backgrounds": ["moon"]}}, "holdout.backgrounds"),

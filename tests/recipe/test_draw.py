@@ -58,10 +58,8 @@ def test_another_name_or_seed_draws_others_and_equal_streams_the_same():
 
 
 def test_a_choice_added_to_one_purpose_changes_no_other():
-    plain, lens = (
-        json.loads(stored(r, [6])[0])
-        for r in (FULL, {**FULL, "lens": {"blur": 1.0, "blur_sigma_px": 8}})
-    )
+    blurred = {**FULL, "lens": {"blur": 1.0, "blur_sigma_px": 8}}
+    plain, lens = (json.loads(stored(r, [6])[0]) for r in (FULL, blurred))
     assert plain.pop("lens") != lens.pop("lens")
     assert plain == lens
 

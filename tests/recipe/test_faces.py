@@ -101,6 +101,11 @@ def test_what_is_named_is_worn():
     for kind in named:
         assert sum(kind in worn for worn in seen) > 20
     assert not any(named.keys() & worn_by(who) for who in dressed())
+    face = {"glasses": 0.5, "sunglasses": 0.5}
+    for usual in ({}, {"goggles": 1, "sunglasses": 0}):
+        worn = people(40, face=face, wardrobe={"kinds": usual})
+        seen = {kind for person in worn for kind in kinds(person, "glasses")}
+        assert seen == {"glasses", "goggles" if usual else "sunglasses"}
 
 
 def test_something_over_a_top_only_where_it_goes():

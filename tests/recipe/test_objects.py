@@ -1,12 +1,14 @@
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 from recipe_fake import CATALOGUE, OBJECTS, FakeSolve
 
 from synthstudio.core.errors import RecipeError
+from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.layout.placement import corners
+from synthstudio.recipe.layout.placement import CLEAR_M, corners
 from synthstudio.recipe.schema.load import parse
 
 STANDING = {"families": {"stand": 1}}
@@ -52,10 +54,7 @@ def test_objects_in_front_stand_between_camera_and_somebody():
     obj = {"kind": "procedural", "kinds": {"lamp_post": 1}, "offset_m": 0.0, "hides": 1.0}
     on_the_way = 0
     for spec in frames(60, objects=[obj])[1]:
-        camera, post = (
-            np.array(spec.camera.position_m[:2]),
-            np.array(spec.objects[0].position_m[:2]),
-        )
+        camera, post = (np.array(x.position_m[:2]) for x in (spec.camera, spec.objects[0]))
         for place in (np.array(person.position_m[:2]) for person in spec.people):
             way, from_person = camera - place, post - place
             aside = abs(way[0] * from_person[1] - way[1] * from_person[0]) / np.linalg.norm(way)
@@ -64,6 +63,24 @@ def test_objects_in_front_stand_between_camera_and_somebody():
                 assert 0.15 <= from_person @ way / (way @ way) <= 0.6
     # The others found no free place there, and stepped aside.
     assert 45 <= on_the_way <= 60
+
+
+def test_hands_before_the_camera_reach_in_from_an_edge_and_hide_about_what_was_asked():
+    near = {"kind": "procedural", "placement": "near", "hides": [0.1, 0.4]}
+    wish = {"name": "t", "people": {"count": 1, "poses": STANDING}, "objects": [near]}
+    stage = FrameGenerator(prepare(parse(wish), assets=Path(), device="cpu"))
+    hidden = []
+    for spec in (draw(stage.settings.recipe, index, stage) for index in range(8)):
+        (hand,), camera = spec.objects, spec.camera
+        depth = camera.to_camera(stage.triangles_m(hand).reshape(-1, 3))[:, 2]
+        assert CLEAR_M < depth.min() < depth.max() < 1.2
+        joints = camera.to_camera(stage.joints_m(spec.people[0]))
+        column, row = camera.project(joints).astype(int).T
+        hidden.append(np.mean(stage.depths_m((hand,), camera)[row, column] < joints[:, 2]))
+        foot = camera.project(camera.to_camera(np.array([hand.position_m])))
+        assert ((foot < 0) | (foot > (camera.width_px, camera.height_px))).any()
+    assert min(hidden) > 0.05 and max(hidden) < 0.45  # to a joint
+    assert np.ptp(hidden) > 0.2
 
 
 def test_objects_beside_keep_their_side():
@@ -97,14 +114,10 @@ def test_sizes_keep_to_their_kind_and_meshes_to_their_file():
     assert 20 < bare < 54  # two in five keep the colours that their builder gives them
 
 
-def cutouts(count, solve=None, **wanted):
-    wish = {"folder": "occluders", "size": "share", "count": 2, **wanted}
-    _, specs = frames(count, solve, cutouts=wish)
-    return [(spec, cutout) for spec in specs for cutout in spec.cutouts]
-
-
 def test_cutouts_keep_size_shape_and_limits():
-    for spec, cutout in cutouts(100, height_share=[0.2, 0.4], max_scale=0.5):
+    wish = {"folder": "occluders", "size": "share", "count": 2, "height_share": [0.2, 0.4]}
+    specs = frames(100, cutouts={**wish, "max_scale": 0.5})[1]
+    for spec, cutout in ((one, c) for one in specs for c in one.cutouts):
         width, height = cutout.size_px
         assert height <= 0.4 * spec.camera.height_px + 1
         assert height <= 0.5 * 420 + 1
@@ -116,8 +129,5 @@ def test_cutouts_keep_size_shape_and_limits():
 
 def test_a_hold_out_of_every_kind_leaves_an_error_not_a_leak():
     with pytest.raises(RecipeError, match="no kind of object is left"):
-        frames(
-            20,
-            objects=[{"kind": "procedural", "kinds": {"crate": 1}}],
-            holdout={"occluders": ["crate"]},
-        )
+        crates = [{"kind": "procedural", "kinds": {"crate": 1}}]
+        frames(20, objects=crates, holdout={"occluders": ["crate"]})

@@ -13,6 +13,7 @@ from synthstudio.recipe.sampling.context import split_of
 from synthstudio.recipe.schema.load import parse
 
 ALL = {"clean": 1, "occluder": 2, "appearance": 1, "light": 1, "view": 2}
+NEAR = {"kind": "procedural", "placement": "near"}
 FLAT = {kind: count for kind, count in ALL.items() if kind != "view"}
 ORDER = ("base", "clean", "occluder", "occluder", "appearance", "light", "view", "view")
 MAY_DIFFER = {
@@ -169,6 +170,11 @@ def test_the_shadow_box_holds_everything_of_the_group():
         ({"variants": {"view": 2, "rig": {"azimuths_deg": [90]}}}, "1 for 2 views"),
         ({"variants": {"clean": 2}}, "less than or equal to 1"),
         ({"variants": {"shadow": 1}}, "shadow"),
+        (
+            {"objects": [{"kind": "mesh", "folder": "m", "placement": "near"}]},
+            "near is for built-in hands",
+        ),
+        ({"variants": {"view": 1}, "objects": [NEAR]}, "near needs one still camera"),
         ({"variants": {"view": 1, "rig": {"distance_m": 0.1}}}, "0.6"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Beards, and wear of the face: glasses, sunglasses, a medical mask.
+"""Beards, and wear of the face: glasses, sunglasses, goggles, a medical mask.
 
 Beards are patches of the lower face, raised a little: they grow out of the head and hide nothing
 of it; the mouth stays free. Rims are thin and their glass is not drawn, so glasses hide nothing of
@@ -51,6 +51,24 @@ def sunglasses(base: Basis, shape: Shape) -> Tailored:
         for side in (1, -1)
     ]
     return Tailored(pieces=(*_frame(base, shape, thick_m=0.0019), *lenses), inside=nowhere)
+
+
+def goggles(base: Basis, shape: Shape) -> Tailored:
+    """One wide rim round both eyes, and a band round the head; the window is not drawn."""
+    turn = np.linspace(0, 2 * np.pi, 44, endpoint=False)
+    c, s = np.cos(turn), np.sin(turn)
+    radius = (np.abs(c) ** 3 + np.abs(s) ** 3) ** (-1 / 3)
+    x, z = 0.068 * radius * c, 0.034 * radius * s
+    z = z + 0.013 * np.exp(-((x / 0.014) ** 2)) * (s < 0)  # over the nose
+    ring = np.stack([x, _EYE_M[1] - 0.044 + 7.5 * x**2, _EYE_M[2] + z], 1)
+    rim = tube(ring.astype(np.float32), np.full(44, shape["rim"]), columns=6, closed=True)
+    angle = np.linspace(-0.65 * np.pi, 0.65 * np.pi, 33)
+    x, y = 0.085 * np.sin(angle), 0.107 * np.cos(angle) - 0.022
+    band = np.stack([x, y, np.full(33, _EYE_M[2])], 1)
+    band = np.concatenate([ring[22:23], band, ring[:1]])  # from the rim's one side to the other
+    strap = tube(band.astype(np.float32), np.full(len(band), 0.004), columns=6)
+    pieces = [_piece(base, *rim, 0), replace(_piece(base, *strap, 0), second=True)]
+    return Tailored(pieces=tuple(replace(p, covers=FACE) for p in pieces), inside=nowhere)
 
 
 def medical_mask(base: Basis, shape: Shape) -> Tailored:

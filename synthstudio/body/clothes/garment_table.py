@@ -12,7 +12,7 @@ from functools import partial
 from synthstudio.body.clothes import bottoms, face_wear, hair, hats, outerwear, tops
 from synthstudio.body.clothes.garment_mesh import Basis
 from synthstudio.body.clothes.tailor import Shape, Tailored
-from synthstudio.core.catalogue import GarmentKind, Slot, Worn
+from synthstudio.core.catalogue import Dye, GarmentKind, Slot, Worn
 from synthstudio.core.spec import Pattern, Vec2
 
 SOCKS, TIGHTS, SHOES, GLOVES, SKIN, BOTTOM, TOP = 5, 7, 10, 12, 15, 20, 30
@@ -62,6 +62,10 @@ _GOES_WITH: dict[str, tuple[Slot, ...]] = {
     "dress": ("legs",),
 }
 """Compatible garments, if not decided by slot and layer."""
+_DYES: dict[str, Dye] = {
+    "hi_vis_vest": "high_visibility",
+    **dict.fromkeys(("scrub_top", "scrub_trousers", "gown", "surgical_cap"), "medical"),
+}
 _SHOW_LEGS = (
     "shorts", "skirt", "strap_dress", "shirt_dress", "pleated_skirt", "mini_skirt",
     "running_shorts",
@@ -112,7 +116,7 @@ def _entry(
         whole=slot == "top" and hides >= PELVIS,
         goes_with=_goes_with(name, slot, layer, hides),
         two_tone=name in _TWO_TONE,
-        dye="high_visibility" if name == "hi_vis_vest" else "cloth",
+        dye=_DYES.get(name, "cloth"),
     )
     return Entry(kind=kind, cut=cut, layer=layer, hides=hides)
 
@@ -221,6 +225,10 @@ _NAMED = (
            hem=(-0.79, -0.40), sleeve=(0.14, 0.46)),
     _entry(tops.wetsuit, "top", TOP, PLAIN, ANYBODY, BOTH,
            leg=(-0.79, -0.30), sleeve=(0.16, 0.47)),
+    _entry(tops.t_shirt, "top", TOP, PLAIN, ANYBODY, TORSO, name="scrub_top",
+           sleeve=(0.17, 0.22), hem=(-0.08, -0.05), vee=(0.07, 0.10), loose=(1.2, 1.7)),
+    _entry(tops.tunic, "top", TOP, PLAIN, ANYBODY, TORSO, name="gown",
+           hem=(-0.62, -0.50), sleeve=(0.46, 0.475)),
     _entry(outerwear.open_shirt, "over", OVER, SHIRT, sleeve=(0.18, 0.46)),
     _entry(outerwear.cardigan, "over", OVER, WOOL, hem=(-0.07, -0.02)),
     _entry(outerwear.blazer, "over", OVER, ("plain", "plaid")),
@@ -242,6 +250,8 @@ _NAMED = (
     _entry(partial(bottoms.trousers, width_m=0.008, hang=0.7), "bottom", BOTTOM,
            ("plain", "denim"), ANYBODY, PELVIS, name="cropped_trousers", hem=(-0.66, -0.52)),
     _entry(bottoms.running_shorts, "bottom", BOTTOM, PLAIN, ANYBODY, PELVIS, hem=(-0.23, -0.175)),
+    _entry(bottoms.trousers, "bottom", BOTTOM, PLAIN, ANYBODY, PELVIS, name="scrub_trousers",
+           hem=(-0.80, -0.77), width=(0.012, 0.022), loose=(1.0, 1.3)),
     _entry(bottoms.pleated_skirt, "bottom", BOTTOM, ALL, WOMEN, PELVIS, hem=(-0.60, -0.25)),
     _entry(partial(bottoms.skirt, waist_m=0.085), "bottom", BOTTOM, ALL, WOMEN, PELVIS,
            name="long_skirt", hem=(-0.74, -0.66), width=(0.0, 0.06)),
@@ -263,6 +273,8 @@ _NAMED = (
     _entry(hats.visor, "hat", HAT, peak=(0.06, 0.085)),
     _entry(hats.swim_cap, "hat", HAT),
     _entry(hats.headphones, "hat", HAT, pad=(0.030, 0.038)),
+    _entry(hats.swim_cap, "hat", HAT, name="surgical_cap"),
+    _entry(face_wear.goggles, "glasses", GLASSES, rim=(0.0035, 0.0055)),
 )  # fmt: skip
 
 

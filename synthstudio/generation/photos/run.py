@@ -140,6 +140,13 @@ def _check(recipe: Recipe) -> None:
             expected=recipe.cutouts.folder,
             got=options.cutouts.folder,
         )
+    if any(objects.placement == "near" for objects in recipe.objects):
+        raise RecipeError(
+            "photos support objects on the ground only",
+            where=f"{recipe.name}: objects",
+            got="placement near",
+            then="Leave them out.",
+        )
     if recipe.cutouts is None and options.cutouts is None and not recipe.objects:
         if not any(options.by.get(kind) for kind in ("person", "near", "frame")):
             raise RecipeError(

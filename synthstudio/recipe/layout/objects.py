@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 
-from synthstudio.core.arrays import F64, Intp
+from synthstudio.core.arrays import F64, Bool, Intp
 from synthstudio.core.catalogue import ImageAsset, MeshAsset, ObjectKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import AssetRef, CutoutSpec, Material, ObjectSpec, PersonSpec
+from synthstudio.recipe.contacts.grips import angles_of
 from synthstudio.recipe.layout.placement import CLEAR_M, Layout, Placed, corners, moved
 from synthstudio.recipe.layout.site import box_of
 from synthstudio.recipe.sampling import palette
@@ -31,6 +32,13 @@ _SEARCHED = 3 * _SPOTS
 """How many candidates are compared; the second count only if the first hide too much or little."""
 _FAR_OFF = 0.15
 _ASIDE_M = 0.3
+_NEAR_TRIES = 64
+_NEAR_M = (0.35, 0.7)
+_NEAR_DEG = ((10.0, 85.0), (-10.0, 30.0), (-25.0, 25.0))
+"""What is near: off the picture's vertical, away from its plane, about its own length."""
+_NEAR_HAND, _NEAR_BASE, _NEAR_BACK = 0.78, 0.2, 0.35
+"""The middle of the hand and the end of the base, of the object's height; how far short of a joint
+the hand stays, of the picture's."""
 _SPREAD = 0.35
 
 
@@ -62,7 +70,8 @@ def place_objects(layout: Layout, placed: list[Placed]) -> list[Placed]:
             continue
         for number in range(sample_count(entry.count, layout.ctx.shared_rng("things", place))):
             rng = layout.ctx.rng("thing", place, number)
-            put = _place(layout, entry, people, [*placed, *out], rng)
+            place_one = _place_near if entry.placement == "near" else _place
+            put = place_one(layout, entry, people, [*placed, *out], rng)
             out += [] if put is None else [put]
     return out
 
@@ -106,6 +115,99 @@ def _place(
         expected=f"a free place within {_RINGS * _RING_M:.0f} m",
         then="Reduce objects or people, or increase the distance to the camera.",
     )
+
+
+def _place_near(
+    layout: Layout, entry: Standing, people: list[Placed], placed: list[Placed], rng: Generator
+) -> Placed:
+    """The candidate before the camera that hides most nearly as much as requested.
+
+    All reach in from below or from a side: their bases lie outside the picture.
+    """
+    target = _target(layout, entry, people, rng)
+    kind = pick(kinds_left(layout.ctx, entry, rng), rng)
+    assert isinstance(kind, ObjectKind)
+    made_of = palette.held_near(kind, sample(layout.ctx.recipe.people.shape.skin, rng), rng)
+    best: Placed | None = None
+    best_off = math.inf
+    for attempt in range(_NEAR_TRIES):
+        obj = design(entry, kind, made_of, rng, shrink=0.0)
+        here = layout.placed(
+            _reaching(layout, obj, target, rng, late=max(0.0, 2 * attempt / _NEAR_TRIES - 1))
+        )
+        points = layout.geometry.triangles_m(here.item).reshape(-1, 3)
+        base = np.linalg.norm(points - here.item.position_m, axis=1) < _NEAR_BASE * obj.size_m[2]
+        seen = layout.camera.to_camera(points)
+        if seen[:, 2].min() <= CLEAR_M or points[:, 2].min() <= 0:
+            continue
+        if _in_picture(layout, layout.camera.project(seen[base])).any():
+            continue
+        off = _off_by_depth(layout, target, here)
+        if off < best_off and layout.free(here, placed):
+            best, best_off = here, off
+            if off <= 1:
+                break
+    if best is None:
+        raise RecipeError(
+            "no room for an object before the camera",
+            where=layout.ctx.where,
+            expected=f"one of {_NEAR_TRIES} places clear of everything",
+            then="Increase camera.distance_m or camera.height_m.",
+        )
+    return best
+
+
+def _reaching(
+    layout: Layout, obj: ObjectSpec, target: _Target, rng: Generator, *, late: float
+) -> ObjectSpec:
+    """The object before the camera, its upper part on or short of a joint of the target.
+
+    `late` candidates (up to 1) are nearer to the camera and reach less far in.
+    """
+    camera = layout.camera
+    right, down, ahead = camera.world_to_camera[:3, :3]
+    side = 1.0 if rng.random() < 0.5 else -1.0  # of the picture, from which it comes
+    slant, lean, roll = (math.radians(palette.between(*r, rng)) for r in _NEAR_DEG)
+    way = np.array([-side * math.sin(slant), -math.cos(slant)])  # in the picture
+    z = math.cos(lean) * (way[0] * right + way[1] * down) + math.sin(lean) * ahead
+    across = np.cross(ahead, z) / math.cos(lean)
+    x = math.cos(roll) * across + math.sin(roll) * np.cross(z, across)
+    joints = target.joints_px[target.place :][:1].reshape(-1, 2)
+    joints = joints[_in_picture(layout, joints)]
+    middle = np.array([camera.width_px, camera.height_px]) / 2
+    at_px = joints[int(rng.random() * len(joints))] if len(joints) else middle
+    at_px = at_px - way * float(rng.random()) * (_NEAR_BACK + late) * camera.height_px
+    low, high = _NEAR_M
+    depth = np.array(palette.between(low, high - late * (high - low), rng))
+    hand_m = camera.to_world(camera.unproject(at_px, depth))
+    foot = (hand_m - _NEAR_HAND * obj.size_m[2] * z).round(5).tolist()
+    yaw, pitch, roll = (round(a, 6) for a in angles_of(np.stack([x, np.cross(z, x), z], axis=1)))
+    return replace(
+        obj,
+        position_m=(foot[0], foot[1], foot[2]),
+        yaw_rad=yaw,
+        pitch_rad=pitch,
+        roll_rad=roll,
+        shape={"left": 1.0} if side < 0 else {},
+    )
+
+
+def _in_picture(layout: Layout, px: F64) -> Bool:
+    size = np.array([layout.camera.width_px, layout.camera.height_px])
+    return np.asarray(((px >= 0) & (px < size)).all(axis=-1))
+
+
+def _off_by_depth(layout: Layout, target: _Target, here: Placed) -> int:
+    """Too many or too few joints hidden, as `_off`, by the object's own outline."""
+    if target.depth_m.size == 0:
+        return 0
+    nearest = layout.geometry.depths_m((here.item,), layout.camera)
+    inside = _in_picture(layout, target.joints_px)
+    column, row = np.where(inside[..., None], target.joints_px, 0).astype(int).transpose(2, 0, 1)
+    hidden = (inside & (nearest[row, column] < target.depth_m)).sum(axis=1)
+    own = abs(int(hidden[target.place]) - target.hidden)
+    others = np.delete(hidden, target.place) - target.maximum
+    return own + int(np.maximum(0, others).sum())
 
 
 def _farther(
@@ -177,7 +279,8 @@ def kinds_left(
     else:
         assert isinstance(entry, ProceduralObjects)
         given = entry.kinds
-        kinds = tuple(kind for kind in ctx.catalogue.objects if "occluder" in kind.roles)
+        role = "near" if entry.placement == "near" else "occluder"
+        kinds = tuple(kind for kind in ctx.catalogue.objects if role in kind.roles)
         if given is None:
             kinds = ctx.fitting(kinds)
         else:

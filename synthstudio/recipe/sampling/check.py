@@ -46,7 +46,8 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
     _known(recipe, "people.wardrobe.kinds", options.wardrobe.kinds, garments)
     for i, objects in enumerate(recipe.objects):
         if isinstance(objects, ProceduralObjects):
-            occluders = {t.kind for t in catalogue.objects if "occluder" in t.roles}
+            role = "near" if objects.placement == "near" else "occluder"
+            occluders = {t.kind for t in catalogue.objects if role in t.roles}
             _known(recipe, f"objects.{i}.kinds", objects.kinds or (), occluders)
     for share in recipe.backdrops:
         if isinstance(share.backdrop, Room):

@@ -113,6 +113,9 @@ def dyed(
     if kind.dye == "high_visibility":
         first, second = palette.high_visibility(rng)
         return GarmentSpec(kind=kind.kind, shape=shape, material=first, second_material=second)
+    if kind.dye == "medical":
+        material = palette.medical(rng)
+        return GarmentSpec(kind=kind.kind, shape=shape, material=material, second_material=material)
 
     def cloth() -> Material:
         patterned, saturated = options.patterned, options.saturated
@@ -329,7 +332,7 @@ def own_face(
     rng = stream(recipe.stream_seed, "face", number)
     bearded, near_sighted = rng.random(2) < (options.beard, options.glasses)
     look = toned(recipe, look, rng)
-    kinds = tuple(g for g in garments if g.kind != "sunglasses")
+    kinds = tuple(g for g in garments if g.kind not in ("sunglasses", "goggles"))
     out = _worn(recipe, kinds, {"beard": bearded, "glasses": near_sighted}, body, look, rng)
     if any(g.kind == "full_beard" for g in out):
         look = dataclasses.replace(look, stubble=max(look.stubble, _STUBBLE))
@@ -365,7 +368,7 @@ def _worn(
     for slot in (slot for slot, worn in on.items() if worn):
         own = [kind for kind in kinds if kind.slot == slot and kind.fits(body.gender, body.age)]
         fits = {kind.kind: kind for kind in own}
-        weighed = {name: weights.get(name, 1.0) for name in fits}
+        weighed = {name: weights.get(name, float(k.worn != "named")) for name, k in fits.items()}
         if any(weighed.values()):
             kind = fits[pick(weighed, rng)]
             design = design_of(kind, recipe, rng)

@@ -37,6 +37,7 @@ _SATURATED = _row("b3202c d1602a d9a520 2f7a3f 1f6fa8 2b4fc0 6a3a9a c03a78 0f8a8
 _PALE = _row("efeee9 e6dfc8 f2d24a f0b6c0 bfe0ea d8d6cf")
 _DEEP = _row("161618 1f2a44 5b2430 2a3a33 1f4f8a 3a1f4a")
 _WARNING = _row("c8e020 d4ec28 f07020 f28a1c")
+_MEDICAL = _row("4a7f84 5b8f8a 3d5f86 6f93ab 8fb0b4 dfe4e4")
 _BANDS = _row("c8ccd0 b4b8bc")
 _SHOES = _row("1a1a1b 2b211b 4a3222 6e4a2e e6e4df bdbbb5 2d3546 7a2026 8a8d90 39413a")
 _SOLES = _row("f0efea d6d3c8 1c1c1c 3a332b 8a7a60")
@@ -204,6 +205,11 @@ def high_visibility(rng: Generator) -> tuple[Material, Material]:
     return vest, bands
 
 
+def medical(rng: Generator) -> Material:
+    """The cloth of scrubs, gowns and caps of hospitals."""
+    return Material(kind="cloth", base_rgb=choose(_MEDICAL, rng), roughness=0.9, sheen=0.1)
+
+
 def printed(material: Material, patterns: Sequence[Pattern], rng: Generator) -> Material:
     """The cloth with one of those prints, in its colour and two to four others."""
     pattern = patterns[int(rng.random() * len(patterns))]
@@ -329,6 +335,13 @@ def drawn_size(kind: ObjectKind, rng: Generator) -> Vec3:
     ranges = zip(kind.size_low_m, kind.size_high_m, strict=True)
     width, depth, height = (between(low, high, rng) for low, high in ranges)
     return width, depth, height
+
+
+def held_near(kind: ObjectKind, skin_tone: float, rng: Generator) -> tuple[Material, ...]:
+    """Skin, sleeve, then what the hand holds."""
+    skin = Material(kind="matte", base_rgb=skin_rgb(skin_tone, rng), roughness=0.6)
+    sleeve = cloth(("plain", "stripes", "plaid", "knit"), rng, patterned=0.4, saturated=0.3)
+    return (skin, sleeve, *(surface("plain", rng) for _ in range(kind.materials - 2)))
 
 
 def materials(kind: ObjectKind | MeshAsset, rng: Generator) -> tuple[Material, ...]:

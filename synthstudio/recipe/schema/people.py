@@ -147,7 +147,8 @@ class Face(Base):
     glasses: Probability = 0.0
     """How often people wear glasses; constant per person."""
     sunglasses: Probability = 0.0
-    """How often people wear sunglasses; eyes then count as hidden."""
+    """How often people wear sunglasses, and their eyes count as hidden, or goggles, which hide
+    nothing, if wardrobe.kinds lists them."""
     mask: Probability = 0.0
     """How often people wear a medical mask; the nose then counts as hidden."""
     expression: Probability = 0.0

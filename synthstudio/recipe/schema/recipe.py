@@ -331,6 +331,7 @@ class Recipe(Base):
         if len(set(self.layers)) < len(self.layers):
             raise ValueError("layers: each layer once")
         self._check_backdrops()
+        self._check_near()
         if self.lens.distortion is not None:
             widest = float(support(self.camera.vertical_fov_deg)[1])
             shape = self.image.width_px / self.image.height_px
@@ -367,6 +368,13 @@ class Recipe(Base):
                     f"{name}: not with place backdrops, whose walls may hide people; "
                     "use room, hdri or plain backdrops"
                 )
+
+    def _check_near(self) -> None:
+        near = [objects for objects in self.objects if objects.placement == "near"]
+        if any(isinstance(objects, MeshObjects) for objects in near):
+            raise ValueError("objects.placement: near is for built-in hands; put meshes in_front")
+        if near and (self.clip is not None or self.variants.view):
+            raise ValueError("objects.placement: near needs one still camera; not clip or view")
 
     def _check_moments(self) -> None:
         """Raise ValueError for options that clips do not support."""

@@ -22,7 +22,7 @@ from synthstudio.recipe.schema.distributions import (
 )
 
 Probability = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
-Placement = Literal["in_front", "beside", "around"]
+Placement = Literal["in_front", "beside", "around", "near"]
 
 
 def _relative(folder: str) -> str:
@@ -47,15 +47,16 @@ class Standing(Base):
     """Number per frame."""
     placement: Placement = "in_front"
     """in_front: between the camera and one of the people. beside: at their side. around:
-    anywhere round the group."""
+    anywhere round the group. near: 35 to 70 cm before the camera, reaching in from an edge of the
+    picture."""
     between: Annotated[Number, Within(0.05, 0.95)] = (0.15, 0.6)
     """For in_front: position from the person (0) to the camera (1)."""
     offset_m: Annotated[Number, Within(-20, 20)] = (-0.5, 0.5)
     """Sideways distance in metres from that line (in_front), from the person (beside: the sign is
     the side) or from the middle of the group (around)."""
     hides: Annotated[Number, Within(0, 1)] = (0.1, 0.7)
-    """For in_front: the share of the person's joints that should lie behind the object's outer
-    box; the nearest of the candidates is taken."""
+    """For in_front and near: the share of the person's joints that should lie behind the object (in
+    front: its outer box); the nearest of the candidates is taken."""
 
 
 class ProceduralObjects(Standing):
@@ -65,7 +66,8 @@ class ProceduralObjects(Standing):
     """Built-in objects."""
     kinds: Weights | None = None
     """Names of built-in kinds and their weights; null: all that suit the place, equally: the kind
-    of room, streets or grass. All suit photos, panoramas and plain backdrops."""
+    of room, streets or grass. All suit photos, panoramas and plain backdrops. For near: open_hand,
+    pointing_hand, phone_in_hand, cup_in_hand, screwdriver_in_hand, spatula_in_hand."""
 
 
 class MeshObjects(Standing):
