@@ -1,15 +1,20 @@
 """Wheelchairs, walkers, cars: who sits in one or pushes one touches it where a person would."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.interpolate import RegularGridInterpolator
+from scipy.spatial import cKDTree
 
-from benchmarks import physics
+from benchmarks import physics, touch
 from synthstudio.core.errors import RecipeError
+from synthstudio.core.scene import PARTS
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FrameGenerator, prepare
+from synthstudio.props.objects.shapes import turn_of
 from synthstudio.recipe.schema.load import dump, load, parse
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
@@ -57,22 +62,58 @@ def test_a_walker_is_pushed_with_both_hands():
         assert abs(frame[:, 2].min()) < 0.005
 
 
-def test_a_driver_sits_left_in_a_car_with_both_hands_on_the_wheel():
+def _driving(**people):
     recipe = dump(load(SCENES / "uses" / "driving.yaml"))
     recipe["people"]["hold"]["share"] = 1.0
-    stage = FrameGenerator(prepare(parse(recipe), assets=SCENES, device="cpu"))
-    specs = [pipeline.draw_spec(stage, index) for index in range(2)]
-    for spec in specs:
+    recipe["people"] |= {"count": 2, "belt": 1.0} | people
+    return FrameGenerator(prepare(parse(recipe), assets=SCENES, device="cpu"))
+
+
+def test_two_share_a_car_with_fastened_belts_and_one_has_both_hands_on_the_wheel():
+    stage = _driving()
+    for index in range(2):
+        spec = pipeline.draw_spec(stage, index)
         (cabin,) = (obj for obj in spec.objects if obj.kind == "car_cabin")
         (wheel,) = (obj for obj in spec.objects if obj.kind == "steering_wheel")
-        driver, c, s = spec.people[0], np.cos(cabin.yaw_rad), np.sin(cabin.yaw_rad)
-        x, y = np.array([[c, s], [-s, c]]) @ (np.array(driver.position_m) - cabin.position_m)[:2]
-        assert 0.2 < x < 0.5 and abs(y) < cabin.size_m[1] / 2
-        for palm in stage.palms_m(driver):
-            rim = stage.triangles_m(wheel).reshape(-1, 3)
+        c, s = np.cos(cabin.yaw_rad), np.sin(cabin.yaw_rad)
+        for person, side in zip(spec.people, (1, -1), strict=True):
+            at = np.array(person.position_m) - cabin.position_m
+            x, y = np.array([[c, s], [-s, c]]) @ at[:2]
+            assert 0.2 < side * x < 0.5 and abs(y) < cabin.size_m[1] / 2
+        rim = stage.triangles_m(wheel).reshape(-1, 3)
+        for palm in stage.palms_m(spec.people[wheel.held_by]):
             assert np.linalg.norm(rim - palm[:3, 3], axis=1).min() < 0.035
-    report = physics.check(stage, specs)
+        belts = [obj for obj in spec.objects if obj.kind == "seat_belt"]
+        assert [belt.held_by for belt in belts] == [0, 0, 1, 1]
+        for belt in belts:
+            _lies_on(stage, belt, spec.people[belt.held_by])
+    near = tuple(obj for obj in spec.objects if obj.role != "scenery")
+    report = physics.check(stage, [dataclasses.replace(spec, objects=near)])
     assert report.passed and report.through == 0, report.text()
+
+
+def _lies_on(stage, belt, person):
+    """No part of the dressed trunk is above the belt, which is near it; none of it is in a limb."""
+    parts = ("torso", "pelvis")
+    others = tuple(part for part in PARTS if part not in parts)
+    trunk, rest = (cKDTree(stage.skin_m(person, own)) for own in (parts, others))
+    dressed, strap = (
+        np.unique(stage.triangles_m(item).reshape(-1, 3), axis=0) for item in (person, belt)
+    )
+    grid = np.array(belt.heights_m)
+    sides = [np.linspace(-s / 2, s / 2, n) for s, n in zip(belt.size_m, grid.T.shape, strict=False)]
+    own = (dressed - belt.position_m) @ turn_of(belt)
+    gap = RegularGridInterpolator(sides, grid.T, bounds_error=False)(own[:, :2]) - own[:, 2]
+    met = np.isfinite(gap)
+    met[met] = trunk.query(dressed[met])[0] < rest.query(dressed[met])[0] - 0.01
+    assert met.any() and gap[met].min() > 0.0
+    assert np.median(cKDTree(dressed).query(strap)[0]) < 0.025
+    assert touch.depth_in_body_m(strap, physics.bare(person).vertices_m).max() < 0.015
+
+
+def test_a_car_without_room_for_two_is_refused():
+    with pytest.raises(RecipeError, match="no room for person 2 beside person 1 in a car_cabin"):
+        pipeline.draw_spec(_driving(min_gap_m=1.0), 0)
 
 
 def test_cars_are_only_where_a_recipe_names_them():
@@ -84,9 +125,13 @@ def test_cars_are_only_where_a_recipe_names_them():
 
 
 @pytest.mark.parametrize(
-    ("seats", "why"),
-    [({"wheelchiar": 1.0}, "Did you mean 'wheelchair'"), ({"table": 1.0}, "people.seats")],
+    ("people", "why"),
+    [
+        ({"seats": {"wheelchiar": 1.0}}, "Did you mean 'wheelchair'"),
+        ({"seats": {"table": 1.0}}, "people.seats"),
+        ({"belt": 1.0}, "nobody sits in a car"),
+    ],
 )
-def test_only_seats_are_sat_on(seats, why):
+def test_only_seats_are_sat_on_and_belts_are_of_cars(people, why):
     with pytest.raises(RecipeError, match=why):
-        _stage(seats=seats)
+        _stage(**people)

@@ -73,7 +73,7 @@ AT_WORK = (
     *(("uses/at_work_ward.yaml", k) for k in (1, 14)),
 )
 FIRST_PERSON = tuple(("uses/first_person.yaml", k) for k in (3, 9, 10, 11, 13, 17))
-DRIVING = tuple(("uses/driving.yaml", k) for k in (1, 2, 5, 8, 9, 4))
+DRIVING = tuple(("uses/driving.yaml", k) for k in (1, 4, 5, 8, 9, 2))
 _USES = ("in_bed", "weather", "care", "shelves", "umbrellas", "gym")
 USES = tuple((f"uses/{name}.yaml", k) for name, k in zip(_USES, (1, 6, 13, 2, 3, 12), strict=True))
 WEATHER = tuple(("uses/weather.yaml", k) for k in (6, 11, 13, 18, 20, 22))

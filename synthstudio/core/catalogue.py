@@ -118,6 +118,9 @@ VEHICLE = frozenset({"vehicle"})
 CABIN, CABIN_REAR_M, CABIN_SIDE = "car_cabin", 0.95, 0.25
 """A seat with a car around it: from its rear to the driver's hips, metres; how far left of its
 middle they sit, of its width."""
+BESIDE = "beside_m"
+"""ObjectSpec.shape of a cabin with a passenger: how much higher than the driver's their seat is."""
+SEAT_BELT = "seat_belt"
 MATTRESS = "mattress_m"
 """ObjectSpec.shape of a bed with somebody in it: the height of its mattress."""
 

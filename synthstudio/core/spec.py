@@ -189,7 +189,8 @@ class ObjectSpec(_Hashable):
     """A 3D object: `kind` is a key of props.objects.kinds.KINDS, or "mesh" with an `asset`.
 
     It is built with its base centre at the origin and z up, scaled, turned about that origin by
-    Rz(yaw) Rx(pitch) Ry(roll), and put at `position_m`. A blanket over somebody is a height field.
+    Rz(yaw) Rx(pitch) Ry(roll), and put at `position_m`. A blanket over somebody and a fastened
+    seat belt are height fields.
     """
 
     kind: str

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from synthstudio.core.catalogue import ObjectKind
+from synthstudio.core.catalogue import SEAT_BELT, ObjectKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import Surface
 from synthstudio.core.spec import ObjectSpec, Vec3
@@ -21,6 +21,7 @@ from synthstudio.props.objects.shapes import Piece, joined, lengths, turn_of
 MIN_SIDE_M, MAX_SIDE_M = 0.003, 50.0
 MIN_SEAT_M = 0.34
 """Seats lower than this are squashed: their legs and aprons need some height."""
+_FOLDS_M = {"blanket": beds.FOLD_M, SEAT_BELT: 0.0}
 
 for _module in pkgutil.iter_modules(objects.__path__):  # each registers its builders
     importlib.import_module(f"{objects.__name__}.{_module.name}")
@@ -89,8 +90,8 @@ def _checked(spec: ObjectSpec) -> Kind:
             expected=f"{len(kind.materials)}, or none for its usual ones",
             got=str(len(spec.materials)),
         )
-    if spec.heights_m and spec.kind != "blanket":
-        raise RecipeError("only a blanket has heights_m", where=where)
+    if spec.heights_m and spec.kind not in _FOLDS_M:
+        raise RecipeError("only blankets and seat belts have heights_m", where=where)
     unknown = sorted(set(spec.shape) - set(kind.listed.shape))
     if unknown:
         raise RecipeError(
@@ -121,7 +122,11 @@ def _shaped(
     heights_m: tuple[tuple[float, ...], ...],
 ) -> tuple[Piece, ...]:
     """The object at the origin, a piece a material; a search asks for the same again."""
-    pieces = beds.draped(size, heights_m) if heights_m else _built(kind, size, dict(shape))
+    pieces = (
+        beds.draped(size, heights_m, fold_m=_FOLDS_M[kind])
+        if heights_m
+        else _built(kind, size, dict(shape))
+    )
     keys = sorted({(p.slot, p.two_sided) for p in pieces})
     merged = [joined([p for p in pieces if (p.slot, p.two_sided) == key]) for key in keys]
     return tuple(_fitted(merged, size))

@@ -16,7 +16,7 @@ import numpy as np
 
 from synthstudio.core.arrays import F64
 from synthstudio.core.camera import NEAR_M, Camera
-from synthstudio.core.catalogue import GeometryQueries
+from synthstudio.core.catalogue import CABIN, GeometryQueries
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.spec import (
     Backdrop,
@@ -26,6 +26,7 @@ from synthstudio.core.spec import (
     PlaceBackdrop,
     RoomBackdrop,
 )
+from synthstudio.recipe.contacts.belts import draw_belts
 from synthstudio.recipe.contacts.contacts import draw_contacts
 from synthstudio.recipe.contacts.supports import blanket_to, seats_in
 from synthstudio.recipe.contacts.together import draw_together
@@ -109,7 +110,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
         ctx = first.again("attempt", attempt) if attempt else first
         behind, layout, standing = _peopled(ctx)
         ctx, camera = layout.ctx, layout.camera
-        standing = _covered(layout, standing)
+        standing = _belted(layout, _covered(layout, standing))
         hiding = _hiding(layout, standing)
         items = [p.item for p in (*standing, *hiding.objects)]
         min_px = recipe.people.min_visible_px
@@ -225,6 +226,21 @@ def _covered(layout: Layout, standing: list[Placed]) -> list[Placed]:
                 new = blanket_to(layout.ctx, layout.camera, person, bed, place, share)
                 out[k] = layout.placed(new)
     return out
+
+
+def _belted(layout: Layout, standing: list[Placed]) -> list[Placed]:
+    """The items, and the fastened belts of who sits in a car."""
+    if layout.ctx.recipe.people.belt == 0:
+        return standing
+    items = [p.item for p in standing]
+    belts = (
+        draw_belts(layout.ctx, person, place, cabin)
+        for cabin in items
+        if isinstance(cabin, ObjectSpec) and cabin.kind == CABIN
+        for place, person in enumerate(items)
+        if isinstance(person, PersonSpec)
+    )
+    return [*standing, *map(layout.placed, itertools.chain.from_iterable(belts))]
 
 
 def _hiding(layout: Layout, standing: list[Placed]) -> Occluders:

@@ -14,7 +14,7 @@ from synthstudio.props.objects.kinds import TIMBER, Shape, belongs, kind
 from synthstudio.props.objects.shapes import Piece, box, tube
 
 BED = ("scenery", "bed")
-_FOLD_M = 0.13
+FOLD_M = 0.13
 """How far the sheet is turned over a blanket's upper end."""
 _CELLS = (2, 256)
 
@@ -86,7 +86,7 @@ def blanket(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     return [box((-x, -y, 0), (x, y, h), bevel=0.03)]
 
 
-def draped(size: Vec3, heights: Sequence[Sequence[float]]) -> list[Piece]:
+def draped(size: Vec3, heights: Sequence[Sequence[float]], *, fold_m: float) -> list[Piece]:
     """A blanket (0) with its sheet turned over it at the upper end (1), from a height field.
 
     `heights`: see ObjectSpec.heights_m. RecipeError if they are not a grid of numbers.
@@ -94,16 +94,14 @@ def draped(size: Vec3, heights: Sequence[Sequence[float]]) -> list[Piece]:
     rows, lengths, (few, many) = len(heights), {len(row) for row in heights}, _CELLS
     if len(lengths) != 1 or not all(few <= n <= many for n in (rows, *lengths)):
         raise RecipeError(
-            "a blanket's heights are not a grid",
-            where="object blanket: heights_m",
+            "the heights are not a grid",
+            where="heights_m",
             expected=f"rows of equal length, {few} to {many} each way",
             got=f"{rows} rows of {min(lengths)} to {max(lengths)}",
         )
     grid = np.array(heights)
     if not np.isfinite(grid).all() or np.ptp(grid) <= 0:
-        raise RecipeError(
-            "a blanket's heights are flat or not finite", where="object blanket: heights_m"
-        )
+        raise RecipeError("the heights are flat or not finite", where="heights_m")
     x, y = (
         np.linspace(-side / 2, side / 2, n) for side, n in zip(size[:2], grid.T.shape, strict=True)
     )
@@ -120,7 +118,7 @@ def draped(size: Vec3, heights: Sequence[Sequence[float]]) -> list[Piece]:
     index = np.arange(grid.size).reshape(grid.shape)
     a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
     faces = np.stack([np.stack([a, b, c], axis=-1), np.stack([a, c, d], axis=-1)], axis=2)
-    folded = min(rows - 1, round(_FOLD_M / (y[1] - y[0])))
+    folded = min(rows - 1, round(fold_m / (y[1] - y[0])))
     return [
         Piece(
             vertices=vertices.reshape(-1, 3),

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from synthstudio.core.arrays import F64
-from synthstudio.core.catalogue import CABIN_REAR_M, CABIN_SIDE
+from synthstudio.core.catalogue import BESIDE, CABIN_REAR_M, CABIN_SIDE
 from synthstudio.core.spec import Vec3
 from synthstudio.props.objects.furniture import seat_height
 from synthstudio.props.objects.kinds import SEAT, Shape, belongs, elsewhere, held, kind, outdoors
@@ -248,25 +248,29 @@ def steering_wheel(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece
     "leather black white",
     (1.42, 2.35, 1.32),
     (1.54, 2.4, 1.42),
-    shape="seat_height_m",
+    shape=f"seat_height_m {BESIDE}",
     roles=("seat",),
 )
 def car_cabin(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
-    """Build a car's inside behind its dashboard: seats (0), trim (1), lining (2).
+    """Build a car's inside up to its dashboard: seats (0), trim (1), lining (2).
 
     The driver sits left; windows are open.
     """
     sit = seat_height(h, shape)
     hips, belt, side = y - CABIN_REAR_M, sit + 0.42, 2 * CABIN_SIDE * x
-    for at in (-side, side):
+    for at, top in ((-side, sit + shape.get(BESIDE, 0.0)), (side, sit)):
         low, high, rest = at - 0.25, at + 0.25, hips + 0.24
-        yield box((low, hips - 0.2, sit - 0.16), (high, hips + 0.3, sit), bevel=0.04)
-        yield box((low + 0.05, hips - 0.1, 0.004), (high - 0.05, hips + 0.24, sit - 0.15), slot=1)
-        yield box((low, hips + 0.2, sit - 0.05), (high, hips + 0.32, sit + 0.6), bevel=0.05)
-        yield box((at - 0.14, rest, sit + 0.66), (at + 0.14, rest + 0.09, sit + 0.84), bevel=0.04)
+        yield box((low, hips - 0.2, top - 0.16), (high, hips + 0.3, top), bevel=0.04)
+        yield box((low + 0.05, hips - 0.1, 0.004), (high - 0.05, hips + 0.24, top - 0.15), slot=1)
+        yield box((low, hips + 0.2, top - 0.05), (high, hips + 0.32, top + 0.6), bevel=0.05)
+        yield box((at - 0.14, rest, top + 0.66), (at + 0.14, rest + 0.09, top + 0.84), bevel=0.04)
         for s in (-0.06, 0.06):
-            rod = [(at + s, rest + 0.04, sit + 0.55), (at + s, rest + 0.04, sit + 0.7)]
+            rod = [(at + s, rest + 0.04, top + 0.55), (at + s, rest + 0.04, top + 0.7)]
             yield tube(rod, 0.006, segments=6, slot=1)
+    near = hips - 0.64
+    dash = [(-y, sit), (near - 0.1, sit + 0.2), (near, sit + 0.24), (near, sit + 0.3),
+            (near - 0.03, sit + 0.34), (-y, sit + 0.36)]  # fmt: skip
+    yield _across(dash, x - 0.06, slot=1)
     yield box((-x + 0.08, y - 0.45, sit - 0.14), (x - 0.08, y - 0.1, sit), bevel=0.04)
     yield box((-x + 0.08, y - 0.16, sit - 0.05), (x - 0.08, y - 0.04, sit + 0.56), bevel=0.04)
     yield box((-0.08, -y, 0.1), (0.08, hips + 0.3, sit - 0.02), bevel=0.02, slot=1)
@@ -284,6 +288,12 @@ def car_cabin(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
         rail = (s * (x - 0.14), -y, h - 0.07), (s * (x - 0.02), y, h - 0.005)
         yield box(*rail, bevel=0.02, slot=2)
     yield box((-x + 0.08, -y, h - 0.04), (x - 0.08, y, h), slot=2)
+
+
+@kind("black", (0.045, 0.3, 0.003), (0.05, 0.6, 0.004), roles=())
+def seat_belt(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
+    """Build a loose strap (0); a fastened one is `beds.draped`."""
+    return [box((-x, -y, 0), (x, y, h), bevel=0)]
 
 
 @held("push", at=(0.0, 0.48, 0.985), stands=True, supports=True)

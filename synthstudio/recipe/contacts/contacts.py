@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from synthstudio.core.catalogue import KeyPose, ObjectKind
+from synthstudio.core.catalogue import CABIN, KeyPose, ObjectKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import ObjectSpec, PersonSpec, PoseSpec
@@ -55,7 +55,7 @@ def draw_contacts(
     options = ctx.recipe.people.hold
     if options.share == 0 and options.lean == 0:
         return people, {}
-    out, contacts = list(people), {}
+    out, contacts = list(people), dict[int, Contact]()
     for place, unit in enumerate(people):
         if unit[0].pose.turns:  # a motion's arms hold nothing
             continue
@@ -64,9 +64,19 @@ def draw_contacts(
         found = _leaning(ctx, unit, rng) if leans else None
         if holds and not leans:
             found = _holding(ctx, unit, rng)
-        if found is not None:
+        if found is not None and not _second_wheel(ctx, place, found[1], contacts):
             out[place], contacts[place] = _free(ctx, found[0], found[1].hand), found[1]
     return tuple(out), contacts
+
+
+def _second_wheel(
+    ctx: SampleContext, place: int, contact: Contact, contacts: Mapping[int, Contact]
+) -> bool:
+    """Whether a person would have a second wheel in the car of the one before."""
+    other = contacts.get(place - 1)
+    if place % 2 == 0 or other is None or CABIN not in (ctx.recipe.people.seats or {}):
+        return False
+    return contact.kinds[0].grip == other.kinds[0].grip == "steer"
 
 
 def _free(ctx: SampleContext, unit: Unit, hand: str) -> Unit:

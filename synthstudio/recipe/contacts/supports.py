@@ -15,6 +15,7 @@ from scipy.ndimage import maximum_filter, uniform_filter
 from synthstudio.core.arrays import F64
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import (
+    BESIDE,
     CABIN,
     CABIN_REAR_M,
     CABIN_SIDE,
@@ -215,10 +216,7 @@ def draw_seat(
     front = facing(person)
     shins = [at[f"{side}_{j}"] for side in ("left", "right") for j in ("knee", "ankle")]
     edge = max(min(float((shin - hips) @ front) for shin in shins) - _SHIN_M, _MIN_EDGE_M)
-    skin = ctx.geometry.skin_m(person, _SAT_ON)
-    ahead = (skin - hips) @ front
-    sat_on = skin[(ahead > -_SAT_ON_M[0]) & (ahead < _SAT_ON_M[1]), 2]
-    top = max(float(sat_on.min()) + PRESSED_M, _MIN_M)
+    top = _top_m(ctx, person, hips)
     kinds = _suited(ctx, ctx.allowed(_seats(ctx), rng, held=ctx.occluder_held))
     if narrow or float(ctx.geometry.skin_m(person, _HANDS)[:, 2].min()) < top - _HANGING_M:
         kinds = tuple(kind for kind in kinds if kind.size_high_m[0] <= NARROW_M) or kinds
@@ -246,6 +244,36 @@ def draw_seat(
         position_m=(float(middle[0]), float(middle[1]), 0.0),
         yaw_rad=person.yaw_rad,
     )
+
+
+def _top_m(ctx: SampleContext, person: PersonSpec, hips: F64) -> float:
+    """The height of a seat under a sitting person."""
+    skin = ctx.geometry.skin_m(person, _SAT_ON)
+    ahead = (skin - hips) @ facing(person)
+    sat_on = skin[(ahead > -_SAT_ON_M[0]) & (ahead < _SAT_ON_M[1]), 2]
+    return max(float(sat_on.min()) + PRESSED_M, _MIN_M)
+
+
+def seat_beside(
+    ctx: SampleContext, person: PersonSpec, cabin: ObjectSpec
+) -> tuple[PersonSpec, ObjectSpec]:
+    """The person on the cabin's right seat, and the cabin with that seat as high as they sit."""
+    person = dataclasses.replace(person, yaw_rad=cabin.yaw_rad, position_m=(0.0, 0.0, 0.0))
+    person = dataclasses.replace(person, position_m=(0.0, 0.0, float(ctx.geometry.drop_m(person))))
+    at, front = ctx.joints_m(person), facing(person)
+    hips = (at["left_hip"] + at["right_hip"]) / 2
+    top = _top_m(ctx, person, hips)
+    width, depth, height = cabin.size_m
+    x, y, _ = (
+        np.array(cabin.position_m)
+        - CABIN_SIDE * width * np.cross(_UP, front)
+        - (depth / 2 - CABIN_REAR_M) * front
+        - hips
+    )
+    person = dataclasses.replace(person, position_m=(float(x), float(y), person.position_m[2]))
+    shape = cabin.shape | {BESIDE: top - cabin.shape[_HEIGHT]}
+    size = (width, depth, max(height, top + _CABIN_HIGH_M))
+    return person, dataclasses.replace(cabin, size_m=size, shape=shape)
 
 
 # Beds and blankets ------------------------------------------------------------------------------
@@ -339,7 +367,7 @@ def _blanket(
     edge = max(feet + up * (crown - feet), foot + _SHORTEST_M)
     across = np.linspace(-half, half, 1 + math.ceil(2 * half / _CELL_M))
     along = np.linspace(foot, edge, 1 + math.ceil((edge - foot) / _CELL_M))
-    sheet = _draped(_obstacle_m(triangles, across, along, top))
+    sheet = _draped(obstacle_m(triangles, across, along, top, clear_m=_CLEAR_M))
     for angle, fine, phase in rng.random((_WAVES, 3)) * (2 * math.pi, 1.0, 2 * math.pi):
         way = math.cos(angle) * across + math.sin(angle) * along[:, None]
         sheet += _WAVE_M * (1 + np.sin((15 + 25 * fine) * way + phase))
@@ -385,9 +413,9 @@ def blanket_to(
     return blanket
 
 
-def _obstacle_m(triangles: F64, across: F64, along: F64, top: float) -> F64:
+def obstacle_m(triangles: F64, across: F64, along: F64, top: float, *, clear_m: float) -> F64:
     """(Y, X) least heights: no point of the triangles' corners, edges' middles and centres is above
-    the sheet between them."""
+    the sheet between them, nor nearer to it than `clear_m`."""
     a, b, c = np.moveaxis(triangles, 1, 0)
     points = np.concatenate([a, b, c, (a + b) / 2, (b + c) / 2, (c + a) / 2, (a + b + c) / 3])
     step = (across[1] - across[0], along[1] - along[0])
@@ -396,7 +424,7 @@ def _obstacle_m(triangles: F64, across: F64, along: F64, top: float) -> F64:
     inside = ((cell >= 0) & (cell < size)).all(axis=1)
     highest = np.full(size[0] * size[1], top)
     x, y = cell[inside].T
-    np.maximum.at(highest, y * size[0] + x, points[inside, 2] + _CLEAR_M)
+    np.maximum.at(highest, y * size[0] + x, points[inside, 2] + clear_m)
     around = np.pad(highest.reshape(size[1], size[0]), 1, mode="edge")
     return np.max([around[:-1, :-1], around[:-1, 1:], around[1:, :-1], around[1:, 1:]], axis=0)
 

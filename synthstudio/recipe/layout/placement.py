@@ -25,10 +25,10 @@ from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import Detail, ObjectSpec, OcclusionTarget, PersonSpec, PoseSpec
 from synthstudio.recipe.contacts.contacts import Contact, contact_object
-from synthstudio.recipe.contacts.supports import draw_bed, draw_seat
+from synthstudio.recipe.contacts.supports import draw_bed, draw_seat, seat_beside
 from synthstudio.recipe.contacts.together import looking, rotated
 from synthstudio.recipe.sampling import clips
-from synthstudio.recipe.sampling.context import SampleContext, pick_one
+from synthstudio.recipe.sampling.context import SampleContext, Unit, pick_one
 from synthstudio.recipe.sampling.places import Footing, Stand
 from synthstudio.recipe.sampling.pose_jitter import freed
 from synthstudio.recipe.sampling.view import detail_at
@@ -204,7 +204,7 @@ def place_people(
 ) -> list[Placed]:
     """All people on the floor, in order, followed by their seats.
 
-    Interacting people are placed together.
+    Interacting people are placed together, and so are a driver and a passenger.
 
     `find` is `first_free`, or the search for targets. RecipeError with frame and count if
     there is no room even when spread out.
@@ -215,12 +215,12 @@ def place_people(
     arrangement = layout.ctx.recipe.people.arrangement
     spread = arrangement.spread_m if isinstance(arrangement, Group) else arrangement.depth_m
     reach = sample(spread, rng)
-    for place, (person, key) in enumerate(people):
+    for place in range(len(people)):
         if place < len(people_placed):
-            continue  # placed with the first
+            continue  # placed with another
         first = candidate(layout, layout.ctx.rng("spot", place), 0, place=place, reach_m=reach)
         detail = detail_at(layout.camera, *first)
-        built = functools.cache(functools.partial(_rotated, layout, person, key, place))
+        built = functools.cache(functools.partial(_rotated, layout, people, place))
         at_first = functools.partial(built, detail)
         placed = people_placed + seats
         spot = find(layout, Seeker(place=place, built=at_first, placed=placed, reach_m=reach))
@@ -241,19 +241,47 @@ def place_people(
             # Millimetres differ, so it may not fit where the other did; then that stays.
             if all(layout.free(part, placed) for part in again):
                 here = again
-        many = max(1, len(layout.together)) if place == 0 else 1
+        many = sum(isinstance(part.item, PersonSpec) for part in here)
         people_placed += here[:many]
         seats += here[many:]
     return people_placed + seats
 
 
 def _rotated(
-    layout: Layout, person: PersonSpec, key: KeyPose, place: int, detail: Detail, bearing_rad: float
+    layout: Layout, people: tuple[Unit, ...], place: int, detail: Detail, bearing_rad: float
 ) -> list[Placed]:
+    person, key = people[place]
     yaw = person.yaw_rad + bearing_rad
     if place == 0 and layout.together:
         return [_in_group(layout, one, detail, yaw) for one in layout.together]
-    return _parts(layout, dataclasses.replace(person, detail=detail, yaw_rad=yaw), key, place)
+    person = dataclasses.replace(person, detail=detail, yaw_rad=yaw)
+    parts, place = _parts(layout, person, key, place), place + 1
+    seat = parts[1].item if key.needs == "seat" else None
+    sits = place < len(people) and people[place][1].needs == "seat"
+    if isinstance(seat, ObjectSpec) and seat.kind == CABIN and sits and place % 2:
+        return _shared(layout, parts, dataclasses.replace(people[place][0], detail=detail), place)
+    return parts
+
+
+def _shared(layout: Layout, parts: list[Placed], person: PersonSpec, place: int) -> list[Placed]:
+    """The parts of a driver and their car with a passenger; its middle lies over the origin."""
+    driver, cabin, *held = parts
+    assert isinstance(cabin.item, ObjectSpec)
+    person, seat = seat_beside(layout.ctx, person, cabin.item)
+    passenger = layout.placed(person)
+    if layout.geometry.gap_m(driver.item, person) < layout.ctx.recipe.people.min_gap_m:
+        raise NoRoom(
+            f"no room for person {place + 1} beside person {place} in a {CABIN}",
+            where=layout.ctx.where,
+            then="Use slimmer people, arms nearer to the body, or a smaller min_gap_m.",
+        )
+    if place in layout.contacts:
+        held.append(
+            layout.placed(contact_object(layout.ctx, person, layout.contacts[place], place))
+        )
+    x, y, _ = (np.array(driver.item.position_m) + person.position_m) / -2
+    every = (driver, passenger, layout.placed(seat), *held)
+    return [moved(part, float(x), float(y)) for part in every]
 
 
 def _in_group(layout: Layout, person: PersonSpec, detail: Detail, yaw_rad: float) -> Placed:

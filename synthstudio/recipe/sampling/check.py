@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence, Set
 
-from synthstudio.core.catalogue import Catalogue, GarmentAsset, ImageAsset
+from synthstudio.core.catalogue import CABIN, Catalogue, GarmentAsset, ImageAsset
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.sampling.context import (
     asset_held,
@@ -199,6 +199,17 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
             where=f"{recipe.name}: people.bed.share",
             expected=f"a weight of {LIE} in people.poses.families",
             got=", ".join(sorted(families)),
+        )
+    people = recipe.people
+    sitting = {pose.family for pose in catalogue.poses if pose.needs == "seat"}
+    sits = people.hold.share > 0 or families is None or any(map(families.get, sitting))
+    if people.belt > 0 and not (sits and (people.seats or {}).get(CABIN)):
+        raise RecipeError(
+            "nobody sits in a car, so nobody can wear a seat belt",
+            where=f"{recipe.name}: people.belt",
+            expected=f"a weight of {CABIN} in people.seats, and of sit in people.poses.families",
+            got=f"seats: {', '.join(sorted(people.seats or ())) or 'no names'}"
+            + (f"; families: {', '.join(sorted(families))}" if families else ""),
         )
     pose_held_out = pose_held(recipe)
     drawable = [pose for pose in catalogue.poses if may_be_drawn(recipe, pose)]

@@ -238,6 +238,9 @@ class People(Base):
     """Beds and blankets."""
     seats: Weights | None = None
     """Built-in seats and their weights; null: all that suit the place, equally."""
+    belt: Probability = 0.0
+    """How often people in a car_cabin wear a fastened seat belt: an occluder that follows the
+    body."""
     interactions: Interaction = Interaction()
     """Interactions between people."""
     facing_deg: Annotated[Number, Within(-180, 180)] = (-180, 180)
