@@ -103,10 +103,3 @@ def test_senseless_heights_are_refused(change):
     assert procedural.build(good, instance=1002)
     with pytest.raises(RecipeError, match="heights"):
         procedural.build(dataclasses.replace(good, **change), instance=1002)
-
-
-def test_a_bed_for_people_who_stand_is_refused():
-    text = dump(load(SCENES / "uses" / "in_bed.yaml"))
-    text["people"]["poses"]["families"] = {"stand": 1}
-    with pytest.raises(RecipeError, match="nobody lies"):
-        prepare(parse(text), assets=SCENES, device="cpu")

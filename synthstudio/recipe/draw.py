@@ -230,8 +230,6 @@ def _covered(layout: Layout, standing: list[Placed]) -> list[Placed]:
 
 def _belted(layout: Layout, standing: list[Placed]) -> list[Placed]:
     """The items, and the fastened belts of who sits in a car."""
-    if layout.ctx.recipe.people.belt == 0:
-        return standing
     items = [p.item for p in standing]
     belts = (
         draw_belts(layout.ctx, person, place, cabin)

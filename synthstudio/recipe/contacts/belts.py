@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import ConvexHull, cKDTree
 
 from synthstudio.core.arrays import F64
 from synthstudio.core.catalogue import CABIN_REAR_M, CABIN_SIDE, SEAT_BELT
@@ -123,14 +123,8 @@ def _strap(
 
 
 def _tight(along: F64, heights: F64) -> F64:
-    """The lowest concave curve above the heights."""
-    kept: list[int] = []
-    for k in range(len(along)):
-        while len(kept) > 1:
-            i, j = kept[-2:]
-            rise, run = heights[[j, k]] - heights[i], along[[j, k]] - along[i]
-            if rise[0] * run[1] > rise[1] * run[0]:
-                break
-            kept.pop()
-        kept.append(k)
+    """The lowest concave curve above the heights, of which none is below 0."""
+    ends = [(along[0], -1.0), (along[-1], -1.0)]
+    hull = ConvexHull(np.concatenate([np.column_stack([along, heights]), ends]))
+    kept = np.sort(hull.vertices)[:-2]
     return np.interp(along, along[kept], heights[kept])

@@ -258,19 +258,15 @@ def seat_beside(
     ctx: SampleContext, person: PersonSpec, cabin: ObjectSpec
 ) -> tuple[PersonSpec, ObjectSpec]:
     """The person on the cabin's right seat, and the cabin with that seat as high as they sit."""
-    person = dataclasses.replace(person, yaw_rad=cabin.yaw_rad, position_m=(0.0, 0.0, 0.0))
-    person = dataclasses.replace(person, position_m=(0.0, 0.0, float(ctx.geometry.drop_m(person))))
+    z = float(ctx.geometry.drop_m(person))
+    person = dataclasses.replace(person, yaw_rad=cabin.yaw_rad, position_m=(0.0, 0.0, z))
     at, front = ctx.joints_m(person), facing(person)
     hips = (at["left_hip"] + at["right_hip"]) / 2
     top = _top_m(ctx, person, hips)
     width, depth, height = cabin.size_m
-    x, y, _ = (
-        np.array(cabin.position_m)
-        - CABIN_SIDE * width * np.cross(_UP, front)
-        - (depth / 2 - CABIN_REAR_M) * front
-        - hips
-    )
-    person = dataclasses.replace(person, position_m=(float(x), float(y), person.position_m[2]))
+    back = (depth / 2 - CABIN_REAR_M) * front
+    x, y, _ = cabin.position_m - CABIN_SIDE * width * np.cross(_UP, front) - back - hips
+    person = dataclasses.replace(person, position_m=(float(x), float(y), z))
     shape = cabin.shape | {BESIDE: top - cabin.shape[_HEIGHT]}
     size = (width, depth, max(height, top + _CABIN_HIGH_M))
     return person, dataclasses.replace(cabin, size_m=size, shape=shape)

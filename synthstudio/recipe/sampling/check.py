@@ -208,8 +208,7 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
             "nobody sits in a car, so nobody can wear a seat belt",
             where=f"{recipe.name}: people.belt",
             expected=f"a weight of {CABIN} in people.seats, and of sit in people.poses.families",
-            got=f"seats: {', '.join(sorted(people.seats or ())) or 'no names'}"
-            + (f"; families: {', '.join(sorted(families))}" if families else ""),
+            got=", ".join(sorted({*(people.seats or ()), *(families or ())})) or "neither",
         )
     pose_held_out = pose_held(recipe)
     drawable = [pose for pose in catalogue.poses if may_be_drawn(recipe, pose)]
