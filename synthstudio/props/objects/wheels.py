@@ -229,18 +229,19 @@ def walker(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
             yield tube([(s * half, at, r), (s * (x - 0.02), at, r)], 0.009, segments=6, slot=1)
 
 
-@held("steer")
+@held("steer", at=(0.0, 0.435, 0.5))
 @belongs("vehicle")
-@kind("black steel rubber", (0.32, 0.14, 0.32), (0.43, 0.2, 0.43), shape="variant")
+@kind("black steel rubber", (0.32, 0.62, 0.32), (0.43, 0.68, 0.43), shape="variant")
 def steering_wheel(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
-    """Build a steering wheel: rim and hub (0), spokes (1), column (2)."""
-    middle, r = (0.0, 0.0, h / 2), h / 2 - 0.015
+    """Build a steering wheel: rim and hub (0), spokes (1), column to the dashboard (2)."""
+    front, r = y - 0.042, h / 2 - 0.015
+    middle = (0.0, front, h / 2)
     yield moved(_ring(r, 0.015, (0, 0, 0), slot=0), middle, turn=_SIDE)
     yield ball(0.06, middle, stretch=0.7)
     for a in (0.2 * math.pi, 0.8 * math.pi, -0.5 * math.pi):  # hands are on both sides
-        end = (r * math.cos(a), 0.0, h / 2 + r * math.sin(a))
-        yield tube([(0.0, -0.02, h / 2), end], 0.011, segments=8, slot=1)
-    yield tube([(0.0, -0.03, h / 2), (0.0, -y, 0.5 * h - 0.06)], 0.035, slot=2)
+        end = (r * math.cos(a), front, h / 2 + r * math.sin(a))
+        yield tube([(0.0, front - 0.02, h / 2), end], 0.011, segments=8, slot=1)
+    yield tube([(0.0, front - 0.03, h / 2), (0.0, 0.035 - y, h / 2 - 0.14)], 0.035, slot=2)
 
 
 @belongs("vehicle")

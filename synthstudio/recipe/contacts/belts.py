@@ -37,6 +37,8 @@ _BUCKLE = 0.14
 """Where along the lap strap the shoulder strap begins."""
 _RING_M = (0.065, 0.29, 0.32)
 """The shoulder strap's upper end in a post: in from the side, behind the hips, below the roof."""
+_RING_OVER_M = 0.08
+"""That end is at most so far above the shoulders, as one adjusted to its wearer."""
 _OVER, _ABOVE_M = 0.58, 0.06
 """The shoulder strap passes so far out to the shoulder joint, and so far above it."""
 
@@ -66,7 +68,8 @@ def draw_belts(
     buckle = line[round(_BUCKLE * len(line))]
     inward, behind, below = _RING_M
     ring = np.array(cabin.position_m) + (width / 2 - inward) * out
-    ring += (height - below) * _UP - (depth / 2 - CABIN_REAR_M + behind) * front
+    up = min(height - below, shoulders[2] - cabin.position_m[2] + _RING_OVER_M)
+    ring += up * _UP - (depth / 2 - CABIN_REAR_M + behind) * front
     over = shoulders + _OVER * (at[f"{side}_shoulder"] - shoulders) + _ABOVE_M * _UP
     across = np.cross(ring - buckle, over - buckle)
     straight = np.cross(across, ring - buckle)
