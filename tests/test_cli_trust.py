@@ -6,23 +6,12 @@ import numpy as np
 import painted_frames
 import pytest
 from coco_objects import write_coco
+from command_line import refusal, run, run_json
 from stick_people import make_frame
-from typer.testing import CliRunner
 
-from synthstudio.cli import app
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
-
-
-def _run(*words, code=0):
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
-    return result
-
-
-def _json(*words, code=0):
-    return dict(json.loads(_run(*words, "--json", code=code).stdout))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +30,7 @@ def coco(folder, tmp_path):
 
 
 def test_validate_says_what_is_wrong_by_its_status(coco, folder, tmp_path):
-    clean = _json("validate", coco, "--no-pictures")
+    clean = run_json("validate", coco, "--no-pictures")
     assert clean["errors"] == 0 and clean["people"] == 16
     doc = json.loads(coco.read_text())
     doc["annotations"][0]["keypoints"][0] = float("nan")
@@ -50,45 +39,44 @@ def test_validate_says_what_is_wrong_by_its_status(coco, folder, tmp_path):
     bad, page, mended = (tmp_path / name for name in ("bad.json", "r.html", "mended.json"))
     bad.write_text(json.dumps(doc))
     words = ("validate", bad, "--no-pictures", "--fix", mended)
-    found = _json(*words, "--report", page, code=1)
+    found = run_json(*words, "--report", page, code=1)
     assert {"not_finite", "area"} <= set(found["kinds"])
     assert found["repaired"]["kinds"]["area"] == 1
     assert page.stat().st_size > 1000
     assert np.isnan(json.loads(bad.read_text())["annotations"][0]["keypoints"][0])
-    left = _json("validate", mended, "--no-pictures", code=1)
+    left = run_json("validate", mended, "--no-pictures", code=1)
     assert set(left["kinds"]) == {"fields_disagree"}  # v against our own state: a person's matter
-    _run("validate", coco, code=1)  # no pictures beside it
-    _run(*words, code=1)
-    found = _json("validate", folder, code=1)
+    run("validate", coco, code=1)  # no pictures beside it
+    run(*words, code=1)
+    found = run_json("validate", folder, code=1)
     assert found["kinds"]["image_broken"]["count"] == 8
-    _run("validate", folder, "--images", tmp_path, code=2)
+    run("validate", folder, "--images", tmp_path, code=2)
 
 
 def test_filter_counts_and_writes(folder, tmp_path):
-    counted = _json("filter", folder, "any wrist hidden by object", "--count")
-    made = _json("filter", folder, "any wrist hidden by object", "--out", tmp_path / "out")
+    counted = run_json("filter", folder, "any wrist hidden by object", "--count")
+    made = run_json("filter", folder, "any wrist hidden by object", "--out", tmp_path / "out")
     assert made["frames"] == counted["frames"] > 0
-    assert _json("filter", folder, "frame < 2", "--out", tmp_path / "p", "--keep-people")
-    assert "occluded" in _run("filter", folder, "--fields").stdout
-    result = _run("filter", folder, "any wrst hidden", "--count", code=1)
-    assert "Did you mean wrist" in str(result.exception)
-    _run("filter", folder, "frame < 2", code=2)
-    _run("filter", folder, "--count", code=2)
+    assert run_json("filter", folder, "frame < 2", "--out", tmp_path / "p", "--keep-people")
+    assert "occluded" in run("filter", folder, "--fields").stdout
+    assert "Did you mean wrist" in refusal("filter", folder, "any wrst hidden", "--count")
+    run("filter", folder, "frame < 2", code=2)
+    run("filter", folder, "--count", code=2)
 
 
 def test_split_merge_and_diff(folder, tmp_path):
     table, by = tmp_path / "splits.csv", ("--by", "group")
     fractions = ("--fractions", "0.5,0.25,0.25", "--table", table, "--out", tmp_path / "split")
-    made = _json("split", folder, *by, *fractions)
+    made = run_json("split", folder, *by, *fractions)
     frames = {name: row["frames"] for name, row in made["splits"].items()}
     assert frames == {"train": 4, "val": 2, "test": 2}
-    assert _json("split", folder, *by, "--check", "--table", table)["leaks"] == []
-    assert _json("split", tmp_path / "split", "--by", "identity", "--check", code=1)["leaks"]
-    _run("split", folder, "--fractions", "most", code=2)
+    assert run_json("split", folder, *by, "--check", "--table", table)["leaks"] == []
+    assert run_json("split", tmp_path / "split", "--by", "identity", "--check", code=1)["leaks"]
+    run("split", folder, "--fractions", "most", code=2)
     a, b = tmp_path / "a", tmp_path / "b"
-    _run("filter", folder, "frame < 5", "--out", a)
-    _run("filter", folder, "frame >= 5", "--out", b)
-    assert _json("merge", "--sets", a, b, "--out", tmp_path / "joined")["frames"] == 8
-    found = _json("diff", folder, tmp_path / "joined")
+    run("filter", folder, "frame < 5", "--out", a)
+    run("filter", folder, "frame >= 5", "--out", b)
+    assert run_json("merge", "--sets", a, b, "--out", tmp_path / "joined")["frames"] == 8
+    found = run_json("diff", folder, tmp_path / "joined")
     assert found["counts"]["people"] == [16, 16] and found["distances"]["causes"] == 0
-    assert "joints whose rate differs" in _run("diff", folder, a).stdout
+    assert "joints whose rate differs" in run("diff", folder, a).stdout

@@ -5,10 +5,9 @@ import json
 
 import numpy as np
 import pytest
+from command_line import run
 from test_metrics import BONES, answers
-from typer.testing import CliRunner
 
-from synthstudio.cli import app
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.evaluation import storage
@@ -152,8 +151,8 @@ def test_another_set_with_the_same_people_is_refused():
 def test_an_empty_name_is_refused(name, tmp_path):
     storage.write(tmp_path / "one", arm("a", noisy(9)).runs[0], b"")
     here = str(tmp_path / "one")
-    found = CliRunner().invoke(app, ["compare", here, name.replace("FOLDER", here)])
-    assert isinstance(found.exception, ModelError) and found.exception.where == "compare"
+    with pytest.raises(ModelError, match=r"^compare: "):
+        run("compare", here, name.replace("FOLDER", here))
 
 
 def test_it_is_told_as_text_json_and_a_page():

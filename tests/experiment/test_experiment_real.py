@@ -8,13 +8,12 @@ import subprocess
 import sys
 
 import asset_roots
+import command_line
 import experiment_world as world
 import pytest
 import torch
-from typer.testing import CliRunner
 from waiting import wait_for
 
-from synthstudio.cli import app
 from synthstudio.core.errors import DiskError, ModelError, SynthStudioError
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage
@@ -40,20 +39,16 @@ def call(root, out, **changes):
     } | changes  # fmt: skip
     words = ["--flip"] if asked.pop("flip", False) else []
     words += [f"--{k}={v}" for k, v in asked.items() if v is not None]
-    return ["experiment", "real", "--json", *words]
+    return ["experiment", "real", *words]
 
 
 def run(root, out, **changes):
-    found = CliRunner().invoke(app, call(root, out, **changes))
-    if found.exception is not None:
-        raise found.exception
-    return json.loads(found.stdout)
+    return command_line.run_json(*call(root, out, **changes))
 
 
 @pytest.fixture(scope="module")
 def whole(root):
-    found = CliRunner().invoke(app, call(root, root / "whole"))
-    assert found.exit_code == 0, found.stderr
+    found = command_line.run(*call(root, root / "whole"), "--json")
     forecast = f"4 trainings of {STEPS} steps: about 1 min on this machine"
     bank = re.search(r"ORN's bank: (\d+) poses.*fewer than 100 help little", found.stderr)
     assert 10 <= int(bank[1]) < 100
@@ -72,9 +67,8 @@ def test_other_networks_are_tested_beside(root, whole, tmp_path):
     asked = [d for d in found["differences"] if d["arm"] == name]
     assert [d["baseline"] for d in asked] == ["orn"]
     assert f"| {name}, as it is |" in (tmp_path / "beside" / "results.md").read_text()
-    words = call(root, tmp_path / "beside", beside=whole / "runs" / "orn-0")
-    refused = CliRunner().invoke(app, words)
-    assert "a run is not supported here" in str(refused.exception)
+    with pytest.raises(SynthStudioError, match="a run is not supported here"):
+        run(root, tmp_path / "beside", beside=whole / "runs" / "orn-0")
 
 
 def results(out):

@@ -2,14 +2,13 @@ import json
 import shutil
 
 import pytest
+from command_line import run_json
 from exchange_sets import differences, from_behind, make_set, rows_of
-from typer.testing import CliRunner
 
 from synthstudio.api.arguments import Format
 from synthstudio.api.datasets import Dataset
 from synthstudio.api.exchange import import_photos
 from synthstudio.api.review import export_reviewed
-from synthstudio.cli import app
 from synthstudio.core.errors import FormatError
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
@@ -25,16 +24,12 @@ def test_the_commands_know_every_format_and_skeleton():
 
 def test_export_and_import(tmp_path):
     original = make_set(tmp_path / "set", frames=3)
-    out, back = str(tmp_path / "out"), str(tmp_path / "back")
-    run = CliRunner().invoke
-    made = run(app, ["export", str(tmp_path / "set"), "--format", "yolo", "--out", out, "--json"])
-    assert made.exit_code == 0, made.output
-    found = json.loads(made.stdout)
+    out, back = tmp_path / "out", tmp_path / "back"
+    found = run_json("export", tmp_path / "set", "--format", "yolo", "--out", out)
     assert found["annotations"].endswith("data.yaml")
     assert found["left_out"] == 1
-    made = run(app, ["import", out, "--format", "yolo", "--out", back, "--json"])
-    assert made.exit_code == 0, made.output
-    assert json.loads(made.stdout)["people"] == original.people
+    made = run_json("import", out, "--format", "yolo", "--out", back)
+    assert made["people"] == original.people
     assert differences(list(original.iter_instances()), rows_of(tmp_path / "back")[1]) == []
 
 

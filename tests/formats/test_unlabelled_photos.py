@@ -1,17 +1,15 @@
 """Photos and videos without labels become a set to be reviewed: upright, whole, and told."""
 
-import json
 from io import BytesIO
 
 import asset_roots
 import numpy as np
 import pytest
+from command_line import run_json
 from PIL import Image
-from typer.testing import CliRunner
 
 import synthstudio as ss
 from synthstudio.api.exchange import import_photos
-from synthstudio.cli import app
 from synthstudio.core.errors import ArgumentError, FormatError
 from synthstudio.core.images import decode_rgb
 from synthstudio.dataset import durable
@@ -142,7 +140,5 @@ def test_videos_that_are_none(tmp_path, monkeypatch):
 
 def test_the_command(tmp_path):
     film(tmp_path / "a.mp4")
-    arguments = ["import-photos", str(tmp_path / "a.mp4"), "--out", str(tmp_path / "set")]
-    done = CliRunner().invoke(app, [*arguments, "--rate", "5", "--json"])
-    assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["frames"] == 10
+    words = ["import-photos", tmp_path / "a.mp4", "--out", tmp_path / "set"]
+    assert run_json(*words, "--rate", 5)["frames"] == 10

@@ -7,12 +7,11 @@ import math
 import cv2
 import numpy as np
 import pytest
+from command_line import run
 from gap_world import FRAMES, by_key, moved
-from typer.testing import CliRunner
 
 import synthstudio as ss
 from synthstudio.api.quality import gap as run_gap
-from synthstudio.cli import app
 from synthstudio.core.rng import stream
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.gap_classifier import _apart, _folds
@@ -152,9 +151,7 @@ def test_the_command_gives_the_same_bytes_twice(gap_world, gap_photos, tmp_path)
         out.write_text("mine")  # replaced, as coverage --write does
         words = ["gap", gap_world / "set", "--photos", file, "--images", images]
         words += ["--out", page, "--write", out, "--json"]
-        result = CliRunner().invoke(app, list(map(str, words)))
-        assert result.exit_code == 0, result.output
-        made.append((result.stdout, page.read_bytes(), out.read_bytes()))
+        made.append((run(*words).stdout, page.read_bytes(), out.read_bytes()))
     assert made[0] == made[1]
     told, page = json.loads(made[0][0]), made[0][1].decode()
     assert told["sides"]["photos"]["pictures"] == FRAMES and told["classifier"]["accuracy"]["low"]

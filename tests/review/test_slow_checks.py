@@ -8,10 +8,9 @@ from contextlib import closing
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from command_line import run, run_json
 from people_rows import JOINTS, by_signal, make_rows, write_rows
-from typer.testing import CliRunner
 
-from synthstudio.cli import app
 from synthstudio.core.errors import DatasetError, ReviewError
 from synthstudio.dataset.derive import replaced
 from synthstudio.dataset.durable import canonical_json, read_json
@@ -34,11 +33,8 @@ RECIPE["image"] = {"width_px": 240, "height_px": 180, "supersample": 1}
 RECIPE["backdrop"] = {"kind": "plain"}
 
 
-def check(dataset, *words, code=0):
-    requested = ["review", "check", str(dataset.folder), *map(str, words), "--json"]
-    ran = CliRunner().invoke(app, requested)
-    assert ran.exit_code == code, f"{ran.output}\n{ran.exception!r}"
-    return json.loads(ran.stdout) if code == 0 else {"error": ran.exception}
+def check(dataset, *words):
+    return run_json("review", "check", dataset.folder, *words)
 
 
 def queue(dataset):
@@ -138,18 +134,18 @@ def test_an_audit_made_elsewhere_is_taken(sticks, tmp_path):
     reported = check(here, "--audited", file)
     assert reported["audit"] == {"frames": 9, "people": 1}
     assert queue(here)[0].rows[0] == 8 * 4 + 2
-    check(here, "--audited", file, "--frames", 1, code=2)
-    check(here, "--audited", file, "--no-audit", code=2)
+    for words in (["--frames", 1], ["--no-audit"]):
+        run("review", "check", here.folder, "--audited", file, *words, code=2)
     file.write_text(json.dumps(output).replace('"instance": 3', '"instance": 9'))
     before = queue(here)[1]
-    error = check(here, "--audited", file, code=1)["error"]
-    assert isinstance(error, ReviewError) and "another data set" in str(error)
+    with pytest.raises(ReviewError, match="another data set"):
+        check(here, "--audited", file)
     assert queue(here)[1]["audit"] == before["audit"]
     # A set that cannot be drawn again is not audited.
     known = read_json(here.folder / "dataset.json")
     known["recipe"] = {"name": "imported", "imported": {"format": "coco", "of": None}}
     (here.folder / "dataset.json").write_bytes(canonical_json(known))
     taken = Dataset(here.folder)
-    error = check(taken, code=1)["error"]
-    assert isinstance(error, DatasetError) and "imported" in str(error)
+    with pytest.raises(DatasetError, match="imported"):
+        check(taken)
     assert queue(taken)[1]["audit"] == before["audit"]

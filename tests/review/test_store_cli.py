@@ -7,11 +7,10 @@ from contextlib import closing
 from unittest.mock import Mock
 
 import pytest
+from command_line import run, run_json
 from review_ops import Desk, seen
 from sqlalchemy import exc
-from typer.testing import CliRunner
 
-from synthstudio.cli import app
 from synthstudio.core.errors import DiskError, Refused, ReviewError
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import history
@@ -35,16 +34,8 @@ def place(small_set, tmp_path):
     return folder
 
 
-def run(*arguments, fails=False):
-    done = CliRunner().invoke(app, ["review", *map(str, arguments)])
-    assert (done.exit_code != 0) == fails, done.output
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done
-
-
-def found(*arguments):
-    return json.loads(run(*arguments, "--json").stdout)
+def found(*arguments, code=0):
+    return run_json("review", *arguments, code=code)
 
 
 def test_stats_and_history(place):
@@ -59,12 +50,11 @@ def test_stats_and_history(place):
     assert found("history", place, "--frame", 3)["events"] == []
     assert found("history", place, "--who", "ben")["events"] == []
     assert found("history", place, "--check") == {"problems": []}
-    text = run("history", place).stderr
+    text = run("review", "history", place).stderr
     assert "edit nose" in text and "\x1b" not in text  # no escape gets to a terminal
     with closing(open_store(default_url(place.parent))) as store, store.session() as session:
         session.connection().exec_driver_sql("UPDATE item SET status = 'rejected'")
-    done = run("history", place, "--check", "--json", fails=True)
-    assert len(json.loads(done.stdout)["problems"]) == 1
+    assert len(found("history", place, "--check", code=1)["problems"]) == 1
 
 
 def test_export_then_import(place, tmp_path):
@@ -81,19 +71,19 @@ def test_export_then_import(place, tmp_path):
     (event,) = found("history", place, "--who", "ben")["events"]
     assert event["after"]["joints"].keys() == {"nose"}
     other = ("--format", "dataset", "--skeleton", "mpii16")
-    assert run("export", place, "--out", tmp_path / "x", *other, fails=True).exit_code == 2
+    run("review", "export", place, "--out", tmp_path / "x", *other, code=2)
 
 
 def test_import_into_a_new_store(small_set, tmp_path):
     url = f"sqlite:///{tmp_path / 'new.db'}"
     for what in (["stats", small_set.folder], ["backup", "--out", tmp_path / "copy"]):
         with pytest.raises(ReviewError, match="no review store here"):
-            run(*what, "--db", url, fails=True)
+            run("review", *what, "--db", url)
     assert not (tmp_path / "new.db").exists()  # looking makes nothing
     open_store(url).close()
     with pytest.raises(ReviewError, match="is not in the store"):
-        run("stats", small_set.folder, "--db", url, fails=True)
-    run("export", small_set.folder, "--out", tmp_path / "coco", "--only", "all", "--db", url)
+        run("review", "stats", small_set.folder, "--db", url)
+    found("export", small_set.folder, "--out", tmp_path / "coco", "--only", "all", "--db", url)
     path = tmp_path / "coco" / "annotations/person_keypoints_train.json"
     assert found("import", small_set.folder, path, "--by", "ben", "--db", url)["frames"] == 5
     assert found("stats", small_set.folder, "--db", url)["events"] == 0
@@ -109,9 +99,9 @@ def test_backup_and_members(place, tmp_path):
     assert found("members", "--db", url) == {"members": {}}
     made = found("members", "--db", url, "--set", "anna", "--role", "admin")
     assert made == {"members": {"anna": "admin"}}
-    assert run("members", "--db", url, "--set", "ben", fails=True).exit_code == 2
+    run("review", "members", "--db", url, "--set", "ben", code=2)
     with pytest.raises(Refused):  # the last admin stays
-        run("members", "--db", url, "--remove", "anna", fails=True)
+        run("review", "members", "--db", url, "--remove", "anna")
     found("members", "--db", url, "--set", "ada", "--role", "admin")
     assert found("members", "--db", url, "--remove", "anna") == {"members": {"ada": "admin"}}
 
@@ -135,5 +125,5 @@ def test_a_backup_that_fails_says_what_helps(place, tmp_path, monkeypatch):
         error = exc.OperationalError("BACKUP", {}, sqlite3.OperationalError(fault))
         monkeypatch.setattr(review_store, "_copy_sqlite", Mock(side_effect=error))
         with pytest.raises(DiskError, match=message):
-            run("backup", "--db", url, "--out", tmp_path / "copy.db", fails=True)
+            run("review", "backup", "--db", url, "--out", tmp_path / "copy.db")
         assert not list(tmp_path.glob("copy*"))

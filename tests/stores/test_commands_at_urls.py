@@ -3,22 +3,15 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
+from command_line import run, run_json
 
 import synthstudio as ss
 from synthstudio.api.inference import predict_to_folder
-from synthstudio.cli import app
 from synthstudio.core.errors import SynthStudioError
 
 RECIPE = {"name": "tiny", "frames": 3, "seed": 7, "people": {"count": 1}}
 RECIPE["image"] = {"width_px": 96, "height_px": 72}
 NO_URL = r"a URL is not supported here; got s3:/"
-
-
-def run(*words):
-    found = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
-    assert found.exit_code == 0, found.output
-    return found.stdout
 
 
 @pytest.fixture
@@ -29,19 +22,18 @@ def scene(tmp_path):
 
 
 def test_generated_read_checked_predicted_and_exported(s3, scene, tmp_path):
-    made = run("generate", scene, "--out", s3.url(), "--json")
-    assert json.loads(made.splitlines()[-1])["folder"] == s3.url()
+    assert run_json("generate", scene, "--out", s3.url())["folder"] == s3.url()
     local = ss.generate(scene, tmp_path / "local", progress=False)
     there = ss.Dataset(s3.url())
     assert str(there.path) == s3.url() and len(there) == 3
     assert [frame.encoded for frame in there] == [frame.encoded for frame in local]
-    assert '"errors": 0' in run("validate", s3.url(), "--json")
-    assert run("stats", s3.url(), "--json") == run("stats", tmp_path / "local", "--json")
+    assert run_json("validate", s3.url())["errors"] == 0
+    assert run_json("stats", s3.url()) == run_json("stats", tmp_path / "local")
     assert ss.audit(s3.url(), progress=False).passed
-    assert json.loads(run("frame", s3.url(), "1", "--json"))["held"] == "same bytes"
+    assert run_json("frame", s3.url(), 1)["held"] == "same bytes"
     out, into = tmp_path / "out", f"sqlite:///{tmp_path}/review.db"
     predict_to_folder("default", s3.url(), out, into=into, layer="net")
-    found = json.loads(run("review", "stats", s3.url(), "--db", into, "--json"))
+    found = run_json("review", "stats", s3.url(), "--db", into)
     assert found["people"] == there.num_people
     predict_to_folder("default", tmp_path / "local", tmp_path / "here")
     assert (out / "results.json").read_bytes() == (tmp_path / "here/results.json").read_bytes()

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import untrained
-from typer.testing import CliRunner
+from command_line import run_json
 
 import synthstudio as ss
 from synthstudio.api import stress
 from synthstudio.api.recipes import scene_file
 from synthstudio.api.robustness import CHALLENGES, robustness
-from synthstudio.cli import app
 from synthstudio.core.errors import ArgumentError, DiskError, ModelError
 from synthstudio.core.images import decode_rgb, linear_to_srgb_u8, srgb_to_linear
 from synthstudio.dataset.reader import Dataset
@@ -60,13 +59,9 @@ def test_a_second_call_takes_what_is_there(made, tmp_path):
     files = sorted((made / "page" / "sets").rglob("*.parquet"))
     before = [f.stat().st_mtime_ns for f in files]
     text = (made / "page" / "robustness.json").read_bytes()
-    arguments = ["robustness", str(made / "one"), str(made / "other"), "--frames", "2"]
-    arguments += ["--challenge", "dark", "--challenge", "fast", "--json"]
-    found = CliRunner().invoke(
-        app, [*arguments, "--out", str(made / "page"), "--device", "cpu"], catch_exceptions=False
-    )
-    assert found.exit_code == 0
-    assert json.loads(found.stdout)["rows"] == json.loads(text)["rows"]
+    words = ["robustness", made / "one", made / "other", "--frames", 2, "--out", made / "page"]
+    words += ["--challenge", "dark", "--challenge", "fast", "--device", "cpu"]
+    assert run_json(*words)["rows"] == json.loads(text)["rows"]
     assert [f.stat().st_mtime_ns for f in files] == before
     assert (made / "page" / "robustness.json").read_bytes() == text
 

@@ -10,12 +10,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
-import typer
-from typer.testing import CliRunner
+from command_line import run_json
 from waiting import PATIENCE_S
 
 import synthstudio as ss
-from synthstudio.cli import predict as commands
 from synthstudio.core.errors import ArgumentError, DeviceError, ModelError
 from synthstudio.core.images import encode_png
 from synthstudio.core.labels import VISIBILITY
@@ -167,17 +165,14 @@ def test_the_network_of_the_package(learnt, pairs, tmp_path, monkeypatch):
     installed = packaged.WEIGHTS
     monkeypatch.setattr(packaged, "WEIGHTS", tmp_path)
     monkeypatch.chdir(tmp_path)
-    app = typer.Typer()
-    app.command()(commands.predict)
     with pytest.raises(ModelError, match=r"no packaged network.*make model"):
         ss.Model.load("default")
     (tmp_path / packaged.ONNX).write_bytes((learnt / "orn.onnx").read_bytes())
     (tmp_path / packaged.FINDER).write_bytes((installed / packaged.FINDER).read_bytes())
     picture = tmp_path / "photo.png"
     picture.write_bytes(encode_png(ss.Dataset(pairs)[0].image))
-    found = CliRunner().invoke(app, [str(picture), "--json"])
-    assert found.exit_code == 0, found.exception
-    assert json.loads(found.stdout)["people"] >= 1  # whom the detector finds, or the whole picture
+    found = run_json("predict", picture)
+    assert found["people"] >= 1  # whom the detector finds, or the whole picture
     assert (tmp_path / "photo-people" / "results.json").is_file()
 
 

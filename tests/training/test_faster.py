@@ -2,15 +2,13 @@
 
 import json
 
+import command_line
 import numpy as np
 import pytest
 import torch
-import typer
-from typer.testing import CliRunner
 
 import synthstudio as ss
 from synthstudio.api import speed
-from synthstudio.cli import predict as commands
 from synthstudio.core.errors import ArgumentError, ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference import compress as compressing
@@ -34,13 +32,9 @@ def people(pairs, tmp_path_factory):
 
 
 def test_benchmark_times_both_runtimes(run, pairs, tmp_path):
-    app = typer.Typer()
-    app.command()(commands.benchmark)
-    words = [run, run.with_suffix(".onnx"), "--batches", "1,3", "--rounds", "4", "--json"]
+    words = ["benchmark", run, run.with_suffix(".onnx"), "--batches", "1,3", "--rounds", "4"]
     words += ["--dataset", pairs, "--split", "", "--out", tmp_path / "out"]
-    done = CliRunner().invoke(app, [str(w) for w in words])
-    assert done.exit_code == 0, done.exception
-    found = json.loads(done.stdout.strip().splitlines()[-1])
+    found = command_line.run_json(*words)
     assert found == json.loads((tmp_path / "out" / "benchmark.json").read_text())
     assert [(r["runtime"], r["batch"]) for r in found["rows"]] == [
         ("torch", 1), ("torch", 3), ("onnx", 1), ("onnx", 3)
@@ -52,8 +46,7 @@ def test_benchmark_times_both_runtimes(run, pairs, tmp_path):
     first, second = found["found"].values()
     assert first == pytest.approx(second) and 0 < first["all"] <= 100
     assert "<svg" in (tmp_path / "out" / "report.html").read_text()
-    bad = CliRunner().invoke(app, [str(run), "--batches", "1,many"])
-    assert bad.exit_code == 2
+    command_line.run("benchmark", run, "--batches", "1,many", code=2)
     with pytest.raises(ArgumentError, match=r"not been exported.*export-model"):
         speed.benchmark([run], runtime="onnx")
     with pytest.raises(ArgumentError, match="same name"):

@@ -6,10 +6,9 @@ import sys
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from command_line import run
 
 import synthstudio as ss
-from synthstudio.cli import app
 from synthstudio.core.errors import ArgumentError, FormatError, ModelError
 from synthstudio.formats.coco.results import ORDERS
 
@@ -59,11 +58,8 @@ def test_the_command_and_the_comparison_of_two_files(data, tmp_path):
     for folder, drop in ((good, 0), (worse, 3)):
         folder.mkdir()
         path = written(folder, results(data)[drop:])
-        call = ["evaluate", "--predictions", str(path), str(data.path), "--json"]
-        done = CliRunner().invoke(app, [*call, "--out", str(folder / "out")])
-        assert done.exit_code == 0, done.output
-    compared = CliRunner().invoke(app, ["compare", str(good / "out"), str(worse / "out")])
-    assert compared.exit_code == 0, compared.output
+        run("evaluate", "--predictions", path, data.path, "--json", "--out", folder / "out")
+    run("compare", good / "out", worse / "out")
     kept = json.loads((worse / "out" / "metrics.json").read_text())["about"]["notes"]
     assert kept == ["3 of 18 people have no prediction: all joints missed."]
 
@@ -192,9 +188,8 @@ def test_options_that_do_not_apply_are_named(device, data, tmp_path):
         ss.evaluate(predictions=path, dataset=data, device=device, **given)
     with pytest.raises(ArgumentError, match=r"^keypoints: this applies to results"):
         ss.evaluate("default", data, keypoints="coco17")
-    call = ["evaluate", "--predictions", str(path), str(data.path), "--flip", "--engine", "ray"]
-    done = CliRunner().invoke(app, call)
-    assert done.exit_code == 1 and "flip, engine: this applies to a run" in str(done.exception)
+    with pytest.raises(ArgumentError, match="flip, engine: this applies to a run"):
+        run("evaluate", "--predictions", path, data.path, "--flip", "--engine", "ray")
 
 
 def test_results_are_judged_without_pytorch(data, tmp_path):

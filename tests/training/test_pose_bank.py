@@ -2,14 +2,12 @@
 
 import json
 
+import command_line
 import pytest
 import torch
-import typer
-from typer.testing import CliRunner
 
 import synthstudio as ss
 from synthstudio.api import networks
-from synthstudio.cli import train as commands
 from synthstudio.core.errors import ArgumentError, DiskError, ModelError
 from synthstudio.models.packaged import default_tensors
 from synthstudio.training import checkpoint
@@ -25,12 +23,8 @@ def run(learnt):
 
 def test_a_network_answers_with_the_poses_of_others(run, pairs, shards, tmp_path):
     out, cache = tmp_path / "other.safetensors", tmp_path / "cache"
-    app = typer.Typer()
-    app.command()(commands.pose_bank)
-    words = [run, shards, "--out", tmp_path / "train.safetensors", "--cache", cache, "--json"]
-    done = CliRunner().invoke(app, [str(w) for w in words])
-    assert done.exit_code == 0, done.exception
-    of_train = json.loads(done.stdout.strip().splitlines()[-1])
+    words = ["pose-bank", run, shards, "--out", tmp_path / "train.safetensors"]
+    of_train = command_line.run_json(*words, "--cache", cache)
     model, figures = networks.pose_bank(run, [shards], out, split=(), cache=cache)
     assert of_train["poses"] < figures["poses"]  # by default nobody of another split
     before, old, _ = checkpoint.load_network(checkpoint.weights_file(run))

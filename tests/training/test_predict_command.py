@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 import torch
 import untrained
+from command_line import run, run_json
 from made_predictions import person
 from PIL import Image
-from typer.testing import CliRunner
 
 import synthstudio as ss
 from synthstudio.api import inference
 from synthstudio.api.exchange import import_photos
 from synthstudio.api.inference import predict_to_folder
-from synthstudio.cli import app
 from synthstudio.core.errors import (
     ArgumentError,
     FormatError,
@@ -48,14 +47,6 @@ from synthstudio.training.data.crops import crop_kind
 from synthstudio.training.data.samples import load_dataset
 
 
-def run(*words):
-    found = CliRunner().invoke(app, [*map(str, words), "--json"])
-    if found.exception is not None and not isinstance(found.exception, SystemExit):
-        raise found.exception
-    assert found.exit_code == 0, found.output
-    return json.loads(found.stdout.strip().splitlines()[-1])
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     return untrained.save(tmp_path_factory.mktemp("net") / "best.safetensors")
@@ -72,7 +63,7 @@ def photos(tmp_path):
 
 
 def test_a_folder_of_photos_gives_results_and_drawings(weights, photos, tmp_path):
-    reported = run("predict", weights, photos, "--out", tmp_path / "out", "--draw", 2)
+    reported = run_json("predict", weights, photos, "--out", tmp_path / "out", "--draw", 2)
     assert reported["pictures"] == 8
     entries = json.loads((tmp_path / "out" / "results.json").read_text())
     assert len(entries) == reported["people"]
@@ -87,7 +78,7 @@ def test_a_folder_of_photos_gives_results_and_drawings(weights, photos, tmp_path
     drawn = sorted(p.name for p in (tmp_path / "out" / "pictures").iterdir())
     assert drawn == ["000000.jpg", "000001.jpg"]
     with pytest.raises(Exception, match="invalid output folder"):
-        run("predict", weights, photos, "--out", tmp_path / "out")
+        run_json("predict", weights, photos, "--out", tmp_path / "out")
 
 
 def test_a_list_of_photos_is_its_pictures(weights, photos):
@@ -104,17 +95,19 @@ def test_a_list_of_photos_is_its_pictures(weights, photos):
 def test_networks_that_say_nothing_of_hiding_write_null(weights, tmp_path):
     Image.new("RGB", (80, 120), (90, 120, 30)).save(tmp_path / "a.png")
     plain = untrained.save(tmp_path / "kpe.safetensors", block="kpe")
-    run("predict", plain, tmp_path / "a.png", "--out", tmp_path / "o", "--flip")
+    run_json("predict", plain, tmp_path / "a.png", "--out", tmp_path / "o", "--flip")
     joints = json.loads((tmp_path / "o" / "results.json").read_text())[0]["joints"]
     assert all(set(values) == {None} for values in joints.values())
 
 
 def test_predictions_become_a_layer_of_the_review(weights, pairs, tmp_path):
     url = default_url(tmp_path)
-    reported = run("predict", weights, pairs, "--out", tmp_path / "out", "--draw", 1, "--into", url)
+    made = run_json(
+        "predict", weights, pairs, "--out", tmp_path / "out", "--draw", 1, "--into", url
+    )
     dataset = Dataset(pairs)
-    assert reported["layer"] == "tiny"
-    assert reported["stored"] == reported["people"] == dataset.people
+    assert made["layer"] == "tiny"
+    assert made["stored"] == made["people"] == dataset.people
     with closing(open_store(url)) as store:
         assert prediction_layers(store, content_key(dataset)) == {"tiny": dataset.people}
         stored = list(iter_predictions(store, content_key(dataset), "tiny"))
@@ -129,7 +122,7 @@ def test_of_photos_without_labels_everybody_is_of_nobody(weights, photos, tmp_pa
     folder, url = tmp_path / "set", default_url(tmp_path)
     import_photos(photos, folder, skeleton="coco17")
     dataset = Dataset(folder)
-    reported = run("predict", weights, folder, "--out", tmp_path / "o", "--into", url)
+    reported = run_json("predict", weights, folder, "--out", tmp_path / "o", "--into", url)
     assert reported["stored"] == reported["people"] > 0
     skeleton = get_skeleton("coco23")
     values = [_truth({"frame_index": frame, "instance": None, "amodal_box_px": [0, 0, 9, 9],
@@ -182,13 +175,12 @@ def test_layers_need_the_sets_own_joints_and_people(weights, pairs, tmp_path):
     other = untrained.save(tmp_path / "coco17.safetensors", skeleton="coco17")
     url = default_url(tmp_path)
     with pytest.raises(ModelError, match="skeletons of"):
-        run("predict", other, pairs, "--out", tmp_path / "o", "--into", url)
+        run_json("predict", other, pairs, "--out", tmp_path / "o", "--into", url)
     assert not (tmp_path / "o").exists()
     boxes = tmp_path / "b.json"
     boxes.write_text("[]")
-    words = [weights, pairs, "--out", tmp_path / "o", "--boxes", boxes, "--into", url]
-    refused = CliRunner().invoke(app, ["predict", *map(str, words)])
-    assert refused.exit_code == 2
+    words = ["--out", tmp_path / "o", "--boxes", boxes, "--into", url]
+    run("predict", weights, pairs, *words, code=2)
     nobody = dataclasses.replace(_truth(next(Dataset(pairs).iter_instances())), instance=None)
     with closing(open_store(url)) as store, pytest.raises(ModelError, match="matches no person"):
         write.store_predictions(store, Dataset(pairs), "m", [nobody], get_skeleton("coco23"))
@@ -202,15 +194,12 @@ def test_suggest_writes_a_recipe_and_never_over_one(tmp_path):
 
     made = storage.Evaluation(about={"skeleton": "coco17"}, metrics={}, predictions=answers())
     storage.write(tmp_path / "e", made, b"x")
-    reported = run("suggest", tmp_path / "e", "--out", tmp_path / "next.yaml", "--frames", 7)
+    reported = run_json("suggest", tmp_path / "e", "--out", tmp_path / "next.yaml", "--frames", 7)
     assert load(tmp_path / "next.yaml").frames == 7
     assert reported["profile"]["axes"]["family"]["squat"]["missed"] == 240
-    again = CliRunner().invoke(
-        app, ["suggest", str(tmp_path / "e"), "--out", str(tmp_path / "next.yaml")]
-    )
-    assert again.exit_code == 1
+    run("suggest", tmp_path / "e", "--out", tmp_path / "next.yaml", code=1)
     like = ["--out", tmp_path / "more.yaml", "--like", tmp_path / "next.yaml"]
-    more = run("suggest", tmp_path / "e", *like)
+    more = run_json("suggest", tmp_path / "e", *like)
     assert more["recipe"]["seed"] == reported["recipe"]["seed"] + 1
 
 
@@ -234,7 +223,7 @@ def test_two_processes_write_the_bytes_of_one(small_jobs, weights, photos, tmp_p
     asked = weights if net == "torch" else DEFAULT
     for workers in (1, 2):
         words = ("--out", tmp_path / str(workers), "--workers", workers, "--batch", 2)
-        reported = run("predict", asked, photos, *words)
+        reported = run_json("predict", asked, photos, *words)
         assert reported["pictures"] == 8
     assert written(tmp_path / "1") == written(tmp_path / "2")
     entries = json.loads((tmp_path / "2" / "results.json").read_text())
@@ -341,7 +330,7 @@ def evaluated(weights, data, folder, cache, *words):
     said = []
     for workers in (1, 2):
         options = ("--out", folder / str(workers), "--workers", workers, "--cache", cache)
-        figures = run("evaluate", weights, data, *options, "--device", "cpu", *words)
+        figures = run_json("evaluate", weights, data, *options, "--device", "cpu", *words)
         assert figures["metrics"].pop("latency")["p50_ms"] > 0  # no two runs take as long
         said.append(
             (figures | {"folder": ""}, (folder / str(workers) / "predictions.npz").read_bytes())
@@ -360,7 +349,7 @@ def evaluated(weights, data, folder, cache, *words):
 def test_two_processes_say_what_one_says(small_jobs, pairs, tmp_path, cache, options):
     weights = untrained.save(tmp_path / "best.safetensors", block="kpe", data=pairs)
     evaluated(weights, pairs, tmp_path, cache, *options)
-    run("evaluate", weights, pairs, "--out", tmp_path / "usual", "--cache", cache, *options)
+    run_json("evaluate", weights, pairs, "--out", tmp_path / "usual", "--cache", cache, *options)
     with (
         np.load(tmp_path / "1" / "predictions.npz") as ours,
         np.load(tmp_path / "usual" / "predictions.npz") as theirs,

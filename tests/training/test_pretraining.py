@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from typer.testing import CliRunner
+from command_line import run, run_json
 
 from synthstudio.api.networks import pretrain
 from synthstudio.api.recipes import scene_file
-from synthstudio.cli import app
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
@@ -138,14 +137,11 @@ def test_pretraining_on_photos_begins_a_training(sets, tmp_path):
 def test_pretraining_by_command(sets, tmp_path):
     file, out = tmp_path / "config.yaml", tmp_path / "poses"
     file.write_text(configs.dump_yaml(config(sets)), encoding="utf-8")
-    arguments = ["pretrain", str(file), "--out", str(out), "--json"]
-    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert done.exit_code == 0
-    result = json.loads(done.stdout)
+    result = run_json("pretrain", file, "--out", out)
     assert (result["people"], result["poses"], result["steps"]) == (24, 8, 2)
     assert 0 <= result["retrieval"]["hits"] <= 1
     assert result["retrieval"]["chance"] == pytest.approx(0.5, abs=0.2)
-    assert CliRunner().invoke(app, arguments).exit_code == 1  # never over another run
+    run("pretrain", file, "--out", out, code=1)  # never over another run
 
 
 def test_the_loss_is_log_n_for_equal_codes_and_0_for_perfect_ones():
