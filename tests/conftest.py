@@ -115,6 +115,18 @@ def browser(chromium_path):
         opened.close()
 
 
+@pytest.fixture
+def cheap_hashes(monkeypatch):
+    from argon2 import PasswordHasher
+
+    from synthstudio.review.team import passwords
+
+    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
+    passwords._unknown_account.cache_clear()
+    yield
+    passwords._unknown_account.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def shared_data():
     folder = Path(__file__).resolve().parents[2] / "shared" / "data"

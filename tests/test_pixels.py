@@ -134,11 +134,3 @@ def test_markers_at_the_joints_lie_at_the_exported_keypoints(exported, effects):
             assert np.abs(found - (x + 0.5, y + 0.5)).max() < 0.1, (name, found, keypoints[j])
             checked += 1
     assert checked >= 24
-
-
-def test_a_marker_half_a_pixel_off_is_noticed(exported):
-    spec, coco = exported[1]
-    person = max(coco["annotations"], key=lambda a: a["area"])
-    world = np.array(person["keypoints_3d_world_m"]).reshape(-1, 3)[0]
-    x, _, _ = person["keypoints"][:3]
-    assert abs(_centroid(spec, world, LENSES["none"])[0] - x) > 0.3

@@ -70,7 +70,7 @@ def test_the_unit_is_told_by_the_legs_and_the_axes_by_the_zero_pose():
     np.testing.assert_allclose(other.offsets_m, parsed(WALK).offsets_m, atol=1e-9)
 
 
-def test_bones_keep_their_length_and_a_mirror_image_its_mirror():
+def test_a_mirror_image_of_a_mirror_image_is_the_motion():
     motion = parsed(walk_bvh())
     image = mirrored(mirrored(motion))
     np.testing.assert_allclose(image.places_m(), motion.places_m(), atol=1e-12)
@@ -78,8 +78,6 @@ def test_bones_keep_their_length_and_a_mirror_image_its_mirror():
     other, own = mirrored(motion), motion.places_m()
     left = other.places_m()[:, other.roles["left_wrist"]]
     np.testing.assert_allclose(left, own[:, motion.roles["right_wrist"]] * (-1, 1, 1), atol=1e-12)
-    lengths = np.linalg.norm(own[:, 1:] - own[:, list(motion.parents[1:])], axis=2)
-    assert np.ptp(lengths, axis=0).max() < 1e-12
 
 
 def test_a_test_pose_at_an_end_is_left_out():
@@ -109,7 +107,7 @@ BROKEN = {
     "frames missing": (WALK.replace("Frames: 4", "Frames: 5"), "frames differs"),
     "frame time 0": (WALK.replace("0.033333", "0"), "wrong frame time"),
     "frame time nan": (WALK.replace("0.033333", "nan"), "Frame Time: and a number"),
-    "nan": (re.sub(r"\n0\.00 93", "\nnan 93", WALK), "not a usable number"),
+    "nan": (re.sub(r"\n0\.00 93", "\nnan 93", WALK), "walk.bvh:135: not a usable number"),
     "inf": (re.sub(r"\n0\.00 93", "\ninf 93", WALK), "not a usable number"),
     "huge": (re.sub(r"\n0\.00 93", "\n1e300 93", WALK), "not a usable number"),
     "python's own spelling": (re.sub(r"\n0\.00 93", "\n1_0 93", WALK), "not a usable number"),

@@ -24,14 +24,6 @@ def _camera(yaw=0.3, pitch=-0.2, roll=0.1):
     )  # fmt: skip
 
 
-def test_opencv_projects_the_same():
-    camera = _camera()
-    m = camera.world_to_camera
-    world = np.array([[0.1, 0.2, 1.0], [0.5, 1.0, 0.3], [-0.4, 0.0, 1.9]])
-    pixels, _ = cv2.projectPoints(world, cv2.Rodrigues(m[:3, :3])[0], m[:3, 3], camera.K, None)
-    np.testing.assert_allclose(camera.project(camera.to_camera(world)), pixels[:, 0], atol=1e-9)
-
-
 def test_look_at_puts_the_target_in_the_middle_and_never_looks_at_its_own_place():
     place, target = (1.0, -2.0, 1.5), np.array([-3.0, 4.0, 0.2])
     yaw, pitch = look_at(place, tuple(target))

@@ -108,9 +108,8 @@ def test_a_check_finds_the_size_and_the_faults_that_decoding_finds():
         with pytest.raises(AssetError, match="transparent"):
             images.decode_opaque(data, "a")
     for data in (BAD["cut.jpg"][0], BAD["cut.png"][0]):
-        for read in (images.decode_rgb, images.check_rgb):
-            with pytest.raises(AssetError, match="damaged"):
-                read(data, "a")
+        with pytest.raises(AssetError, match="damaged"):
+            images.check_rgb(data, "a")
 
 
 @pytest.mark.parametrize("form", ["lossy", "lossless", "extended"])

@@ -1,7 +1,6 @@
 import json
 import math
 import tracemalloc
-from contextlib import nullcontext
 from unittest import mock
 
 import pytest
@@ -48,10 +47,10 @@ def test_any_document_comes_back_whatever_the_chunks(tmp_path_factory, items, re
     assert read_value(path) == items
 
 
-def peak_of(path, raises=None):
+def peak_of(path):
     tracemalloc.start()
     try:
-        with pytest.raises(raises) if raises else nullcontext():
+        with pytest.raises(FormatError, match=r"too long|recursion|Expecting value"):
             for _ in read_members(path, streamed=("images",)):
                 pass
         return tracemalloc.get_traced_memory()[1]
@@ -99,7 +98,7 @@ def test_what_is_no_json_is_refused_with_its_place(data, message, tmp_path):
 def test_an_endless_token_takes_no_memory(evil, tmp_path, monkeypatch):
     monkeypatch.setattr(safe_json, "MAX_ELEMENT_CHARS", 400_000)
     (tmp_path / "a.json").write_bytes(b'{"images": [' + evil)
-    assert peak_of(tmp_path / "a.json", FormatError) < 12_000_000
+    assert peak_of(tmp_path / "a.json") < 12_000_000
 
 
 def test_files_that_cannot_be_read(tmp_path):

@@ -29,12 +29,8 @@ def test_states_follow_from_shares_and_place():
 @pytest.mark.parametrize(
     ("fractions", "state", "cause"),
     [
-        ((0.6, 0.4, 0.0, 0.0, 0.0), 2, "visible"),
-        ((0.0, 0.0, 0.0, 0.0, 1.0), 0, "truncated"),
-        ((0.3, 0.1, 0.4, 0.2, 0.0), 1, "person"),
         ((0.0, 0.34, 0.33, 0.33, 0.0), 1, "self"),
         ((0.0, 1 / 3, 1 / 3, 1 / 3 - 1e-16, 0.0), 1, "object"),  # a tie up to the last bit
-        ((0.0, 0.5, 0.5, 0.0, 0.0), 1, "person"),
     ],
 )
 def test_the_largest_hiding_share_is_the_cause(fractions, state, cause):

@@ -64,18 +64,6 @@ def test_each_3d_error_ignores_what_it_should():
     assert localization.pa_mpjpe(truth * (1, 1, -1), truth, known=known).mean() > 1
 
 
-def test_pa_mpjpe_by_hand():
-    # A cross with arms of 2 and 1, taken for one of 1 and 2. Nothing is to be turned; the best
-    # scale is sum(1 * 2 + 2 * 1) / sum(1 + 4) = 0.8, so its ends lie 1.2 and 0.6 off.
-    truth = np.array([[[2.0, 0, 0], [-2, 0, 0], [0, 1, 0], [0, -1, 0], [9, 9, 9]]])
-    guess = np.array([[[1.0, 0, 0], [-1, 0, 0], [0, 2, 0], [0, -2, 0], [5, 0, 5]]])
-    known = np.array([[True, True, True, True, False]])
-    errors = localization.pa_mpjpe(guess, truth, known=known)
-    assert errors[0, :4] == pytest.approx([1.2, 1.2, 0.6, 0.6])
-    assert np.isnan(errors[0, 4])
-    assert localization.aligned(guess[0, :4], truth[0, :4]) == pytest.approx(0.8 * guess[0, :4])
-
-
 def test_pa_mpjpe_equals_another_solver():
     # scipy finds the rotation; the best scale then follows in closed form.
     rng = stream(5, "pa")
@@ -87,8 +75,9 @@ def test_pa_mpjpe_equals_another_solver():
     b = turn.apply(a)
     scale = (b * t).sum() / (b * b).sum()
     wanted = np.linalg.norm(scale * b - t, axis=-1)
-    mine = localization.pa_mpjpe(answer, truth, known=np.ones((1, 17), bool))
-    assert mine[0] == pytest.approx(wanted, abs=1e-6)
+    more = [np.concatenate([xyz, np.full((1, 1, 3), 9.0)], 1) for xyz in (answer, truth)]
+    mine = localization.pa_mpjpe(*more, known=np.arange(18)[None] < 17)  # the last is unknown
+    assert mine[0] == pytest.approx([*wanted, np.nan], abs=1e-6, nan_ok=True)
     two = np.arange(17)[None] < 2  # too few joints
     assert np.isnan(localization.pa_mpjpe(answer, truth, known=two)).all()
 

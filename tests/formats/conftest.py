@@ -8,6 +8,11 @@ from synthstudio.formats.registry import FORMATS
 
 
 @pytest.fixture(scope="package")
+def original(tmp_path_factory):
+    return make_set(tmp_path_factory.mktemp("sticks") / "set")
+
+
+@pytest.fixture(scope="package")
 def exports(tmp_path_factory):
     """Folders of one data set of two frames, named as their formats. Read only."""
     root = tmp_path_factory.mktemp("exports")

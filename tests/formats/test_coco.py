@@ -31,7 +31,7 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import frame_row, instance_rows
 from synthstudio.formats.coco.entries import dump, dump_entry
-from synthstudio.formats.coco.file import RawCoco, annotation_files, image_folder
+from synthstudio.formats.coco.file import annotation_files, image_folder
 from synthstudio.formats.coco.masks import mask_polygons
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
@@ -79,12 +79,6 @@ def annotations(written):
     return json.loads(written[0].read_text())["annotations"]
 
 
-def test_counts(samples, written):
-    rows = [row for _, people in samples for row in people]
-    shown = [row for row in rows if row["modal_area_px"] >= 16]
-    assert written[1] == len(shown) == len(annotations(written)) < len(rows)
-
-
 def test_projecting_the_json_alone_gives_its_pixels(written):
     data = json.loads(written[0].read_text())
     images, worst, joints = {i["id"]: i for i in data["images"]}, 0.0, 0
@@ -103,7 +97,6 @@ def test_projecting_the_json_alone_gives_its_pixels(written):
             worst = max(worst, np.abs(px - 0.5 - listed[:, :2])[inside].max(initial=0))
             joints += int(inside.sum())
     assert joints > 500
-    assert worst < 0.01
     assert worst < 1e-5
 
 
@@ -163,6 +156,7 @@ def test_ours_comes_back(samples, written):
     assert [{k: v for k, v in f.items() if k not in lost} for f in frames] == expected
     shown = [row for _, rows in samples for row in rows if row["modal_area_px"] >= 16]
     assert people == shown
+    assert written[1] == len(shown) < sum(len(rows) for _, rows in samples)
     by_frame = [[p for p in people if p["frame_index"] == f["index"]] for f in frames]
     again = to_coco(zip(frames, by_frame, strict=True), COCO17, assets=ASSETS)
     assert again == json.loads(written[0].read_text())
@@ -375,13 +369,6 @@ def test_what_is_no_json_is_refused(old, new, tmp_path):
     with pytest.raises(FormatError, match="invalid JSON"):
         import_from("coco", tmp_path / "a.json", tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_validate_refuses_it_too(tmp_path):
-    glanced(tmp_path, '"area":99', '"area":09')
-    source = RawCoco(tmp_path / "a.json")
-    with pytest.raises(FormatError, match="invalid JSON"):
-        list(source.annotations())
 
 
 RING = np.pad(np.zeros((3, 3), np.bool_), 1, constant_values=True)

@@ -5,17 +5,12 @@ import re
 
 import numpy as np
 import pytest
-from exchange_sets import differences, make_set, rows_of
+from exchange_sets import differences, rows_of
 
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
 
 JOINT = 9  # left_wrist
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory):
-    return make_set(tmp_path_factory.mktemp("sticks") / "set")
 
 
 def rewritten(path, change):

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.dataset as arrow
 import pyarrow.parquet as pq
 import pytest
-from exchange_sets import differences, make_set, rows_of, same, tree
+from exchange_sets import differences, rows_of, same, tree
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
@@ -18,11 +18,6 @@ from synthstudio.formats.tools.huggingface import GROUP_ROWS
 
 FORMAT_NAMES = sorted(FORMATS)
 CROWD = ("coco", "crowdpose")
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory):
-    return make_set(tmp_path_factory.mktemp("sticks") / "set")
 
 
 @pytest.fixture(scope="module", params=FORMAT_NAMES)

@@ -87,6 +87,7 @@ def test_somebody_wholly_outside():
     assert person.truncated_fraction == 1
     assert person.amodal_box_px[0] > 320
     assert (person.visibility_fractions == [0, 0, 0, 0, 1]).all()
+    assert not person.ambiguous.any() and person.hidden_by == ((),) * 17
 
 
 def test_a_thin_cutout_hides_by_its_alpha():

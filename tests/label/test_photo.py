@@ -93,12 +93,6 @@ def test_shares_are_those_of_a_plain_loop_for_any_layers():
                 )
 
 
-def test_the_loop_finds_a_planted_fault():
-    who, over = person(), (layer(14, 10, 10, 20, 0.7),)
-    wrong = relabel(dataclasses.replace(who, radius_px=who.radius_px + 2), over, frame_px=SIZE)
-    assert dict(wrong.hidden_by[0]) != pytest.approx(looped(who, 0, over), abs=1e-3)
-
-
 def test_what_nothing_touches_stays_bit_by_bit():
     who = person()
     for layers in ((), (layer(50, 40, 8, 8, 1.0),)):
@@ -155,11 +149,6 @@ def test_people_hide_as_person_and_ties_go_to_objects():
     assert (after.cause[1], after.occluder_id[1]) == ("object", OBJECT)
     only = relabel(person(), half[:1], frame_px=SIZE)
     assert (only.cause[0], only.occluder_id[0]) == ("person", PERSON)
-
-
-def test_nearer_layers_take_first():
-    after = relabelled(layer(*COVER, 0.6, PERSON), layer(*COVER, 1.0))
-    np.testing.assert_allclose(after.visibility_fractions[0], [0, 0, 0.6, 0.4, 0], atol=1e-6)
 
 
 def test_earlier_shares_count_as_far_as_the_paste_leaves_them():

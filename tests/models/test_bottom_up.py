@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from stick_frames import SKELETON, box_of, crowd, frame_of, oks, pose
+from stick_frames import SKELETON, crowd, frame_of, oks, pose
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
@@ -183,4 +183,3 @@ def test_images_that_do_not_fit_are_named(build):
         net(torch.zeros(3, 64, 64))
     with pytest.raises(ModelError, match="not finite"):
         finite(torch.tensor([1.0, torch.nan]))
-    assert box_of(np.zeros((17, 2))).tolist() == [0, 0, 0, 0]

@@ -1,14 +1,12 @@
 """Folders of pictures and meshes: what is listed, what is refused, how a replay finds files."""
 
 import json
-import math
 import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import trimesh
 from mesh_makers import TEXTURED
 
 from synthstudio.core.errors import AssetError
@@ -65,15 +63,6 @@ def test_a_bad_manifest_is_refused(root, text):
     (root / "photos" / "manifest.json").write_text(text)
     with pytest.raises(AssetError, match=r"manifest\.json"):
         scan_images(root, "photos", kind="background")
-
-
-def test_a_sidecar_gives_the_camera(root):
-    sidecar = root / "photos" / "b.camera.yaml"
-    sidecar.write_text("camera_height_m: 1.5\npitch_deg: -10\n")
-    asset = scan_images(root, "photos", kind="background")[1]
-    assert asset.camera_height_m == 1.5
-    assert asset.pitch_rad == pytest.approx(math.radians(-10))
-    assert asset.vertical_fov_rad is None
 
 
 @pytest.mark.parametrize("kind", ["background", "cutout", "hdri"])
@@ -138,13 +127,6 @@ def test_panoramas_say_how_bright_they_are_below_the_horizon(root):
         scan_images(root, "photos", kind="hdri")
 
 
-def test_meshes_are_listed(root):
-    trimesh.creation.box((1, 2, 3)).export(root / "photos" / "box.stl")
-    (box,) = scan_meshes(root, "photos")
-    assert box.asset.name == "photos/box.stl"
-    assert box.size_m == pytest.approx((1, 2, 3))
-
-
 def test_a_replay_finds_the_same_content_or_says_why_not(root):
     (first, *_) = scan_images(root, "photos", kind="background")
     table = AssetTable(root=root)
@@ -171,6 +153,7 @@ def test_a_mesh_is_known_by_all_its_files(root):
     (folder / "a.png").write_bytes(encode_png(np.zeros((4, 4, 3), np.uint8)))
     (asset,) = scan_meshes(root, "meshes")
     table = AssetTable(root=root)
+    assert (asset.asset.name, asset.size_m) == ("meshes/a.obj", pytest.approx((1, 0, 1)))
     assert table.resolve(asset.asset) == folder / "a.obj"
     (folder / "a.png").write_bytes(encode_png(np.ones((5, 4, 3), np.uint8)))
     with pytest.raises(AssetError, match="has changed"):

@@ -62,7 +62,8 @@ def test_the_angle_of_view_is_taken_from_exif(tmp_path):
     # 3:2, as the film: its height is 24 mm.
     assert found.ground is not None
     assert found.ground.vertical_fov_rad == pytest.approx(2 * math.atan(12 / 28))
-    assert found.vertical_fov_rad is None, "`ground: any` is as before"
+    camera = (found.camera_height_m, found.pitch_rad, found.vertical_fov_rad)
+    assert camera == (1.5, pytest.approx(math.radians(-5)), None), "`ground: any` is as before"
     assert photo(tmp_path, told, focal_mm=0).unfit.startswith("its sidecar lacks vertical_fov_deg")
     own = photo(tmp_path, KNOWN, focal_mm=28).ground
     assert own is not None and own.vertical_fov_rad == pytest.approx(math.radians(50))

@@ -130,11 +130,6 @@ def whole_in_frame(made, instance):
     return bool(((pixels >= 0) & (pixels <= size)).all())
 
 
-def test_a_camera_inside_a_closed_surface_sees_it():
-    box = trimesh.creation.box((2, 2, 2))
-    assert (raster.rasterise(pack(scene([surface(box, 1)], camera()))).triangle >= 0).all()
-
-
 def test_maps_say_what_is_nearest():
     view = camera(30, 20, 20.0)
     near, far = plate(view, 0, 0, 10, 20, 1.0), plate(view, 5, 0, 20, 20, 2.0)

@@ -102,13 +102,6 @@ def test_a_texture_lies_where_its_coordinates_say():
     np.testing.assert_allclose(seen[i, j, 1][inner], v[inner] * 0.45, atol=0.02)
 
 
-def test_the_same_scene_gives_the_same_bytes():
-    scene = busy_scene(3)
-    a, b = (render(pack(scene), scene) for _ in range(2))
-    for name in ("rgb", "depth_m", "instance", "part"):
-        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
-
-
 def test_labels_do_not_depend_on_the_picture():
     scene = busy_scene(3)
     other = dataclasses.replace(

@@ -5,7 +5,6 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from argon2 import PasswordHasher
 from people_rows import make_rows, write_rows
 from postgres_programs import Server
 from review_ops import KEY, Desk, make_set
@@ -14,7 +13,6 @@ from sqlalchemy import create_engine, event, text
 from synthstudio.review.models import DatasetRow, utc_now
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store
-from synthstudio.review.team import passwords
 
 
 @pytest.fixture(scope="session")
@@ -74,14 +72,6 @@ def store_url(request, tmp_path):
     if "empty_store" in request.fixturenames:
         shutil.copy(request.getfixturevalue("made_store"), tmp_path / "review.db")
     return f"sqlite:///{tmp_path / 'review.db'}"
-
-
-@pytest.fixture
-def cheap_hashes(monkeypatch):
-    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
-    passwords._unknown_account.cache_clear()
-    yield
-    passwords._unknown_account.cache_clear()
 
 
 @pytest.fixture

@@ -152,18 +152,6 @@ def open_pages(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def cheap_hashes(monkeypatch):
-    from argon2 import PasswordHasher
-
-    from synthstudio.review.team import passwords
-
-    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
-    passwords._unknown_account.cache_clear()
-    yield
-    passwords._unknown_account.cache_clear()
-
-
-@pytest.fixture
 def pages(open_pages, studio_set):
     return open_pages(studio_set)
 

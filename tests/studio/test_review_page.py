@@ -80,9 +80,9 @@ def test_an_edit_and_a_decision_are_stored_and_told(api, monkeypatch):
     assert opened["can"] == {"edit": True, "masks": True} and not opened["clips"]
     assert opened["progress"] == {"done": 0, "total": 24, "empty_frames": 0}
     item = shown(opened)
-    assert api.edit(item, seq=1, **NOSE)["done"][0]["seq"] == 1
-    again = api.edit(item, seq=1, **NOSE)
-    assert len(again["done"]) == 1 and len(events(api)) == 1
+    (first,), again = (api.edit(item, seq=1, **NOSE)["done"] for _ in range(2))
+    assert again == [first] and [event.id for event in events(api)] == [first["event"]]
+    assert (first["seq"], first["revision"]) == (1, 1)
     answer = api.edit(item, seq=2, revision=1, kind="status", status="approved")
     assert answer["progress"]["done"] == 1
     assert [(e.kind, e.who) for e in events(api)] == [("edit", "Ada"), ("status", "Ada")]

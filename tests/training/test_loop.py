@@ -185,8 +185,6 @@ def test_folders_of_other_runs_are_left_alone(pairs, tmp_path):
             pass
 
     prepare("a", settings, resume=False)
-    with pytest.raises(ModelError, match="run already"):
-        prepare("a", settings, resume=False)
     with pytest.raises(ModelError, match=r"another config.*changed: lr"):
         prepare("a", tiny.config(pairs, lr=1e-3), resume=True)
     (tmp_path / "b").mkdir()
@@ -223,9 +221,3 @@ def test_foreign_checkpoints_are_refused(changes, says, tmp_path, monkeypatch):
     save_file({"a": torch.zeros(1)}, tmp_path / "x.safetensors", metadata=metadata)
     with pytest.raises(ModelError, match=says):
         checkpoint.load_network(tmp_path / "x.safetensors")
-
-
-def test_damaged_checkpoints_are_refused(unbroken, tmp_path):
-    (tmp_path / "broken.safetensors").write_bytes(weights(unbroken)[:-100])
-    with pytest.raises(ModelError, match="cannot be read"):
-        checkpoint.load_network(tmp_path / "broken.safetensors")
