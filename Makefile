@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+EXAMPLES := .cache/examples_env
 # One more than there are cores, at most 4: some tests wait more than they compute.
 PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 
@@ -28,7 +29,15 @@ train-demo: $(STAMP)  ## generate people, train a small network on them, judge i
 test: $(STAMP)        ## the tests of every change; slow ones run in `make nightly`
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-nightly: $(STAMP)     ## the slow tests, part by part (hours); goes on where it was stopped
+# Other programs of which the examples make use need another PyTorch than the lock's.
+$(EXAMPLES)/.ready: $(STAMP) requirements.lock examples/requirements.txt
+	$(BIN)/python -m venv --clear $(EXAMPLES)
+	grep -v '^torch==' requirements.lock > $(EXAMPLES)/lock.txt
+	$(EXAMPLES)/bin/pip install -q torch==2.14.1 torchvision==0.29.1 matplotlib -r $(EXAMPLES)/lock.txt
+	$(EXAMPLES)/bin/pip install -q --no-deps --no-build-isolation -r examples/requirements.txt -e .
+	touch $@
+
+nightly: $(EXAMPLES)/.ready  ## the slow tests, part by part (hours); goes on where it was stopped
 	@$(BIN)/python tools/nightly.py $(NIGHTLY_ARGS)
 
 steady: $(STAMP)      ## make test ten times, five of them beside busy loops: none may fail (two hours; goes on)

@@ -22,7 +22,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / ".cache" / "nightly"
 LOG = ROOT / "docs" / "evidence" / "nightly.log"
-OWN_PARTS = {"pages": "test_pages.py", "contributing": "test_contributing.py"}
+OWN_PARTS = {
+    "pages": "test_pages.py",
+    "contributing": "test_contributing.py",
+    "examples": "test_examples.py",
+}
 """Files of tests/ that are parts of their own; the other files are the part `root`."""
 NO_TESTS = 5
 """pytest's exit status where nothing was collected."""
@@ -36,6 +40,7 @@ def parts() -> dict[str, list[str]]:
     folders = sorted({path.parent.name for path in slow})
     found = {name: [*pytest, f"tests/{name}"] for name in folders}
     own = {name: [*pytest, f"tests/{file}"] for name, file in OWN_PARTS.items()}
+    own["examples"][0] = str(ROOT / ".cache/examples_env/bin/python")
     root = sorted(p.name for p in (ROOT / "tests").glob("test_*.py"))
     found["root"] = [*pytest, *(f"tests/{n}" for n in root if n not in OWN_PARTS.values())]
     seed = str(int(state(), 16) % 1_000_000)
