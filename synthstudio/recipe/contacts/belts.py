@@ -35,7 +35,7 @@ _BELOW_M, _BESIDE_M = 0.14, 0.03
 """From the hip joints down to a lap strap's ends, from the hips' sides out to them."""
 _BUCKLE = 0.14
 """Where along the lap strap the shoulder strap begins."""
-_RING_M = (0.065, 0.29, 0.32)
+_RING_M = (0.11, 0.25, 0.32)
 """The shoulder strap's upper end in a post: in from the side, behind the hips, below the roof."""
 _RING_OVER_M = 0.08
 """That end is at most so far above the shoulders, as one adjusted to its wearer."""

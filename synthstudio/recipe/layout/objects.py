@@ -122,19 +122,25 @@ def _place_near(
 ) -> Placed:
     """The candidate before the camera that hides most nearly as much as requested.
 
-    All reach in from below or from a side: their bases lie outside the picture.
+    All reach in from below or from a side: their bases lie outside the picture. All are of one
+    viewer: the second is the other hand, in the same sleeve.
     """
     target = _target(layout, entry, people, rng)
     kind = pick(kinds_left(layout.ctx, entry, rng), rng)
     assert isinstance(kind, ObjectKind)
-    made_of = palette.held_near(kind, sample(layout.ctx.recipe.people.shape.skin, rng), rng)
+    viewer = layout.ctx.rng("viewer")
+    made_of = palette.held_near(kind, sample(layout.ctx.recipe.people.shape.skin, viewer), viewer)
+    near = {each.kind for each in layout.ctx.catalogue.objects if "near" in each.roles}
+    items = [each.item for each in placed if isinstance(each.item, ObjectSpec)]
+    sides = {-1.0 if "left" in item.shape else 1.0 for item in items if item.kind in near}
+    sides = {-1.0, 1.0} - sides or sides
     best: Placed | None = None
     best_off = math.inf
     for attempt in range(_NEAR_TRIES):
         obj = design(entry, kind, made_of, rng, shrink=0.0)
-        here = layout.placed(
-            _reaching(layout, obj, target, rng, late=max(0.0, 2 * attempt / _NEAR_TRIES - 1))
-        )
+        side = max(sides) if rng.random() < 0.5 else min(sides)
+        late = max(0.0, 2 * attempt / _NEAR_TRIES - 1)
+        here = layout.placed(_reaching(layout, obj, target, rng, side=side, late=late))
         points = layout.geometry.triangles_m(here.item).reshape(-1, 3)
         base = np.linalg.norm(points - here.item.position_m, axis=1) < _NEAR_BASE * obj.size_m[2]
         seen = layout.camera.to_camera(points)
@@ -158,15 +164,21 @@ def _place_near(
 
 
 def _reaching(
-    layout: Layout, obj: ObjectSpec, target: _Target, rng: Generator, *, late: float
+    layout: Layout,
+    obj: ObjectSpec,
+    target: _Target,
+    rng: Generator,
+    *,
+    side: float,
+    late: float,
 ) -> ObjectSpec:
     """The object before the camera, its upper part on or short of a joint of the target.
 
+    `side`: the picture's, from which it comes, 1 the right one.
     `late` candidates (up to 1) are nearer to the camera and reach less far in.
     """
     camera = layout.camera
     right, down, ahead = camera.world_to_camera[:3, :3]
-    side = 1.0 if rng.random() < 0.5 else -1.0  # of the picture, from which it comes
     slant, lean, roll = (math.radians(palette.between(*r, rng)) for r in _NEAR_DEG)
     way = np.array([-side * math.sin(slant), -math.cos(slant)])  # in the picture
     z = math.cos(lean) * (way[0] * right + way[1] * down) + math.sin(lean) * ahead
