@@ -33,7 +33,7 @@ test: $(STAMP)        ## the tests of every change; slow ones run in `make night
 $(EXAMPLES)/.ready: $(STAMP) requirements.lock examples/requirements.txt
 	$(BIN)/python -m venv --clear $(EXAMPLES)
 	grep -v '^torch==' requirements.lock > $(EXAMPLES)/lock.txt
-	$(EXAMPLES)/bin/pip install -q torch==2.14.1 torchvision==0.29.1 matplotlib -r $(EXAMPLES)/lock.txt
+	$(EXAMPLES)/bin/pip install -q torch==2.14.1 torchvision==0.29.1 matplotlib==3.11.2 -r $(EXAMPLES)/lock.txt
 	$(EXAMPLES)/bin/pip install -q --no-deps --no-build-isolation -r examples/requirements.txt -e .
 	touch $@
 
