@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from synthstudio.core.arrays import F64
+from synthstudio.core.arrays import F64, Bool
 from synthstudio.core.errors import GeometryError
 
 NEAR_M = 0.05
@@ -99,6 +99,11 @@ class Camera:
         x = (pixels[..., 0] - k[0, 2]) / k[0, 0] * depth_m
         y = (pixels[..., 1] - k[1, 2]) / k[1, 1] * depth_m
         return np.stack([x, y, np.broadcast_to(depth_m, x.shape)], axis=-1)
+
+    def shows(self, pixels: F64) -> Bool:
+        """(...) whether continuous pixels (..., 2) lie in [0, W) x [0, H); NaN does not."""
+        size = (self.width_px, self.height_px)
+        return np.asarray(((pixels >= 0) & (pixels < size)).all(axis=-1))
 
     def floor_m(self, pixels: F64) -> F64:
         """The (..., 2) world x, y of the floor z = 0 at pixels (..., 2); NaN over the horizon."""

@@ -99,6 +99,21 @@ def both(*kinds: str) -> tuple[str, ...]:
     return tuple(f"{side}_{kind}" for kind in kinds for side in ("left", "right"))
 
 
+_CROWD = both("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+_CROWD_PAIRS = (both("shoulder"), both("ear"))
+
+
+def crowd_joints(joints: Sequence[str]) -> tuple[I64, I64]:
+    """The places among `joints` of CrowdPose's 14, as far as they are there.
+
+    (n,) of the limbs; (m, 2) of the shoulders and ears, whose middles are the neck and the head.
+    """
+    at = {name: place for place, name in enumerate(joints)}
+    limbs = [at[name] for name in _CROWD if name in at]
+    pairs = [[at[name] for name in pair] for pair in _CROWD_PAIRS if set(pair) <= set(at)]
+    return np.array(limbs, np.int64), np.array(pairs, np.int64).reshape(-1, 2)
+
+
 SIGMAS = {
     "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072,
     "wrist": 0.062, "hip": 0.107, "knee": 0.087, "ankle": 0.089,

@@ -12,14 +12,13 @@ from synthstudio.core.errors import GeometryError
 from synthstudio.core.labels import FrameLabels, PersonLabel
 from synthstudio.core.masks import amodal_box, encode, mask_box
 from synthstudio.core.scene import CutoutLayer, PosedPerson
-from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.skeleton import Skeleton, crowd_joints
 from synthstudio.core.spec import PersonSpec
 from synthstudio.core.visibility import occluded_fraction
-from synthstudio.label.visibility import PatchQuery, decide_visibility, in_frame, place_joints
+from synthstudio.label.visibility import PatchQuery, decide_visibility, place_joints
 
 Object = tuple[int, str, int | None]
 
-_CROWD_JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 _CROWD_MIN = 4
 
 
@@ -135,17 +134,10 @@ def _label_person(
 
 def _crowd_joints(camera: Camera, skeleton: Skeleton, person: PersonLabel) -> F64:
     """(n, 2) the person's in-frame crowd joints in continuous pixels."""
-    names = {name: j for j, name in enumerate(skeleton.joints)}
-    listed = [
-        names[f"{s}_{n}"] for n in _CROWD_JOINTS for s in ("left", "right") if f"{s}_{n}" in names
-    ]
-    points = [person.joints_px[listed]]
-    for pair in (("left_shoulder", "right_shoulder"), ("left_ear", "right_ear")):
-        if all(name in names for name in pair):
-            middle = person.joints_camera_m[[names[name] for name in pair]].mean(axis=0)
-            points.append(camera.project(middle[None]))
-    px = np.concatenate(points)
-    return px[in_frame(camera, px)]
+    limbs, pairs = crowd_joints(skeleton.joints)
+    middles = camera.project(person.joints_camera_m[pairs].mean(axis=1))
+    px = np.concatenate([person.joints_px[limbs], middles])
+    return px[camera.shows(px)]
 
 
 def _inside_box(px: F64, box: tuple[float, float, float, float]) -> int:

@@ -61,13 +61,7 @@ def place_joints(camera: Camera, joints_m: F64) -> JointPlaces:
     """
     inside_camera = camera.to_camera(joints_m)
     pixels = np.round(camera.project(inside_camera) * _GRID_PER_PX) / _GRID_PER_PX
-    return JointPlaces(px=pixels, camera_m=inside_camera, inside=in_frame(camera, pixels))
-
-
-def in_frame(camera: Camera, pixels: F64) -> Bool:
-    """(...) whether continuous pixels (..., 2) lie in [0, W) x [0, H); NaN does not."""
-    x, y = pixels[..., 0], pixels[..., 1]
-    return (x >= 0) & (x < camera.width_px) & (y >= 0) & (y < camera.height_px)
+    return JointPlaces(px=pixels, camera_m=inside_camera, inside=camera.shows(pixels))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +94,7 @@ def patch_query(camera: Camera, posed: PosedPerson) -> PatchQuery:
         points_m=patches.points_m,
         px=px,
         depth_m=in_camera[..., 2],
-        weights=np.where(in_frame(camera, px), _facing(camera, patches), 0.0),
+        weights=np.where(camera.shows(px), _facing(camera, patches), 0.0),
         inside=place_joints(camera, posed.joints_m).inside,
     )
 

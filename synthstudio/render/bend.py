@@ -79,7 +79,7 @@ def alone(packed: Packed, instance: int, camera: Camera) -> InPicture:
     used[faces] = True
     points = packed.host_camera_m[used].astype(np.float64)
     px = camera.project(points)
-    shown = _inside(px, camera)
+    shown = camera.shows(px)
     if shown.all():
         extent = mask_edges(mask)
         return InPicture(mask=mask, depth_m=seen[mask], extent_px=extent, outside_share=0.0)
@@ -97,7 +97,7 @@ def _extent_px(px: F64, corners: F64, mask: Bool, camera: Camera) -> tuple[int, 
     """The pixels of the mask and, where faces (F, 3, 3) leave the picture, of corners `px`."""
     found = [np.array(mask_edges(mask), float).reshape(2, 2)] if mask.any() else []
     px = np.concatenate([px, camera.project(near_crossings(corners))])
-    if len(px) and not _inside(px, camera).all():
+    if len(px) and not camera.shows(px).all():
         px = np.clip(px, -(2.0**22), 2.0**22)
         # Pixels whose centres lie between the least and the greatest corner.
         low, high = np.ceil(px.min(axis=0) - 0.5), np.floor(px.max(axis=0) - 0.5) + 1
@@ -125,7 +125,7 @@ def _outside_share(corners: F64, inside: Bool, camera: Camera) -> float:
     outside: F64 = np.where(inside.any(axis=1), 0.0, 1.0)
     cut = np.flatnonzero(inside.any(axis=1) & ~inside.all(axis=1))
     parts = np.einsum("mk,fkx->fmx", _middles(), corners[cut])
-    outside[cut] = 1.0 - _inside(camera.project(parts), camera).mean(1)
+    outside[cut] = 1.0 - camera.shows(camera.project(parts)).mean(1)
     return float(min((weight * outside).sum() / total, 1.0))
 
 
@@ -140,11 +140,6 @@ def _middles() -> F64:
                 out.append((i + 2 / 3, j + 2 / 3))
     u, v = np.array(out).T / n
     return np.stack([u, v, 1 - u - v], axis=1)
-
-
-def _inside(px: F64, camera: Camera) -> Bool:
-    x, y = px[..., 0], px[..., 1]
-    return np.asarray((x >= 0) & (x < camera.width_px) & (y >= 0) & (y < camera.height_px))
 
 
 def _colours(rgb: U8, camera: Camera) -> U8:

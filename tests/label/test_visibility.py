@@ -12,7 +12,6 @@ from synthstudio.label.visibility import (
     PatchQuery,
     alpha_at,
     decide_visibility,
-    in_frame,
     patch_query,
     place_joints,
 )
@@ -263,7 +262,7 @@ def test_a_whole_person_asks_for_the_points_that_face_the_camera():
 def test_the_frame_is_half_open():
     camera = make_camera(320, 240)
     px = np.array([[0, 0], [319.999, 239.999], [320, 10], [10, 240], [-1e-9, 5], [np.nan, 5]])
-    assert in_frame(camera, px).tolist() == [True, True, False, False, False, False]
+    assert camera.shows(px).tolist() == [True, True, False, False, False, False]
 
 
 def test_a_mirror_of_pixels_is_exact():

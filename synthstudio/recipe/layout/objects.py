@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from synthstudio.core.arrays import F64, Bool, Intp
+from synthstudio.core.arrays import F64, Intp
 from synthstudio.core.catalogue import ImageAsset, MeshAsset, ObjectKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
@@ -146,7 +146,7 @@ def _place_near(
         seen = layout.camera.to_camera(points)
         if seen[:, 2].min() <= CLEAR_M or points[:, 2].min() <= 0:
             continue
-        if _in_picture(layout, layout.camera.project(seen[base])).any():
+        if layout.camera.shows(layout.camera.project(seen[base])).any():
             continue
         off = _off_by_depth(layout, target, here)
         if off < best_off and layout.free(here, placed):
@@ -185,7 +185,7 @@ def _reaching(
     across = np.cross(ahead, z) / math.cos(lean)
     x = math.cos(roll) * across + math.sin(roll) * np.cross(z, across)
     joints = target.joints_px[target.place :][:1].reshape(-1, 2)
-    joints = joints[_in_picture(layout, joints)]
+    joints = joints[camera.shows(joints)]
     middle = np.array([camera.width_px, camera.height_px]) / 2
     at_px = joints[int(rng.random() * len(joints))] if len(joints) else middle
     at_px = at_px - way * float(rng.random()) * (_NEAR_BACK + late) * camera.height_px
@@ -204,17 +204,12 @@ def _reaching(
     )
 
 
-def _in_picture(layout: Layout, px: F64) -> Bool:
-    size = np.array([layout.camera.width_px, layout.camera.height_px])
-    return np.asarray(((px >= 0) & (px < size)).all(axis=-1))
-
-
 def _off_by_depth(layout: Layout, target: _Target, here: Placed) -> int:
     """Too many or too few joints hidden, as `_off`, by the object's own outline."""
     if target.depth_m.size == 0:
         return 0
     nearest = layout.geometry.depths_m((here.item,), layout.camera)
-    inside = _in_picture(layout, target.joints_px)
+    inside = layout.camera.shows(target.joints_px)
     column, row = np.where(inside[..., None], target.joints_px, 0).astype(int).transpose(2, 0, 1)
     hidden = (inside & (nearest[row, column] < target.depth_m)).sum(axis=1)
     own = abs(int(hidden[target.place]) - target.hidden)
@@ -377,8 +372,7 @@ def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]
             found += [] if one is None else [one]
         return tuple(found)
     seen = layout.camera.project(layout.camera.to_camera(layout.joints_m(people)))
-    size = np.array([layout.camera.width_px, layout.camera.height_px])
-    seen = seen[((seen >= 0) & (seen < size)).all(axis=1)]
+    seen = seen[layout.camera.shows(seen)]
     return tuple(
         _cutout(layout.ctx, options, seen, layout.ctx.rng("cutout", number))
         for number in range(count)

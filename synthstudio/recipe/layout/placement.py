@@ -22,6 +22,7 @@ from synthstudio.core.arrays import F64
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import CABIN, GeometryQueries, KeyPose
 from synthstudio.core.errors import RecipeError
+from synthstudio.core.hulls import box_gap_m
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import Detail, ObjectSpec, OcclusionTarget, PersonSpec, PoseSpec
 from synthstudio.recipe.contacts.contacts import Contact, contact_object
@@ -136,7 +137,7 @@ class Layout:
         if self.footing is not None and not self.footing.takes(new.box_m):
             return False
         minimum = self.ctx.recipe.people.min_gap_m
-        near = [other for other in placed if _box_gap_m(new.box_m, other.box_m) < minimum]
+        near = [other for other in placed if box_gap_m(new.box_m, other.box_m) < minimum]
         if any(_same_spot(new, other) for other in near):
             return False
         return all(self._gap_m(new, other) >= minimum for other in near)
@@ -376,13 +377,6 @@ def candidate(
     depth = y + layout.distance_m
     middle, half = layout.middle_m(depth), layout.half_width_m(max(depth, CLEAR_M))
     return float(min(max(x, middle - half), middle + half)), float(y)
-
-
-def _box_gap_m(a: F64, b: F64) -> float:
-    """A lower bound of `GeometryQueries.gap_m`: the gap of two boxes along x or y."""
-    (ax0, ay0, _), (ax1, ay1, _) = a.tolist()
-    (bx0, by0, _), (bx1, by1, _) = b.tolist()
-    return float(max(ax0 - bx1, bx0 - ax1, ay0 - by1, by0 - ay1))
 
 
 def _same_spot(a: Placed, b: Placed) -> bool:

@@ -20,6 +20,7 @@ from synthstudio.core.arrays import F64, Bool
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import GeometryQueries
 from synthstudio.core.rng import Generator
+from synthstudio.core.skeleton import crowd_joints
 from synthstudio.core.spec import PersonSpec
 from synthstudio.recipe.layout.placement import (
     CLEAR_M,
@@ -179,7 +180,7 @@ def _error(layout: Layout, cards: list[Shown], goals: list[Goal]) -> float:
             out += _share_error(float(joints.mean()), own, last=last)
         if TRUNCATED in own.fractions and k == len(cards) - 1:
             seen = cards[k]
-            outside = ~inside(layout.camera, seen.at(seen.card.joints_m))
+            outside = ~layout.camera.shows(seen.at(seen.card.joints_m))
             out += _EDGE * abs(float(outside.mean()) - own.fractions[TRUNCATED])
     return out
 
@@ -339,7 +340,6 @@ def _turn_error(layout: Layout, person: PersonSpec, own: Goal, self_share: float
 
 _SAMPLES = 56
 _POINTS = 150
-_CROWD = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 _MIN_OWN = 4
 
 
@@ -390,7 +390,9 @@ def card(
     covered = np.stack([columns + 0.5, rows + 0.5], axis=1)
     joints_3d = geometry.joints_m(person)
     joints = (seen.project(seen.to_camera(joints_3d)) - at) / per_m
-    crowd = (seen.project(seen.to_camera(_crowd_joints(joints_3d, names))) - at) / per_m
+    limbs, pairs = crowd_joints(names)
+    counted = np.concatenate([joints_3d[limbs], joints_3d[pairs].mean(axis=1)])
+    crowd = (seen.project(seen.to_camera(counted)) - at) / per_m
     if not len(covered):
         covered = at[None]
     box = np.stack([covered.min(axis=0) - 0.5, covered.max(axis=0) + 0.5])
@@ -415,17 +417,11 @@ def shown(own: Card, camera: Camera, root_m: tuple[float, float, float]) -> Show
     return Shown(card=own, px=camera.project(seen)[0], per_m=camera.focal_px / depth, depth_m=depth)
 
 
-def inside(camera: Camera, px: F64) -> Bool:
-    """Return (...) which pixels (..., 2) lie in the picture."""
-    size = (camera.width_px, camera.height_px)
-    return np.asarray(((px >= 0) & (px < size)).all(axis=-1))
-
-
 def hidden_by_others(camera: Camera, cards: list[Shown], place: int) -> tuple[float, Bool]:
     """The fraction of a card inside the picture covered by nearer cards, and (J,) joints."""
     own = cards[place]
     px = own.at(own.card.points_and_joints_m)
-    kept = inside(camera, px)
+    kept = camera.shows(px)
     covered = np.zeros(len(px), np.bool_)
     for k, other in enumerate(cards):
         if k != place and other.depth_m < own.depth_m:
@@ -438,7 +434,7 @@ def hidden_by_others(camera: Camera, cards: list[Shown], place: int) -> tuple[fl
 def crowd_index(camera: Camera, cards: list[Shown]) -> float:
     """An approximation of `label.frame.crowd_index`."""
     joints = [s.at(s.card.crowd_m) for s in cards]
-    joints = [px[inside(camera, px)] for px in joints]
+    joints = [px[camera.shows(px)] for px in joints]
     ratios = []
     for i, own in enumerate(cards):
         low, high = own.at(own.card.box_m)
@@ -446,15 +442,3 @@ def crowd_index(camera: Camera, cards: list[Shown]) -> float:
         mine = counts[i]
         ratios.append(min(1.0, (sum(counts) - mine) / mine) if mine >= _MIN_OWN else 0.0)
     return float(np.mean(ratios)) if ratios else 0.0
-
-
-def _crowd_joints(joints_m: F64, names: tuple[str, ...]) -> F64:
-    """CrowdPose's joints that the skeleton has; see label.frame.crowd_index."""
-    at = {name: place for place, name in enumerate(names)}
-    sides = ("left", "right")
-    counted = [f"{side}_{k}" for k in _CROWD for side in sides]
-    out = [joints_m[at[name]] for name in counted if name in at]
-    for pair in (("left_shoulder", "right_shoulder"), ("left_ear", "right_ear")):
-        if all(name in at for name in pair):
-            out.append(joints_m[[at[name] for name in pair]].mean(axis=0))
-    return np.array(out)

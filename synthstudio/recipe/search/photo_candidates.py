@@ -29,7 +29,7 @@ from synthstudio.recipe.sampling.view import detail_at
 from synthstudio.recipe.schema.distributions import pick, sample
 from synthstudio.recipe.schema.people import PhotoCutouts
 from synthstudio.recipe.search.photo_visibility import Card
-from synthstudio.recipe.search.scene_visibility import window
+from synthstudio.recipe.search.scene_visibility import corner_px, window
 
 _CARD_SAMPLES = 144
 _NEAREST_M, _NEAREST_PERSON_M = 0.8, 1.0
@@ -230,8 +230,8 @@ def _card(geometry: GeometryQueries, paste: PasteSpec) -> Card:
     eye = window(camera, geometry.box_m(item), samples=_CARD_SAMPLES, whole=True)
     alpha = np.isfinite(geometry.depths_m((item,), eye)).astype(np.float32)
     scale = eye.focal_px / camera.focal_px
-    x, y = camera.K[:2, 2] - eye.K[:2, 2] / scale
-    return Card(alpha=alpha, left_px=float(x), top_px=float(y), per_px=1 / scale)
+    left, top = corner_px(camera, eye)
+    return Card(alpha=alpha, left_px=left, top_px=top, per_px=1 / scale)
 
 
 def _light(person: PhotoPerson, rng: Generator, *, soft: bool) -> LightSpec:
