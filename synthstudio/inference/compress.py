@@ -121,8 +121,7 @@ def candidates(
     for name, made in _networks(net, config, skeleton, people, target, folder=folder, log=log):
         _, _, program = onnx_program(made, skeleton, about)
         whole = copy.deepcopy(program)
-        narrow(whole, weights=True)
-        data: bytes = whole.SerializeToString()
+        data = narrow(whole, weights=True)
         model = OnnxModel.load(data, where=name, device="cpu")
         mflops, val = flops(made, size) / 2e6, hits(model, people.val)
         log(f"{name}: {val.percent('all'):.1f} % of the validation people's joints")
@@ -388,9 +387,7 @@ def _quantize(source: Path, folder: Path, images: Array, excluded: list[str]) ->
             calibration_cache_path=str(folder / "ranges.json"),
         )
     model = onnx.load(out)
-    narrow(model, weights=True)
-    written: bytes = model.SerializeToString()
-    return written
+    return narrow(model, weights=True)
 
 
 def time_all(found: list[Candidate], target: CompressionTarget, size: tuple[int, int]) -> None:

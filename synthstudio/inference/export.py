@@ -129,8 +129,7 @@ def export_onnx(net: PoseNet, skeleton: Skeleton, out: Path, about: Info) -> Exp
     """Write an ONNX file for batches of any length; ModelError when its outputs differ from PyTorch
     by more than LIMITS."""
     whole, crops, model = onnx_program(net, skeleton, about)
-    narrow(model, weights=about.weights == "int16")
-    written: bytes = model.SerializeToString()
+    written = narrow(model, weights=about.weights == "int16")
     runtime = OnnxModel.load(written, where=str(out), device="cpu")
     apart = _apart(whole, lambda x: runtime.run(x.numpy()), crops)
     return checked(out, written, *apart, weights=about.weights)
@@ -236,9 +235,10 @@ def _facts(skeleton: Skeleton, about: Info) -> dict[str, str]:
     }
 
 
-def narrow(model: Any, *, weights: bool) -> None:
-    """Store the bank's indices and, on request, the weights in 16 bits, widened when the file is
-    loaded. Weights are multiples of a step per entry of their first axis (1/65534 of its range)."""
+def narrow(model: Any, *, weights: bool) -> bytes:
+    """The model's file, with the bank's indices and, on request, the weights in 16 bits, widened
+    when the file is loaded. Weights are multiples of a step per entry of their first axis (1/65534
+    of its range)."""
     onnx = import_extra("onnx", extra="onnx")
     taking: dict[str, set[str]] = {}
     for node in model.graph.node:
@@ -272,6 +272,8 @@ def narrow(model: Any, *, weights: bool) -> None:
     for place, node in enumerate(nodes):
         model.graph.node.insert(place, node)
     del model.graph.value_info[:]
+    written: bytes = model.SerializeToString()
+    return written
 
 
 def _apart(
@@ -360,8 +362,7 @@ def export_finder(net: FCPose, _: Skeleton, out: Path, about: Info) -> Exported:
         "format": FINDER_FORMAT, "version": about.version, "name": about.name,
         "size": json.dumps(about.size),
     })  # fmt: skip
-    narrow(model, weights=about.weights == "int16")
-    written: bytes = model.SerializeToString()
+    written = narrow(model, weights=about.weights == "int16")
     finder = Finder.load(written, where=str(out), device="cpu")
     apart = [0.0, 0.0]
     for count in _FINDER_BATCHES:

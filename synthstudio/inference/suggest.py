@@ -257,13 +257,9 @@ def next_recipe(found: Profile, *, frames: int, like: Recipe | None = None) -> d
     wanted["quotas"] = {axis: fractions for axis, fractions in quotas.items() if fractions} or None
     made = dump(parse({k: v for k, v in wanted.items() if v is not None}, "the suggested recipe"))
     short = shortened(made)
-    quotas = {
-        axis: fractions
-        for axis, fractions in (short.pop("quotas", None) or {}).items()
-        if fractions
-    }
+    last = {"quotas": short.pop("quotas")} if short.get("quotas") else {}
     first = {key: made[key] for key in ("name", "description", "frames", "seed")}
-    return first | short | ({"quotas": quotas} if quotas else {})
+    return first | short | last
 
 
 def _base(found: Profile) -> dict[str, Any]:

@@ -18,6 +18,7 @@ VISIBLE, SELF, PERSON, OBJECT = range(4)
 `presence`."""
 IMAGE_MEAN, IMAGE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and deviation of sRGB in 0..1 of ImageNet and most backbones."""
+Colour = tuple[float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,21 +78,45 @@ class System(nn.Module):
         return True
 
 
-class PoseNet(System):
+class PictureNet(nn.Module):
+    """A network of pictures, with `mean` and `std` (1, 3, 1, 1) of its backbone's training."""
+
+    mean: Tensor
+    std: Tensor
+
+    def normalize_by(self, mean: Colour = IMAGE_MEAN, std: Colour = IMAGE_STD) -> None:
+        for name, value in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
+
+    def normalized(self, images: Tensor, *, where: str = "") -> Tensor:
+        """A backbone's input from images (B, 3, H, W), uint8 or from 0 to 1; ModelError of others.
+
+        `where`: what wanted them, if not this network.
+        """
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ModelError(
+                "not a batch of images",
+                where=where or type(self).__name__,
+                expected="(B, 3, H, W)",
+                got=str(tuple(images.shape)),
+            )
+        levels = images.to(self.mean.dtype) / 255 if images.dtype == torch.uint8 else images
+        return (levels - self.mean) / self.std
+
+
+class PoseNet(System, PictureNet):
     """A backbone and a block. `features` maps images (B, 3, H, W) to (B, C, h', w'), or to
     StagedFeatures."""
 
     has_joint_maps = True
-    mean: Tensor
-    std: Tensor
 
     def __init__(
         self,
         features: nn.Module,
         block: nn.Module,
         *,
-        mean: tuple[float, float, float] = IMAGE_MEAN,
-        std: tuple[float, float, float] = IMAGE_STD,
+        mean: Colour = IMAGE_MEAN,
+        std: Colour = IMAGE_STD,
         standardize: bool = False,
     ) -> None:
         """`mean` and `std`: of sRGB from 0 to 1, of the backbone's training.
@@ -103,8 +128,7 @@ class PoseNet(System):
         self.features, self.block, self.standardize = features, block, standardize
         if standardize:
             mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.normalize_by(mean, std)
 
     def forward(self, images: Tensor, sample: Any = None) -> PoseOutputs:
         """Run on images (B, 3, H, W), uint8 or from 0 to 1; `sample`: BankSample, in training."""
@@ -115,7 +139,7 @@ class PoseNet(System):
 
     def inputs(self, images: Tensor, *, where: str) -> Tensor:
         """The backbone's input from images (B, 3, H, W), uint8 or from 0 to 1."""
-        levels = normalized(images, self.mean, self.std, where=where)
+        levels = self.normalized(images, where=where)
         return standardized(levels) if self.standardize else levels
 
     def find(self, images: Tensor) -> FoundJoints:
@@ -123,19 +147,6 @@ class PoseNet(System):
         joints, outputs = predict_joints(self, images)
         pixels = images.shape[-1] / outputs.logits[-1].shape[-1]
         return FoundJoints(joints_px=joints.xy * pixels, scores=joints.score)
-
-
-def normalized(images: Tensor, mean: Tensor, std: Tensor, *, where: str) -> Tensor:
-    """A backbone's input from images (B, 3, H, W), uint8 or from 0 to 1; ModelError of others."""
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise ModelError(
-            "not a batch of images",
-            where=where,
-            expected="(B, 3, H, W)",
-            got=str(tuple(images.shape)),
-        )
-    levels = images.to(mean.dtype) / 255 if images.dtype == torch.uint8 else images
-    return (levels - mean) / std
 
 
 _MIN_STD = 0.02

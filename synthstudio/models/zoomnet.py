@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from synthstudio.core.whole_body import PARTS
 from synthstudio.models import heatmaps
-from synthstudio.models.contract import IMAGE_MEAN, IMAGE_STD, System, normalized, not_finite
+from synthstudio.models.contract import PictureNet, System, not_finite
 from synthstudio.models.layers import Residual, conv, require_multiple, resize
 from synthstudio.models.losses import gaussian_cross_entropy, masked_mean
 
@@ -129,11 +129,8 @@ class FoundWholeBody:
     present: Tensor
 
 
-class ZoomNet(System):
+class ZoomNet(System, PictureNet):
     """`net(images, boxes)` gives ZoomOutputs; without boxes it uses predicted ones."""
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(
         self,
@@ -158,14 +155,13 @@ class ZoomNet(System):
         inputs = sum(early) + channels
         self.face = PartHead(inputs, width, PARTS["face"].stop - PARTS["face"].start)
         self.hand = PartHead(inputs, width, PARTS["left_hand"].stop - PARTS["left_hand"].start)
-        for name, value in (("mean", IMAGE_MEAN), ("std", IMAGE_STD)):
-            self.register_buffer(name, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
+        self.normalize_by()
 
     def forward(self, images: Tensor, boxes: Tensor | None = None) -> ZoomOutputs:
         """Run on images (B, 3, H, W), uint8 or from 0 to 1; `boxes` (B, P, 4) to zoom to."""
         require_multiple(images, 4, where="ZoomNet")
         size = (int(images.shape[-2]), int(images.shape[-1]))
-        levels = normalized(images, self.mean, self.std, where="ZoomNet")
+        levels = self.normalized(images)
         features = self.features(levels)
         pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
         corners, present = self.corners(features), self.present(pooled)

@@ -60,22 +60,20 @@ def whole_frame_truth(crops: Crops, rows: I64, sizes: F64, joints: int) -> Predi
     """The truth of people in images of `sizes` (P, 2) without predictions; all of a frame is
     visible, so `known` are the labelled joints."""
     windows = np.concatenate([np.zeros((len(rows), 2)), sizes], 1)
-    shapes = {
-        "xy": (2,),
-        "peak": (),
-        "present": (),
-        "visibility_fractions": (4,),
-        "quality": (),
-        "xyz_m": (3,),
-    }
-    nothing: dict[str, Array] = {
-        name: np.full((len(rows), joints, *more), np.nan) for name, more in shapes.items()
-    }
+    nothing = unpredicted(len(rows), joints)
     nothing["score"] = np.zeros((len(rows), joints))
     nothing["known"] = np.zeros((len(rows), joints), bool)
     table = with_truth(crops, rows, nothing, windows)
     known = is_labelled(table.state) & np.isfinite(table.true_xy).all(-1)
     return dataclasses.replace(table, known=known)
+
+
+def unpredicted(people: int, joints: int) -> dict[str, Array]:
+    """The columns of Predictions that a network may lack, all NaN."""
+    lengths = {"xy": 2, "visibility_fractions": 4, "xyz_m": 3}
+    columns = {name: np.full((people, joints, n), np.nan) for name, n in lengths.items()}
+    unknown = np.full((people, joints), np.nan)
+    return columns | {"peak": unknown, "present": unknown, "quality": unknown}
 
 
 def with_found(table: Predictions, found: Detections, place: I64) -> Predictions:

@@ -38,6 +38,7 @@ from synthstudio.training.evaluation_folder import Decode
 from synthstudio.training.ground_truth import (
     clip_windows,
     image_sizes,
+    unpredicted,
     whole_frame_truth,
     with_found,
     with_truth,
@@ -171,9 +172,7 @@ def _whole_bodies(found: FoundWholeBody) -> PredictionColumns:
     xy, score, present = (
         value.double().cpu().numpy() for value in (found.joints_px, found.scores, found.present)
     )
-    unknown = {"peak": (), "visibility_fractions": (4,), "quality": (), "xyz_m": (3,)}
-    nothing = {name: np.full((*score.shape, *more), np.nan) for name, more in unknown.items()}
-    return {"xy": xy, "score": score, "present": present} | nothing
+    return unpredicted(*score.shape) | {"xy": xy, "score": score, "present": present}
 
 
 def of_people(

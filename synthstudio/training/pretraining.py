@@ -25,16 +25,17 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.models.contract import IMAGE_MEAN, IMAGE_STD, StagedFeatures, normalized
+from synthstudio.models.contract import PictureNet, StagedFeatures
 from synthstudio.training import checkpoint, devices, optimization
-from synthstudio.training.config import NO_AUGMENTATION, Config, Source
+from synthstudio.training.config import Config, Source
 from synthstudio.training.data import batches
-from synthstudio.training.data.batches import InputSpec
+from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.crops import Crops
 from synthstudio.training.data.samples import Loaded
 from synthstudio.training.data.sources import concatenate, crop_unlabelled, load_subset
 from synthstudio.training.evaluation_folder import Step
 from synthstudio.training.networks import build
+from synthstudio.training.predictions import people_batches
 from synthstudio.training.trainer import check_finite
 
 Report = Callable[[int, int, str], None]
@@ -44,20 +45,15 @@ _LOOK_FIELDS = ("identity", "look", "outfit")
 _CODES = 128
 _POOLED = (4, 3)
 """Rows and columns that features are averaged to: a pose depends on position."""
-_PREDICTION_BATCH = 128
 
 
-class ContrastiveNet(nn.Module):
+class ContrastiveNet(PictureNet):
     """A backbone and a projection head (Chen et al. 2020): images to codes of length one."""
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, features: nn.Module, channels: int) -> None:
         super().__init__()
         self.features = features
-        self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
+        self.normalize_by()
         self.projection = nn.Sequential(
             nn.AdaptiveAvgPool2d(_POOLED),
             nn.Flatten(),
@@ -69,7 +65,7 @@ class ContrastiveNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Codes (B, D) of images (B, 3, H, W), uint8 or from 0 to 1."""
-        found = self.features(normalized(images, self.mean, self.std, where="ContrastiveNet"))
+        found = self.features(self.normalized(images))
         maps: Tensor = found.last if isinstance(found, StagedFeatures) else found
         return F.normalize(self.projection(maps).float(), dim=-1)
 
@@ -282,12 +278,9 @@ def encoded(net: ContrastiveNet, people: PosePeople, config: Config) -> F32:
     """The codes (N, D) of all people."""
     spec = InputSpec(size=config.network.size, skeleton=people.skeleton)
     device = devices.get_device(config.device)
-    out = []
-    for start in range(0, len(people), _PREDICTION_BATCH):
-        rows = people.rows[start : start + _PREDICTION_BATCH]
-        batch = batches.make_batch(people.crops, rows, spec, NO_AUGMENTATION)
-        out.append(net(batch.images.to(device)).float().cpu().numpy())
-    return np.concatenate(out)
+    subset = CropSubset(crops=people.crops, rows=people.rows, weight=np.ones(len(people)))
+    made = (batch.images.to(device) for batch in people_batches(subset, spec))
+    return np.concatenate([net(images).float().cpu().numpy() for images in made])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from synthstudio.core.arrays import F32, F64, Bool
 from synthstudio.core.errors import ModelError
-from synthstudio.models.contract import IMAGE_MEAN, IMAGE_STD, normalized, not_finite
+from synthstudio.models.contract import PictureNet, not_finite
 from synthstudio.models.heatmaps import cell_centres
 
 STRIDE = 4
@@ -56,22 +56,18 @@ class FoundPeople:
         return len(self.score)
 
 
-class FrameNet(nn.Module):
+class FrameNet(PictureNet):
     """Features of whole frames: images (B, 3, H, W) to (B, C, H / STRIDE, W / STRIDE). `multiple`:
     required divisor of H and W."""
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, features: nn.Module, *, multiple: int) -> None:
         super().__init__()
         self.features, self.multiple = features, multiple
-        self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
+        self.normalize_by()
 
     def forward(self, images: Tensor) -> Tensor:
         """Features; ModelError when the images cannot be divided into cells."""
-        features: Tensor = self.features(normalized(images, self.mean, self.std, where="FrameNet"))
+        features: Tensor = self.features(self.normalized(images))
         size, cells = tuple(images.shape[2:]), tuple(features.shape[2:])
         if any(n % self.multiple for n in size) or size != tuple(m * STRIDE for m in cells):
             raise ModelError(
