@@ -179,10 +179,6 @@ def _occluder(means: str, dtype: str, place: int) -> Any:
     return label(f"of each occluder of a joint: {means}", "N", dtype=dtype, coco="", of=of)
 
 
-def _phenotype(spec: FrameSpec, k: int) -> list[float]:
-    return [float(v) for v in dataclasses.astuple(spec.people[k].phenotype)]
-
-
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PersonColumns:
     """The labels of P people, one column each, in stored order.
@@ -203,7 +199,7 @@ class PersonColumns:
         "gender, age, muscle, weight, height, proportions, each 0 to 1",
         6,
         null=True,
-        of_spec=_phenotype,
+        of_spec=lambda spec, k: [float(v) for v in dataclasses.astuple(spec.people[k].phenotype)],
     )
     joints_px: F64 = label(
         "x, y, also outside the frame; NaN before the near plane",

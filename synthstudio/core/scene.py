@@ -12,21 +12,14 @@ from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import Array
+from synthstudio.core.arrays import F32, F64, I32, U8, U32, Array, Bool
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.skeleton import both
 from synthstudio.core.spec import Material, Vec3
 
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
 Float = TypeVar("Float", F32, F64)
-I32 = NDArray[np.int32]
-U8 = NDArray[np.uint8]
-U32 = NDArray[np.uint32]
-Bool = NDArray[np.bool_]
 Painter = Callable[[Bool], U8]
 """Paints the pixels of a mask (H, W); returns (H, W, 3) sRGB, anything outside the mask."""
 

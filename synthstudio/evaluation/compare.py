@@ -94,7 +94,7 @@ def _unit(name: str) -> dict[str, Any]:
 
 def _sums(predictions: Predictions, seen: Bool) -> dict[str, tuple[F64, F64]]:
     """Sums and counts (1, G) of each group of frames, by metric."""
-    group = _group(predictions)
+    group, _ = intervals.renumbered(predictions.group)
     subsets = {
         "hidden": seen & (predictions.state == STATE_HIDDEN),
         "visible": seen & (predictions.state == STATE_VISIBLE),
@@ -122,13 +122,9 @@ def _sums(predictions: Predictions, seen: Bool) -> dict[str, tuple[F64, F64]]:
     return {name: intervals.group_sums(*pair, group) for name, pair in out.items()}
 
 
-def _group(predictions: Predictions) -> I64:
-    return np.unique(predictions.group, return_inverse=True)[1].astype(np.int64)
-
-
 def _statistic_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> list[Row]:
     """Metrics that are not sums over people, tested by weighting groups of frames."""
-    groups = len(np.unique(arms[0].runs[0].predictions.group))
+    _, groups = intervals.renumbered(arms[0].runs[0].predictions.group)
     rows = []
     for name, make in _STATISTICS.items():
         drawn = [
@@ -178,8 +174,9 @@ def _precision(
     found = matches(
         truth, xy, score, sigmas=skeleton.sigmas, only=only, presence=presence, image=image
     )
-    group_of = zip(predictions.frame.tolist(), _group(predictions).tolist(), strict=True)
-    return intervals.average_precision(found, dict(group_of))
+    group, _ = intervals.renumbered(predictions.group)
+    group_of = dict(zip(predictions.frame.tolist(), group.tolist(), strict=True))
+    return intervals.average_precision(found, group_of)
 
 
 def _by_visible_share(
@@ -204,7 +201,8 @@ def _cause_f1(run: Evaluation, seen: Bool) -> Statistic:
 
 
 def _joint_group(predictions: Predictions) -> I64:
-    return np.repeat(_group(predictions)[:, None], predictions.known.shape[1], 1)
+    group, _ = intervals.renumbered(predictions.group)
+    return np.repeat(group[:, None], predictions.known.shape[1], 1)
 
 
 _STATISTICS: dict[str, Callable[[Evaluation, Bool], Statistic]] = {

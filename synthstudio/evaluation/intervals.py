@@ -267,7 +267,7 @@ def _margin(value: Statistic, baseline: Statistic, *, groups: int, seed: int) ->
 
 def auroc_margin(score: F64, baseline: F64, visible: Bool, group: I64, *, seed: int) -> Margin:
     """AUROC of `score` beside that of `baseline`, for visibility; all (N,)."""
-    group, groups = _renumbered(group)
+    group, groups = renumbered(group)
     return _margin(
         auroc(score, visible, group), auroc(baseline, visible, group), groups=groups, seed=seed
     )
@@ -275,7 +275,7 @@ def auroc_margin(score: F64, baseline: F64, visible: Bool, group: I64, *, seed: 
 
 def majority_margin(truth: I64, predicted: I64, group: I64, *, classes: int, seed: int) -> Margin:
     """Macro F1 beside that of always predicting the commonest class; all (N,)."""
-    group, groups = _renumbered(group)
+    group, groups = renumbered(group)
     return _margin(
         macro_f1(truth, predicted, group, classes=classes),
         majority_f1(truth, group, classes=classes),
@@ -284,7 +284,7 @@ def majority_margin(truth: I64, predicted: I64, group: I64, *, classes: int, see
     )
 
 
-def _renumbered(group: I64) -> tuple[I64, int]:
+def renumbered(group: I64) -> tuple[I64, int]:
     """Groups renumbered without empty ones, and their number (at least 1)."""
     names, place = np.unique(group, return_inverse=True)
     return place.astype(np.int64), max(len(names), 1)

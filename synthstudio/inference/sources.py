@@ -301,8 +301,7 @@ def boxes_from_file(path: Path, source: Source, *, min_score: float = 0.0) -> Fi
         found = by_number.get(image.number if image.id is None else image.id)
         if named:
             found = by_name.get(image.name) or by_end.get(PurePosixPath(image.name).name)
-        if found is None:
-            return Boxes(xywh=np.zeros((0, 4)), score=np.zeros(0))
+        found = found or _NO_PEOPLE
         use = np.flatnonzero(found.score >= min_score)
         return Boxes(xywh=found.xywh[use], score=found.score[use])
 

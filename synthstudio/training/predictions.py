@@ -180,15 +180,15 @@ def of_people(
 ) -> Predictions:
     """The predictions for all batches of people, `known` among them, in image pixels."""
     columns = {name: np.concatenate([part[name] for part in answers]) for name in answers[0]}
-    columns["xy"] = _to_image(columns["xy"], people, people.rows, spec)
+    columns["xy"] = _to_image(columns["xy"], people, spec)
     corners = np.stack([np.zeros(2), np.array([spec.size[1], spec.size[0]], np.float64)])
-    windows = _to_image(np.broadcast_to(corners, (len(people), 2, 2)), people, people.rows, spec)
+    windows = _to_image(np.broadcast_to(corners, (len(people), 2, 2)), people, spec)
     return with_truth(people.crops, people.rows, columns, windows.reshape(len(people), 4))
 
 
-def _to_image(xy: F64, people: CropSubset, rows: I64, spec: InputSpec) -> F64:
+def _to_image(xy: F64, people: CropSubset, spec: InputSpec) -> F64:
     """Points (R, K, 2) of the network's input in image pixels."""
-    crops = people.crops
+    crops, rows = people.crops, people.rows
     offset = np.array([spec.size[1], spec.size[0]]) * (MARGIN - 1) / 2
     scale = crops.scale[rows].astype(np.float64)[:, None, None]
     return np.asarray((xy + offset) / scale + crops.corner[rows].astype(np.float64)[:, None])

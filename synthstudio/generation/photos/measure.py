@@ -74,13 +74,13 @@ def stand(joints: Mapping[str, tuple[float, float]], box: Sequence[float], botto
     cut = y + h >= bottom - 2
     whole = y > 2 and not cut
     from_box = max(h / STATURE_M, w / STATURE_M if whole else w / _TRUNK_M)
+    ankles = [y for n, (_, y) in joints.items() if n.endswith("ankle")]
     scale = max(
         lengths[-2] if len(lengths) >= 4 else float(np.median(lengths)) if lengths else 0.0,
-        _extent(joints) / _HEAD_TO_ANKLE_M,
+        _extent(joints, ankles) / _HEAD_TO_ANKLE_M,
         from_box if len(lengths) < 3 else from_box * 0.6,
         1.0,
     )
-    ankles = [y for n, (_, y) in joints.items() if n.endswith("ankle")]
     if ankles:
         foot = max(max(ankles) + _ANKLE_M * scale, min(y + h, bottom))
         return Stand(scale, foot, 1.0 if len(lengths) >= 3 else 0.5)
@@ -93,10 +93,9 @@ def stand(joints: Mapping[str, tuple[float, float]], box: Sequence[float], botto
     return Stand(scale, y + STATURE_M * scale, 0.1)
 
 
-def _extent(joints: Mapping[str, tuple[float, float]]) -> float:
+def _extent(joints: Mapping[str, tuple[float, float]], ankles: Sequence[float]) -> float:
     """Vertical distance from the highest of nose, eyes and ears to the lowest ankle, or 0."""
     heads = [y for n, (_, y) in joints.items() if n.endswith(("nose", "eye", "ear"))]
-    ankles = [y for n, (_, y) in joints.items() if n.endswith("ankle")]
     return max(0.0, max(ankles) - min(heads)) if heads and ankles else 0.0
 
 

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from synthstudio.core.errors import ModelError, import_extra
 from synthstudio.models.backbones import efficientnet
 from synthstudio.models.backbones.efficientnet import EfficientNetLite0
-from synthstudio.models.contract import IMAGE_MEAN, IMAGE_STD
+from synthstudio.models.contract import IMAGE_MEAN, IMAGE_STD, Colour
 from synthstudio.models.layers import resize
 
 RANDOM = "random"
@@ -43,7 +43,6 @@ HEAT_MAP_SCALE = 10.0
 _STRIDES = (4, 8, 16, 32, 64, 2, 1, *(s for s in range(3, 64) if s & (s - 1)))
 _MAX_EXTRA = 8  # class and register tokens
 _GIVEN: dict[str, nn.Module] = {}
-Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +67,8 @@ class Loaded:
     """A network with the mean and standard deviation of its images, sRGB from 0 to 1."""
 
     net: nn.Module
-    mean: Triple = IMAGE_MEAN
-    std: Triple = IMAGE_STD
+    mean: Colour = IMAGE_MEAN
+    std: Colour = IMAGE_STD
     config: Mapping[str, Any] | None = None  # of transformers
     report: Sequence[str] = ()
 
@@ -78,8 +77,8 @@ class External(nn.Module):
     """A loaded network that can be frozen: then without gradients, norms keep statistics."""
 
     description = ""
-    mean: Triple = IMAGE_MEAN
-    std: Triple = IMAGE_STD
+    mean: Colour = IMAGE_MEAN
+    std: Colour = IMAGE_STD
 
     def __init__(self, net: nn.Module, *, size: tuple[int, int]) -> None:
         super().__init__()

@@ -231,10 +231,6 @@ def _timber_or_light(rng: Generator) -> Material:
     return _timber(rng) if rng.random() < 0.5 else _light(rng)
 
 
-def _worktop(rng: Generator) -> Material:
-    return palette.surface("wood" if rng.random() < 0.5 else "concrete", rng)
-
-
 def _masonry(rng: Generator) -> Material:
     u = float(rng.random())
     return _light(rng) if u < 0.4 else palette.surface("bricks" if u < 0.7 else "concrete", rng)
@@ -285,7 +281,7 @@ _MADE: dict[str, Callable[[Generator], Material]] = {
     "white": _colours("e8e8e4 dcdcd8 e4e0d8", rough=0.6),
     "white goods": _colours("e8e8e6 e2e3e4 b4b6b8 3a3c40", rough=0.35),
     "wicker": _colours("a07a4a 8a6a42 c0a070 b8b4a8", rough=0.9),
-    "worktop": _worktop,
+    "worktop": lambda rng: palette.surface("wood" if rng.random() < 0.5 else "concrete", rng),
 }
 
 _FINISHES: dict[str, tuple[str, ...]] = {
