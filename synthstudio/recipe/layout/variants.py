@@ -36,7 +36,7 @@ from synthstudio.recipe.sampling import outfits
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.light import draw_light, with_sky
 from synthstudio.recipe.sampling.people import blotched, look_of
-from synthstudio.recipe.sampling.view import Behind, detail_at
+from synthstudio.recipe.sampling.view import Behind, detail_at, draw_hdri
 from synthstudio.recipe.schema import scene as scene_schema
 from synthstudio.recipe.schema.distributions import sample
 
@@ -142,12 +142,7 @@ def _relit(base: FrameSpec, own: SampleContext, behind: Behind) -> FrameSpec:
     backdrop: Backdrop = base.backdrop
     if isinstance(backdrop, HdriBackdrop):
         assert isinstance(behind.options, scene_schema.Hdri)
-        rng = own.rng("backdrop")
-        backdrop = dataclasses.replace(
-            backdrop,
-            yaw_rad=math.radians(sample(behind.options.yaw_deg, rng)),
-            gain=sample(behind.options.gain, rng),
-        )
+        backdrop = draw_hdri(behind.options, backdrop.asset, own.rng("backdrop"))
     light = draw_light(own, behind, base.camera, base.people, backdrop)
     return dataclasses.replace(base, backdrop=with_sky(own, behind, backdrop, light), light=light)
 

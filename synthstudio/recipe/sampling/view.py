@@ -14,6 +14,7 @@ from synthstudio.core.catalogue import ImageAsset, PlaceAsset, PlaceLight
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import (
+    AssetRef,
     Backdrop,
     Detail,
     HdriBackdrop,
@@ -84,12 +85,7 @@ def draw_behind(ctx: SampleContext, attempt: int) -> Behind:
         return Behind(options=options, photo=photo, facts=asset, spot=spot)
     if isinstance(options, scene_schema.Hdri):
         asset = _asset(ctx, ctx.catalogue.hdris, options.folder, rng)
-        hdri = HdriBackdrop(
-            asset=asset.asset,
-            yaw_rad=math.radians(sample(options.yaw_deg, rng)),
-            gain=sample(options.gain, rng),
-        )
-        return Behind(options=options, hdri=hdri)
+        return Behind(options=options, hdri=draw_hdri(options, asset.asset, rng))
     if isinstance(options, scene_schema.Place):
         chosen = _asset(ctx, ctx.catalogue.places, options.folder, rng)
         return Behind(options=options, stand=draw_stand(ctx, chosen, attempt))
@@ -97,6 +93,11 @@ def draw_behind(ctx: SampleContext, attempt: int) -> Behind:
         walls = ctx.rng("walls").random() < options.walls
         return Behind(options=options, place="indoors" if walls else "outdoors")
     return Behind(options=options)
+
+
+def draw_hdri(options: scene_schema.Hdri, asset: AssetRef, rng: Generator) -> HdriBackdrop:
+    yaw_rad = math.radians(sample(options.yaw_deg, rng))
+    return HdriBackdrop(asset=asset, yaw_rad=yaw_rad, gain=sample(options.gain, rng))
 
 
 def _asset(ctx: SampleContext, assets: Sequence[Picked], folder: str, rng: Generator) -> Picked:
