@@ -88,15 +88,12 @@ class PictureNet(nn.Module):
         for name, value in (("mean", mean), ("std", std)):
             self.register_buffer(name, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
 
-    def normalized(self, images: Tensor, *, where: str = "") -> Tensor:
-        """A backbone's input from images (B, 3, H, W), uint8 or from 0 to 1; ModelError of others.
-
-        `where`: what wanted them, if not this network.
-        """
+    def normalized(self, images: Tensor) -> Tensor:
+        """The backbone's input from images (B, 3, H, W), uint8 or from 0 to 1; else ModelError."""
         if images.ndim != 4 or images.shape[1] != 3:
             raise ModelError(
                 "not a batch of images",
-                where=where or type(self).__name__,
+                where=type(self).__name__,
                 expected="(B, 3, H, W)",
                 got=str(tuple(images.shape)),
             )
@@ -132,14 +129,14 @@ class PoseNet(System, PictureNet):
 
     def forward(self, images: Tensor, sample: Any = None) -> PoseOutputs:
         """Run on images (B, 3, H, W), uint8 or from 0 to 1; `sample`: BankSample, in training."""
-        found = self.features(self.inputs(images, where="PoseNet"))
+        found = self.features(self.inputs(images))
         features = found if isinstance(found, StagedFeatures) else StagedFeatures(last=found)
         outputs: PoseOutputs = self.block(features.last, *([] if sample is None else [sample]))
         return dataclasses.replace(outputs, logits=features.logits + outputs.logits)
 
-    def inputs(self, images: Tensor, *, where: str) -> Tensor:
+    def inputs(self, images: Tensor) -> Tensor:
         """The backbone's input from images (B, 3, H, W), uint8 or from 0 to 1."""
-        levels = self.normalized(images, where=where)
+        levels = self.normalized(images)
         return standardized(levels) if self.standardize else levels
 
     def find(self, images: Tensor) -> FoundJoints:

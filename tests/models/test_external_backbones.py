@@ -97,7 +97,7 @@ def test_a_head_that_is_kept_gives_the_maps_itself():
     images = torch.rand(2, 3, *SIZE)
     logits = net(images).logits
     assert len(logits) == 1 and logits[0].shape == (2, 17, 16, 12)
-    pixels = net.inputs(images, where="test")
+    pixels = net.inputs(images)
     kept = net.features.net(pixels)
     assert torch.allclose(nn.functional.interpolate(kept, (16, 12), mode="bilinear"), logits[0])
     with pytest.raises(ModelError, match=r"has not one map.*expected \(B, 17, h, w\)"):
