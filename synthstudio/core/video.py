@@ -13,7 +13,7 @@ from synthstudio.core.errors import FormatError
 from synthstudio.core.images import MAX_PIXELS
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
-_FASTEST_HZ = 1000.0
+_FASTEST_HZ, _MOST_FRAMES = 1000.0, 999_999_999
 _JITTER_S = 0.002
 """Rounding of container timestamps."""
 
@@ -93,25 +93,21 @@ def timed_frames(path: Path) -> Iterator[tuple[U8, float]]:
 
 def stated_frames(path: Path) -> int:
     """Number of frames by the header, 0 if invalid."""
-    import cv2
-
-    count = _stated(path, cv2.CAP_PROP_FRAME_COUNT)
-    return int(count) if math.isfinite(count) and 0 < count < 1e9 else 0  # headers may be damaged
+    return int(_stated(path, "CAP_PROP_FRAME_COUNT", _MOST_FRAMES))
 
 
 def stated_rate_hz(path: Path) -> float:
     """Frame rate in Hz by the header, 0.0 if invalid."""
-    import cv2
-
-    rate = _stated(path, cv2.CAP_PROP_FPS)
-    return rate if math.isfinite(rate) and 0 < rate <= _FASTEST_HZ else 0.0
+    return _stated(path, "CAP_PROP_FPS", _FASTEST_HZ)
 
 
-def _stated(path: Path, what: int) -> float:
+def _stated(path: Path, what: str, maximum: float) -> float:
+    """A number of the header, which may be damaged: 0.0 unless from above 0 to `maximum`."""
     import cv2
 
     film = cv2.VideoCapture(str(path))
     try:
-        return float(film.get(what))
+        found = float(film.get(getattr(cv2, what)))
     finally:
         film.release()
+    return found if 0 < found <= maximum else 0.0
