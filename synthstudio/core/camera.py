@@ -102,8 +102,8 @@ class Camera:
 
     def shows(self, pixels: F64) -> Bool:
         """(...) whether continuous pixels (..., 2) lie in [0, W) x [0, H); NaN does not."""
-        size = (self.width_px, self.height_px)
-        return np.asarray(((pixels >= 0) & (pixels < size)).all(axis=-1))
+        x, y = pixels[..., 0], pixels[..., 1]
+        return (x >= 0) & (x < self.width_px) & (y >= 0) & (y < self.height_px)
 
     def floor_m(self, pixels: F64) -> F64:
         """The (..., 2) world x, y of the floor z = 0 at pixels (..., 2); NaN over the horizon."""

@@ -46,7 +46,9 @@ def box_m(surfaces: Sequence[Surface]) -> F64:
 
 def box_gap_m(a: F64, b: F64) -> float:
     """Horizontal gap of two boxes (2, 3); negative if they overlap."""
-    return float(np.maximum(a[0] - b[1], b[0] - a[1])[:2].max())
+    (ax0, ay0, _), (ax1, ay1, _) = a.tolist()
+    (bx0, by0, _), (bx1, by1, _) = b.tolist()
+    return float(max(ax0 - bx1, bx0 - ax1, ay0 - by1, by0 - ay1))
 
 
 def hulls(surfaces: Sequence[Surface]) -> Hulls:
