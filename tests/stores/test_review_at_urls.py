@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from command_line import run
 from review_ops import ANNA, PEOPLE, make_set, op, seen
-from test_commands_at_urls import run
 
 from synthstudio.api import exchange
 from synthstudio.cli.studio import parse
@@ -64,7 +64,7 @@ def test_a_set_at_a_url_is_reviewed_and_exported(s3, there, tmp_path, monkeypatc
     rows = list(Dataset(s3.url("done")).iter_instances())
     assert rows[0]["joints_px"][:2] == [10.0, 20.0]
     made = run("review", "export", there, "--out", tmp_path / "coco", "--json", *db)
-    assert json.loads(made)["people"] == 3
+    assert json.loads(made.stdout)["people"] == 3
 
 
 def test_what_cannot_be_is_one_message(s3, there, tmp_path):
