@@ -13,7 +13,7 @@ from synthstudio.core import whole_body
 from synthstudio.core.camera import Camera, look_at
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import GarmentSpec, LensSpec
-from synthstudio.generation.audit import shares_by_rays
+from synthstudio.generation.audit import fractions_by_rays
 from synthstudio.generation.pipeline import build, draw_spec, make_frame
 from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.sampling.people import aged
@@ -95,7 +95,7 @@ def labels(stage, spec):
     (label,) = make_frame(stage, spec).labels.people
     built = build(stage, spec)
     (person,) = built.scene.people
-    (again,) = shares_by_rays(built, [(person, person.patches)])
+    (again,) = fractions_by_rays(built, [(person, person.patches)])
     apart, many = np.abs(label.visibility_fractions - again), stage.skeleton.name == "coco133"
     assert apart.max() < (0.15 if many else 0.03) and apart.mean() < (0.001 if many else 0.03)
     inside = label.state != 0

@@ -214,8 +214,8 @@ def with_bank(
             got=str(bank.poses.shape[1]),
             then="Convert their people: ss.batches(..., skeleton=...).",
         )
-    fractions = own / own.sum((2, 3), keepdim=True).clamp_min(1e-12)
+    probabilities = own / own.sum((2, 3), keepdim=True).clamp_min(1e-12)
     with torch.no_grad():
-        found = bank.to(own.device)(fractions).maps
-        joined = fuse(fractions, found.log(), power)
+        found = bank.to(own.device)(probabilities).maps
+        joined = fuse(probabilities, found.log(), power)
     return joined if isinstance(maps, torch.Tensor) else joined.cpu().numpy()

@@ -163,7 +163,7 @@ def compare(
     """Compare the stored rows of one frame with fractions by ray casting."""
     people = built.scene.people
     requests = [(person, person.patches) for person in people]
-    again = shares_by_rays(built, requests + list(zip(people, fresh, strict=True)))
+    again = fractions_by_rays(built, requests + list(zip(people, fresh, strict=True)))
     tally = Tally(frames=1)
     for p, (row, person) in enumerate(zip(rows, people, strict=True)):
         if row["amodal_box_px"][3] < MIN_HEIGHT_PX:
@@ -206,7 +206,7 @@ def _compare_joint(
     return tally
 
 
-def shares_by_rays(built: Built, requests: list[tuple[PosedPerson, JointPatches]]) -> list[F64]:
+def fractions_by_rays(built: Built, requests: list[tuple[PosedPerson, JointPatches]]) -> list[F64]:
     """(J, 5) visible, self, person, object, truncated for each person and its patches.
 
     One BVH serves all; one ray from the camera to every point.

@@ -88,15 +88,15 @@ def relabel(
     near = [(layer, _is_near(person, layer)) for layer in layers]
     for j in np.flatnonzero(is_labelled(state)).tolist():
         before_it = [layer for layer, is_near in near if is_near[j]]
-        hidden_shares = _occluder_shares(person, j, before_it, frame_px)
-        if not hidden_shares:
+        hidden_fractions = _occluder_fractions(person, j, before_it, frame_px)
+        if not hidden_fractions:
             continue
         touched[j] = True
-        covered = sum(hidden_shares.values())
+        covered = sum(hidden_fractions.values())
         for blocker, share in person.hidden_by[j]:
-            hidden_shares[blocker] = hidden_shares.get(blocker, 0.0) + share * (1 - covered)
-        hidden[j] = tuple(sorted(hidden_shares.items(), key=lambda f: (-f[1], f[0])))
-        row, known = _shares_after(person, j, hidden_shares, covered)
+            hidden_fractions[blocker] = hidden_fractions.get(blocker, 0.0) + share * (1 - covered)
+        hidden[j] = tuple(sorted(hidden_fractions.items(), key=lambda f: (-f[1], f[0])))
+        row, known = _fractions_after(person, j, hidden_fractions, covered)
         if state[j] == STATE_VISIBLE:
             state[j] = joint_states(row[0], True)
             ambiguous[j] = is_ambiguous(row[0])
@@ -149,7 +149,7 @@ def _looked_up(values: Array, rows: I32, columns: I32) -> Array:
     return found
 
 
-def _occluder_shares(
+def _occluder_fractions(
     person: Annotated, joint: int, layers: Sequence[CutoutLayer], frame_px: tuple[int, int]
 ) -> dict[int, float]:
     """Instance -> hidden fraction of the patch, front to back; only occluders."""
@@ -176,8 +176,8 @@ def _is_near(person: Annotated, layer: CutoutLayer) -> Bool:
     return np.asarray(across & (layer.top_px - r < y) & (y < layer.top_px + h + r), np.bool_)
 
 
-def _shares_after(
-    person: Annotated, joint: int, hidden_shares: dict[int, float], covered: float
+def _fractions_after(
+    person: Annotated, joint: int, hidden_fractions: dict[int, float], covered: float
 ) -> tuple[F64, bool]:
     """(5,) fractions after the paste, and whether all of them are known.
 
@@ -192,7 +192,7 @@ def _shares_after(
         row = np.zeros(len(VISIBILITY))
         row[0] = 1 - covered if person.state[joint] == STATE_VISIBLE else 0.0
     earlier = {blocker for blocker, _ in person.hidden_by[joint]}
-    for blocker, share in hidden_shares.items():
+    for blocker, share in hidden_fractions.items():
         if blocker not in earlier:
             row[VISIBILITY.index(cause_of_instance(blocker, person.instance))] += share
     row[0] = min(max(row[0], 0.0), 1.0)

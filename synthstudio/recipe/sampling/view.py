@@ -73,8 +73,8 @@ def draw_behind(ctx: SampleContext, attempt: int) -> Behind:
     Later attempts choose another photo with a known floor, or another spot of a place.
     """
     rng = ctx.rng("backdrop")
-    fractions = ctx.recipe.backdrops
-    options = fractions[pick({i: share.weight for i, share in enumerate(fractions)}, rng)].backdrop
+    backdrops = ctx.recipe.backdrops
+    options = backdrops[pick({i: each.weight for i, each in enumerate(backdrops)}, rng)].backdrop
     rng = ctx.rng("backdrop", attempt) if attempt else rng
     if isinstance(options, scene_schema.Photo):
         places = usable_photos(options, ctx.catalogue.backgrounds)
