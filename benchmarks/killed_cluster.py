@@ -29,7 +29,7 @@ from synthstudio.core.places import Place, Url
 from synthstudio.core.rng import stream
 from synthstudio.dataset.shards import hashed_files
 from synthstudio.generation import pipeline
-from synthstudio.generation.engines.engine import RAY
+from synthstudio.generation.engines import RAY
 
 VICTIMS = ("worker", "node")
 FAULTS, FAULTY = ("500", "503", "drop", "cut", "lost"), 1 / 8

@@ -29,7 +29,7 @@ from synthstudio.cli import app
 from synthstudio.core.catalogue import ImageAsset
 from synthstudio.core.spec import AssetRef
 from synthstudio.formats.skeleton_file import read_skeleton
-from synthstudio.props.photo_sidecars import with_sidecar
+from synthstudio.props.photos import with_sidecar
 from synthstudio.recipe.schema.load import parse
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.training.config import Config

@@ -14,7 +14,7 @@ from programs import here, python
 from synthstudio.core.errors import AssetError
 from synthstudio.dataset.shards import hashed_files
 from synthstudio.generation.audit import audit
-from synthstudio.generation.engines.engine import RAY
+from synthstudio.generation.engines import RAY
 from synthstudio.generation.photos.run import _open_with_album
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
@@ -95,7 +95,7 @@ RUN = """
 import os, signal, sys
 from pathlib import Path
 import tiny_pairs
-from synthstudio.generation.engines.engine import RAY
+from synthstudio.generation.engines import RAY
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse

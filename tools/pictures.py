@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw
 
 from synthstudio.body.clothes.garment_table import NAMED
 from synthstudio.body.face import EXPRESSIONS
-from synthstudio.body.meetings import meetings
 from synthstudio.body.pose_library import library
+from synthstudio.body.touching import meetings
 from synthstudio.core.arrays import F64, U8
 from synthstudio.core.camera import Camera, look_at
 from synthstudio.core.catalogue import GarmentKind
@@ -28,7 +28,7 @@ from synthstudio.core.spec import FrameSpec, GarmentSpec, LensSpec, LightSpec, P
 from synthstudio.core.whole_body import PARTS
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FrameGenerator, prepare
-from synthstudio.props.skies import sky_picture
+from synthstudio.props.backgrounds import sky_picture
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext

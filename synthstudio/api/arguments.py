@@ -23,7 +23,7 @@ from synthstudio.formats import registry
 
 if TYPE_CHECKING:
     from synthstudio.core.skeleton import Skeleton
-    from synthstudio.generation.engines.engine import Engine
+    from synthstudio.generation.engines import Engine
 
 ENGINES = ("local", "ray")
 FORMATS = tuple(registry.FORMATS)
@@ -293,9 +293,9 @@ def to_choice(value: Any, name: str, known: Collection[str]) -> str:
 
 def to_engine(name: Any) -> Engine:
     """The execution engine of a run; ArgumentError for an unknown name."""
-    from synthstudio.generation.engines import engine
+    from synthstudio.generation import engines
 
-    return engine.ENGINES[to_choice(name, "engine", ENGINES)]
+    return engines.ENGINES[to_choice(name, "engine", ENGINES)]
 
 
 def to_workers(value: Any, engine: str) -> int:

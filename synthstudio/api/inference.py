@@ -25,7 +25,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import compare as comparing
 from synthstudio.evaluation import storage
 from synthstudio.evaluation.compare import Arm
-from synthstudio.generation.engines.engine import Engine
+from synthstudio.generation.engines import Engine
 from synthstudio.generation.engines.local import Report
 from synthstudio.inference import sources, write
 from synthstudio.inference import suggest as suggesting

@@ -79,7 +79,7 @@ class Body:
         return self._placed(_bare(person.phenotype, person.pose).joints_m, person)
 
     def kinematic_joints_m(self, person: PersonSpec) -> F64:
-        """Return (J, 3) world rotation centres in the order of the skeleton (body.kinematic)."""
+        """Return (J, 3) world rotation centres in the order of the skeleton (body.atlas)."""
         return self._placed(_bare(person.phenotype, person.pose).kinematic_joints_m, person)
 
     def _placed(self, joints_m: F64, person: PersonSpec) -> F64:

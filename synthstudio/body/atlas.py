@@ -18,15 +18,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import sparse
 
-from synthstudio.body import kinematic
 from synthstudio.body.anny_model import load_model, plain_shapes, root_folder
 from synthstudio.body.face import with_face
-from synthstudio.body.landmarks import LANDMARKS, landmark_weights, unfold
+from synthstudio.body.landmarks import KINDS, LANDMARKS, landmark_weights, unfold
 from synthstudio.body.motion import with_turns
-from synthstudio.body.poses import Chain, bone_rotations, chain_of, posed_chain, rotations_of
+from synthstudio.body.poses import BONES, Chain, bone_rotations, chain_of, posed_chain, rotations_of
 from synthstudio.core.arrays import F32, F64, I32, U8, Bool
 from synthstudio.core.scene import PARTS
-from synthstudio.core.skeleton import JOINTS
+from synthstudio.core.skeleton import JOINTS, joint_kind
 from synthstudio.core.spec import BoneTurn, Phenotype
 from synthstudio.core.threads import one_torch_thread
 
@@ -195,7 +194,7 @@ def bare_body(
         rest_m=rest.rest_m,
         bone_deltas=frozen(whole),
         joints_m=frozen(joints),
-        kinematic_joints_m=frozen(kinematic.moved(transforms, rest.kinematic_m, JOINTS)),
+        kinematic_joints_m=frozen(_kinematic_moved(transforms, rest.kinematic_m, JOINTS)),
         stature_m=rest.stature_m,
     )
 
@@ -246,7 +245,7 @@ def rest_of(phenotype: Phenotype) -> Rest:
     rest_m = _skin(atlas.weights, posed_chain(chain, identity)[0], vertices)
     z = rest_m[_body_vertices(), 2]
     regressed = atlas.joint_weights @ vertices.astype(np.float64)
-    points = kinematic.rest_points(chain, regressed, JOINTS)
+    points = _kinematic_rest(chain, regressed, JOINTS)
     return Rest(vertices, chain, frozen(rest_m), points, float(z.max() - z.min()))
 
 
@@ -366,3 +365,33 @@ def _joint_weights(model: Any, template: F32, head: I32, raw: dict[str, Any]) ->
     for joint, parts in JOINT_MEANS.items():
         rows[joint] = np.mean([rows[part] for part in parts], axis=0)
     return sparse.csr_array(np.stack([rows[name] for name in JOINTS]))
+
+
+# Rotation centres: joints moved by bones alone, so that bone lengths are constant. Regressed joints
+# (`BareBody.joints_m`) lie where a person points at the limb and slide along it as skin stretches.
+# A joint about which a bone turns is that bone's head; another is the regressed place on the
+# unposed body, carried by the bone it lies on.
+
+
+def _kinematic_rest(chain: Chain, regressed_m: F64, joints: Sequence[str]) -> F64:
+    """(K, 3) the joints of an unposed body, of which `regressed_m` (K, 3) are the regressed."""
+    bones, centre = _kinematic_bones(tuple(joints))
+    return np.where(centre, chain.heads_m[bones], regressed_m)
+
+
+def _kinematic_moved(transforms: F32, points_m: F64, joints: Sequence[str]) -> F64:
+    """(K, 3) those points where the skinning transforms (B, 3, 4) of a pose carry them."""
+    each = transforms[_kinematic_bones(tuple(joints))[0]].astype(np.float64)
+    return np.asarray((each[:, :, :3] @ points_m[:, :, None])[:, :, 0] + each[:, :, 3])
+
+
+@functools.cache
+def _kinematic_bones(joints: tuple[str, ...]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """(K,) the place in BONES of the bone that moves each joint, (K, 1) whether it is its head."""
+    centre = np.array([[KINDS[joint_kind(joint)].centre] for joint in joints])
+    return np.array([BONES.index(_bone(joint)) for joint in joints]), centre
+
+
+def _bone(joint: str) -> str:
+    bone = KINDS[joint_kind(joint)].bone
+    return bone if bone in BONES else f"{bone}.{'L' if joint.startswith('left_') else 'R'}"

@@ -26,8 +26,7 @@ from synthstudio.core.scene import FOG_END_M, CutoutLayer, JointPatches, PosedPe
 from synthstudio.core.spec import OBJECT_BASE, FrameSpec
 from synthstudio.core.visibility import EMPTY_BASE, VISIBLE_THRESHOLD
 from synthstudio.dataset.reader import Dataset, opened
-from synthstudio.generation.engines import local
-from synthstudio.generation.engines.engine import LOCAL, Engine
+from synthstudio.generation.engines import LOCAL, Engine, local
 from synthstudio.generation.moving import fresh_patches
 from synthstudio.generation.pipeline import Built, build
 from synthstudio.generation.shards import opening

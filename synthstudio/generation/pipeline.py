@@ -47,7 +47,7 @@ from synthstudio.dataset.manifest import FRAMES_PER_SHARD
 from synthstudio.dataset.shards import FailedFrame, OnEvent, no_event, rendered_rows
 from synthstudio.dataset.writer import Part, open_or_create
 from synthstudio.generation import moving
-from synthstudio.generation.engines.engine import LOCAL, Engine
+from synthstudio.generation.engines import LOCAL, Engine
 from synthstudio.generation.shards import Summary, opening, run_shards
 from synthstudio.generation.stage import (
     FIRST_OBJECT,

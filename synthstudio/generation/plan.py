@@ -13,7 +13,7 @@ from typing import Any
 from synthstudio.core.progress import OnProgress
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD
-from synthstudio.generation.engines.engine import LOCAL, Engine
+from synthstudio.generation.engines import LOCAL, Engine
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import Settings
 

@@ -20,7 +20,7 @@ from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 from synthstudio.dataset.shards import OnEvent, RowsOf, StagedShard, pack, unpack_shard, write_shard
 from synthstudio.dataset.writer import Session
-from synthstudio.generation.engines.engine import Engine
+from synthstudio.generation.engines import Engine
 from synthstudio.generation.engines.local import Report
 from synthstudio.generation.stage import Settings, assets_of, prepare_caches
 from synthstudio.props.assets import AssetTable

@@ -20,9 +20,9 @@ from synthstudio.body import (
     capsules,
     face,
     makehuman,
-    meetings,
     pose_library,
     poses,
+    touching,
     untangle,
     wardrobe,
 )
@@ -66,7 +66,7 @@ from synthstudio.props.assets import (
     scan_motions,
     scan_places,
 )
-from synthstudio.props.photo_looks import place_light
+from synthstudio.props.photos import place_light
 from synthstudio.props.places import PlaceModel, read_place
 from synthstudio.recipe.draw import draw_group, draw_moment
 from synthstudio.recipe.sampling.check import check
@@ -119,7 +119,7 @@ def prepare(
         poses=pose_library.library(),
         limits_rad=dict(poses.LIMITS_RAD),
         hands=pose_library.hands(),
-        meetings=meetings.meetings(),
+        meetings=touching.meetings(),
         garments=(*wardrobe.garments(), *(g.kind for g in own if g.kind)),
         makehuman=own,
         expressions=face.EXPRESSIONS,

@@ -29,7 +29,7 @@ from synthstudio.props.backgrounds import panorama_gain
 from synthstudio.props.cutouts import check_alpha, crop_to_alpha
 from synthstudio.props.mesh_files import named_files
 from synthstudio.props.meshes import MESH_SUFFIXES, load_mesh
-from synthstudio.props.photo_sidecars import with_sidecar
+from synthstudio.props.photos import with_sidecar
 from synthstudio.props.places import read_place
 
 ImageKind = Literal["background", "cutout", "hdri"]

@@ -20,7 +20,7 @@ from synthstudio.core.images import decode_rgb
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.evaluation.storage import Predictions
-from synthstudio.generation.engines.engine import Engine
+from synthstudio.generation.engines import Engine
 from synthstudio.generation.engines.local import Report
 from synthstudio.generation.shards import check_device
 from synthstudio.models.blocks.bank import PoseBank

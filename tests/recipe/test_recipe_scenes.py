@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 from recipe_fake import CATALOGUE, FakeSolve
 
-from synthstudio.body import face, meetings, pose_library, poses, wardrobe
+from synthstudio.body import face, pose_library, poses, touching, wardrobe
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import from_json, to_json
 from synthstudio.props import procedural
@@ -24,7 +24,7 @@ REAL = dataclasses.replace(
     limits_rad=poses.LIMITS_RAD,
     garments=wardrobe.garments(),
     expressions=face.EXPRESSIONS,
-    meetings=meetings.meetings(),
+    meetings=touching.meetings(),
 )
 NAMING_OBJECTS = ("occlude", "people", "groups", "photo_backdrop")
 

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from test_contacts import stage_of
 
 from benchmarks import physics, touch
-from synthstudio.body.meetings import meetings, read_meetings
+from synthstudio.body.touching import meetings, read_meetings
 from synthstudio.core.catalogue import Interaction
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.spec import PERSON_BASE, FrameSpec, PersonSpec

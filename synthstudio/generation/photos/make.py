@@ -34,9 +34,9 @@ from synthstudio.generation.photos.album import Album, Sample
 from synthstudio.generation.photos.layers import PasteLayer, paste_layers
 from synthstudio.generation.stage import FrameGenerator, Settings
 from synthstudio.label.photo import Annotated, Relabelled, radii_px, relabel
-from synthstudio.props import photo_looks
 from synthstudio.props.assets import AssetTable
 from synthstudio.props.cutouts import crop_to_alpha
+from synthstudio.props.photos import blur_sigma_px, noise_sigma, place_light, tone
 from synthstudio.recipe.draw_photo import draw_photo
 
 _OUTLINE_PX = 128
@@ -172,7 +172,7 @@ def view_of(
             foot_px=round(where.foot_px, 2),
             feet_seen=where.confidence >= measure.FEET_SEEN,
             upright=where.upright,
-            light=photo_looks.place_light(rgb, box),
+            light=place_light(rgb, box),
         )
         for person, box, where in zip(found, boxes, stands, strict=True)
     )
@@ -187,9 +187,9 @@ def view_of(
         first_object=max([OBJECT_BASE - 1, *objects]) + 1,
         focal_px=measure.focal_px(width, height),
         horizon_px=round(floor.horizon_px, 2),
-        blur_sigma_px=photo_looks.blur_sigma_px(rgb, largest),
-        noise_sigma=photo_looks.noise_sigma(rgb),
-        tone=photo_looks.tone(rgb),
+        blur_sigma_px=blur_sigma_px(rgb, largest),
+        noise_sigma=noise_sigma(rgb),
+        tone=tone(rgb),
         outline=outline,
         ground=cells,
     )

@@ -18,7 +18,7 @@ from synthstudio.dataset.manifest import FRAMES_PER_SHARD, Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import OnEvent, no_event
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.generation.engines.engine import LOCAL, Engine
+from synthstudio.generation.engines import LOCAL, Engine
 from synthstudio.generation.photos.album import Gathered, gather
 from synthstudio.generation.photos.make import (
     PhotoFrame,

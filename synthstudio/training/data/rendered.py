@@ -21,8 +21,7 @@ from synthstudio.core.images import decode_rgb
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.rows import frame_row, instance_rows
-from synthstudio.generation.engines import local
-from synthstudio.generation.engines.engine import ENGINES
+from synthstudio.generation.engines import ENGINES, local
 from synthstudio.generation.pipeline import draw_spec, make_frame
 from synthstudio.generation.shards import opening
 from synthstudio.generation.stage import (
