@@ -119,12 +119,12 @@ def browser(chromium_path):
 def cheap_hashes(monkeypatch):
     from argon2 import PasswordHasher
 
-    from synthstudio.review.team import passwords
+    from synthstudio.review.team import sessions
 
-    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
-    passwords._unknown_account.cache_clear()
+    monkeypatch.setattr(sessions, "HASHER", PasswordHasher(1, 64, 1))
+    sessions._unknown_account.cache_clear()
     yield
-    passwords._unknown_account.cache_clear()
+    sessions._unknown_account.cache_clear()
 
 
 @pytest.fixture(scope="session")

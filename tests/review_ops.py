@@ -20,7 +20,7 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import edits, history, models
 from synthstudio.review.check import Base, base_of
-from synthstudio.review.datasets import register
+from synthstudio.review.history import register
 from synthstudio.review.models import DatasetRow, utc_now
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.values import JointLabel, Op, Person, User

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from synthstudio.cli import app
 from synthstudio.core.errors import DiskError, SynthStudioError
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.datasets import register
+from synthstudio.review.history import register
 from synthstudio.review.store import default_url, open_store
 
 RECIPE = "name: tiny\nframes: 1\nimage: {width_px: 64, height_px: 64}\n"

@@ -30,17 +30,15 @@ from synthstudio.generation import pipeline
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema import load
 from synthstudio.review.check import base_of
-from synthstudio.review.datasets import register
 from synthstudio.review.edits import apply
-from synthstudio.review.history import state
+from synthstudio.review.history import register, state
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import next_people, risk_order
 from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.settings import set_share
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
-from synthstudio.review.team.second_review import begin_second_reviews
+from synthstudio.review.team.second_review import begin_second_reviews, set_share
 from synthstudio.review.values import Op, Person, User
 from synthstudio.studio.access import load_secret, local_key
 

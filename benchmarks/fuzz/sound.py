@@ -82,8 +82,8 @@ def _reviewed(folder: Path) -> None:
     from review_ops import ANNA, LEAD, hidden, make_set, op, seen
 
     from synthstudio.review.check import base_of
-    from synthstudio.review.datasets import register
     from synthstudio.review.edits import apply
+    from synthstudio.review.history import register
     from synthstudio.review.store import default_url, open_store
     from synthstudio.review.values import Person
 

@@ -23,8 +23,7 @@ from synthstudio.formats.export import Exported
 try:
     from synthstudio.review import history, imports, reviewed
     from synthstudio.review import store as stores
-    from synthstudio.review import tokens as programs
-    from synthstudio.review.datasets import content_key, register
+    from synthstudio.review.history import content_key, register
     from synthstudio.review.reviewed import Only
     from synthstudio.review.risk import findings
     from synthstudio.review.store import Store
@@ -240,7 +239,7 @@ def tokens(
     label: str = "token",
     days: Annotated[int, args.Option(minimum=1, maximum=366)] = 90,
     revoke: args.Count | None = None,
-) -> tuple[list[programs.Token], str | None]:
+) -> tuple[list[team_members.Token], str | None]:
     """API tokens, including inactive ones; `make`: create one for this person first.
 
     Args:
@@ -266,10 +265,12 @@ def tokens(
                     then=f"Give one: synthstudio review members --set {make!r} --role reviewer.",
                 )
             chosen: Any = role or own
-            _, text = programs.make_token(store, make, role=chosen, by=ME, label=label, days=days)
+            _, text = team_members.make_token(
+                store, make, role=chosen, by=ME, label=label, days=days
+            )
         if revoke is not None:
-            programs.revoke_token(store, revoke, by=ME)
-        return programs.tokens(store), text
+            team_members.revoke_token(store, revoke, by=ME)
+        return team_members.tokens(store), text
 
 
 @contextmanager

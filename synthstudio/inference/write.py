@@ -193,8 +193,7 @@ def store_predictions(
     """Store predictions as a layer of a data set's review, replacing the layer; return the number
     of people. Joints outside the image or missing in the set are left out; in a set without
     people they are new people. ModelError for another skeleton; ReviewError, Refused."""
-    from synthstudio.review.datasets import content_key, register
-    from synthstudio.review.history import datasets
+    from synthstudio.review.history import content_key, datasets, register
     from synthstudio.review.risk.predictions import put_predictions
 
     numbers = check_skeleton(dataset, skeleton)

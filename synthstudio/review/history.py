@@ -1,4 +1,4 @@
-"""Replay of events into items, and queries of people.
+"""Data sets of the store, replay of events into items, and queries of people.
 
 `apply_event` is the only rule for stored items; `check_replay` verifies them.
 An event's `before` and `after` hold the same keys: joints (name -> label, None: as in the set
@@ -8,6 +8,7 @@ joint and mentions, resolved; thread: to which the last two belong, none for a f
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -15,10 +16,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, and_, func, inspect, or_, select
+from sqlalchemy import Select, and_, exc, func, inspect, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, defer
 
 from synthstudio.core.errors import ReviewError
+from synthstudio.dataset.durable import canonical_json
+from synthstudio.dataset.reader import Dataset
+from synthstudio.review.check import check_name
 from synthstudio.review.models import (
     AssignmentRow,
     DatasetRow,
@@ -46,6 +50,8 @@ DECIDING: tuple[Kind, ...] = ("status", "delete", "restore", "revert")
 _OUTCOME = ("status", "reason", "deleted", "added")
 DECIDED: tuple[Status, ...] = ("approved", "rejected", "flagged")
 """Decisions; a skipped person is still pending."""
+INNER = "dataset"
+"""Folder name of the data set of `synthstudio demo`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +103,32 @@ def snapshot(state: ItemState, after: Mapping[str, Any]) -> dict[str, Any]:
     if "thread" in after:
         before["thread"] = after["thread"]
     return before
+
+
+def content_key(dataset: Dataset) -> str:
+    """A content hash of a data set: its skeleton and the digests of its shards."""
+    shards = sorted(dataset.shard_digests.items())
+    value = {"skeleton": dataset.identity.skeleton, "shards": shards}
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def register(store: Store, dataset: Dataset, name: str) -> str:
+    """Register a data set under a name (1 to 80 characters), or rename it; return its key."""
+    check_name(name, "name of the data set")
+    key = content_key(dataset)
+    values = {"name": name, "skeleton": dataset.identity.skeleton, "people": dataset.people}
+    try:
+        with store.session() as session:
+            row = session.get(DatasetRow, key)
+            if row is None:
+                session.add(DatasetRow(key=key, added_at=utc_now(), **values))
+            elif row.name != name:
+                row.name = name
+    except exc.IntegrityError:
+        with store.reading() as session:  # another process was faster
+            if session.get(DatasetRow, key) is None:
+                raise
+    return key
 
 
 def datasets(store: Store) -> dict[str, str]:

@@ -27,12 +27,18 @@ from synthstudio.formats.exchange import exportable
 from synthstudio.formats.imports import import_from
 from synthstudio.formats.registry import FORMATS, get_format
 from synthstudio.review.check import FIRST_OBJECT, base_of, labels_of
-from synthstudio.review.datasets import content_key
 from synthstudio.review.edits import apply
-from synthstudio.review.history import states
+from synthstudio.review.history import content_key, states
 from synthstudio.review.reviewed import FrameStates, by_frame, reviewed_people
-from synthstudio.review.risk.matching import box_of, greedy_matches, match, places, standing
-from synthstudio.review.risk.predictions import Prediction, put_predictions
+from synthstudio.review.risk.predictions import (
+    Prediction,
+    box_of,
+    greedy_matches,
+    joint_positions,
+    labelled_person,
+    match,
+    put_predictions,
+)
 from synthstudio.review.store import Store
 from synthstudio.review.values import ItemState, JointLabel, Kind, Op, Person, User, require
 
@@ -341,11 +347,11 @@ def _predicted(dataset: Dataset, frame: int, entries: list[Result]) -> Iterator[
     whose = [e.instance if e.instance in rows and named[e.instance] == 1 else None for e in entries]
     left = [k for k, instance in enumerate(whose) if instance is None]
     people = [
-        standing(n, labels_of(row, skeleton.joints), skeleton.joints, row["modal_box_px"])
+        labelled_person(n, labels_of(row, skeleton.joints), skeleton.joints, row["modal_box_px"])
         for n, row in rows.items()
         if n not in whose
     ]
-    px = [places(entries[k].joints, skeleton.joints) for k in left]
+    px = [joint_positions(entries[k].joints, skeleton.joints) for k in left]
     boxes = [entries[k].box or box_of(p) for k, p in zip(left, px, strict=True)]
     number = FIRST_OBJECT
     matched = match(list(zip(px, boxes, strict=True)), people, skeleton)

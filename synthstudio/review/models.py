@@ -116,7 +116,7 @@ class SchemaRow(Base):
 
 
 class DatasetRow(Base):
-    """A data set that is reviewed; `key`: the hash of its content (review/datasets.py)."""
+    """A data set that is reviewed; `key`: the hash of its content (review/history.py)."""
 
     __tablename__ = "dataset"
 

@@ -37,10 +37,9 @@ from synthstudio.formats.checked import person_of
 from synthstudio.formats.exchange import MIN_AREA_PX
 from synthstudio.formats.export import Exported, export
 from synthstudio.review.check import finite_or_none
-from synthstudio.review.datasets import content_key
-from synthstudio.review.history import states
+from synthstudio.review.history import content_key, states
 from synthstudio.review.masks import WHICH, Size, hold_visible, put_masks, sound_counts
-from synthstudio.review.risk.matching import box_of
+from synthstudio.review.risk.predictions import box_of
 from synthstudio.review.store import Store
 from synthstudio.review.values import (
     FRAME,

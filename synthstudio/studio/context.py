@@ -21,8 +21,8 @@ from synthstudio.core.last_used import LastUsed
 from synthstudio.core.places import Place, Url, is_local, resolved
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.datasets import INNER, content_key, register
-from synthstudio.review.names import NAME_CHARS, check_free, checked_name
+from synthstudio.review.history import INNER, content_key, register
+from synthstudio.review.identities import NAME_CHARS, check_free, checked_name
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
 from synthstudio.review.team.accounts import SIGN_IN_PAGE, Code

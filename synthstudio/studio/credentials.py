@@ -8,8 +8,8 @@ import streamlit as st
 
 from synthstudio.core.errors import Refused, StudioError
 from synthstudio.core.places import is_own_name
+from synthstudio.review.identities import checked_name
 from synthstudio.review.models import utc_now
-from synthstudio.review.names import checked_name
 from synthstudio.review.team.accounts import (
     CODE_DAYS,
     accounts,
@@ -19,7 +19,14 @@ from synthstudio.review.team.accounts import (
     reset_password,
     revoke_account,
 )
-from synthstudio.review.tokens import DAYS, MAX_DAYS, Token, make_token, revoke_token, tokens
+from synthstudio.review.team.members import (
+    MAX_TOKEN_DAYS,
+    TOKEN_DAYS,
+    Token,
+    make_token,
+    revoke_token,
+    tokens,
+)
 from synthstudio.review.values import ROLES, User, may, require
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, browser, user_now
@@ -81,7 +88,9 @@ def _make_form(ctx: Context, me: User) -> None:
         label.text_input("Purpose", max_chars=80, placeholder="nightly export", key=f"{_KEY}label")
         some = ROLES[: ROLES.index(me.role) + 1]
         role.selectbox("Role at most", some, index=len(some) - 1, key=f"{_KEY}role")
-        days.number_input("Days", min_value=1, max_value=MAX_DAYS, value=DAYS, key=f"{_KEY}days")
+        days.number_input(
+            "Days", min_value=1, max_value=MAX_TOKEN_DAYS, value=TOKEN_DAYS, key=f"{_KEY}days"
+        )
         # Before the page is drawn: a run in between keeps the token until it was shown.
         go.form_submit_button("Make", width="stretch", on_click=_make, args=(ctx, me.name))
     _show_result(me, _RESULT)

@@ -21,7 +21,7 @@ from starlette.responses import FileResponse, Response
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.places import is_local, is_own_name
 from synthstudio.dataset.durable import disk_errors
-from synthstudio.review.secret_texts import PATTERN
+from synthstudio.review.identities import PATTERN
 from synthstudio.studio.access import CALLBACK, Browsers
 from synthstudio.studio.text import log_text
 

@@ -34,8 +34,8 @@ from synthstudio.review.risk.findings import CheckRun, Kind
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import Estimate, estimate
 from synthstudio.review.risk.review_fields import last_event_id
-from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
+from synthstudio.review.team.second_review import share_of
 from synthstudio.review.values import FRAME, MAIN, NO_PEOPLE, Event, ItemState, Pair
 from synthstudio.studio.context import OpenSet
 from synthstudio.studio.frame_rows import UNTOUCHED

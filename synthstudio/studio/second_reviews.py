@@ -12,13 +12,15 @@ import streamlit as st
 from synthstudio.core.errors import DatasetError
 from synthstudio.review import history
 from synthstudio.review.check import Base, base_of
-from synthstudio.review.settings import Share, set_share, share_of
 from synthstudio.review.team.second_review import (
     Decision,
     Progress,
+    Share,
     adjudicate,
     begin_second_reviews,
     progress,
+    set_share,
+    share_of,
 )
 from synthstudio.review.team.statistics import (
     Agreement,

@@ -13,8 +13,7 @@ import streamlit as st
 from synthstudio.core.amounts import people_text
 from synthstudio.review.history import due_days, is_overdue
 from synthstudio.review.models import ThreadRow
-from synthstudio.review.settings import share_of
-from synthstudio.review.team.second_review import blinded_among
+from synthstudio.review.team.second_review import blinded_among, share_of
 from synthstudio.review.team.statistics import (
     MAX_PAUSE,
     MIN_LOOK,

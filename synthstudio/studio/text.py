@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from synthstudio.review.secret_texts import hide_secrets
+from synthstudio.review.identities import hide_secrets
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&@/=^\"'])")
 _LINK = re.compile(r"(:(?=//)|www(?=\.)|@)", re.IGNORECASE)

@@ -15,7 +15,7 @@ from synthstudio.dataset.merge import merge_sets
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.coco.file import id_key
 from synthstudio.formats.imports import import_from
-from synthstudio.review.datasets import register
+from synthstudio.review.history import register
 from synthstudio.review.imports import import_predictions
 from synthstudio.review.store import open_store
 from synthstudio.review.values import User

@@ -16,10 +16,10 @@ from waiting import PATIENCE_S
 from synthstudio.cli import app
 from synthstudio.core.errors import Refused
 from synthstudio.review import store as review_store
+from synthstudio.review.identities import CODE, digest, make_secret
 from synthstudio.review.models import AccountRow, CodeRow, SessionRow, utc_now
-from synthstudio.review.secret_texts import CODE, digest, make_secret
 from synthstudio.review.store import open_store
-from synthstudio.review.team import passwords, sessions
+from synthstudio.review.team import sessions
 from synthstudio.review.team.accounts import (
     accounts,
     choose_password,
@@ -28,9 +28,8 @@ from synthstudio.review.team.accounts import (
     reset_password,
     revoke_account,
 )
-from synthstudio.review.team.members import role_of, set_role
+from synthstudio.review.team.members import make_token, read_token, role_of, set_role
 from synthstudio.review.team.sessions import IDLE, LONGEST, end_session, read_session, sign_in
-from synthstudio.review.tokens import make_token, read_token
 from synthstudio.review.values import User
 
 SECRET = b"of the server"
@@ -129,12 +128,12 @@ def test_what_may_be_a_password_and_what_may_not():
     for why, some in BAD_PASSWORDS.items():
         for bad in some:
             with pytest.raises(Refused, match=why) as caught:
-                passwords.checked_password(bad, "Mia Arendt")
+                sessions.checked_password(bad, "Mia Arendt")
             assert bad not in str(caught.value)
     fine = (GOOD, "twelve chars", "p\u00e5 den tredje dagen", "x7" * 3 + "Zq!%aa")
     for good in (*fine, "\u7530" * 2 + GOOD):
-        assert passwords.checked_password(good, "Mia") == good
-    assert passwords.checked_password("\ufb01nding otters", "Mia") == "finding otters"  # NFKC
+        assert sessions.checked_password(good, "Mia") == good
+    assert sessions.checked_password("\ufb01nding otters", "Mia") == "finding otters"  # NFKC
 
 
 def test_hashes_hold_their_parameters_and_are_renewed(store, monkeypatch):
@@ -147,7 +146,7 @@ def test_hashes_hold_their_parameters_and_are_renewed(store, monkeypatch):
     first = stored()
     assert first.startswith("$argon2id$v=19$m=64,t=1,p=1$") and GOOD not in first
     assert enter(store) is not None and stored() == first
-    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(2, 128, 1))
+    monkeypatch.setattr(sessions, "HASHER", PasswordHasher(2, 128, 1))
     assert enter(store, password=OTHER) is None and stored() == first
     assert enter(store) is not None
     assert stored().startswith("$argon2id$v=19$m=128,t=2,p=1$")
@@ -166,7 +165,7 @@ def test_no_name_is_told_from_another(store, monkeypatch):
             looked.append(stored.split("$")[3])
             return super().verify(stored, password)
 
-    monkeypatch.setattr(passwords, "HASHER", Counting(1, 64, 1))
+    monkeypatch.setattr(sessions, "HASHER", Counting(1, 64, 1))
     for name in ("mia", "nobody", "rex", "new", "", "mi\0a", "m" * 5000, "\ufffd"):
         before = len(looked)
         assert enter(store, name, OTHER) is None

@@ -11,7 +11,7 @@ from review_ops import BEN, LEAD, Desk, seen
 from synthstudio.core.errors import FormatError, Refused
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.review import history
-from synthstudio.review.datasets import content_key
+from synthstudio.review.history import content_key
 from synthstudio.review.imports import import_predictions
 from synthstudio.review.reviewed import export_reviewed, reviewed
 from synthstudio.review.risk.predictions import is_predicted, iter_predictions

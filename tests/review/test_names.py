@@ -4,7 +4,7 @@ import pytest
 from review_ops import ADMIN, LEAD
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.names import NAME_CHARS, checked_name, confusable_name
+from synthstudio.review.identities import NAME_CHARS, checked_name, confusable_name
 from synthstudio.review.team.accounts import accounts, choose_password, invite
 from synthstudio.review.team.members import set_role
 

@@ -14,7 +14,7 @@ from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
 from synthstudio.formats.skeleton_file import read_skeleton
 from synthstudio.quality.validate import validate_dataset
-from synthstudio.review.datasets import register
+from synthstudio.review.history import register
 from synthstudio.review.imports import import_corrections, import_predictions
 from synthstudio.review.reviewed import export_reviewed, reviewed_dataset
 from synthstudio.review.risk.predictions import predictions_in

@@ -10,7 +10,7 @@ from synthstudio.core.errors import DatasetError, Refused, ReviewError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import read_json
-from synthstudio.review.datasets import register
+from synthstudio.review.history import register
 from synthstudio.review.risk.findings import (
     PersonFinding,
     parse_audit,

@@ -19,7 +19,7 @@ from synthstudio.generation.audit import Finding, Tally
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
-from synthstudio.review.datasets import content_key
+from synthstudio.review.history import content_key
 from synthstudio.review.risk.findings import last_runs
 from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.scores import risk_of

@@ -14,7 +14,7 @@ from synthstudio.core.errors import ReviewError
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import edits, history, store
 from synthstudio.review.check import base_of
-from synthstudio.review.datasets import content_key, register
+from synthstudio.review.history import content_key, register
 from synthstudio.review.models import SCHEMA
 from synthstudio.review.reviewed import export_reviewed
 from synthstudio.review.store import open_store

@@ -6,24 +6,24 @@ from review_ops import ADMIN, ANNA, BEN, GUEST, KEY, LEAD, refused, seen
 from sqlalchemy.exc import IntegrityError
 
 from synthstudio.core.errors import Refused
-from synthstudio.review import settings
 from synthstudio.review.history import events
 from synthstudio.review.models import SavedViewRow
+from synthstudio.review.risk import review_fields
 from synthstudio.review.risk.findings import PersonFinding, store_findings
 from synthstudio.review.risk.predictions import Prediction, put_predictions
 from synthstudio.review.risk.review_fields import last_event_id, review_columns
 from synthstudio.review.risk.scores import models_of, risk_of
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.settings import set_share, share_of
 from synthstudio.review.team.members import assign
+from synthstudio.review.team.second_review import set_share, share_of
 
 
 def save(store, name, who=ANNA, **more):
-    return settings.save_view(store, KEY, name=name, query="occluded > 0.3", who=who, **more)
+    return review_fields.save_view(store, KEY, name=name, query="occluded > 0.3", who=who, **more)
 
 
 def ids(store, who):
-    return [view.id for view in settings.views(store, KEY, who=who)]
+    return [view.id for view in review_fields.views(store, KEY, who=who)]
 
 
 def test_views_come_back_as_they_were_saved_and_end_by_their_owner_or_a_lead_alone(store):
@@ -36,25 +36,25 @@ def test_views_come_back_as_they_were_saved_and_end_by_their_owner_or_a_lead_alo
         assert ids(store, ANNA) == []
     ours = save(store, "ours", LEAD, for_all=True)
     assert ids(store, ANNA) == [ours.id, mine.id] and ids(store, BEN) == [ours.id]
-    assert settings.views(store, "0" * 64, who=ANNA) == []
+    assert review_fields.views(store, "0" * 64, who=ANNA) == []
     assert (mine.options, mine.who, ours.who) == ({"sort": "risk"}, "anna", None)
     with refused("gone"):
-        settings.delete_view(store, mine, who=BEN)
+        review_fields.delete_view(store, mine, who=BEN)
     with refused("role"):
-        settings.delete_view(store, ours, who=ANNA)
+        review_fields.delete_view(store, ours, who=ANNA)
     with pytest.raises(Refused):  # another's view that says it was for all
-        settings.delete_view(store, SavedViewRow(id=mine.id, name="mine", who=None), who=LEAD)
+        review_fields.delete_view(store, SavedViewRow(id=mine.id, name="mine", who=None), who=LEAD)
     assert len(ids(store, ANNA)) == 2
-    settings.delete_view(store, mine, who=ANNA)
-    settings.delete_view(store, ours, who=LEAD)
+    review_fields.delete_view(store, mine, who=ANNA)
+    review_fields.delete_view(store, ours, who=LEAD)
     assert ids(store, ANNA) == []
 
 
 def test_a_view_of_the_same_name_is_replaced_for_its_owner_alone(store):
     first, other = save(store, "dark"), save(store, "dark", BEN)
-    again = settings.save_view(store, KEY, name="dark", query="crowd > 0.2", who=ANNA)
+    again = review_fields.save_view(store, KEY, name="dark", query="crowd > 0.2", who=ANNA)
     assert again.id == first.id
-    assert [v.query for v in settings.views(store, KEY, who=ANNA)] == ["crowd > 0.2"]
+    assert [v.query for v in review_fields.views(store, KEY, who=ANNA)] == ["crowd > 0.2"]
     assert ids(store, BEN) == [other.id]
     for_all = [save(store, "dark", LEAD, for_all=True) for _ in range(2)]
     assert for_all[0].id == for_all[1].id
@@ -63,17 +63,17 @@ def test_a_view_of_the_same_name_is_replaced_for_its_owner_alone(store):
 def test_views_have_limits(store, monkeypatch):
     for values in ({"name": ""}, {"name": "x" * 81}):
         with refused("invalid"):
-            settings.save_view(store, KEY, query="", who=ANNA, **values)
+            review_fields.save_view(store, KEY, query="", who=ANNA, **values)
     with pytest.raises(Refused, match="too long"):
-        settings.save_view(store, KEY, name="x", query="y" * 10_001, who=ANNA)
-    monkeypatch.setattr(settings, "MAX_VIEWS", 2)
+        review_fields.save_view(store, KEY, name="x", query="y" * 10_001, who=ANNA)
+    monkeypatch.setattr(review_fields, "MAX_VIEWS", 2)
     for name in "ab":
         save(store, name)
     with pytest.raises(Refused, match="too many"):
         save(store, "c")
     save(store, "a")  # replacing one is no new one
     with pytest.raises(IntegrityError):
-        settings.save_view(store, "0" * 64, name="x", query="", who=BEN)
+        review_fields.save_view(store, "0" * 64, name="x", query="", who=BEN)
 
 
 def test_shares_are_the_usual_ones_until_a_lead_chooses(store):

@@ -10,9 +10,8 @@ from people_rows import persons
 from review_ops import ADMIN, ANNA, BEN, LEAD, ON_DISK, op, refused
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.datasets import register
 from synthstudio.review.edits import apply
-from synthstudio.review.history import due_days, is_overdue
+from synthstudio.review.history import due_days, is_overdue, register
 from synthstudio.review.leases import leases
 from synthstudio.review.models import AssignmentRow, EventRow, MemberRow, utc_now
 from synthstudio.review.risk.review_fields import review_columns

@@ -11,7 +11,7 @@ from synthstudio.core.errors import Refused
 from synthstudio.review import edits, history, threads
 from synthstudio.review.models import MemberRow, ThreadRow, utc_now
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.settings import set_share
+from synthstudio.review.team.second_review import set_share
 from synthstudio.review.threads import names_in
 from synthstudio.studio.team_lists import shown_threads, threads_csv, threads_note
 

@@ -16,14 +16,13 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import history
 from synthstudio.review.check import base_of
-from synthstudio.review.datasets import content_key, register
 from synthstudio.review.edits import apply
+from synthstudio.review.history import content_key, register
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
-from synthstudio.review.team.second_review import blinded_among
+from synthstudio.review.team.second_review import blinded_among, share_of
 from synthstudio.review.values import MAIN, Person, User
 from synthstudio.studio.editor import window
 from synthstudio.studio.editor.ops import apply_ops, parse_ops

@@ -16,7 +16,7 @@ from waiting import PATIENCE_S
 from synthstudio.cli.studio import parse
 from synthstudio.core.errors import Refused, StudioError
 from synthstudio.review.models import SessionRow
-from synthstudio.review.team import passwords
+from synthstudio.review.team import sessions
 from synthstudio.review.team.accounts import choose_password, invite, reset_password
 from synthstudio.review.team.sessions import FREE_OF_ADDRESS, end_session, sign_in
 from synthstudio.review.values import User
@@ -69,8 +69,8 @@ def test_a_crowd_of_wrong_tries_holds_up_nobody_else(door, monkeypatch):
             return super().verify(*args)
 
     mine = signed_in(door)
-    passwords.is_right(None, "x")  # makes nobody's hash
-    monkeypatch.setattr(passwords, "HASHER", Slow(1, 64, 1))
+    sessions.is_right(None, "x")  # makes nobody's hash
+    monkeypatch.setattr(sessions, "HASHER", Slow(1, 64, 1))
 
     def enter(number):
         fields = {"name": f"n{number}", "password": GOOD, "to": "/team"}

@@ -16,9 +16,9 @@ from attackers import NAME, Browser, api_studio, state_of
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import history
-from synthstudio.review.datasets import content_key
+from synthstudio.review.history import content_key
 from synthstudio.review.team import members
-from synthstudio.review.tokens import make_token
+from synthstudio.review.team.members import make_token
 from synthstudio.review.values import KINDS, STATUSES, User
 from synthstudio.studio.web_api.app import api_app
 

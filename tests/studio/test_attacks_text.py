@@ -8,7 +8,7 @@ from review_ops import Desk
 from served import settled
 
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review import settings
+from synthstudio.review.risk import review_fields
 from synthstudio.review.store import open_store
 from synthstudio.review.team.members import set_role
 from synthstudio.review.values import User
@@ -49,7 +49,7 @@ def found(start_studio, studio_set, tmp_path_factory):
     set_role(store, NAME, "reviewer", by=admin)
     desk.do("comment", 0, who=mallory, text=f"@{NAME} {EVIL}")
     desk.do("status", 0, who=mallory, status="flagged", text=EVIL)
-    settings.save_view(store, desk.key, name=NAME, query="", who=admin, for_all=True)
+    review_fields.save_view(store, desk.key, name=NAME, query="", who=admin, for_all=True)
     store.close()
     return studio
 

@@ -28,10 +28,10 @@ from synthstudio.core.errors import Refused, ReviewError
 from synthstudio.core.rng import stream
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import history
-from synthstudio.review.datasets import content_key
+from synthstudio.review.history import content_key
 from synthstudio.review.store import open_store
 from synthstudio.review.team import members
-from synthstudio.review.tokens import make_token
+from synthstudio.review.team.members import make_token
 from synthstudio.review.values import User
 
 pytestmark = [

@@ -21,7 +21,7 @@ from waiting import wait_for
 
 from synthstudio.core.errors import Refused, ReviewError
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.datasets import content_key, register
+from synthstudio.review.history import content_key, register
 from synthstudio.review.models import JobRow, utc_now
 from synthstudio.review.store import open_store
 from synthstudio.studio.jobs import export_worker, job_store, orders, process

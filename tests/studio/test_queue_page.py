@@ -7,7 +7,7 @@ from reviewing import Reviewed
 from synthstudio.review.leases import leases, release
 from synthstudio.review.risk.queue import control_rows, estimate, risk_order
 from synthstudio.review.risk.scores import risk_of
-from synthstudio.review.settings import set_share
+from synthstudio.review.team.second_review import set_share
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
 
 SHARE = 0.5

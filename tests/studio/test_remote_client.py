@@ -12,7 +12,7 @@ from synthstudio.core.errors import ArgumentError, Refused, ReviewError
 from synthstudio.core.masks import decode
 from synthstudio.review import history
 from synthstudio.review.team import members
-from synthstudio.review.tokens import make_token
+from synthstudio.review.team.members import make_token
 from synthstudio.review.values import User
 
 ADMIN = User(name="ada", role="admin")

@@ -11,8 +11,12 @@ from synthstudio.review import history
 from synthstudio.review.leases import SECOND, claim, leases
 from synthstudio.review.models import utc_now
 from synthstudio.review.risk.predictions import Prediction, put_predictions
-from synthstudio.review.settings import set_share
-from synthstudio.review.team.second_review import begin_second_reviews, blinded, blinded_among
+from synthstudio.review.team.second_review import (
+    begin_second_reviews,
+    blinded,
+    blinded_among,
+    set_share,
+)
 from synthstudio.review.values import FRAME, User
 from synthstudio.studio.editor import ops as editor_ops
 from synthstudio.studio.editor.ops import HeldLeases, release_decided, renew_leases

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from synthstudio.cli.studio import parse
 from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.datasets import content_key
+from synthstudio.review.history import content_key
 from synthstudio.review.store import open_store
 from synthstudio.review.team.members import set_role
 from synthstudio.review.values import User

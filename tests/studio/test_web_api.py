@@ -14,9 +14,9 @@ from sqlalchemy import delete
 from synthstudio.core.masks import decode
 from synthstudio.review import history
 from synthstudio.review.models import MemberRow
-from synthstudio.review.settings import set_share
 from synthstudio.review.team import members
-from synthstudio.review.tokens import make_token
+from synthstudio.review.team.members import make_token
+from synthstudio.review.team.second_review import set_share
 from synthstudio.review.values import User
 from synthstudio.studio.web_api import app as web_app
 from synthstudio.studio.web_api.app import Buckets

@@ -34,7 +34,7 @@ from synthstudio.inference.predict import predict
 from synthstudio.inference.sources import open_source, source_boxes
 from synthstudio.models.contract import PoseOutputs
 from synthstudio.models.packaged import DEFAULT
-from synthstudio.review.datasets import content_key
+from synthstudio.review.history import content_key
 from synthstudio.review.risk.predictions import iter_predictions, prediction_layers
 from synthstudio.review.risk.scores import models_of
 from synthstudio.review.risk.table import people_table

@@ -134,7 +134,7 @@ def ask_message(case: Case) -> None:
     from synthstudio.core.errors import SynthStudioError
     from synthstudio.dataset.reader import Dataset
     from synthstudio.review.check import base_of
-    from synthstudio.review.datasets import content_key
+    from synthstudio.review.history import content_key
     from synthstudio.review.store import open_store
     from synthstudio.review.values import User
     from synthstudio.studio.editor import ops as editor_ops

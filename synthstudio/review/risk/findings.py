@@ -19,7 +19,7 @@ from synthstudio.dataset.durable import read_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.findings import KINDS
 from synthstudio.quality.rows import checked_frames
-from synthstudio.review.datasets import content_key
+from synthstudio.review.history import content_key
 from synthstudio.review.models import RiskRow, SettingRow, utc_now
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.signals import Signal, readable, signal

@@ -1,4 +1,4 @@
-"""Results of reviews as columns of a people table and as fields of queries.
+"""Results of reviews as columns of a people table and as fields of queries; saved queries.
 
 The query language of `filter` has fields of data sets; here also REVIEW_FIELDS,
 with columns over the rows of a people table. As everywhere in the language, unknown
@@ -7,21 +7,31 @@ values (None, NaN) match neither a test nor its negation.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 
 from synthstudio.core.arrays import I64, Array, Bool
+from synthstudio.core.errors import Refused
 from synthstudio.dataset.matching import LIST_MARK, Column, evaluate
 from synthstudio.dataset.query import FIELDS, Field, Query, parse
+from synthstudio.review.check import check_name
 from synthstudio.review.history import DECIDED, is_overdue
-from synthstudio.review.models import AssignmentRow, EventRow, ItemRow, ThreadRow, in_layer
+from synthstudio.review.models import (
+    AssignmentRow,
+    EventRow,
+    ItemRow,
+    SavedViewRow,
+    ThreadRow,
+    in_layer,
+)
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.scores import models_of, risk_of
 from synthstudio.review.store import Store
-from synthstudio.review.values import MAIN, STATUSES
+from synthstudio.review.values import MAIN, STATUSES, User, invalid, require
 
 Columns = dict[str, Array]
 ME = "me"
@@ -155,3 +165,60 @@ class _Reviewed:
             names, places = np.unique([v or "" for v in values], return_inverse=True)
             return Column(places.astype(np.int64), names=pa.array(names.tolist(), pa.string()))
         return Column(values)
+
+
+MAX_VIEWS = 200
+"""Maximum views of one user, and of all users, per data set."""
+MAX_QUERY = 10_000
+
+
+def views(store: Store, dataset: str, *, who: User) -> list[SavedViewRow]:
+    """The views that a user sees: those for all, then the user's own, by name."""
+    query = select(SavedViewRow).where(
+        SavedViewRow.dataset == dataset,
+        or_(SavedViewRow.who.is_(None), SavedViewRow.who == who.name),
+    )
+    with store.reading() as session:
+        found = session.scalars(query).all()
+    return sorted(found, key=lambda view: (view.who is not None, view.name, view.id))
+
+
+def save_view(
+    store: Store,
+    dataset: str,
+    *,
+    name: str,
+    query: str,
+    who: User,
+    options: Mapping[str, str] | None = None,
+    for_all: bool = False,
+) -> SavedViewRow:
+    """Save a view; one of the same name and owner is replaced. Refused: "role" or "invalid"."""
+    require(who, "save_view_for_all" if for_all else "save_view")
+    check_name(name, "name of the view")
+    kept = {str(k): str(v) for k, v in (options or {}).items()}
+    if len(query) > MAX_QUERY or sum(len(k) + len(v) for k, v in kept.items()) > MAX_QUERY:
+        invalid("this view is too long", "view", expected=f"at most {MAX_QUERY:,} characters")
+    owner = None if for_all else who.name
+    with store.session() as session:
+        own = select(SavedViewRow).where(SavedViewRow.dataset == dataset, SavedViewRow.who == owner)
+        row = session.scalars(own.where(SavedViewRow.name == name)).first()
+        if row is None:
+            if (session.scalar(select(func.count()).select_from(own.subquery())) or 0) >= MAX_VIEWS:
+                expected = f"at most {MAX_VIEWS}"
+                invalid("there are too many saved views", "view", expected=expected)
+            row = SavedViewRow(dataset=dataset, name=name, who=owner)
+            session.add(row)
+        row.query, row.options = query, kept
+        session.flush()
+        return row
+
+
+def delete_view(store: Store, view: SavedViewRow, *, who: User) -> None:
+    """Delete a view: one's own, or one for all by a lead. Refused("gone") when there is none."""
+    require(who, "save_view_for_all" if view.who is None else "save_view")
+    with store.session() as session:
+        row = session.get(SavedViewRow, view.id)
+        if row is None or row.who not in (None, who.name) or row.who != view.who:
+            raise Refused("there is no such view", where="view", got=view.name, reason="gone")
+        session.delete(row)

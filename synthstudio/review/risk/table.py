@@ -42,7 +42,7 @@ from synthstudio.dataset.matching import Batch, people_batches
 from synthstudio.dataset.query import Field
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import distortion_of, table_mismatch
-from synthstudio.review.datasets import content_key
+from synthstudio.review.history import content_key
 from synthstudio.review.risk.people import PeopleTable, bones_of, column_name, layout, stored_fields
 
 VERSION = 3

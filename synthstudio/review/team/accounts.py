@@ -14,6 +14,14 @@ from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
+from synthstudio.review.identities import (
+    CODE,
+    check_free,
+    checked_name,
+    digest,
+    is_secret,
+    make_secret,
+)
 from synthstudio.review.models import (
     AccountRow,
     CodeRow,
@@ -22,10 +30,8 @@ from synthstudio.review.models import (
     TokenRow,
     utc_now,
 )
-from synthstudio.review.names import check_free, checked_name
-from synthstudio.review.secret_texts import CODE, digest, is_secret, make_secret
 from synthstudio.review.store import Store, advisory_lock
-from synthstudio.review.team import passwords, sessions
+from synthstudio.review.team import sessions
 from synthstudio.review.team.members import TURN, members, revoke_where
 from synthstudio.review.values import (
     ROLES,
@@ -162,7 +168,7 @@ def choose_password(store: Store, text: str, password: str) -> str:
     found = read_code(store, text)
     if found is None:
         raise _no_code()
-    stored = passwords.HASHER.hash(passwords.checked_password(password, found.name))
+    stored = sessions.HASHER.hash(sessions.checked_password(password, found.name))
     now = utc_now()
     with store.session() as session:
         advisory_lock(session, TURN)

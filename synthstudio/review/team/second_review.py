@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from sqlalchemy import select
@@ -23,13 +24,14 @@ from sqlalchemy import select
 from synthstudio.core.arrays import I64
 from synthstudio.core.errors import Refused
 from synthstudio.core.rng import stream
-from synthstudio.review.check import Base
+from synthstudio.review.check import Base, is_share
 from synthstudio.review.edits import apply_together, revision_conflict
 from synthstudio.review.history import apply_event, is_decided, item_events, state, states
 from synthstudio.review.leases import ADJUDICATED, SECOND, claim, leases
-from synthstudio.review.models import EventRow
+from synthstudio.review.models import EventRow, SettingRow
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import (
+    CONTROL_SHARE,
     Mask,
     assigned_first,
     decided_mask,
@@ -56,6 +58,8 @@ from synthstudio.review.values import (
 
 SECOND_SHARE = 0.1
 _CLIENT = "adjudicate-"
+Share = Literal["second_share", "control_share"]
+_DEFAULTS: dict[Share, float] = {"second_share": SECOND_SHARE, "control_share": CONTROL_SHARE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +92,23 @@ class Progress:
     once: int
     twice: int
     adjudicated: int
+
+
+def share_of(store: Store, dataset: str, name: Share) -> float:
+    """The configured share of a data set's people, or the default; 0 to 1."""
+    with store.reading() as session:
+        row = session.get(SettingRow, (dataset, name))
+        value = _DEFAULTS[name] if row is None else row.value
+    return float(value) if is_share(value) else _DEFAULTS[name]
+
+
+def set_share(store: Store, dataset: str, name: Share, share: float, *, by: User) -> None:
+    """Choose a share. Refused: "role", "invalid"."""
+    require(by, "assign")
+    if not is_share(share):
+        invalid("not a share", name, expected="0 to 1", got=share)
+    with store.session() as session:
+        session.merge(SettingRow(dataset=dataset, key=name, value=float(share)))
 
 
 def second_review_rows(table: PeopleTable, *, share: float = SECOND_SHARE) -> I64:

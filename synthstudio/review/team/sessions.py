@@ -1,4 +1,4 @@
-"""Browser sessions after sign-in by password, and a rate limit of failed ones.
+"""Sign-in by password: the policy and argon2id hashes, browser sessions, a rate limit of failures.
 
 Tries are limited by account and by address, and counted before the password is checked, so that
 concurrent ones are limited; stored, so that a restart keeps them. Unknown names are counted in the
@@ -7,20 +7,95 @@ same way, to reveal nothing.
 
 from __future__ import annotations
 
+import functools
 import hmac
 import ipaddress
+import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
+import yaml
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import ColumnElement, and_, delete, select
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
+from synthstudio.review.identities import SESSION, digest, is_secret, make_secret
 from synthstudio.review.models import AccountRow, SessionRow, TriesRow, utc_now
-from synthstudio.review.secret_texts import SESSION, digest, is_secret, make_secret
 from synthstudio.review.store import Store, insert_into
-from synthstudio.review.team import passwords
+
+MIN_CHARS, MAX_CHARS = 12, 256
+MIN_DIFFERENT = 5
+HASHER = PasswordHasher(time_cost=3, memory_cost=65_536, parallelism=4, type=Type.ID)
+"""RFC 9106's second choice: 64 MiB and three passes; each hash records its parameters.
+
+Callers limit concurrent hashing (studio/sign_in/routes.py)."""
+_TAIL = "0123456789!?.,;:-_+*#$@&%/() "
+"""Common suffixes of weak passwords."""
+
+
+def checked_password(text: str, name: str) -> str:
+    """A password as it is hashed (NFKC); Refused("invalid") if the policy rejects it."""
+    password = unicodedata.normalize("NFKC", text)
+    if not MIN_CHARS <= len(password) <= MAX_CHARS:
+        raise _invalid(
+            "this password is too short" if len(password) < MIN_CHARS else "too long a password",
+            f"{MIN_CHARS} to {MAX_CHARS} characters",
+            f"{len(password)} characters",
+        )
+    folded = password.casefold()
+    if _is_common(folded):
+        raise _invalid("this password is too common", "a less common one")
+    if len(set(folded)) < MIN_DIFFERENT:
+        raise _invalid(
+            "this password repeats itself", f"at least {MIN_DIFFERENT} different characters"
+        )
+    letters, mine = _letters(password), _letters(name)
+    if letters and mine and not (letters.replace(mine, "") and letters.replace(mine[::-1], "")):
+        raise _invalid("this password is the name", "something else than the name")
+    return password
+
+
+def is_right(stored: str | None, text: str) -> bool:
+    """Whether a text is the password; None (no such account) takes as long."""
+    password = unicodedata.normalize("NFKC", text)
+    try:
+        right = HASHER.verify(stored or _unknown_account(), password)
+    except (VerificationError, InvalidHashError):
+        return False
+    return right and stored is not None
+
+
+def _is_common(folded: str) -> bool:
+    words, whole = _commonest()
+    word = folded.rstrip(_TAIL)
+    half = word[: len(word) // 2]
+    return not word or folded in whole or word in words or (half in words and word == half * 2)
+
+
+@functools.cache
+def _commonest() -> tuple[frozenset[str], frozenset[str]]:
+    file = Path(__file__).with_name("commonest_passwords.yaml")
+    found = yaml.safe_load(file.read_text("utf-8"))
+    return frozenset(found["words"]), frozenset(found["whole"])
+
+
+@functools.cache
+def _unknown_account() -> str:
+    """A dummy hash with the current parameters."""
+    return HASHER.hash("the password of no account")
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalpha())
+
+
+def _invalid(what: str, expected: str, got: str | None = None) -> Refused:
+    return Refused(what, where="password", expected=expected, got=got, reason="invalid")
+
 
 IDLE, LONGEST = timedelta(hours=12), timedelta(days=7)
 _NOTED_EVERY = timedelta(minutes=5)
@@ -53,10 +128,10 @@ def sign_in(
     if taken.wait:
         raise Waits(taken.wait)
     stored = None if found is None or found.revoked is not None else found.password
-    if not passwords.is_right(stored, password) or stored is None:
+    if not is_right(stored, password) or stored is None:
         return None
-    outdated = passwords.HASHER.check_needs_rehash(stored)
-    renewed = passwords.HASHER.hash(password) if outdated else stored
+    outdated = HASHER.check_needs_rehash(stored)
+    renewed = HASHER.hash(password) if outdated else stored
     text = make_secret(SESSION)
     with store.session() as session:
         row = session.get(AccountRow, name, with_for_update=True)

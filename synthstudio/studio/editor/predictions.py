@@ -10,17 +10,17 @@ import numpy as np
 
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.review.risk.matching import (
-    Standing,
+from synthstudio.review.risk.people import PeopleTable
+from synthstudio.review.risk.predictions import (
+    LabelledPerson,
+    Prediction,
     box_of,
-    likeness,
+    joint_positions,
+    labelled_person,
     match,
     mean_distance_px,
-    places,
-    standing,
+    similarity,
 )
-from synthstudio.review.risk.people import PeopleTable
-from synthstudio.review.risk.predictions import Prediction
 from synthstudio.review.values import ItemState
 from synthstudio.studio.frame_rows import FrameRows, people_now
 
@@ -49,7 +49,7 @@ def frame_predictions(
     people, deleted = _people(found, state_of, skeleton)
     of: dict[int, Prediction] = {p.instance: p for p in predictions if p.instance in people}
     left = [p for p in predictions if p.instance not in of and p.instance not in deleted]
-    px = [places(p.joints, skeleton.joints) for p in left]
+    px = [joint_positions(p.joints, skeleton.joints) for p in left]
     others = [person for n, person in people.items() if n not in of]
     whose = match([(p, box_of(p)) for p in px], others, skeleton)
     extra = []
@@ -98,7 +98,7 @@ def _chains(joints: int, edges: Sequence[tuple[int, int]]) -> list[list[int]]:
 
 def _people(
     found: FrameRows, state_of: States, skeleton: Skeleton
-) -> tuple[dict[int, Standing], set[int]]:
+) -> tuple[dict[int, LabelledPerson], set[int]]:
     """The people of a frame by number, and the numbers of deleted ones."""
     people, deleted = {}, set[int]()
     for n, state, labels in people_now(found, state_of, skeleton.joints):
@@ -106,16 +106,18 @@ def _people(
             deleted.add(n)
             continue
         row = found.people.get(n)
-        people[n] = standing(n, labels, skeleton.joints, row["modal_box_px"] if row else None)
+        people[n] = labelled_person(
+            n, labels, skeleton.joints, row["modal_box_px"] if row else None
+        )
     return people, deleted
 
 
 def _prediction(
-    prediction: Prediction, person: Standing | None, skeleton: Skeleton
+    prediction: Prediction, person: LabelledPerson | None, skeleton: Skeleton
 ) -> dict[str, Any]:
-    px = places(prediction.joints, skeleton.joints)
+    px = joint_positions(prediction.joints, skeleton.joints)
     off = mean_distance_px(px, person) if person is not None else None
-    alike = likeness(px, box_of(px), person, skeleton) if person is not None else None
+    alike = similarity(px, box_of(px), person, skeleton) if person is not None else None
     return {
         "n": prediction.instance,
         "score": round(prediction.score, 3),

@@ -21,10 +21,9 @@ from synthstudio.review.risk.review_fields import (
     review_columns,
 )
 from synthstudio.review.risk.scores import Risk, least_confident, rejected_predictions, risk_of
-from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
 from synthstudio.review.team.members import assigned
-from synthstudio.review.team.second_review import blinded
+from synthstudio.review.team.second_review import blinded, share_of
 from synthstudio.review.tracks import clip_order
 from synthstudio.review.values import MAIN, Pair, User
 from synthstudio.studio.editor.ops import Strict

@@ -11,9 +11,10 @@ import streamlit as st
 from synthstudio.core.amounts import people_text
 from synthstudio.core.errors import Refused
 from synthstudio.core.labels import STATE_HIDDEN
-from synthstudio.review import edits, history, relabel, settings
+from synthstudio.review import edits, history, relabel
 from synthstudio.review.check import Base
 from synthstudio.review.relabel import MEANINGS, Change, Meaning, Relabel
+from synthstudio.review.risk import review_fields
 from synthstudio.review.team import members
 from synthstudio.review.values import HIDDEN_BY, Event, Op, Person, User, may, numbered
 from synthstudio.studio.context import Context, OpenSet
@@ -102,7 +103,7 @@ def flag_people(
 def views_menu(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> None:
     joints = chosen.skeleton.joints
     with st.popover("Views", width="content"):
-        kept = settings.views(ctx.store, chosen.key, who=me)
+        kept = review_fields.views(ctx.store, chosen.key, who=me)
         if not kept:
             st.caption("A view saves a query and its sort order. No views saved yet.")
         for view in kept:
@@ -120,7 +121,7 @@ def views_menu(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> 
             if mine and drop.button(
                 "✕", key=f"view_drop_{view.id}", help=f"Delete {plain(view.name)}"
             ):
-                settings.delete_view(ctx.store, view, who=me)
+                review_fields.delete_view(ctx.store, view, who=me)
                 st.rerun()
         if may(me.role, "save_view"):
             _save_form(ctx, me, state, chosen)
@@ -133,7 +134,7 @@ def _save_form(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> 
         sent = st.form_submit_button("Save", width="stretch")
     if sent:
         with shown_refusals(me):
-            settings.save_view(
+            review_fields.save_view(
                 ctx.store,
                 chosen.key,
                 name=name.strip(),

@@ -30,9 +30,8 @@ from synthstudio.review.risk.review_fields import (
     parse_query,
     review_columns,
 )
-from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
-from synthstudio.review.team.second_review import blinded
+from synthstudio.review.team.second_review import blinded, share_of
 from synthstudio.review.values import User
 from synthstudio.studio.components import API
 from synthstudio.studio.context import Context, OpenSet

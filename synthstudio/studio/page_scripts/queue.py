@@ -10,7 +10,7 @@ from synthstudio.review.risk.findings import last_runs
 from synthstudio.review.risk.queue import Estimate, Order, estimate, next_people, risk_order
 from synthstudio.review.risk.review_fields import Columns
 from synthstudio.review.risk.scores import risk_of
-from synthstudio.review.settings import share_of
+from synthstudio.review.team.second_review import share_of
 from synthstudio.review.values import User, may
 from synthstudio.studio.components import Cell, people_grid
 from synthstudio.studio.context import Context, OpenSet, context, current_user

@@ -32,10 +32,16 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
 
 from synthstudio.core.errors import Refused, SynthStudioError
-from synthstudio.review.names import NAME_CHARS, normal_name
+from synthstudio.review.identities import NAME_CHARS, normal_name
 from synthstudio.review.team.accounts import CODE_PAGE, SIGN_IN_PAGE, choose_password, read_code
-from synthstudio.review.team.passwords import MAX_CHARS, MIN_CHARS
-from synthstudio.review.team.sessions import LONGEST, Waits, read_session, sign_in
+from synthstudio.review.team.sessions import (
+    LONGEST,
+    MAX_CHARS,
+    MIN_CHARS,
+    Waits,
+    read_session,
+    sign_in,
+)
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, context
 from synthstudio.studio.guard import (

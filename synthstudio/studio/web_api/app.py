@@ -27,7 +27,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from synthstudio import __version__
 from synthstudio.core.errors import DatasetError, Refused, SynthStudioError
 from synthstudio.core.last_used import LastUsed
-from synthstudio.review.tokens import read_token
+from synthstudio.review.team.members import read_token
 from synthstudio.review.values import ROLES, User
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, context

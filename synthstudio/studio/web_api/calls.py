@@ -10,8 +10,7 @@ from fastapi import Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.settings import share_of
-from synthstudio.review.team.second_review import blinded_among
+from synthstudio.review.team.second_review import blinded_among, share_of
 from synthstudio.review.values import MAIN, Action, Pair, Person, User, may, require
 from synthstudio.studio.components import API
 from synthstudio.studio.context import Context, OpenSet

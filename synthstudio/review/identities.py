@@ -1,9 +1,15 @@
-"""Names of people: validity, and confusable names."""
+"""Names of people, and secrets: tokens, codes and sessions.
+
+A name is valid when it is short and plain, and looks like no other. A secret has 256 random bits,
+of which only SHA-256 is stored.
+"""
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
+import secrets
 import unicodedata
 from collections.abc import Collection, Iterable
 from typing import NoReturn
@@ -11,7 +17,30 @@ from typing import NoReturn
 from confusable_homoglyphs import categories, confusables
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.secret_texts import hide_secrets
+
+TOKEN, CODE, SESSION = "sst_", "ssi_", "sss_"
+"""Prefixes of API tokens, of invitation or reset codes, and of sessions."""
+_RANDOM_BYTES = 32
+_TAIL = "[A-Za-z0-9_\\-]"
+PATTERN = re.compile(rf"(?:{TOKEN}|{CODE}|{SESSION}){_TAIL}{{8,}}")
+"""Pattern of secrets: truncated in logs, and refused in URLs."""
+
+
+def make_secret(prefix: str) -> str:
+    return prefix + secrets.token_urlsafe(_RANDOM_BYTES)
+
+
+def is_secret(prefix: str, text: str) -> bool:
+    return re.fullmatch(rf"{prefix}{_TAIL}{{43}}", text) is not None
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def hide_secrets(text: str) -> str:
+    return PATTERN.sub(lambda found: found.group()[:4] + "...", text)
+
 
 NAME_CHARS = 64
 _TOGETHER = (
