@@ -14,7 +14,7 @@ from synthstudio.studio.context import (
     refuse_unguarded,
     show_user,
 )
-from synthstudio.studio.editor.session import begin_run, keep_editor
+from synthstudio.studio.editor.queue import begin_run, keep_editor
 from synthstudio.studio.page_parts import show_refusal, show_unreadable
 from synthstudio.studio.settings import ICON, PAGES, STYLE
 

@@ -29,11 +29,11 @@ from synthstudio.review.team.accounts import SIGN_IN_PAGE, Code
 from synthstudio.review.team.sessions import end_session, read_session
 from synthstudio.review.values import ROLES, Role, User, may
 from synthstudio.review.webhooks import WebhookTransport
-from synthstudio.studio import access, guard, page_parts, pictures, settings
+from synthstudio.studio import access, guard, page_parts, settings
 from synthstudio.studio.access import Browsers, load_secret
-from synthstudio.studio.frame_rows import Frames
+from synthstudio.studio.frame_data import Frames, Source, read_source
+from synthstudio.studio.page_parts import plain
 from synthstudio.studio.settings import Settings
-from synthstudio.studio.text import plain
 
 if TYPE_CHECKING:
     from synthstudio.review.risk.people import PeopleTable
@@ -55,8 +55,8 @@ class OpenSet:
     cache: Path
 
     @cached_property
-    def source(self) -> pictures.Source:
-        return pictures.read_source(self.dataset)
+    def source(self) -> Source:
+        return read_source(self.dataset)
 
     @cached_property
     def table(self) -> PeopleTable:

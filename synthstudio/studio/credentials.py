@@ -30,9 +30,14 @@ from synthstudio.review.team.members import (
 from synthstudio.review.values import ROLES, User, may, require
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, browser, user_now
-from synthstudio.studio.page_parts import empty_state, show_refusal, show_table, shown_refusals
+from synthstudio.studio.page_parts import (
+    empty_state,
+    plain,
+    show_refusal,
+    show_table,
+    shown_refusals,
+)
 from synthstudio.studio.settings import LOCAL
-from synthstudio.studio.text import plain
 
 _KEY = "token_"
 _RESULT, _SHOWN = "token_message", "account_link"

@@ -21,9 +21,8 @@ from starlette.responses import FileResponse, Response
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.places import is_local, is_own_name
 from synthstudio.dataset.durable import disk_errors
-from synthstudio.review.identities import PATTERN
+from synthstudio.review.identities import PATTERN, hide_secrets
 from synthstudio.studio.access import CALLBACK, Browsers
-from synthstudio.studio.text import log_text
 
 _PAGE_POLICY = (
     b"default-src 'self'; script-src 'self' blob: 'unsafe-eval'; "
@@ -65,7 +64,7 @@ _UPLOAD = "/_stcore/upload_file/"
 _BLOCKED_PATHS = ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent")
 _API = "/api/"
 """Changes something only with a header that other sites cannot make a browser send: a token, or
-the user name sent by our pages (web_api/app.py). So it needs no Origin."""
+the user name sent by our pages (web_api/calls.py). So it needs no Origin."""
 _HEALTH = "/healthz"
 _WAY_IN = "/way-in.js"
 _WAY_IN_FILE = Path(__file__).with_name("way_in.js")
@@ -136,6 +135,12 @@ def open_log(folder: Path) -> Path:
 def log_refusal(reason: str, **fields: object) -> None:
     text = " ".join(f"{name}={log_text(value)!r}" for name, value in fields.items())
     LOG.warning("refused %s %s", reason, text)
+
+
+def log_text(value: object, *, longest: int = 200) -> str:
+    """Return text for one line of a log: ASCII, no control characters, no token, truncated."""
+    text = hide_secrets(ascii(str(value))[1:-1])
+    return text if len(text) <= longest else f"{text[:longest]}... ({len(text)} characters)"
 
 
 _installed: list[bool] = []

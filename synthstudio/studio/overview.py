@@ -38,7 +38,7 @@ from synthstudio.review.store import Store
 from synthstudio.review.team.second_review import share_of
 from synthstudio.review.values import FRAME, MAIN, NO_PEOPLE, Event, ItemState, Pair
 from synthstudio.studio.context import OpenSet
-from synthstudio.studio.frame_rows import UNTOUCHED
+from synthstudio.studio.frame_data import UNTOUCHED
 from synthstudio.studio.jobs import process
 from synthstudio.studio.jobs.process import Running
 
@@ -291,7 +291,7 @@ class HealthChecks:
                 return Health(state="unknown")
             if len(self._running) >= AT_ONCE:
                 return Health(state="waiting")
-            line = [sys.executable, "-m", "synthstudio.studio.jobs.check_worker", str(place)]
+            line = [sys.executable, "-m", "synthstudio.studio.jobs.workers", "check", str(place)]
             self._running[str(folder)] = process.start(
                 [*line, "--json"], folder, extra=process.environment_of(place), outlives=False
             )

@@ -1,9 +1,22 @@
-"""Elements of several pages: empty states, refusals, links to Review."""
+"""Elements of several pages: escaped text, tables, refusals, links to Review, browser components.
+
+The components (the keypoint editor, the grid of people, the camera, the maker of skeletons) are
+JavaScript modules without a build step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import csv
+import io
+import json
+import re
+import time
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib import resources
 from typing import Any, NoReturn
 from urllib.parse import urlencode
 
@@ -12,7 +25,178 @@ import streamlit as st
 from synthstudio.core.errors import RecipeError, Refused, StudioError, SynthStudioError
 from synthstudio.review.values import User
 from synthstudio.studio import guard
-from synthstudio.studio.text import log_text, plain, without_paths
+from synthstudio.studio.guard import log_text
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&@/=^\"'])")
+_LINK = re.compile(r"(:(?=//)|www(?=\.)|@)", re.IGNORECASE)
+_JOINER = "\u2060"
+"""Zero-width separator. Bare addresses become links despite escaping, unless it splits them."""
+_FULL_WIDTH = "\uff1d\uff0b\uff0d\uff20"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", *_FULL_WIDTH)
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_PATH = re.compile(
+    r"(?:\b(?:sqlite|file):/{2,3}|(?<![\w:/.]))"  # the start of a path
+    r"/(?:[^/\s;:,'\"()]+/)+([^/\s;:,'\"()]*)"
+)
+
+
+def plain(text: object) -> str:
+    """Text shown verbatim in Markdown fields: no markup, link, icon or formula; on one line."""
+    hidden = ("Cc", "Cf", "Cs", "Co", "Cn")  # invisible ones may reorder text
+    shown = (" " if unicodedata.category(c) in hidden else c for c in str(text))
+    one_line = " ".join("".join(shown).split())
+    return _MARKDOWN.sub(r"\\\1", _LINK.sub(r"\1" + _JOINER, one_line))
+
+
+def csv_cell(value: object) -> str:
+    """Return a value as a CSV cell that no spreadsheet interprets as a formula."""
+    text = "" if value is None else str(value)
+    if text.lstrip(" ").startswith(_FORMULA) and not _NUMBER.fullmatch(text):
+        return "'" + text
+    return text
+
+
+def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\r\n")
+    for row in (header, *rows):
+        writer.writerow([csv_cell(value) for value in row])
+    return file.getvalue().encode("utf-8")
+
+
+def without_paths(text: object) -> str:
+    """Return a message with paths reduced to their last part."""
+    return _PATH.sub(r"\1", str(text))
+
+
+def sequence_number(last: tuple[int, str] | None, text: str) -> tuple[int, str]:
+    """A number that rises with each change of the text, also after a restart of the server."""
+    if last is not None and last[1] == text:
+        return last
+    return max(time.time_ns() // 1_000, last[0] + 1 if last else 0), text
+
+
+API = "/api/v1"
+EDITOR_SCRIPTS = "/scripts/editor"
+_EDITOR = f"""
+const {{ default: editor }} = await import(`${{location.origin}}{EDITOR_SCRIPTS}/editor.js`);
+export default editor;
+"""
+
+
+def mount_editor(data: Mapping[str, Any], *, key: str) -> None:
+    """Show editor/js/editor.js with {api, set, user, queue}; it restarts where `key` changes."""
+    css = _file("editor/editor.css")
+    st.components.v2.component("synthstudio_editor", js=_EDITOR, css=css)(key=key, data=_json(data))
+
+
+MAX_PICKED = 1_000
+_ID = re.compile(r"([0-9]{1,12})/([0-9]{1,9})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A person in the grid. `pictures`: (address, alternative text); "" for none.
+
+    `href`: its deep link; `colour`: of the mark before `status`.
+    """
+
+    frame: int
+    instance: int
+    href: str
+    pictures: tuple[tuple[str, str], ...]
+    value: str
+    status: str
+    colour: str
+    extra: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return f"{self.frame}/{self.instance}"
+
+    @property
+    def name(self) -> str:
+        return f"frame {self.frame} · person {self.instance}"
+
+
+def people_grid(
+    cells: Sequence[Cell],
+    *,
+    key: str,
+    page: str,
+    label: str,
+    wide_px: int = 168,
+    pick: bool = False,
+) -> tuple[tuple[int, int] | None, list[tuple[int, int]]]:
+    """The opened person or None, and the selected ones of `cells`; a new `page` clears them."""
+    wide = 300 if cells and len(cells[0].pictures) > 1 else wide_px
+    kept = st.session_state.get(key)
+    shown = {cell.id: (cell.frame, cell.instance) for cell in cells}
+    data = {
+        "cells": [{**asdict(cell), "id": cell.id, "name": cell.name} for cell in cells],
+        "page": page,
+        "label": label,
+        "pick": pick,
+        "wide": wide,
+        "picked": sorted(set(_valid_ids(kept)) & set(shown)),
+    }
+    text = json.dumps(_json(data))
+    st.session_state[f"{key}_turn"] = turn = sequence_number(
+        st.session_state.get(f"{key}_turn"), text
+    )
+    result = _mount(
+        "grid",
+        data | {"turn": turn[0]},
+        key=key,
+        default={"picked": []},
+        on_picked_change=_ignore,
+        on_open_change=_ignore,
+    )
+    opened = getattr(result, "open", None)
+    return (
+        shown.get(opened) if isinstance(opened, str) else None,
+        [shown[name] for name in _valid_ids(result) if pick and name in shown],
+    )
+
+
+def _ignore() -> None:
+    """Streamlit keeps a state only if a callback is registered for it."""
+
+
+def _valid_ids(result: Any) -> list[str]:
+    names = result.get("picked") if hasattr(result, "get") else None
+    if not isinstance(names, list):
+        return []
+    good = (name for name in names[:MAX_PICKED] if isinstance(name, str) and _ID.fullmatch(name))
+    return list(dict.fromkeys(good))
+
+
+def _mount(name: str, data: Mapping[str, Any], *, key: str, **more: Any) -> Any:
+    js, css = _file(f"{name}/{name}.js"), _file(f"{name}/{name}.css")
+    component = st.components.v2.component(f"synthstudio_{name}", js=js, css=css)
+    return component(key=key, data=_json(data), **more)
+
+
+@lru_cache
+def _file(path: str) -> str:
+    return (resources.files("synthstudio.studio") / path).read_text("utf-8")
+
+
+def mount_skeleton(data: Mapping[str, Any], *, key: str, on_save: Callable[[], None]) -> None:
+    """Show maker/maker.js, which documents `data`; a saved value is in the state under `key`."""
+    _mount("maker", data, key=key, on_saved_change=on_save)
+
+
+def mount_camera(data: Mapping[str, Any], *, key: str, on_frame: Callable[[], None]) -> None:
+    """Show camera/camera.js, `data["answer"]` drawn in; a picture is in the state under `key`."""
+    _mount("camera", data, key=key, on_frame_change=on_frame)
+
+
+def _json(data: Mapping[str, Any]) -> Any:
+    """The data; ValueError for a value that Streamlit would silently convert to a string."""
+    return json.loads(json.dumps(data, allow_nan=False))
+
 
 HOME, REVIEW, GALLERY, QUEUE, TEAM, GENERATE = (
     f"page_scripts/{name}.py" for name in ("home", "review", "gallery", "queue", "team", "generate")

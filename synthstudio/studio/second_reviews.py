@@ -30,20 +30,20 @@ from synthstudio.review.team.statistics import (
     disagreements,
 )
 from synthstudio.review.values import ItemState, JointLabel, Person, Status, User, may
-from synthstudio.studio import pictures
+from synthstudio.studio import frame_data
 from synthstudio.studio.context import Context, OpenSet, user_now
+from synthstudio.studio.frame_data import legend_html
 from synthstudio.studio.gallery import plots
 from synthstudio.studio.gallery.view import clear_columns
 from synthstudio.studio.page_parts import (
     QUEUE,
     empty_state,
     open_review,
+    plain,
     show_refusal,
     show_table,
     shown_refusals,
 )
-from synthstudio.studio.pictures import legend_html
-from synthstudio.studio.text import plain
 
 
 def share_input(
@@ -219,7 +219,7 @@ def _side_by_side(chosen: OpenSet, found: Disagreement) -> None:
             title = f"{plain(state.who or 'no reviewer')} · {state.status}{gone}"
             st.markdown(f"**{letter}** · {title}")
             try:
-                picture = pictures.crop(
+                picture = frame_data.crop(
                     chosen.source,
                     chosen.table,
                     found.frame,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import html
 import os
 import socket
 import sys
@@ -15,13 +16,18 @@ from urllib.parse import urlsplit
 
 import psutil
 import streamlit as st
+from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from streamlit import config
 
+from synthstudio import __version__
 from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.core.places import is_local
 from synthstudio.review.team.accounts import accounts
@@ -29,7 +35,6 @@ from synthstudio.review.webhooks import deliver_due
 from synthstudio.studio import access
 from synthstudio.studio import settings as options
 from synthstudio.studio.access import derive_key, load_secret
-from synthstudio.studio.components import EDITOR_SCRIPTS
 from synthstudio.studio.context import context
 from synthstudio.studio.guard import (
     LOG,
@@ -40,13 +45,15 @@ from synthstudio.studio.guard import (
     Scope,
     Send,
     UserOf,
+    log_text,
     open_log,
 )
 from synthstudio.studio.jobs import job_store
+from synthstudio.studio.page_parts import EDITOR_SCRIPTS
 from synthstudio.studio.settings import Settings
-from synthstudio.studio.sign_in.routes import SessionMiddleware, account_of, sign_in_routes
-from synthstudio.studio.text import log_text
-from synthstudio.studio.web_api.app import api_routes
+from synthstudio.studio.sign_in import SessionMiddleware, account_of, sign_in_routes
+from synthstudio.studio.web_api import calls, editor, reads, writes
+from synthstudio.studio.web_api.calls import BASE
 
 _DELIVERY_INTERVAL_S = 2.0
 _UNCACHED = {"Cache-Control": "no-store"}
@@ -76,6 +83,47 @@ def _health(request: Request) -> Response:
             return JSONResponse({"status": "ok"}, headers=_UNCACHED)
     except SynthStudioError:
         return JSONResponse({"status": "no store"}, status_code=503, headers=_UNCACHED)
+
+
+def api_routes(user_of: UserOf) -> list[BaseRoute]:
+    async def nothing(_: Request) -> Response:
+        return calls.error_response(404, "gone", f"no such operation; see {BASE}/docs")
+
+    every = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    return [Mount(BASE, app=api_app(user_of)), Route("/api{rest:path}", nothing, methods=every)]
+
+
+def api_app(user_of: UserOf) -> FastAPI:
+    app = FastAPI(
+        title="synthstudio review",
+        version=__version__,
+        docs_url=None,  # its page loads scripts from another host
+        redoc_url=None,
+        dependencies=[Depends(calls.check_query), Depends(HTTPBearer(auto_error=False))],
+    )
+    app.state.editors = editor.Editors()
+    for router in (reads.router, writes.router, editor.router):
+        app.include_router(router)
+    app.add_route("/docs", _docs)
+    app.add_middleware(calls.Authenticator, user_of=user_of)
+    for kind in (SynthStudioError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, calls.failed)
+    return app
+
+
+async def _docs(request: Request) -> Response:
+    """The operations as a page without scripts; /api/v1/openapi.json has all of them."""
+    rows = "".join(
+        f"<tr><td>{method.upper()}</td><td><code>{html.escape(BASE + path)}</code></td>"
+        f"<td>{html.escape(one.get('description', ''))}</td></tr>"
+        for path, some in request.app.openapi()["paths"].items()
+        for method, one in some.items()
+    )
+    return HTMLResponse(
+        "<!doctype html><html lang=en><meta charset=utf-8><title>synthstudio: API</title>"
+        f"<h1>Studio API</h1><p>For tools: <a href={BASE}/openapi.json>openapi.json</a></p>"
+        f"<table>{rows}</table></html>"
+    )
 
 
 SCRIPT = Path(__file__).with_name("app.py")

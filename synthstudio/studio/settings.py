@@ -60,7 +60,7 @@ class Settings:
     files (signing key, log). `runs`: a folder of runs, whose exported networks the page Try it
     offers; `models`: further exported files. `url`: the public address,
     None on this machine only. `webhook_hosts`: private hosts allowed for webhooks.
-    `segmenter`: an ONNX file instead of GrabCut (segmentation.py).
+    `segmenter`: an ONNX file instead of GrabCut (editor/suggestions.py).
     `accounts`: sign-in by passwords; `behind_proxy`: a proxy reports client addresses.
     """
 

@@ -33,12 +33,13 @@ from synthstudio.studio.context import Context, OpenSet, browser, session_cookie
 from synthstudio.studio.page_parts import (
     QUEUE,
     REVIEW,
+    csv_bytes,
     csv_download,
     empty_state,
     open_review,
+    plain,
     show_table,
 )
-from synthstudio.studio.text import csv_bytes, plain
 
 Choice = Literal["Mentions of you", "Open", "Resolved", "All"]
 CHOICES: tuple[Choice, ...] = ("Open", "Mentions of you", "Resolved", "All")

@@ -21,9 +21,8 @@ from synthstudio.studio.context import Context, user_now
 from synthstudio.studio.guard import log_refusal
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import SPARE_BYTES, Photos, free_bytes
-from synthstudio.studio.page_parts import field_error, show_refusal
+from synthstudio.studio.page_parts import field_error, plain, show_refusal
 from synthstudio.studio.settings import Limits, Settings
-from synthstudio.studio.text import plain
 
 _MAGIC: tuple[tuple[int, bytes], ...] = (
     (4, b"ftyp"), (8, b"AVI "), (0, b"\x1a\x45\xdf\xa3"), (0, b"\x00\x00\x01\xba"),

@@ -16,8 +16,8 @@ from synthstudio.review.imports import import_predictions
 from synthstudio.review.reviewed import export_reviewed, reviewed
 from synthstudio.review.risk.predictions import is_predicted, iter_predictions
 from synthstudio.review.values import PREDICTED, JointLabel
-from synthstudio.studio.editor.predictions import frame_predictions
-from synthstudio.studio.frame_rows import Frames
+from synthstudio.studio.editor.suggestions import frame_predictions
+from synthstudio.studio.frame_data import Frames
 
 SKELETON = get_skeleton("coco17")
 

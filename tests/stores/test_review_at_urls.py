@@ -20,10 +20,10 @@ from synthstudio.formats import photos
 from synthstudio.review.edits import apply
 from synthstudio.review.store import open_store
 from synthstudio.review.values import Person
-from synthstudio.studio import pictures
+from synthstudio.studio import frame_data
 from synthstudio.studio.context import Context
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
-from synthstudio.studio.jobs import export_worker, orders
+from synthstudio.studio.jobs import orders, workers
 
 
 @pytest.fixture
@@ -51,12 +51,12 @@ def test_a_set_at_a_url_is_reviewed_and_exported(s3, there, tmp_path, monkeypatc
         apply(ctx.store, op("status", 1, person=person, status="approved"), who=ANNA, base=base)
         queue = build_queue(ctx.store, chosen.table, QueueRequest(), who=ANNA)
         assert len(queue.rows) == sum(PEOPLE)
-        assert pictures.image(chosen.source, frame)[:2] == b"\xff\xd8"
+        assert frame_data.image(chosen.source, frame)[:2] == b"\xff\xd8"
         order = orders.Export(dataset=there, form="coco", out="out", only="all")
         words = orders.command("export", asdict(order), settings)
         assert json.loads(words[-1])["dataset"] == there
         packed = tmp_path / "exports" / "out.zip"
-        export_worker.write(settings.database, there, packed, form="coco", only="all")
+        workers.write_archive(settings.database, there, packed, form="coco", only="all")
         assert packed.is_file()
     assert s3.objects("sticks/") == before  # only read
     db = ["--db", settings.database]

@@ -18,8 +18,8 @@ from waiting import wait_for
 
 from synthstudio import studio
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.studio.components import EDITOR_SCRIPTS
 from synthstudio.studio.editor.window import skeleton_json
+from synthstudio.studio.page_parts import EDITOR_SCRIPTS
 
 HOST = "http://127.0.0.1:9"
 JOINTS = get_skeleton("coco17").joints

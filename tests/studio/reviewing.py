@@ -26,8 +26,7 @@ from synthstudio.review.team.second_review import blinded_among, share_of
 from synthstudio.review.values import MAIN, Person, User
 from synthstudio.studio.editor import window
 from synthstudio.studio.editor.ops import apply_ops, parse_ops
-from synthstudio.studio.frame_rows import Frames
-from synthstudio.studio.pictures import read_source
+from synthstudio.studio.frame_data import Frames, read_source
 
 
 class Desk(Editor):
@@ -179,7 +178,7 @@ class EditorApi:
         from starlette.applications import Starlette
         from starlette.testclient import TestClient
 
-        from synthstudio.studio.web_api.app import api_routes
+        from synthstudio.studio.server import api_routes
 
         cookie = ctx.browsers.new_cookie()
         self.ctx, self.user, self.browser = ctx, user, ctx.browsers.name_of(cookie)

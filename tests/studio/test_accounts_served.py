@@ -21,9 +21,9 @@ from synthstudio.review.team.accounts import choose_password, invite, reset_pass
 from synthstudio.review.team.sessions import FREE_OF_ADDRESS, end_session, sign_in
 from synthstudio.review.values import User
 from synthstudio.studio import context as pages
+from synthstudio.studio import sign_in as routes
 from synthstudio.studio.access import check_one_way_in
-from synthstudio.studio.sign_in import routes
-from synthstudio.studio.sign_in.routes import SessionMiddleware
+from synthstudio.studio.sign_in import SessionMiddleware
 
 ADA = User(name="ada", role="admin")
 GOOD = "seven brown otters"
@@ -167,7 +167,7 @@ def websocket(door, headers, messages, then=lambda: None):
 
 def test_a_busy_store_leaves_no_page_unwatched(door, monkeypatch):
     """Neither is an ended session let through, nor one that holds taken for an ended one."""
-    monkeypatch.setattr("synthstudio.studio.sign_in.routes._AGAIN_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("synthstudio.studio.sign_in._AGAIN_S", (0.0, 0.0, 0.0))
     mine = signed_in(door)
     monkeypatch.setattr(routes, "read_session", busy_at())
     assert websocket(door, mine, 2) == ([b"changed"] * 2, [])  # the control

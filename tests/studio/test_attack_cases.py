@@ -20,7 +20,7 @@ from synthstudio.review.history import content_key
 from synthstudio.review.team import members
 from synthstudio.review.team.members import make_token
 from synthstudio.review.values import KINDS, STATUSES, User
-from synthstudio.studio.web_api.app import api_app
+from synthstudio.studio.server import api_app
 
 pytestmark = pytest.mark.nightly("seeded attacks; the table of test_attacks.py is quick")
 

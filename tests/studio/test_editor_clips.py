@@ -4,7 +4,7 @@ import pytest
 from editor_host import Alone, item
 from playwright.sync_api import expect
 
-from synthstudio.studio.components import EDITOR_SCRIPTS
+from synthstudio.studio.page_parts import EDITOR_SCRIPTS
 
 pytestmark = pytest.mark.browser
 

@@ -11,7 +11,7 @@ from test_pages_a11y import axe, violations  # noqa: F401 - a fixture
 
 from synthstudio.core.masks import decode, encode
 from synthstudio.core.rng import stream
-from synthstudio.studio.components import EDITOR_SCRIPTS
+from synthstudio.studio.page_parts import EDITOR_SCRIPTS
 
 pytestmark = [
     pytest.mark.browser,

@@ -3,7 +3,7 @@
 import pytest
 from editor_host import BOX, PICTURE, at, item, pinch, predicted, swipe, touch
 
-from synthstudio.studio.components import EDITOR_SCRIPTS
+from synthstudio.studio.page_parts import EDITOR_SCRIPTS
 
 pytestmark = pytest.mark.browser
 OTHERS = ("Clips", "Refused edits")  # test_editor_clips.py and test_editor_alone.py

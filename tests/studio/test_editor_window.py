@@ -19,7 +19,7 @@ from synthstudio.review.leases import claim
 from synthstudio.review.reviewed import reviewed as as_reviewed
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.values import User
-from synthstudio.studio import components, overview
+from synthstudio.studio import overview, page_parts
 from synthstudio.studio.editor import window
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
 from synthstudio.studio.overview import count_people, frames_left, review_progress
@@ -223,7 +223,7 @@ def test_queues(review, tmp_path):
 
 
 def test_scripts_ask_no_other_host_and_insert_no_html():
-    folder = Path(components.__file__).parent / "editor"
+    folder = Path(page_parts.__file__).parent / "editor"
     js = "".join(path.read_text("utf-8") for path in (folder / "js").glob("*.js"))
     css = (folder / "editor.css").read_text("utf-8")
     assert "http://" not in js.replace("http://www.w3.org", "") and "https://" not in js

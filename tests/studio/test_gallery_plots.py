@@ -16,9 +16,8 @@ from synthstudio.review.risk.people import facet, joint_facet
 from synthstudio.review.risk.review_fields import matching_rows, parse_query
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.values import STATUSES
-from synthstudio.studio.components import sequence_number
 from synthstudio.studio.gallery import filters, panel, plots, view
-from synthstudio.studio.text import csv_bytes
+from synthstudio.studio.page_parts import csv_bytes, sequence_number
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.review.history import content_key, register
 from synthstudio.review.models import JobRow, utc_now
 from synthstudio.review.store import open_store
-from synthstudio.studio.jobs import export_worker, job_store, orders, process
+from synthstudio.studio.jobs import job_store, orders, process, workers
 from synthstudio.studio.jobs.process import ERR_NAME, OUT_NAME, Running
 from synthstudio.studio.overview import HealthChecks
 
@@ -221,7 +221,7 @@ def test_many_tenders_begin_a_job_once(store, settings, instead, tmp_path):
 
 
 def test_a_check_has_low_priority_and_ends_with_its_server(tmp_path, small_photo_set):
-    line = [sys.executable, "-m", "synthstudio.studio.jobs.check_worker", str(small_photo_set)]
+    line = [sys.executable, "-m", "synthstudio.studio.jobs.workers", "check", str(small_photo_set)]
     running = process.start([*line, "--json"], tmp_path, outlives=False)
     child = process._children[running.pid]
     eventually(lambda: psutil.Process(running.pid).nice(), 19)
@@ -253,11 +253,15 @@ def test_an_export_is_whole_or_not_there(tmp_path, small_photo_set):
     register(store, Dataset(small_photo_set), "crates")
     first, second = settings.exports / "first.zip", settings.exports / "second.zip"
     with pytest.raises(ReviewError):  # nobody has approved anything
-        export_worker.write(settings.database, small_photo_set, first, form="coco", only="approved")
+        workers.write_archive(
+            settings.database, small_photo_set, first, form="coco", only="approved"
+        )
     assert list(settings.exports.iterdir()) == []
-    found = export_worker.write(settings.database, small_photo_set, first, form="coco", only="all")
+    found = workers.write_archive(
+        settings.database, small_photo_set, first, form="coco", only="all"
+    )
     assert found["zip"] == "first.zip" and found["bytes"] == first.stat().st_size
-    export_worker.write(settings.database, small_photo_set, second, form="coco", only="all")
+    workers.write_archive(settings.database, small_photo_set, second, form="coco", only="all")
     with zipfile.ZipFile(first) as one, zipfile.ZipFile(second) as two:
         assert one.testzip() is None and found["files"] == len(one.namelist())
         names = {n.removeprefix("first/"): one.read(n) for n in one.namelist()}
@@ -267,7 +271,7 @@ def test_an_export_is_whole_or_not_there(tmp_path, small_photo_set):
     assert names == again
     assert not any(n.startswith(("/", "..")) for n in names)
     with pytest.raises(ReviewError, match="already exists"):
-        export_worker.write(settings.database, small_photo_set, first, form="coco", only="all")
+        workers.write_archive(settings.database, small_photo_set, first, form="coco", only="all")
     assert sorted(p.name for p in settings.exports.iterdir()) == ["first.zip", "second.zip"]
     store.close()
 

@@ -13,7 +13,7 @@ from synthstudio.core.images import decode_rgb
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.studio.jobs import preview as previewing
 from synthstudio.studio.jobs.preview import Previews
-from synthstudio.studio.jobs.preview_worker import MAX_PIXELS, bounded
+from synthstudio.studio.jobs.workers import MAX_PIXELS, bounded
 
 TINY = parse(RECIPE)
 

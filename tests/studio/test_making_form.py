@@ -8,8 +8,8 @@ from job_orders import RECIPE, settings_in
 
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.schema.load import dump, load, parse
-from synthstudio.studio.generating import form
-from synthstudio.studio.generating.form import scenes
+from synthstudio.studio import recipe_form as form
+from synthstudio.studio.recipe_form import scenes
 
 SCENES = sorted((Path(__file__).resolve().parents[2] / "scenes").glob("*.yaml"))
 

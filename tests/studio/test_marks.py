@@ -10,7 +10,7 @@ from synthstudio.core.labels import CAUSES
 from synthstudio.core.skeleton import COLOURS, get_skeleton
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.report.draw import INK
-from synthstudio.studio.pictures import JointMarks, draw_marks
+from synthstudio.studio.frame_data import JointMarks, draw_marks
 
 BONES = get_skeleton("coco17")
 GREY = 120

@@ -5,7 +5,7 @@ import pytest
 
 from synthstudio.core.rng import stream
 from synthstudio.review.risk.people import PeopleTable
-from synthstudio.studio.editor.predictions import MAX, poses_of
+from synthstudio.studio.editor.suggestions import MAX_POSES, poses_of
 from synthstudio.studio.gallery.view import MIN_JOINTS, distances, normalised, pose_map
 
 JOINTS = 17
@@ -29,7 +29,7 @@ def boxed(count, width, height):
 def test_each_form_has_a_pose_of_whole_people():
     px = np.concatenate([boxed(60, 40, 160), boxed(60, 200, 80)])
     found = poses_of(table(px))
-    assert len(found) == MAX
+    assert len(found) == MAX_POSES
     assert sorted({round(pose["form"], 1) for pose in found}) == [0.2, 2.5]
     for pose in found:
         at = np.array(pose["at"])

@@ -17,12 +17,12 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.props.assets import scan_images
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.review.values import User
+from synthstudio.studio import recipe_form as form
 from synthstudio.studio import uploads
 from synthstudio.studio.answers import checked_photo
-from synthstudio.studio.generating import form
-from synthstudio.studio.generating.form import Scene, with_photos
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import Generate, asset_roots, check_name, check_order
+from synthstudio.studio.recipe_form import Scene, with_photos
 from synthstudio.studio.settings import Limits
 from synthstudio.studio.uploads import order_photos
 

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from synthstudio.core.places import Url
-from synthstudio.studio import text
+from synthstudio.studio import page_parts
 from synthstudio.studio.context import matching_keys as keys_of
 from synthstudio.studio.context import titles
-from synthstudio.studio.text import csv_bytes, csv_cell, log_text, plain
+from synthstudio.studio.guard import log_text
+from synthstudio.studio.page_parts import csv_bytes, csv_cell, plain
 
 NASTY = "<img src=x onerror=alert(1)>![a](http://evil.example/b.png)[c](javascript:x) **d** :red[e]"
 
@@ -56,7 +57,7 @@ def test_log_lines_are_one_line():
     ],
 )
 def test_messages_name_no_folder_of_the_machine(output, shown):
-    assert text.without_paths(output) == (output if shown is None else shown)
+    assert page_parts.without_paths(output) == (output if shown is None else shown)
 
 
 KEYS = "a" * 64, "b" * 64, "c" * 64

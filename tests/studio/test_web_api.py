@@ -18,8 +18,8 @@ from synthstudio.review.team import members
 from synthstudio.review.team.members import make_token
 from synthstudio.review.team.second_review import set_share
 from synthstudio.review.values import User
-from synthstudio.studio.web_api import app as web_app
-from synthstudio.studio.web_api.app import Buckets
+from synthstudio.studio.web_api import calls
+from synthstudio.studio.web_api.calls import Buckets
 
 ADMIN = User(name="ada", role="admin")
 CLIENT = "c0ffee00c0ffee00"
@@ -173,7 +173,7 @@ def test_too_many_requests(api):
 
 
 def test_a_token_has_a_rate(tmp_path, small_photo_set, monkeypatch):
-    monkeypatch.setattr(web_app, "TOKEN", (2, 0.001))
+    monkeypatch.setattr(calls, "TOKEN", (2, 0.001))
     with api_studio(tmp_path, small_photo_set) as studio:
         members.set_role(studio.store, "ada", "admin", by=ADMIN)
         text = [make_token(studio.store, "ada", role="viewer", by=ADMIN)[1] for _ in range(2)]

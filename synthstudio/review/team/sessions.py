@@ -32,7 +32,7 @@ MIN_DIFFERENT = 5
 HASHER = PasswordHasher(time_cost=3, memory_cost=65_536, parallelism=4, type=Type.ID)
 """RFC 9106's second choice: 64 MiB and three passes; each hash records its parameters.
 
-Callers limit concurrent hashing (studio/sign_in/routes.py)."""
+Callers limit concurrent hashing (studio/sign_in.py)."""
 _TAIL = "0123456789!?.,;:-_+*#$@&%/() "
 """Common suffixes of weak passwords."""
 

@@ -22,7 +22,7 @@ from synthstudio.review.values import FRAME, JointLabel, Pair, Person, User
 from synthstudio.studio.context import OpenSet
 from synthstudio.studio.editor.ops import Number, Strict
 from synthstudio.studio.editor.window import picture_url
-from synthstudio.studio.text import without_paths
+from synthstudio.studio.page_parts import without_paths
 
 AROUND = 20
 """Frames before and after the current one in a strip."""

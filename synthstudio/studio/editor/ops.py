@@ -39,7 +39,7 @@ from synthstudio.review.values import (
     invalid,
     may,
 )
-from synthstudio.studio.text import without_paths
+from synthstudio.studio.page_parts import without_paths
 
 MAX_OPS = 200
 MAX_JOINTS = 200

@@ -32,10 +32,10 @@ from synthstudio.review.values import (
     Person,
     User,
 )
-from synthstudio.studio.components import API
 from synthstudio.studio.context import OpenSet
-from synthstudio.studio.editor.predictions import FramePredictions, frame_predictions, limbs
-from synthstudio.studio.frame_rows import UNTOUCHED, FrameRows, Frames, people_now
+from synthstudio.studio.editor.suggestions import FramePredictions, frame_predictions, limbs
+from synthstudio.studio.frame_data import UNTOUCHED, FrameRows, Frames, people_now
+from synthstudio.studio.page_parts import API
 
 BACK, AHEAD = 5, 18
 """How many people behind and ahead of the current one a browser holds."""
@@ -135,7 +135,7 @@ def items(store: Store, chosen: OpenSet, window: QueueWindow, *, who: User) -> l
 
 
 def skeleton_json(skeleton: Skeleton, poses: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
-    """`poses`: see `predictions.poses_of`."""
+    """`poses`: see `suggestions.poses_of`."""
     return {
         "name": skeleton.title,
         "joints": list(skeleton.joints),

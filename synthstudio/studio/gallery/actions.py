@@ -18,7 +18,7 @@ from synthstudio.review.risk import review_fields
 from synthstudio.review.team import members
 from synthstudio.review.values import HIDDEN_BY, Event, Op, Person, User, may, numbered
 from synthstudio.studio.context import Context, OpenSet
-from synthstudio.studio.frame_rows import UNTOUCHED
+from synthstudio.studio.frame_data import UNTOUCHED
 from synthstudio.studio.gallery.view import (
     GalleryState,
     SearchResult,
@@ -29,8 +29,14 @@ from synthstudio.studio.gallery.view import (
     set_query,
     view_options,
 )
-from synthstudio.studio.page_parts import csv_download, review_href, show_table, shown_refusals
-from synthstudio.studio.text import csv_bytes, plain
+from synthstudio.studio.page_parts import (
+    csv_bytes,
+    csv_download,
+    plain,
+    review_href,
+    show_table,
+    shown_refusals,
+)
 
 _PAGE, _ALL, _PICKED = "this page", "all results", "selected"
 

@@ -33,9 +33,9 @@ from synthstudio.review.risk.review_fields import (
 from synthstudio.review.store import Store
 from synthstudio.review.team.second_review import blinded, share_of
 from synthstudio.review.values import User
-from synthstudio.studio.components import API
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.gallery.filters import Form, form_from_query
+from synthstudio.studio.page_parts import API
 
 SORTS: dict[str, str] = {
     "frame": "frame",

@@ -252,7 +252,7 @@ def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]
     if kind == "export" and spec["form"] in FORMATS:
         request = {name: str(spec[name]) for name in ("dataset", "form", "only")}
         request["out"] = str(archive_path(place))
-        line = [sys.executable, "-m", "synthstudio.studio.jobs.export_worker"]
+        line = [sys.executable, "-m", "synthstudio.studio.jobs.workers", "export"]
         return [*line, json.dumps(request)]
     raise _refused("invalid entry in the job table", "job, kind", got=repr(kind)[:80])
 

@@ -204,7 +204,7 @@ class Previews:
         self._end()
         with (self._folder / process.ERR_NAME).open("wb") as err:
             self._worker = subprocess.Popen(
-                [sys.executable, "-m", "synthstudio.studio.jobs.preview_worker"],
+                [sys.executable, "-m", "synthstudio.studio.jobs.workers", "preview"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=err,

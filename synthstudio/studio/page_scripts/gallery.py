@@ -10,8 +10,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from synthstudio.core.amounts import people_text
 from synthstudio.review.values import User, may
-from synthstudio.studio.components import Cell, people_grid
 from synthstudio.studio.context import Context, OpenSet, context, current_user
+from synthstudio.studio.frame_data import legend_html
 from synthstudio.studio.gallery import plots
 from synthstudio.studio.gallery.actions import bulk_actions, csv_button, views_menu
 from synthstudio.studio.gallery.panel import map_of_poses, panel, statistics
@@ -31,9 +31,15 @@ from synthstudio.studio.gallery.view import (
     write_address,
 )
 from synthstudio.studio.overview import added_note, count_people
-from synthstudio.studio.page_parts import empty_state, no_people, open_review, review_href
-from synthstudio.studio.pictures import legend_html
-from synthstudio.studio.text import plain
+from synthstudio.studio.page_parts import (
+    Cell,
+    empty_state,
+    no_people,
+    open_review,
+    people_grid,
+    plain,
+    review_href,
+)
 
 
 def main() -> None:

@@ -13,17 +13,8 @@ from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.review.values import User
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, context, require
-from synthstudio.studio.generating.form import (
-    MAIN,
-    Draft,
-    Scene,
-    background,
-    scenes,
-    show_further_fields,
-    show_main_fields,
-)
-from synthstudio.studio.generating.job_list import bytes_text, job_list
 from synthstudio.studio.jobs import job_store
+from synthstudio.studio.jobs.job_list import bytes_text, job_list
 from synthstudio.studio.jobs.orders import (
     MAX_WORKERS,
     Generate,
@@ -32,8 +23,16 @@ from synthstudio.studio.jobs.orders import (
     check_order,
 )
 from synthstudio.studio.jobs.preview import Previews, previews
-from synthstudio.studio.page_parts import HOME, empty_state, field_error
-from synthstudio.studio.text import plain
+from synthstudio.studio.page_parts import HOME, empty_state, field_error, plain
+from synthstudio.studio.recipe_form import (
+    MAIN,
+    Draft,
+    Scene,
+    background,
+    scenes,
+    show_further_fields,
+    show_main_fields,
+)
 from synthstudio.studio.uploads import photo_form
 
 _LOOK_EVERY_S = 0.4

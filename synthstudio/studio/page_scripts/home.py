@@ -12,10 +12,9 @@ from synthstudio.core.errors import SynthStudioError
 from synthstudio.formats.registry import FORMATS
 from synthstudio.review.values import User, may
 from synthstudio.studio import guard
-from synthstudio.studio.components import API
 from synthstudio.studio.context import Context, OpenSet, context, current_user, titles
-from synthstudio.studio.generating.job_list import bytes_text, job_list, seconds_text
 from synthstudio.studio.jobs import job_store
+from synthstudio.studio.jobs.job_list import bytes_text, job_list, seconds_text
 from synthstudio.studio.jobs.orders import ONLY, Export
 from synthstudio.studio.overview import (
     MAX_FRAMES,
@@ -24,9 +23,15 @@ from synthstudio.studio.overview import (
     dataset_facts,
     health_checks,
 )
-from synthstudio.studio.page_parts import TEAM, field_error, open_review, show_unreadable
+from synthstudio.studio.page_parts import (
+    API,
+    TEAM,
+    field_error,
+    open_review,
+    plain,
+    show_unreadable,
+)
 from synthstudio.studio.team_lists import assigned_waiting, due_note, threads_note
-from synthstudio.studio.text import plain
 from synthstudio.studio.uploads import photo_set_form
 
 _IMPORT = "synthstudio import annotations.json --images photos --out exports/photos"

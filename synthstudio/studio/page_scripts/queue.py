@@ -12,8 +12,8 @@ from synthstudio.review.risk.review_fields import Columns
 from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.team.second_review import share_of
 from synthstudio.review.values import User, may
-from synthstudio.studio.components import Cell, people_grid
 from synthstudio.studio.context import Context, OpenSet, context, current_user
+from synthstudio.studio.frame_data import legend_html
 from synthstudio.studio.gallery import plots
 from synthstudio.studio.gallery.view import columns_of, crop_url, page_of, pager
 from synthstudio.studio.overview import added_note, checks_summary, count_people
@@ -22,13 +22,14 @@ from synthstudio.studio.page_parts import (
     HOME,
     REVIEW,
     TEAM,
+    Cell,
     empty_state,
     no_people,
     open_review,
+    people_grid,
     review_href,
     shown_refusals,
 )
-from synthstudio.studio.pictures import legend_html
 from synthstudio.studio.second_reviews import share_input
 
 _SIZE = 24

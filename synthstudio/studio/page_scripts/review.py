@@ -1,5 +1,5 @@
 """The page Review: the editor over a queue of people."""
 
-from synthstudio.studio.editor.session import show
+from synthstudio.studio.editor.queue import show
 
 show()

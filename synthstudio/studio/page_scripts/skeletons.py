@@ -19,9 +19,8 @@ from synthstudio.core.skeleton import (
 )
 from synthstudio.formats.skeleton_file import of_package, skeleton_text
 from synthstudio.studio import guard, skeletons
-from synthstudio.studio.components import mount_skeleton
 from synthstudio.studio.context import Context, context, require, user_now
-from synthstudio.studio.text import plain, without_paths
+from synthstudio.studio.page_parts import mount_skeleton, plain, without_paths
 
 _NEW = "A new one"
 _MAKER = "skeleton_maker"

@@ -30,10 +30,9 @@ from synthstudio.studio.credentials import show_accounts, show_tokens
 from synthstudio.studio.gallery import plots
 from synthstudio.studio.gallery.view import clear_columns, columns_of
 from synthstudio.studio.overview import added_note, count_people
-from synthstudio.studio.page_parts import QUEUE, empty_state, show_table, shown_refusals
+from synthstudio.studio.page_parts import QUEUE, empty_state, plain, show_table, shown_refusals
 from synthstudio.studio.second_reviews import show_agreement, show_decisions, show_second_review
 from synthstudio.studio.team_lists import show_due, show_threads, show_throughput, whole
-from synthstudio.studio.text import plain
 
 _WORDS = {"viewer": "views", "reviewer": "edits", "lead": "assigns", "admin": "manages roles"}
 

@@ -17,10 +17,9 @@ from synthstudio.inference.stream import LiveFrame
 from synthstudio.review.values import User
 from synthstudio.studio import answers, guard
 from synthstudio.studio.answers import load, models
-from synthstudio.studio.components import mount_camera
 from synthstudio.studio.context import Context, context, require
-from synthstudio.studio.page_parts import HOME, empty_state, field_error
-from synthstudio.studio.text import log_text, plain
+from synthstudio.studio.guard import log_text
+from synthstudio.studio.page_parts import HOME, empty_state, field_error, mount_camera, plain
 
 _KINDS = ("Photo", "Video", "Camera")
 _CAMERA = "try_camera"

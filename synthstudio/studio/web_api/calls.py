@@ -1,19 +1,38 @@
-"""The caller, the data set, and shared dependencies of operations."""
+"""Calls of the API: authentication, limits of rate and size, errors, the caller and the data set.
+
+A program sends a token (`Authorization: Bearer`). Our pages send the browser's cookies and, for
+changes, also the header Synthstudio-User, which other sites cannot send.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import unquote
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Path, Query
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
-from synthstudio.core.errors import Refused
+from synthstudio.core.errors import DatasetError, Refused, SynthStudioError
+from synthstudio.core.last_used import LastUsed
+from synthstudio.review.team.members import read_token
 from synthstudio.review.team.second_review import blinded_among, share_of
-from synthstudio.review.values import MAIN, Action, Pair, Person, User, may, require
-from synthstudio.studio.components import API
-from synthstudio.studio.context import Context, OpenSet
+from synthstudio.review.values import MAIN, ROLES, Action, Pair, Person, User, may, require
+from synthstudio.studio import guard
+from synthstudio.studio.context import Context, OpenSet, context
+from synthstudio.studio.editor.ops import refused_fields
+from synthstudio.studio.guard import Asgi, Message, Receive, Scope, Send, UserOf
+from synthstudio.studio.page_parts import API, without_paths
 
 BASE = API
 MAX_PAGE, PAGE = 500, 100
@@ -99,3 +118,175 @@ class Page(BaseModel):
 
 
 Paged = Annotated[Page, Query()]
+
+
+_STATUS = {"invalid": 400, "token": 401, "role": 403, "gone": 404, "revision": 409, "lease": 409}
+_REASON = {400: "invalid", 404: "gone", 405: "invalid", 413: "invalid"}
+_OPEN = (f"{BASE}/openapi.json", f"{BASE}/docs")
+_USER = "synthstudio-user"
+_HEADERS = (
+    (b"cache-control", b"no-store"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"x-content-type-options", b"nosniff"),
+)
+LOG = logging.getLogger("synthstudio.studio.api")
+_KEPT = 4_096
+
+
+TOKEN = 300, 30.0
+"""Requests at once, then a second, of a valid token."""
+ANONYMOUS = 20, 0.2
+"""Of an address without one; excess requests are not logged, and answered with 429.
+
+A valid token is still accepted: others may share the address.
+"""
+
+
+class Buckets:
+    """Rate limiters by name, recent ones cached; thread-safe."""
+
+    def __init__(
+        self, burst: float, per_s: float, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`burst` requests at once, then `per_s` a second."""
+        self._burst, self._per_s, self._now = burst, per_s, now
+        self._lock = threading.Lock()
+        self._left: LastUsed[str, tuple[float, float]] = LastUsed(_KEPT)
+
+    def take(self, name: str) -> float:
+        """Take one; return 0, or the seconds until the next one."""
+        now = self._now()
+        with self._lock:
+            left, at = self._left.get(name) or (self._burst, now)
+            left = min(left + (now - at) * self._per_s, self._burst)
+            wait_s = 0.0 if left >= 1.0 else (1.0 - left) / self._per_s
+            self._left.put(name, (left - 1.0 if left >= 1.0 else left, now))
+        return wait_s
+
+
+class Authenticator:
+    """ASGI middleware: identifies the caller, and limits rate and size."""
+
+    def __init__(self, app: Asgi, *, user_of: UserOf) -> None:
+        self.app, self.user_of = app, user_of
+        self.known, self.anonymous = Buckets(*TOKEN), Buckets(*ANONYMOUS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                found = {name.lower() for name, _ in message["headers"]}
+                extra = [header for header in _HEADERS if header[0] not in found]
+                message["headers"] = [*message["headers"], *extra]
+            await send(message)
+
+        if scope["path"] not in _OPEN:
+            request = Request(scope)
+            try:
+                request.state.call = await run_in_threadpool(self._call, request)
+            except (SynthStudioError, HTTPException) as error:
+                response = await failed(request, error)
+                await response(scope, receive, answer)
+                return
+        await self.app(scope, _limited(receive), answer)
+
+    def _call(self, request: Request) -> Call:
+        ctx = context()
+        client = request.client.host if request.client else "?"
+        by_token = "authorization" in request.headers
+        call = self._by_token(ctx, request) if by_token else self._by_page(ctx, request)
+        if call is None:
+            _check_rate(self.anonymous, client)
+            guard.log_refusal("an unauthenticated call", client=client, token=by_token)
+            text = f"no valid token (Authorization: Bearer TOKEN) or session; see {BASE}/docs"
+            raise HTTPException(401, text, {"WWW-Authenticate": "Bearer"})
+        return call
+
+    def _by_token(self, ctx: Context, request: Request) -> Call | None:
+        kind, _, text = request.headers["authorization"].partition(" ")
+        found = read_token(ctx.store, text.strip()) if kind.lower() == "bearer" else None
+        if found is None:
+            return None
+        _check_rate(self.known, str(found.id))
+        role = ctx.role_by_token(found.who)
+        if role is None:
+            guard.log_refusal("a token of a non-member", user=found.who, token=found.id)
+            return None
+        return Call(ctx=ctx, me=User(name=found.who, role=min(role, found.role, key=ROLES.index)))
+
+    def _by_page(self, ctx: Context, request: Request) -> Call | None:
+        sent = guard.cookies(guard.header_map(request.scope))
+        browser = ctx.browsers.name_of(sent.get(ctx.browsers.cookie))
+        given = request.headers.get(_USER)
+        if not browser or (given is None and request.method not in ("GET", "HEAD")):
+            return None
+        name = self.user_of(sent) if ctx.signed_in else ctx.names.get(browser)
+        role = None if name is None else ctx.role_of(name, browser)
+        if name is None or role is None:
+            return None
+        if given is not None and unquote(given) != name:
+            guard.log_refusal("a page of another user", user=name)
+            raise HTTPException(401, "Another user is signed in here now. Sign in again.")
+        return Call(ctx=ctx, me=User(name=name, role=role), browser=browser)
+
+
+def _check_rate(buckets: Buckets, name: str) -> None:
+    wait_s = buckets.take(name)
+    if wait_s:
+        wait = {"Retry-After": str(math.ceil(wait_s))}
+        raise HTTPException(429, "too many requests; wait a little", wait)
+
+
+def _limited(receive: Receive) -> Receive:
+    """Return `receive` that stops at a body above the size limit."""
+    limit, size = context().settings.limits.message_bytes, 0
+
+    async def limited() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > limit:
+            raise HTTPException(413, "this body is too large; send it in parts")
+        return message
+
+    return limited
+
+
+async def check_query(request: Request) -> None:
+    path, method = request.scope["route"].path, request.method.lower()
+    described = request.app.openapi()["paths"][path][method].get("parameters", ())
+    known = [one["name"] for one in described if one["in"] == "query"]
+    given = [name for name, _ in request.query_params.multi_items()]
+    if set(given) - set(known) or len(set(given)) != len(given):
+        raise Refused(
+            "unknown or repeated query parameter",
+            where="query",
+            expected=", ".join(known) or "none",
+            got=f"{len(given)} parameters",
+            reason="invalid",
+        )
+
+
+async def failed(request: Request, error: Any) -> Response:
+    """Return an error response; all errors have this form."""
+    path = request.url.path
+    if isinstance(error, HTTPException):
+        reason = {401: "token", 429: "rate"}.get(error.status_code)
+        reason = reason or _REASON.get(error.status_code, "invalid")
+        return error_response(error.status_code, reason, str(error.detail), error.headers)
+    if isinstance(error, RequestValidationError):
+        error = refused_fields(error.errors(), "request")
+    if isinstance(error, Refused):
+        return error_response(_STATUS.get(error.reason, 503), error.reason, without_paths(error))
+    LOG.warning("%s: %s", path, error)
+    status = 404 if isinstance(error, DatasetError) else 400
+    return error_response(status, _REASON[status], without_paths(error))
+
+
+def error_response(status: int, reason: str, message: str, headers: Any = None) -> Response:
+    shown = message.encode("utf-8", "replace").decode()  # JSON may contain lone surrogates
+    body = {"error": {"reason": reason, "message": shown}}
+    return JSONResponse(body, status_code=status, headers=headers)

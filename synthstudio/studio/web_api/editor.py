@@ -23,10 +23,9 @@ from synthstudio.review.leases import SECOND
 from synthstudio.review.team import members
 from synthstudio.review.tracks import has_clips
 from synthstudio.review.values import MAIN, may
-from synthstudio.studio import pictures
+from synthstudio.studio import frame_data
 from synthstudio.studio.editor import clips, window
 from synthstudio.studio.editor.ops import MAX_JOINTS, HeldLeases, Strict, renew_leases
-from synthstudio.studio.editor.predictions import poses_of
 from synthstudio.studio.editor.queue import (
     EMPTY_TEXTS,
     NO_MATCH,
@@ -35,8 +34,8 @@ from synthstudio.studio.editor.queue import (
     ReviewQueue,
     build_queue,
 )
+from synthstudio.studio.editor.suggestions import poses_of, segmented
 from synthstudio.studio.overview import frames_left, review_progress
-from synthstudio.studio.segmentation import segmented
 from synthstudio.studio.web_api.calls import MAX_NUMBER, Json, Number, OnSet, SetCall, needs
 
 MAX_QUEUES, MAX_EDITORS = 500, 2_000
@@ -194,7 +193,7 @@ class SegmentBody(Strict):
 @router.post("/sets/{set}/frames/{frame}/segment", dependencies=[needs("edit")])
 def segment(call: OnSet, frame: Number, body: SegmentBody) -> Json:
     """Suggest a mask for the person at some points, by GrabCut or the studio's `--segmenter`."""
-    data = pictures.image(call.chosen.source, call.frame(frame))
+    data = frame_data.image(call.chosen.source, call.frame(frame))
     rgb = decode_rgb(data, f"frame {frame}")
     return dict(encode(segmented(rgb, body.points, body.box, call.ctx.settings.segmenter)))
 

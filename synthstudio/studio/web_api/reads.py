@@ -36,8 +36,8 @@ from synthstudio.review.values import (
     Pair,
     Status,
 )
-from synthstudio.studio import pictures
-from synthstudio.studio.frame_rows import UNTOUCHED
+from synthstudio.studio import frame_data
+from synthstudio.studio.frame_data import UNTOUCHED
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import archive_path, output_folder
 from synthstudio.studio.overview import count_people
@@ -155,12 +155,12 @@ def picture(
     elif kind == "clean":
         raise Refused("no variant without occluders", where=f"frame {index}", reason="gone")
     if kind == "depth":
-        data, media = pictures.depth(source, call.chosen.frames.get(index).frame), "image/png"
+        data, media = frame_data.depth(source, call.chosen.frames.get(index).frame), "image/png"
     elif kind == "thumbnail":
         key, cache, media = ("thumbnail", call.chosen.key, index), call.ctx.cache, "image/jpeg"
-        data = cache.get_or(key, lambda: pictures.small(source, index, size=_THUMB_PX))
+        data = cache.get_or(key, lambda: frame_data.small(source, index, size=_THUMB_PX))
     else:
-        data, media = pictures.image(source, index), pictures.media_type(source, index)
+        data, media = frame_data.image(source, index), frame_data.media_type(source, index)
     return Response(data, media_type=media, headers=_PICTURE_HEADERS)
 
 
@@ -181,7 +181,7 @@ def crop(
     state = None if pair not in now or call.hidden([pair]) else now[pair]
     data = call.ctx.cache.get_or(
         (chosen.key, *pair, query.size, query.labels, 0 if state is None else state.revision),
-        lambda: pictures.crop(
+        lambda: frame_data.crop(
             chosen.source,
             chosen.table,
             *pair,

@@ -57,12 +57,10 @@ from synthstudio.studio.guard import (
 
 _HEADERS = {"Cache-Control": "no-store"}
 _MAX_BYTES = 8_192
-_SCRIPT = Path(__file__).with_name("code.js")
-_PAGE = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-).get_template("page.html")
+_SCRIPT = Path(__file__).with_name("sign_in.js")
+_PAGE = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
+    Path(__file__).with_name("sign_in.html").read_text("utf-8")
+)
 _WRONG = "Wrong name or password."
 _BUSY = "The studio cannot do that now. Try again in a moment."
 _AT_ONCE, _MAX_WAITING = 2, 16

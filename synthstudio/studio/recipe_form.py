@@ -21,9 +21,8 @@ from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.studio.context import Context
 from synthstudio.studio.jobs.orders import asset_roots, missing_folders
-from synthstudio.studio.page_parts import field_error
+from synthstudio.studio.page_parts import field_error, plain
 from synthstudio.studio.settings import Settings
-from synthstudio.studio.text import plain
 from synthstudio.studio.uploads import folders
 
 Path = tuple[str | int, ...]

@@ -9,12 +9,10 @@ import streamlit as st
 from synthstudio.core.places import resolved
 from synthstudio.review.models import JobRow
 from synthstudio.review.values import User, may
-from synthstudio.studio.components import API
 from synthstudio.studio.context import Context
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import archive_path, output_folder
-from synthstudio.studio.page_parts import shown_refusals
-from synthstudio.studio.text import plain, without_paths
+from synthstudio.studio.page_parts import API, plain, shown_refusals, without_paths
 
 EVERY_S, _SHOWN = 1.0, 6
 _COLOURS = {

@@ -1,1 +1,0 @@
-"""Sign-in by password: its two pages, the session's cookie, and checks of each message."""
