@@ -21,7 +21,7 @@ from itsdangerous import BadData, Signer
 from synthstudio.core.errors import Refused, StudioError
 from synthstudio.core.places import is_local, is_own_name
 from synthstudio.dataset.durable import disk_errors, replace_file
-from synthstudio.review.identities import checked_name
+from synthstudio.review.team.members import checked_name
 from synthstudio.studio.settings import PREFIX, Settings
 
 KEY_NAME = "studio.key"

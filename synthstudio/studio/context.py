@@ -22,10 +22,10 @@ from synthstudio.core.places import Place, Url, is_local, resolved
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.history import INNER, content_key, register
-from synthstudio.review.identities import NAME_CHARS, check_free, checked_name
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
 from synthstudio.review.team.accounts import SIGN_IN_PAGE, Code
+from synthstudio.review.team.members import NAME_CHARS, check_free, checked_name
 from synthstudio.review.team.sessions import end_session, read_session
 from synthstudio.review.values import ROLES, Role, User, may
 from synthstudio.review.webhooks import WebhookTransport

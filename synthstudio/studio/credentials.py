@@ -8,7 +8,6 @@ import streamlit as st
 
 from synthstudio.core.errors import Refused, StudioError
 from synthstudio.core.places import is_own_name
-from synthstudio.review.identities import checked_name
 from synthstudio.review.models import utc_now
 from synthstudio.review.team.accounts import (
     CODE_DAYS,
@@ -23,6 +22,7 @@ from synthstudio.review.team.members import (
     MAX_TOKEN_DAYS,
     TOKEN_DAYS,
     Token,
+    checked_name,
     make_token,
     revoke_token,
     tokens,

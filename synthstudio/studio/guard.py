@@ -21,7 +21,7 @@ from starlette.responses import FileResponse, Response
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.places import is_local, is_own_name
 from synthstudio.dataset.durable import disk_errors
-from synthstudio.review.identities import PATTERN, hide_secrets
+from synthstudio.review.team.sessions import PATTERN, hide_secrets
 from synthstudio.studio.access import CALLBACK, Browsers
 
 _PAGE_POLICY = (

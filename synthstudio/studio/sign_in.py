@@ -32,8 +32,8 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
 
 from synthstudio.core.errors import Refused, SynthStudioError
-from synthstudio.review.identities import NAME_CHARS, normal_name
 from synthstudio.review.team.accounts import CODE_PAGE, SIGN_IN_PAGE, choose_password, read_code
+from synthstudio.review.team.members import NAME_CHARS, normal_name
 from synthstudio.review.team.sessions import (
     LONGEST,
     MAX_CHARS,

@@ -16,7 +16,6 @@ from waiting import PATIENCE_S
 from synthstudio.cli import app
 from synthstudio.core.errors import Refused
 from synthstudio.review import store as review_store
-from synthstudio.review.identities import CODE, digest, make_secret
 from synthstudio.review.models import AccountRow, CodeRow, SessionRow, utc_now
 from synthstudio.review.store import open_store
 from synthstudio.review.team import sessions
@@ -29,7 +28,16 @@ from synthstudio.review.team.accounts import (
     revoke_account,
 )
 from synthstudio.review.team.members import make_token, read_token, role_of, set_role
-from synthstudio.review.team.sessions import IDLE, LONGEST, end_session, read_session, sign_in
+from synthstudio.review.team.sessions import (
+    CODE,
+    IDLE,
+    LONGEST,
+    digest,
+    end_session,
+    make_secret,
+    read_session,
+    sign_in,
+)
 from synthstudio.review.values import User
 
 SECRET = b"of the server"

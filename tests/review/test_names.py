@@ -4,9 +4,8 @@ import pytest
 from review_ops import ADMIN, LEAD
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.identities import NAME_CHARS, checked_name, confusable_name
 from synthstudio.review.team.accounts import accounts, choose_password, invite
-from synthstudio.review.team.members import set_role
+from synthstudio.review.team.members import NAME_CHARS, checked_name, confusable_name, set_role
 
 MIXED = ("\u0410da", "Ad\u0430", "Bo\u03b1", "\u0391da")
 NO_NAMES = ("", " ", "<b>", "a\nb", "a\u202eb", "x" * 65, "=1", "-a", "[a](b)", "a;", "\0")

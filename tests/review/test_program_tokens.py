@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from synthstudio.cli.review import app
 from synthstudio.core.errors import Refused
-from synthstudio.review.identities import hide_secrets
 from synthstudio.review.models import utc_now
 from synthstudio.review.team.members import make_token, read_token, revoke_token, set_role, tokens
+from synthstudio.review.team.sessions import hide_secrets
 
 
 def test_made_shown_and_ended(store):

@@ -7,11 +7,11 @@ from reviewing import Reviewed
 from streamlit.testing.v1 import AppTest
 
 from synthstudio.review import history, leases
-from synthstudio.review.identities import PATTERN
 from synthstudio.review.team import members
 from synthstudio.review.team.accounts import accounts, choose_password
 from synthstudio.review.team.members import make_token, tokens
 from synthstudio.review.team.second_review import begin_second_reviews, set_share, share_of
+from synthstudio.review.team.sessions import PATTERN
 from synthstudio.review.team.statistics import agreement, disagreements
 from synthstudio.review.values import User
 from synthstudio.studio.second_reviews import agreement_words, decision_of, joint_lines, label_words

@@ -14,14 +14,6 @@ from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.identities import (
-    CODE,
-    check_free,
-    checked_name,
-    digest,
-    is_secret,
-    make_secret,
-)
 from synthstudio.review.models import (
     AccountRow,
     CodeRow,
@@ -32,7 +24,8 @@ from synthstudio.review.models import (
 )
 from synthstudio.review.store import Store, advisory_lock
 from synthstudio.review.team import sessions
-from synthstudio.review.team.members import TURN, members, revoke_where
+from synthstudio.review.team.members import TURN, check_free, checked_name, members, revoke_where
+from synthstudio.review.team.sessions import CODE, digest, is_secret, make_secret
 from synthstudio.review.values import (
     ROLES,
     Role,

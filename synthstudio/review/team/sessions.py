@@ -1,4 +1,6 @@
-"""Sign-in by password: the policy and argon2id hashes, browser sessions, a rate limit of failures.
+"""Sign-in: passwords and their hashes, secret texts, browser sessions, a rate limit of failures.
+
+A secret (a token, a code, a session) has 256 random bits, of which only SHA-256 is stored.
 
 Tries are limited by account and by address, and counted before the password is checked, so that
 concurrent ones are limited; stored, so that a restart keeps them. Unknown names are counted in the
@@ -8,8 +10,11 @@ same way, to reveal nothing.
 from __future__ import annotations
 
 import functools
+import hashlib
 import hmac
 import ipaddress
+import re
+import secrets
 import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,7 +28,6 @@ from sqlalchemy import ColumnElement, and_, delete, select
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.identities import SESSION, digest, is_secret, make_secret
 from synthstudio.review.models import AccountRow, SessionRow, TriesRow, utc_now
 from synthstudio.review.store import Store, insert_into
 
@@ -97,6 +101,30 @@ def _invalid(what: str, expected: str, got: str | None = None) -> Refused:
     return Refused(what, where="password", expected=expected, got=got, reason="invalid")
 
 
+TOKEN, CODE, SESSION = "sst_", "ssi_", "sss_"
+"""Prefixes of API tokens, of invitation or reset codes, and of sessions."""
+_SECRET_BYTES = 32
+_SECRET_CHARS = "[A-Za-z0-9_\\-]"
+PATTERN = re.compile(rf"(?:{TOKEN}|{CODE}|{SESSION}){_SECRET_CHARS}{{8,}}")
+"""Pattern of secrets: truncated in logs, and refused in URLs."""
+
+
+def make_secret(prefix: str) -> str:
+    return prefix + secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def is_secret(prefix: str, text: str) -> bool:
+    return re.fullmatch(rf"{prefix}{_SECRET_CHARS}{{43}}", text) is not None
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def hide_secrets(text: str) -> str:
+    return PATTERN.sub(lambda found: found.group()[:4] + "...", text)
+
+
 IDLE, LONGEST = timedelta(hours=12), timedelta(days=7)
 _NOTED_EVERY = timedelta(minutes=5)
 """Minimum interval between updates of a session's last use."""
@@ -115,7 +143,7 @@ def sign_in(
 ) -> str | None:
     """A new session's secret, None for no such account or a wrong password.
 
-    Both take one password check. `name`: normalised by names.normal_name; `secret`: of the
+    Both take one password check. `name`: normalised by members.normal_name; `secret`: of the
     server, for unknown names; `old`: the browser's previous session, which is ended.
     Raises after too many failed tries.
     """

@@ -12,11 +12,11 @@ import streamlit as st
 from synthstudio.core.amounts import people_text
 from synthstudio.review import leases
 from synthstudio.review.history import due_days, is_overdue
-from synthstudio.review.identities import checked_name
 from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.review_fields import Columns
 from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.team import members
+from synthstudio.review.team.members import checked_name
 from synthstudio.review.team.second_review import share_of
 from synthstudio.review.team.statistics import (
     Throughput,
