@@ -28,7 +28,7 @@ try:
     from synthstudio.review.risk import findings
     from synthstudio.review.store import Store
     from synthstudio.review.team import accounts as team_accounts
-    from synthstudio.review.team import members as team_members
+    from synthstudio.review.team import members as team
     from synthstudio.review.values import Event, User
 except (ImportError, ReviewError) as error:  # without the extra, only calls fail
     _missing: Exception | None = error
@@ -227,8 +227,8 @@ def members(db: args.StoreUrl, *, role_of: dict[str, str | None] | None = None) 
     """Members of a store and their roles; `role_of` sets roles first, None removes a member."""
     with _store(db) as store:
         for name, role in (role_of or {}).items():
-            team_members.set_role(store, name, role, by=ME)  # type: ignore[arg-type]
-        return dict(team_members.members(store))
+            team.set_role(store, name, role, by=ME)  # type: ignore[arg-type]
+        return dict(team.members(store))
 
 
 def tokens(
@@ -239,7 +239,7 @@ def tokens(
     label: str = "token",
     days: Annotated[int, args.Option(minimum=1, maximum=366)] = 90,
     revoke: args.Count | None = None,
-) -> tuple[list[team_members.Token], str | None]:
+) -> tuple[list[team.Token], str | None]:
     """API tokens, including inactive ones; `make`: create one for this person first.
 
     Args:
@@ -255,7 +255,7 @@ def tokens(
     with _store(db) as store:
         text = None
         if make is not None:
-            own = team_members.role_of(store, make)
+            own = team.role_of(store, make)
             if own is None:
                 raise ArgumentError(
                     "this person has no role yet",
@@ -265,12 +265,10 @@ def tokens(
                     then=f"Give one: synthstudio review members --set {make!r} --role reviewer.",
                 )
             chosen: Any = role or own
-            _, text = team_members.make_token(
-                store, make, role=chosen, by=ME, label=label, days=days
-            )
+            _, text = team.make_token(store, make, role=chosen, by=ME, label=label, days=days)
         if revoke is not None:
-            team_members.revoke_token(store, revoke, by=ME)
-        return team_members.tokens(store), text
+            team.revoke_token(store, revoke, by=ME)
+        return team.tokens(store), text
 
 
 @contextmanager

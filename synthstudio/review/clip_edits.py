@@ -77,7 +77,7 @@ class Result:
 def interpolation(scene: Scene, person: Person, *, around: bool) -> Interpolation:
     """Labels between the key frames of a track, or (`around`) only next to that frame."""
     of_clip = scene.members()
-    me = _me(of_clip, person)
+    me = _member_of(of_clip, person)
     mine = same_track(of_clip, me.track, person)
     keys = [one for one in mine if one.is_key]
     if around:
@@ -88,7 +88,7 @@ def interpolation(scene: Scene, person: Person, *, around: bool) -> Interpolatio
     for first, last in pairwise(keys):
         for time in [t for t in scene.clip.frames if first.time < t < last.time]:
             one = by_time.get(time)
-            why = None if one is None else _stays(one, scene.blinded)
+            why = None if one is None else _why_unchanged(one, scene.blinded)
             if one is not None and why:
                 left.append(f"{one.person.where}: {why}")
                 continue
@@ -123,7 +123,7 @@ def interpolate(scene: Scene, found: Interpolation, client: str, *, who: User) -
     """Apply a preview, one event per person; people changed since or leased are skipped."""
     _check_number(len(found.fills))
     ops = numbered(found.fills, client)
-    done = _stroke(scene, client, lambda session: ops, [op.person for op in ops], who)
+    done = _apply_batch(scene, client, lambda session: ops, [op.person for op in ops], who)
     return Result(people=done.people, left=(*done.left, *found.left))
 
 
@@ -176,12 +176,12 @@ def rename(scene: Scene, person: Person, to: int, client: str, *, who: User) -> 
 def undo(scene: Scene, client: str, again: str, *, who: User) -> Result:
     """Revert a batch edit for people not changed since; also reverts an undo."""
     with scene.store.reading() as session:
-        mine = edits.standing(session, scene.clip.dataset, client)
+        mine = edits.events_in_force(session, scene.clip.dataset, client)
 
     def plan(session: Session) -> Sequence[Op]:
-        return edits.reverts(session, scene.clip.dataset, client, again)
+        return edits.revert_ops(session, scene.clip.dataset, client, again)
 
-    return _stroke(scene, again, plan, [event.person for event in mine], who)
+    return _apply_batch(scene, again, plan, [event.person for event in mine], who)
 
 
 def _retrack(
@@ -193,7 +193,7 @@ def _retrack(
 ) -> Result:
     def plan(session: Session) -> Sequence[Op]:
         of_clip = scene.members(session)
-        me = _me(of_clip, person)
+        me = _member_of(of_clip, person)
         track = [m for m in same_track(of_clip, me.track, person) if m.exists]
         mine, to = changed(of_clip, me, track)
         _check_number(len(mine))
@@ -204,8 +204,8 @@ def _retrack(
         return numbered(ops, client)
 
     of_clip = scene.members()
-    mine = same_track(of_clip, _me(of_clip, person).track, person)
-    return _stroke(scene, client, plan, [one.person for one in mine], who)
+    mine = same_track(of_clip, _member_of(of_clip, person).track, person)
+    return _apply_batch(scene, client, plan, [one.person for one in mine], who)
 
 
 def _check_number(people: int) -> None:
@@ -214,7 +214,7 @@ def _check_number(people: int) -> None:
         invalid("too many people at once", "clip", expected=expected, got=people)
 
 
-def _stroke(
+def _apply_batch(
     scene: Scene,
     client: str,
     plan: Callable[[Session], Sequence[Op]],
@@ -228,7 +228,7 @@ def _stroke(
     blind: list[str] = []
 
     def once(session: Session) -> Sequence[Op]:
-        done.append(len(edits.stroke_events(session, scene.clip.dataset, client)))
+        done.append(len(edits.batch_events(session, scene.clip.dataset, client)))
         ops = [] if done[0] else plan(session)
         hidden = [op for op in ops if op.person.pair in scene.blinded]
         blind.extend(f"{op.person.where}: {BLIND}" for op in hidden)
@@ -250,7 +250,7 @@ def _stroke(
     return Result(people=done[0] + len(tried) - len(left), left=(*left, *blind))
 
 
-def _me(of_clip: Sequence[Member], person: Person) -> Member:
+def _member_of(of_clip: Sequence[Member], person: Person) -> Member:
     me = next((one for one in of_clip if one.person == person), None)
     if me is None or not me.exists:
         raise Refused("no such person in this clip", where=person.where, reason="gone")
@@ -264,7 +264,7 @@ def _next_to(keys: Sequence[Member], time: int) -> list[Member]:
     return [*before, *(one for one in keys if one.time == time), *after]
 
 
-def _stays(one: Member, blinded: Collection[Pair]) -> str | None:
+def _why_unchanged(one: Member, blinded: Collection[Pair]) -> str | None:
     if one.person.pair in blinded:
         return BLIND
     if one.state.deleted:

@@ -32,7 +32,7 @@ from synthstudio.review.models import (
 )
 from synthstudio.review.reverting import blocking_event, is_orphan, reverted_ids, root_of
 from synthstudio.review.store import Store, count_changed
-from synthstudio.review.threads import commented, settled, store_threads, talks
+from synthstudio.review.threads import commented, is_of_thread, settled, store_threads
 from synthstudio.review.values import (
     FRAME,
     HUMAN,
@@ -156,12 +156,12 @@ def _apply(session: Session, op: Op, *, who: User, base: Base) -> Event:
     if person.instance == FRAME:
         _check_frame_status(session, person, after, base)
     else:
-        comes = _comes(old, after, base)
+        adds = _adds_person(old, after, base)
         if not base.exists:
             _check_undecided(op, old, after)
-        if comes:
+        if adds:
             _check_frame(session, person)
-        if comes or (comes is not None and "track" in after):
+        if adds or (adds is not None and "track" in after):
             _check_track(session, old, after, base)
     return _write(session, op, (before, after), old, who=who.name, now=now)
 
@@ -233,7 +233,7 @@ def _check_frame_status(session: Session, frame: Person, after: dict[str, Any], 
         )
 
 
-def _comes(old: ItemState, after: dict[str, Any], base: Base) -> bool | None:
+def _adds_person(old: ItemState, after: dict[str, Any], base: Base) -> bool | None:
     """Whether a change adds a person to the frame; None: a missing person."""
     was = (base.exists or old.added) and not old.deleted
     now = (base.exists or after.get("added", old.added)) and not after.get("deleted", old.deleted)
@@ -405,7 +405,7 @@ def _write(
     session.add(row)
     session.flush()
     event = event_of(row)
-    if talks(event):
+    if is_of_thread(event):
         store_threads(session, op.person)
     values = asdict(apply_event(old, event))
     del values["person"]
@@ -430,22 +430,22 @@ def revision_conflict(now: ItemState) -> Refused:
     )
 
 
-def stroke_events(session: Session, dataset: str, client: str) -> list[Event]:
+def batch_events(session: Session, dataset: str, client: str) -> list[Event]:
     """The events of a batch edit in the layer main, in order."""
     mine = select(EventRow).where(in_layer(EventRow, dataset), EventRow.client == client)
     return [event_of(row) for row in session.scalars(mine.order_by(EventRow.id))]
 
 
-def standing(session: Session, dataset: str, client: str) -> list[Event]:
+def events_in_force(session: Session, dataset: str, client: str) -> list[Event]:
     """The events of a batch edit in force, in order."""
-    events = stroke_events(session, dataset, client)
+    events = batch_events(session, dataset, client)
     query = select(EventRow).where(in_layer(EventRow, dataset), EventRow.kind == "revert")
     reverts = in_frames(session, query, EventRow.frame, (event.person.frame for event in events))
     gone = reverted_ids(map(event_of, reverts))
     return [event for event in events if event.id not in gone]
 
 
-def reverts(session: Session, dataset: str, client: str, again: str) -> list[Op]:
+def revert_ops(session: Session, dataset: str, client: str, again: str) -> list[Op]:
     """Ops that revert a batch edit's events in force, as a batch edit `again`."""
     ops = (
         Op(
@@ -454,6 +454,6 @@ def reverts(session: Session, dataset: str, client: str, again: str) -> list[Op]
             kind="revert",
             event=event.id,
         )
-        for event in standing(session, dataset, client)
+        for event in events_in_force(session, dataset, client)
     )
     return numbered(ops, again)

@@ -39,7 +39,7 @@ from synthstudio.review.models import (
 )
 from synthstudio.review.reverting import PLAIN
 from synthstudio.review.store import Store
-from synthstudio.review.threads import talks, threads_of, wrong_rows
+from synthstudio.review.threads import is_of_thread, threads_of, wrong_rows
 from synthstudio.review.values import FRAME, MAIN, NO_PEOPLE, Event, ItemState, Kind, Person, Status
 
 T = TypeVar("T")
@@ -378,7 +378,7 @@ def check_replay(store: Store, dataset: str) -> list[str]:
             old = replayed.get(event.person, ItemState(person=event.person))
             problems += _chain_problems(old, event)
             replayed[event.person] = apply_event(old, event)
-            if talks(event):
+            if is_of_thread(event):
                 talk.setdefault(event.person, []).append(event)
         threads = [one for some in talk.values() for one in threads_of(some)]
         stored_threads = session.scalars(select(ThreadRow).where(ThreadRow.dataset == dataset))

@@ -51,10 +51,10 @@ def check(session: Session, person: Person, who: User, now: datetime) -> None:
     """
     if person.layer == ADJUDICATED:
         require(who, "adjudicate")
-    if person.layer == MAIN and _looks_second(session, person, who, now):
+    if person.layer == MAIN and _reviews_second(session, person, who, now):
         what = "your blind second review of this person is open"
         raise _not_blind(what, who, person, "Finish the second review first, or release it.")
-    if person.layer == SECOND and _has_looked_first(session, person, who):
+    if person.layer == SECOND and _has_reviewed_first(session, person, who):
         what = "a second review is blind, and you did the first"
         raise _not_blind(what, who, person, "Leave it to another reviewer.")
     row = session.get(LeaseRow, person.key)
@@ -75,7 +75,7 @@ def check(session: Session, person: Person, who: User, now: datetime) -> None:
         raise _refused("your lease on this person has ended", person, then)
 
 
-def _looks_second(session: Session, person: Person, who: User, now: datetime) -> bool:
+def _reviews_second(session: Session, person: Person, who: User, now: datetime) -> bool:
     key = replace(person, layer=SECOND).key
     lease = session.get(LeaseRow, key)
     if lease is None or lease.who != who.name or lease.until <= now:
@@ -84,7 +84,7 @@ def _looks_second(session: Session, person: Person, who: User, now: datetime) ->
     return item is None or not is_decided(state_of(item))
 
 
-def _has_looked_first(session: Session, person: Person, who: User) -> bool:
+def _has_reviewed_first(session: Session, person: Person, who: User) -> bool:
     first = is_person(EventRow, replace(person, layer=MAIN))
     query = select(EventRow.id).where(first, EventRow.who == who.name)
     return session.scalar(query.limit(1)) is not None

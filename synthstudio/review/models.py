@@ -265,7 +265,7 @@ class SessionRow(Base):
     seen: Mapped[datetime]
 
 
-class TriesRow(Base):
+class FailureRow(Base):
     """Failed sign-ins of an account or address; `key`: hash of it."""
 
     __tablename__ = "sign_in_tries"

@@ -135,7 +135,7 @@ def relabelled(store: Store, dataset: str, *, maximum: int = 10) -> list[Relabel
                 who=who,
                 when=when,
                 people=people,
-                standing=len(edits.standing(session, dataset, client)),
+                standing=len(edits.events_in_force(session, dataset, client)),
             )
             for client, _, who, when, people in session.execute(groups).all()
         ]
@@ -149,5 +149,5 @@ def undo(
     require(who, "relabel")
     again = f"undo-{_CLIENT}{secrets.token_hex(8)}"
     with store.reading() as session:
-        ops = edits.reverts(session, dataset, client, again)
+        ops = edits.revert_ops(session, dataset, client, again)
     return edits.apply_all(store, ops, who, base_of)

@@ -21,11 +21,11 @@ from synthstudio.review.reverting import reverted_ids
 from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, Event, Kind, Op, Pair, Person, invalid
 
-TALKING: tuple[Kind, ...] = ("comment", "resolve", "reopen")
+THREAD_KINDS: tuple[Kind, ...] = ("comment", "resolve", "reopen")
 """Kinds of events of threads; so are their reverts."""
 _AT_ONCE = 500
 _ROWS_AT_ONCE = 50
-_SAYING = ("comment", "resolved")
+_THREAD_FIELDS = ("comment", "resolved")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +44,14 @@ class Thread:
     when: datetime  # of the last event in it
 
 
-def talks(event: Event) -> bool:
+def is_of_thread(event: Event) -> bool:
     """Whether an event belongs to a thread, or reverts one that does."""
-    return any(name in event.after for name in _SAYING)
+    return any(name in event.after for name in _THREAD_FIELDS)
 
 
 def thread_event_rows(session: Session, whose: ColumnElement[bool]) -> list[EventRow]:
     """Events of threads, with undos and redos, by number."""
-    rows = list(session.scalars(select(EventRow).where(whose, EventRow.kind.in_(TALKING))))
+    rows = list(session.scalars(select(EventRow).where(whose, EventRow.kind.in_(THREAD_KINDS))))
     talk, undos = {row.id for row in rows}, []
     undo = select(EventRow.id, EventRow.reverts).where(whose, EventRow.kind == "revert")
     for number, of in session.execute(undo.order_by(EventRow.id)):  # after their targets

@@ -30,7 +30,7 @@ from synthstudio.core.errors import Refused
 from synthstudio.review.history import DECIDING, event_json, events, is_decision
 from synthstudio.review.models import DatasetRow, EventRow, WebhookRow, utc_now
 from synthstudio.review.store import Store, count_changed
-from synthstudio.review.threads import TALKING, talks
+from synthstudio.review.threads import THREAD_KINDS, is_of_thread
 from synthstudio.review.values import Event, User, invalid, require
 
 TRIES = 34
@@ -222,14 +222,14 @@ def deliver_due(store: Store, *, transport: WebhookTransport) -> int:
         due = WebhookRow.state == ON, WebhookRow.due <= utc_now()
         waiting = session.scalars(select(WebhookRow).where(*due)).all()
     for webhook in waiting:
-        kinds = (*DECIDING, *TALKING) if webhook.comments else DECIDING
+        kinds = (*DECIDING, *THREAD_KINDS) if webhook.comments else DECIDING
         news = events(store, webhook.dataset, kinds=kinds, after_id=webhook.last, limit=_AT_ONCE)
-        if news and _note(store, webhook, due=utc_now() + CLAIM):
-            taken += _tell(store, webhook, news, transport)
+        if news and _save(store, webhook, due=utc_now() + CLAIM):
+            taken += _send_in_order(store, webhook, news, transport)
     return taken
 
 
-def _note(store: Store, webhook: WebhookRow, **values: Any) -> bool:
+def _save(store: Store, webhook: WebhookRow, **values: Any) -> bool:
     """Store the progress of a webhook; False, without writing, if another server took over.
 
     A `due` in the future is a claim: no other server sends before.
@@ -246,24 +246,26 @@ def _note(store: Store, webhook: WebhookRow, **values: Any) -> bool:
     return done
 
 
-def _tell(store: Store, webhook: WebhookRow, news: list[Event], transport: WebhookTransport) -> int:
+def _send_in_order(
+    store: Store, webhook: WebhookRow, news: list[Event], transport: WebhookTransport
+) -> int:
     """Send messages in order until one fails; store the progress after each."""
     taken, last, tries = 0, webhook.last, webhook.tries
     for event in news:
-        if is_decision(event) or (webhook.comments and talks(event)):
+        if is_decision(event) or (webhook.comments and is_of_thread(event)):
             wrong = _send(webhook, event, transport)
             if wrong:
                 tries += 1
                 wait_s = min(FIRST_WAIT_S * 2 ** (tries - 1), LONGEST_WAIT_S)
                 due = utc_now() + timedelta(seconds=wait_s)
                 state = STOPPED if tries >= TRIES else ON
-                _note(store, webhook, last=last, due=due, tries=tries, note=wrong, state=state)
+                _save(store, webhook, last=last, due=due, tries=tries, note=wrong, state=state)
                 return taken
             taken, tries = taken + 1, 0
-            if not _note(store, webhook, last=event.id, due=utc_now() + CLAIM, tries=0, note=""):
+            if not _save(store, webhook, last=event.id, due=utc_now() + CLAIM, tries=0, note=""):
                 return taken
         last = event.id
-    _note(store, webhook, last=last, due=utc_now())
+    _save(store, webhook, last=last, due=utc_now())
     return taken
 
 

@@ -38,7 +38,7 @@ from synthstudio.review.team.sessions import (
     LONGEST,
     MAX_CHARS,
     MIN_CHARS,
-    Waits,
+    TooManyFailures,
     read_session,
     sign_in,
 )
@@ -74,7 +74,7 @@ Answer = Callable[[Request], Awaitable[Response]]
 _DRAW_ANEW = BackMsg(rerun_script=ClientState()).SerializeToString()
 """Replaces messages of an ended session: nothing is executed, and the page shows sign-in."""
 _AGAIN_S = (0.2, 1.0, 3.0)
-"""Waits between retries while the store cannot identify the user."""
+"""TooManyFailures between retries while the store cannot identify the user."""
 _PROTOCOLS = b"sec-websocket-protocol"
 _OPEN_PATHS = (SIGN_IN_PAGE, CODE_PAGE, "/api", "/healthz")
 _NO_PAGES = (*_OPEN_PATHS, "/_stcore/", "/static/", "/media/", "/component/")
@@ -94,7 +94,7 @@ def account_of(ctx: Context) -> UserOf:
 
 def sign_in_routes() -> list[Route]:
     """Return the routes; without accounts they answer 404."""
-    turns = _Turns()
+    forms = _FormQueue()
 
     async def script(_: Request) -> Response:
         return FileResponse(_SCRIPT, media_type="text/javascript", headers=_HEADERS)
@@ -116,13 +116,13 @@ def sign_in_routes() -> list[Route]:
     return [
         route("/sign-in.js", script),
         route(SIGN_IN_PAGE, enter),
-        route(SIGN_IN_PAGE, _form(_enter, turns), "POST"),
+        route(SIGN_IN_PAGE, _form(_enter, forms), "POST"),
         route(CODE_PAGE, invited),
-        route(CODE_PAGE, _form(_use_code, turns), "POST"),
+        route(CODE_PAGE, _form(_use_code, forms), "POST"),
     ]
 
 
-class _Turns:
+class _FormQueue:
     """Handles forms in separate threads, so that only forms wait for them."""
 
     def __init__(self) -> None:
@@ -139,7 +139,7 @@ class _Turns:
             self._inside -= 1
 
 
-def _form(use: Use, turns: _Turns) -> Answer:
+def _form(use: Use, forms: _FormQueue) -> Answer:
     async def answer(request: Request) -> Response:
         data = bytearray()
         async for chunk in request.stream():
@@ -151,7 +151,7 @@ def _form(use: Use, turns: _Turns) -> Answer:
         except ValueError:
             return PlainTextResponse("no form\n", status_code=400, headers=_HEADERS)
         fields = {name: values[-1] for name, values in found.items()}
-        return await turns.take(use, context(), request, fields)
+        return await forms.take(use, context(), request, fields)
 
     return answer
 
@@ -160,7 +160,7 @@ def _enter(ctx: Context, request: Request, fields: Fields) -> Response:
     name, to = normal_name(fields.get("name", "")), safe_path(fields.get("to", "/"))
     try:
         found = _signed_in(ctx, request, name, fields.get("password", ""), to=to)
-    except Waits as error:
+    except TooManyFailures as error:
         return _waiting(request, error.wait, name=name, to=to)
     except Refused:
         return _page("sign in", _BUSY, 503, name=name, to=to)
@@ -194,7 +194,7 @@ def _use_code(ctx: Context, request: Request, fields: Fields) -> Response:
     guard.LOG.info("password of %s chosen, by a code of %s", ascii(name), ascii(code.by))
     try:  # the code is used up and not needed again
         found = _signed_in(ctx, request, name, fields["password"])
-    except Waits as error:
+    except TooManyFailures as error:
         return _waiting(request, error.wait)
     except Refused:
         return Response(status_code=303, headers={"Location": SIGN_IN_PAGE, **_HEADERS})

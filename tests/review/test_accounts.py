@@ -363,7 +363,7 @@ def test_an_invitation_takes_no_account_over(store):
 
 @pytest.mark.nightly("two threads race for an account")
 def test_an_invitation_that_is_used_and_ended_at_once_leaves_no_account(store, monkeypatch):
-    inside, real = threading.Event(), sessions.forget
+    inside, real = threading.Event(), sessions.delete_failures
 
     def slow(session, key):
         real(session, key)
@@ -371,7 +371,7 @@ def test_an_invitation_that_is_used_and_ended_at_once_leaves_no_account(store, m
         inside.set()
         threading.Event().wait(0.7)  # the other one asks meanwhile, and waits for this one
 
-    monkeypatch.setattr(sessions, "forget", slow)
+    monkeypatch.setattr(sessions, "delete_failures", slow)
     _, shown = invite(store, "mia", by=LEAD)
     with ThreadPoolExecutor(1) as pool:
         chosen = pool.submit(choose_password, store, shown, GOOD)

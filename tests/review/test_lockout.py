@@ -8,13 +8,13 @@ import pytest
 from review_ops import ADMIN, at_time, clock_at
 from sqlalchemy import select
 
-from synthstudio.review.models import TriesRow, utc_now
+from synthstudio.review.models import FailureRow, utc_now
 from synthstudio.review.team.accounts import accounts, choose_password, invite, reset_password
 from synthstudio.review.team.sessions import (
     FREE,
     FREE_OF_ADDRESS,
     WINDOW,
-    Waits,
+    TooManyFailures,
     account_key,
     address_key,
     count_attempt,
@@ -49,14 +49,14 @@ def test_an_account_waits_wherever_one_asks_from(mia, name):
     now = utc_now()
     for number in range(FREE):
         guess(mia, now, name, address=f"192.0.2.{number}")
-    with pytest.raises(Waits) as caught:
+    with pytest.raises(TooManyFailures) as caught:
         enter(mia, now, name, address="198.51.100.1")  # the right one waits too
     assert caught.value.wait == timedelta(seconds=30)
     guess(mia, now, "rex", address="198.51.100.1")  # others do not
     for wait in (60, 120, 240):
         now += caught.value.wait
         guess(mia, now, name, address=f"198.51.100.{wait}")
-        with pytest.raises(Waits) as caught:
+        with pytest.raises(TooManyFailures) as caught:
             enter(mia, now, name, address="198.51.100.9")
         assert caught.value.wait == timedelta(seconds=wait)
 
@@ -67,7 +67,7 @@ def test_an_address_waits_whomever_one_tries(mia):
         guess(mia, now, f"name {number}")
         if number < FREE_OF_ADDRESS - 1:  # signing in rightly makes no guess undone
             assert enter(mia, now) is not None
-    with pytest.raises(Waits) as caught:
+    with pytest.raises(TooManyFailures) as caught:
         enter(mia, now)
     assert caught.value.wait == timedelta(seconds=30)
     assert enter(mia, now, address="192.0.2.8") is not None
@@ -79,7 +79,7 @@ def test_wrong_tries_are_forgotten(mia):
     assert enter(mia, now, address="192.0.2.9") is not None
     guess(mia, now, address="192.0.2.10", times=FREE - 1)  # by the right one, for the account
     guess(mia, now + WINDOW + timedelta(seconds=1), times=FREE)  # by time
-    with pytest.raises(Waits):
+    with pytest.raises(TooManyFailures):
         guess(mia, now + WINDOW + timedelta(seconds=1))
 
 
@@ -92,7 +92,7 @@ def test_right_tries_keep_no_wrong_ones_alive(mia):
             now += WINDOW / 2
             assert enter(mia, now, address="192.0.2.7") is not None
     with mia.reading() as session:
-        assert session.get_one(TriesRow, address_key("192.0.2.7")).wrong <= 2
+        assert session.get_one(FailureRow, address_key("192.0.2.7")).wrong <= 2
 
 
 def test_a_reset_lets_its_person_in(mia):
@@ -114,16 +114,17 @@ def test_many_at_once_are_no_way_round(mia):
     with clock_at(utc_now()), ThreadPoolExecutor(8) as pool:
         tries = [pool.submit(wrong_try, k) for k in range(40)]
     found = [type(one.exception()) for one in tries]
-    assert found.count(type(None)) == FREE and found.count(Waits) == 30
+    assert found.count(type(None)) == FREE and found.count(TooManyFailures) == 30
 
 
 def rows(store):
     with store.reading() as session:
-        return {row.key: row.wrong for row in session.scalars(select(TriesRow))}
+        return {row.key: row.wrong for row in session.scalars(select(FailureRow))}
 
 
 @pytest.mark.parametrize(
-    ("one", "free"), [({"address": "192.0.2.7"}, FREE_OF_ADDRESS), ({"name": "mia"}, FREE)]
+    ("one", "free"),
+    [({"address": "192.0.2.7"}, FREE_OF_ADDRESS), ({"name": "mia"}, FREE)],
 )
 def test_who_waits_writes_nothing(mia, monkeypatch, one, free):
     now = utc_now()
@@ -136,7 +137,7 @@ def test_who_waits_writes_nothing(mia, monkeypatch, one, free):
     before = rows(mia)
     monkeypatch.setattr(type(mia), "session", None)  # a transaction that writes
     for number in range(60, 70):
-        with pytest.raises(Waits):
+        with pytest.raises(TooManyFailures):
             guess_once(number)
     assert rows(mia) == before
 

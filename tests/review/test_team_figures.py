@@ -23,7 +23,7 @@ from synthstudio.review.team.members import (
     role_of,
     set_role,
 )
-from synthstudio.review.team.second_review import Pair
+from synthstudio.review.team.second_review import ReviewPair
 from synthstudio.review.team.statistics import (
     agreement_of,
     decided_by_day,
@@ -64,7 +64,7 @@ def test_kappa_by_hand():
 def _pair(table, row, first, second, **more):
     state = {"person": persons(table, [row])[0], "revision": 2, "status": "approved"}
     a, b = (ItemState(**state, joints=joints) for joints in (first, second))
-    return Pair(row=row, first=a, second=dataclasses.replace(b, **more), adjudicated=False)
+    return ReviewPair(row=row, first=a, second=dataclasses.replace(b, **more), adjudicated=False)
 
 
 def _nose(x, y, state=2, cause="visible"):

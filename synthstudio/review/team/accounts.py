@@ -24,7 +24,13 @@ from synthstudio.review.models import (
 )
 from synthstudio.review.store import Store, advisory_lock
 from synthstudio.review.team import sessions
-from synthstudio.review.team.members import TURN, check_free, checked_name, members, revoke_where
+from synthstudio.review.team.members import (
+    TEAM_LOCK,
+    check_free,
+    checked_name,
+    members,
+    revoke_where,
+)
 from synthstudio.review.team.sessions import CODE, digest, is_secret, make_secret
 from synthstudio.review.values import (
     ROLES,
@@ -96,7 +102,7 @@ def invite(store: Store, name: str, *, role: Role = "reviewer", by: User) -> tup
     if role not in given:
         invalid("you cannot invite to this role", "role", expected=", ".join(given), got=role)
     with store.session() as session:
-        advisory_lock(session, TURN)
+        advisory_lock(session, TEAM_LOCK)
         columns = (MemberRow.name, AccountRow.name, CodeRow.name)
         check_free(name, {one for column in columns for one in session.scalars(select(column))})
         member = session.get(MemberRow, name)
@@ -117,7 +123,7 @@ def reset_password(store: Store, name: str, *, by: User) -> tuple[Code, str]:
     """Reset a password and end all sessions; return a new code, and its text."""
     require(by, "accounts")
     with store.session() as session:
-        advisory_lock(session, TURN)
+        advisory_lock(session, TEAM_LOCK)
         row = session.get(AccountRow, name, with_for_update=True)
         if row is None or row.revoked is not None:
             raise _no_account(name, "Invite that person instead.")
@@ -125,7 +131,7 @@ def reset_password(store: Store, name: str, *, by: User) -> tuple[Code, str]:
         role = to_role("" if member is None else member.role)
         row.password = None
         session.execute(delete(SessionRow).where(SessionRow.name == name))
-        sessions.forget(session, sessions.account_key(name))
+        sessions.delete_failures(session, sessions.account_key(name))
         return _new_code(session, name, kind="reset", role=role, by=by)
 
 
@@ -134,7 +140,7 @@ def revoke_account(store: Store, name: str, *, by: User) -> None:
     require(by, "accounts")
     now = utc_now()
     with store.session() as session:
-        advisory_lock(session, TURN)
+        advisory_lock(session, TEAM_LOCK)
         row = session.get(AccountRow, name, with_for_update=True)
         invited = session.scalar(select(CodeRow.digest).where(CodeRow.name == name).limit(1))
         session.execute(delete(CodeRow).where(or_(CodeRow.name == name, CodeRow.by == name)))
@@ -164,7 +170,7 @@ def choose_password(store: Store, text: str, password: str) -> str:
     stored = sessions.HASHER.hash(sessions.checked_password(password, found.name))
     now = utc_now()
     with store.session() as session:
-        advisory_lock(session, TURN)
+        advisory_lock(session, TEAM_LOCK)
         row = session.get(CodeRow, digest(text), with_for_update=True)
         if row is None or row.until <= now:
             raise _no_code()
@@ -184,7 +190,7 @@ def choose_password(store: Store, text: str, password: str) -> str:
         account.password, account.changed, account.revoked = stored, now, None
         session.execute(delete(SessionRow).where(SessionRow.name == row.name))
         session.execute(delete(CodeRow).where(CodeRow.name == row.name))
-        sessions.forget(session, sessions.account_key(found.name))
+        sessions.delete_failures(session, sessions.account_key(found.name))
     return found.name
 
 

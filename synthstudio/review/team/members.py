@@ -96,7 +96,7 @@ def _prototype(letter: str) -> str:
     return min(same)
 
 
-TURN = "team"
+TEAM_LOCK = "team"
 """The lock that serialises changes of roles, accounts and codes."""
 
 
@@ -124,7 +124,7 @@ def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
     if role is not None and role not in ROLES:
         invalid("no such role", "role", expected=", ".join(ROLES), got=role)
     with store.session() as session:
-        advisory_lock(session, TURN)  # against concurrent removal of the last two admins
+        advisory_lock(session, TEAM_LOCK)  # against concurrent removal of the last two admins
         row = session.get(MemberRow, name, with_for_update=True)
         if row is not None and row.role == "admin" and role != "admin":
             if session.scalar(select(func.count()).where(MemberRow.role == "admin")) == 1:
@@ -210,7 +210,7 @@ class Token:
     until: datetime
     revoked: datetime | None
 
-    def holds(self, now: datetime) -> bool:
+    def is_valid(self, now: datetime) -> bool:
         return self.revoked is None and now < self.until
 
 
@@ -262,7 +262,7 @@ def read_token(store: Store, text: str) -> Token | None:
     if row is None:
         return None
     found = read_row(Token, row)
-    return found if found.holds(utc_now()) else None
+    return found if found.is_valid(utc_now()) else None
 
 
 def tokens(store: Store, *, who: str | None = None) -> list[Token]:

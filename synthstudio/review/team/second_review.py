@@ -40,7 +40,7 @@ from synthstudio.review.risk.queue import (
     touched,
 )
 from synthstudio.review.store import Store
-from synthstudio.review.threads import TALKING
+from synthstudio.review.threads import THREAD_KINDS
 from synthstudio.review.values import (
     FRAME,
     MAIN,
@@ -63,7 +63,7 @@ _DEFAULTS: dict[Share, float] = {"second_share": SECOND_SHARE, "control_share": 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class ReviewPair:
     """Both reviews of one person. `first` is the state before adjudication (`adjudicated`)."""
 
     row: int
@@ -192,7 +192,7 @@ def progress(store: Store, table: PeopleTable, *, share: float = SECOND_SHARE) -
     )
 
 
-def pairs(store: Store, table: PeopleTable) -> Iterator[Pair]:
+def pairs(store: Store, table: PeopleTable) -> Iterator[ReviewPair]:
     """Yield people with both reviews decided, in the order of the data set."""
     second = {key: s for key, s in states(store, table.key, layer=SECOND).items() if is_decided(s)}
     people = sorted(second)
@@ -203,7 +203,7 @@ def pairs(store: Store, table: PeopleTable) -> Iterator[Pair]:
             continue
         first = _first_review(store, main[key]) if key in marks else main[key]
         if is_decided(first):
-            yield Pair(row=row, first=first, second=second[key], adjudicated=key in marks)
+            yield ReviewPair(row=row, first=first, second=second[key], adjudicated=key in marks)
 
 
 def adjudicate(
@@ -257,7 +257,7 @@ def reviewed_by(store: Store, dataset: str, who: str) -> set[tuple[int, int]]:
         row.dataset == dataset,
         row.who == who,
         row.layer.in_((MAIN, SECOND)),
-        row.kind.not_in(TALKING),
+        row.kind.not_in(THREAD_KINDS),
         ~row.client.startswith(_CLIENT),
     )
     with store.reading() as session:

@@ -28,7 +28,7 @@ from sqlalchemy import ColumnElement, and_, delete, select
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.models import AccountRow, SessionRow, TriesRow, utc_now
+from synthstudio.review.models import AccountRow, FailureRow, SessionRow, utc_now
 from synthstudio.review.store import Store, insert_into
 
 MIN_CHARS, MAX_CHARS = 12, 256
@@ -130,7 +130,7 @@ _NOTED_EVERY = timedelta(minutes=5)
 """Minimum interval between updates of a session's last use."""
 
 
-class Waits(Exception):
+class TooManyFailures(Exception):
     """Too many failed tries: none is checked before `wait` is over."""
 
     def __init__(self, wait: timedelta) -> None:
@@ -154,7 +154,7 @@ def sign_in(
     where = address_key(address)
     taken = count_attempt(store, account=account, address=where, now=now)
     if taken.wait:
-        raise Waits(taken.wait)
+        raise TooManyFailures(taken.wait)
     stored = None if found is None or found.revoked is not None else found.password
     if not is_right(stored, password) or stored is None:
         return None
@@ -166,7 +166,7 @@ def sign_in(
         if row is None or row.password != stored:
             return None  # reset or revoked concurrently
         row.password = renewed
-        give_back(session, taken)
+        undo_attempt(session, taken)
         session.execute(delete(SessionRow).where(~valid_sessions(now)))
         _end(session, old)
         session.add(SessionRow(digest=digest(text), name=name, made=now, seen=now))
@@ -246,7 +246,7 @@ def wait_after(wrong: int, *, free: int) -> timedelta:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Try:
+class Attempt:
     """A try counted as failed at `when`; not counted with a `wait`.
 
     `last`: the previous failed one from that address.
@@ -259,20 +259,22 @@ class Try:
     wait: timedelta = timedelta(0)
 
 
-def count_attempt(store: Store, *, account: str, address: str, now: datetime) -> Try:
+def count_attempt(store: Store, *, account: str, address: str, now: datetime) -> Attempt:
     """Count a try as failed, unless its account or address is blocked."""
-    taken = Try(account=account, address=address, when=now, last=now)
+    taken = Attempt(account=account, address=address, when=now, last=now)
     with store.reading() as session:  # blocked ones write nothing
         waits = [blocked_until(session, key, now=now) or now for key in (address, account)]
-        old = session.scalar(select(TriesRow.key).where(_forgotten(now - _CLEANED_EVERY)).limit(1))
+        old = session.scalar(
+            select(FailureRow.key).where(_forgotten(now - _CLEANED_EVERY)).limit(1)
+        )
     if max(waits) > now:
         return replace(taken, wait=max(waits) - now)
     if old is not None:
         with store.session() as session:
             # A locked row is in use; waiting for it could deadlock.
-            free = select(TriesRow.key).where(_forgotten(now)).with_for_update(skip_locked=True)
-            session.execute(delete(TriesRow).where(TriesRow.key.in_(free)))
-    rows: list[TriesRow] = []
+            free = select(FailureRow.key).where(_forgotten(now)).with_for_update(skip_locked=True)
+            session.execute(delete(FailureRow).where(FailureRow.key.in_(free)))
+    rows: list[FailureRow] = []
     with store.session() as session:
         for key in (address, account):  # a fixed order of locks, against deadlocks
             rows.append(_locked(session, key, now))
@@ -287,30 +289,32 @@ def count_attempt(store: Store, *, account: str, address: str, now: datetime) ->
     return taken
 
 
-def give_back(session: Session, taken: Try) -> None:
+def undo_attempt(session: Session, taken: Attempt) -> None:
     """After a successful try: reset the account's failures, and this one of the address."""
-    row = session.get(TriesRow, taken.address, with_for_update=True)  # first, as in count_attempt
+    row = session.get(FailureRow, taken.address, with_for_update=True)  # first, as in count_attempt
     if row is not None:
         row.wrong, row.until = max(0, row.wrong - 1), min(row.until, taken.when)
         row.last = taken.last if row.last == taken.when else row.last
-    forget(session, taken.account)
+    delete_failures(session, taken.account)
 
 
-def forget(session: Session, key: str) -> None:
-    session.execute(delete(TriesRow).where(TriesRow.key == key))
+def delete_failures(session: Session, key: str) -> None:
+    session.execute(delete(FailureRow).where(FailureRow.key == key))
 
 
 def blocked_until(session: Session, key: str, *, now: datetime) -> datetime | None:
-    return session.scalar(select(TriesRow.until).where(TriesRow.key == key, TriesRow.until > now))
+    return session.scalar(
+        select(FailureRow.until).where(FailureRow.key == key, FailureRow.until > now)
+    )
 
 
 def _forgotten(now: datetime) -> ColumnElement[bool]:
-    return and_(TriesRow.last < now - WINDOW, TriesRow.until < now - WINDOW)
+    return and_(FailureRow.last < now - WINDOW, FailureRow.until < now - WINDOW)
 
 
-def _locked(session: Session, key: str, now: datetime) -> TriesRow:
+def _locked(session: Session, key: str, now: datetime) -> FailureRow:
     new = {"key": key, "wrong": 0, "last": now, "until": now}
     # Another sign-in may delete the row concurrently.
-    while (row := session.get(TriesRow, key, with_for_update=True)) is None:
-        session.execute(insert_into(session, TriesRow).on_conflict_do_nothing(), [new])
+    while (row := session.get(FailureRow, key, with_for_update=True)) is None:
+        session.execute(insert_into(session, FailureRow).on_conflict_do_nothing(), [new])
     return row

@@ -36,7 +36,7 @@ from synthstudio.review.models import EventRow, in_layer
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import TOLERANCE
 from synthstudio.review.store import Store
-from synthstudio.review.team.second_review import Pair, pairs, reviewed_by
+from synthstudio.review.team.second_review import ReviewPair, pairs, reviewed_by
 from synthstudio.review.values import FRAME, ItemState
 
 
@@ -99,7 +99,7 @@ class Agreement:
 class Disagreement:
     """A differing pair: amount (0 to 1), joints."""
 
-    pair: Pair
+    pair: ReviewPair
     frame: int
     instance: int
     score: float
@@ -140,7 +140,7 @@ def agreement(store: Store, table: PeopleTable) -> Agreement:
     return agreement_of(table, list(pairs(store, table)))
 
 
-def agreement_of(table: PeopleTable, both: list[Pair]) -> Agreement:
+def agreement_of(table: PeopleTable, both: list[ReviewPair]) -> Agreement:
     kept = [p for p in both if not _either_deleted(p)]
     a = gather_annotations(table, [(p.row, p.first) for p in kept])
     b = gather_annotations(table, [(p.row, p.second) for p in kept])
@@ -174,7 +174,7 @@ def disagreements(store: Store, table: PeopleTable, *, by: str | None = None) ->
 
 
 def _differs(
-    table: PeopleTable, pair: Pair, k: int, a: Annotations, b: Annotations, off: F64
+    table: PeopleTable, pair: ReviewPair, k: int, a: Annotations, b: Annotations, off: F64
 ) -> Disagreement | None:
     first, second = pair.first, pair.second
     verdicts = _verdict(first) != _verdict(second) or first.deleted != second.deleted
@@ -204,7 +204,7 @@ def _joint_difference(k: int, j: int, a: Annotations, b: Annotations, off: float
     return 1.0 - math.exp(-0.5 * off**2) if off > TOLERANCE else 0.0
 
 
-def _errors(table: PeopleTable, both: list[Pair], a: Annotations, b: Annotations) -> F64:
+def _errors(table: PeopleTable, both: list[ReviewPair], a: Annotations, b: Annotations) -> F64:
     """(N, J) distances between two reviews over sigma sqrt(area); NaN if one is missing."""
     rows = np.array([p.row for p in both], np.int64)
     apart = np.hypot(*np.moveaxis(a.px - b.px, 2, 0))
@@ -232,7 +232,7 @@ def _counts(a: I64, b: I64, size: int) -> I64:
     return flat.reshape(size, size).astype(np.int64)
 
 
-def _either_deleted(pair: Pair) -> bool:
+def _either_deleted(pair: ReviewPair) -> bool:
     return pair.first.deleted or pair.second.deleted
 
 

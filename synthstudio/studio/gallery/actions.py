@@ -103,7 +103,7 @@ def flag_people(
         for person in people
     )
     named = numbered(ops, f"gallery-{secrets.token_hex(8)}")
-    return happened(edits.apply_all(ctx.store, named, me, chosen.frames.base_of), "flagged")
+    return result_text(edits.apply_all(ctx.store, named, me, chosen.frames.base_of), "flagged")
 
 
 def views_menu(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> None:
@@ -222,7 +222,7 @@ def relabel_form(ctx: Context, me: User, chosen: OpenSet, people: Sequence[Perso
                 base_of=read,
                 progress=lambda tried: bar.progress(tried / len(found)),
             )
-            return happened(done, "relabelled")
+            return result_text(done, "relabelled")
         return _before(ctx, me, chosen, read)
 
 
@@ -268,11 +268,11 @@ def _before(ctx: Context, me: User, chosen: OpenSet, read: Callable[[Person], Ba
             "Undo", key=f"relabel_undo_{made.client}", disabled=not made.standing, width="stretch"
         ):
             done = relabel.undo(ctx.store, chosen.key, made.client, who=me, base_of=read)
-            return happened(done, "as before")
+            return result_text(done, "as before")
     return ""
 
 
-def happened(done: Sequence[Event | Refused], how: str) -> str:
+def result_text(done: Sequence[Event | Refused], how: str) -> str:
     refused = [result for result in done if isinstance(result, Refused)]
     notice = f"{people_text(len(done) - len(refused))} {how}."
     if refused:
