@@ -40,7 +40,17 @@ from synthstudio.review.models import (
 from synthstudio.review.reverting import PLAIN
 from synthstudio.review.store import Store
 from synthstudio.review.threads import is_of_thread, threads_of, wrong_rows
-from synthstudio.review.values import FRAME, MAIN, NO_PEOPLE, Event, ItemState, Kind, Person, Status
+from synthstudio.review.values import (
+    FRAME,
+    MAIN,
+    NO_PEOPLE,
+    Event,
+    ItemState,
+    Kind,
+    Pair,
+    Person,
+    Status,
+)
 
 T = TypeVar("T")
 _COMMENT = ("comment", "joint", "mentions", "resolved", "thread")
@@ -149,11 +159,11 @@ def states(
     dataset: str,
     *,
     layer: str = MAIN,
-    people: Collection[tuple[int, int]] | None = None,
+    people: Collection[Pair] | None = None,
     frames: Iterable[int] | None = None,
     masks: bool = True,
     session: Session | None = None,
-) -> dict[tuple[int, int], ItemState]:
+) -> dict[Pair, ItemState]:
     """(frame, instance) -> state of touched people: some `people`, those of some `frames`, or all.
 
     `session`: an open one, else a new one.
@@ -188,7 +198,7 @@ def in_frames(
         yield from session.scalars(query.where(column.in_(some)))
 
 
-def added_people(store: Store, dataset: str) -> dict[tuple[int, int], str]:
+def added_people(store: Store, dataset: str) -> dict[Pair, str]:
     """(frame, instance) -> status of all people added by reviewers and not deleted."""
     query = select(ItemRow.frame, ItemRow.instance, ItemRow.status).where(
         in_layer(ItemRow, dataset), ItemRow.added.is_(True), ItemRow.deleted.is_(False)

@@ -28,7 +28,7 @@ from synthstudio.review.models import (
     utc_now,
 )
 from synthstudio.review.store import Store, count_changed, insert_into
-from synthstudio.review.values import MAIN, Person, User, invalid, may, require
+from synthstudio.review.values import MAIN, Pair, Person, User, invalid, may, require
 
 LOG = logging.getLogger("synthstudio.review.leases")
 
@@ -149,7 +149,7 @@ def release(store: Store, people: Sequence[Person], *, who: User) -> int:
 
 def leases(
     store: Store, dataset: str, *, layer: str = MAIN, who: str | None = None
-) -> dict[tuple[int, int], LeaseRow]:
+) -> dict[Pair, LeaseRow]:
     """(frame, instance) -> valid leases; `who`: only that person's."""
     query = select(LeaseRow).where(in_layer(LeaseRow, dataset, layer), LeaseRow.until > utc_now())
     if who is not None:

@@ -15,7 +15,6 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Dialect,
-    Float,
     ForeignKey,
     Index,
     Integer,
@@ -66,7 +65,6 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar = {
         str: String(NAME_LENGTH),
         datetime: UtcTime,
-        float: Float,
         Json: JSON,
         list[str]: JSON,
         Any: JSON,

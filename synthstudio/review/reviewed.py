@@ -50,12 +50,13 @@ from synthstudio.review.values import (
     UNLABELLED,
     ItemState,
     JointLabel,
+    Pair,
 )
 
 _NAMED = 20
 _HIDDEN_LISTS = ("hidden_joint", "hidden_instance", "hidden_share")
 Only = Literal["approved", "touched", "all"]
-States = Mapping[tuple[int, int], ItemState]
+States = Mapping[Pair, ItemState]
 FrameStates = Mapping[int, ItemState]
 
 
@@ -136,7 +137,7 @@ class Reviewed:
         for batch in self.iter_batches("instances"):
             yield from batch.to_pylist()
 
-    def person_ids(self) -> Mapping[tuple[int, int], Any]:
+    def person_ids(self) -> Mapping[Pair, Any]:
         return self.dataset.person_ids()
 
     def source_ids(self) -> Mapping[int, Any]:

@@ -19,7 +19,7 @@ from synthstudio.review.history import in_frames, states
 from synthstudio.review.models import EventRow, event_of, in_layer
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.store import Store
-from synthstudio.review.values import FRAME, Event, ItemState, JointLabel, Person
+from synthstudio.review.values import FRAME, Event, ItemState, JointLabel, Pair, Person
 
 _OF_CLIP = ("frame.clip_id", "frame.variant", "frame.camera_id")
 
@@ -88,7 +88,7 @@ def members(
     table: PeopleTable,
     clip: Clip,
     *,
-    blinded: Collection[tuple[int, int]] = (),
+    blinded: Collection[Pair] = (),
     session: Session | None = None,
 ) -> list[Member]:
     """All people of a clip by time, also deleted ones; `blinded` (frame, instance) as on disk."""
@@ -114,7 +114,7 @@ def members(
     return sorted(found, key=lambda m: (m.time, m.person.instance))
 
 
-def _tracks_on_disk(table: PeopleTable, clip: Clip) -> dict[tuple[int, int], int | None]:
+def _tracks_on_disk(table: PeopleTable, clip: Clip) -> dict[Pair, int | None]:
     """(frame, instance) -> track of all on disk in a clip."""
     rows = np.flatnonzero(np.isin(table.frame, list(clip.frames.values())))
     tracks = table.arrays["person.track_id"][rows].tolist()
@@ -181,7 +181,7 @@ def track_log(
     clip: Clip,
     track: int | None,
     *,
-    blinded: Collection[tuple[int, int]] = (),
+    blinded: Collection[Pair] = (),
 ) -> list[dict[str, str]]:
     """The log of a track, newest first: changes that added or removed people, and the earlier log
     of their previous tracks. Who, when (UTC) and what."""

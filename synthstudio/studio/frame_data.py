@@ -34,7 +34,7 @@ from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME
 from synthstudio.report.draw import Pen, cut_out, draw_bones, draw_marker
 from synthstudio.review.check import Base, base_in, labels_of
 from synthstudio.review.risk.people import PeopleTable
-from synthstudio.review.values import HIDDEN_BY, ItemState, JointLabel, Person
+from synthstudio.review.values import HIDDEN_BY, ItemState, JointLabel, Pair, Person
 
 _KEPT_FRAMES = 600
 UNTOUCHED = ItemState(person=Person(dataset="", frame=0, instance=0))
@@ -111,7 +111,7 @@ class Frames:
 
 
 def people_now(
-    found: FrameRows, states: Mapping[tuple[int, int], ItemState], joints: tuple[str, ...]
+    found: FrameRows, states: Mapping[Pair, ItemState], joints: tuple[str, ...]
 ) -> Iterator[tuple[int, ItemState, dict[str, JointLabel]]]:
     """Number, state and labels of all people in a frame, on disk or added, including deleted."""
     frame = found.frame["index"]

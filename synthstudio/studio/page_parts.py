@@ -23,7 +23,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from synthstudio.core.errors import RecipeError, Refused, StudioError, SynthStudioError
-from synthstudio.review.values import User
+from synthstudio.review.values import Pair, User
 from synthstudio.studio import guard
 from synthstudio.studio.guard import log_text
 
@@ -128,7 +128,7 @@ def people_grid(
     label: str,
     wide_px: int = 168,
     pick: bool = False,
-) -> tuple[tuple[int, int] | None, list[tuple[int, int]]]:
+) -> tuple[Pair | None, list[Pair]]:
     """The opened person or None, and the selected ones of `cells`; a new `page` clears them."""
     wide = 300 if cells and len(cells[0].pictures) > 1 else wide_px
     kept = st.session_state.get(key)

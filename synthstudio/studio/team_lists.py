@@ -27,7 +27,7 @@ from synthstudio.review.threads import (
     threads_in,
     threads_of_people,
 )
-from synthstudio.review.values import Role, User, may
+from synthstudio.review.values import Pair, Role, User, may
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, browser, session_cookie
 from synthstudio.studio.page_parts import (
@@ -81,7 +81,7 @@ def _threads(
     ctx: Context, me: User, chosen: OpenSet, *, is_open: bool | None, mentions: str | None = None
 ) -> Threads:
     """Threads for `me`; people are read only for members with blind reviews."""
-    store, key, hidden = ctx.store, chosen.key, frozenset[tuple[int, int]]()
+    store, key, hidden = ctx.store, chosen.key, frozenset[Pair]()
     which: dict[str, Any] = {"is_open": is_open, "mentions": mentions}
     count, share = thread_count(store, key, **which), share_of(store, key, "second_share")
     if count and share and not may(me.role, "adjudicate"):

@@ -24,7 +24,7 @@ from synthstudio.review.models import RiskRow, SettingRow, utc_now
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.signals import Signal, readable, signal
 from synthstudio.review.store import Store
-from synthstudio.review.values import HIDDEN_BY
+from synthstudio.review.values import HIDDEN_BY, Pair
 
 if TYPE_CHECKING:
     from synthstudio.generation import audit
@@ -126,7 +126,7 @@ def store_findings(
     """Store a check's findings, replacing the previous ones; `frames`: of the first ones only."""
     key = content_key(dataset)
     frames = None if frames is None or frames >= dataset.frames else frames
-    gathered: dict[tuple[int, int], list[PersonFinding]] = {}
+    gathered: dict[Pair, list[PersonFinding]] = {}
     for finding in sorted(findings, key=lambda one: -one.score):
         gathered.setdefault((finding.frame, finding.instance), []).append(finding)
     rows = [

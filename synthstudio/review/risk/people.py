@@ -31,6 +31,7 @@ from synthstudio.core.labels import CAUSES, VISIBILITY
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.matching import Column
 from synthstudio.dataset.query import FIELDS, Field
+from synthstudio.review.values import Pair
 
 T = TypeVar("T", bound=Sequence[Any])
 
@@ -212,7 +213,7 @@ class PeopleTable:
         rows = self.rows_at(found).tolist()
         return [(row, one) for row, one in zip(rows, found, strict=True) if row >= 0]
 
-    def ids(self, rows: I64) -> list[tuple[int, int]]:
+    def ids(self, rows: I64) -> list[Pair]:
         return list(zip(self.frame[rows].tolist(), self.instance[rows].tolist(), strict=True))
 
 

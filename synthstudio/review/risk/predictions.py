@@ -23,7 +23,7 @@ from synthstudio.review.models import DatasetRow, PredictionRow
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.signals import Signal, in_chunks, signal, worst
 from synthstudio.review.store import Store, upsert
-from synthstudio.review.values import JointLabel, invalid
+from synthstudio.review.values import JointLabel, Pair, invalid
 
 MIN_SIMILARITY = 0.1
 """Minimum similarity (OKS, or overlap of boxes) of a match."""
@@ -270,7 +270,7 @@ class PredictionArrays:
 def gather_predictions(table: PeopleTable, predictions: Iterable[Prediction]) -> PredictionArrays:
     """Gather predictions as arrays; those of people missing in the table are left out."""
     places = {name: j for j, name in enumerate(table.joints)}
-    ids: list[tuple[int, int]] = []
+    ids: list[Pair] = []
     parts = [np.zeros((0, len(places), 3), np.float32)]
     for one in predictions:
         here = np.full((1, len(places), 3), np.nan, np.float32)

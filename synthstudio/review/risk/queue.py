@@ -33,10 +33,9 @@ from synthstudio.review.models import EventRow, ItemRow, in_layer
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.scores import Risk
 from synthstudio.review.store import Store
-from synthstudio.review.values import MAIN, ItemState, JointLabel, Person, User
+from synthstudio.review.values import MAIN, ItemState, JointLabel, Pair, Person, User
 
 CONTROL_SHARE = 0.05
-Mask = Bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +44,7 @@ class Order:
 
     risk: Risk
     rows: I64  # (P,)
-    control: Mask  # (P,)
+    control: Bool  # (P,)
 
     def reasons(self, place: int) -> list[str]:
         found = self.risk.reasons(int(self.rows[place]))
@@ -100,7 +99,7 @@ def next_people(store: Store, order: Order, *, who: User, count: int = 1) -> lis
 
 def decided_mask(
     store: Store, table: PeopleTable, *, layer: str = MAIN, skipped: bool = True
-) -> Mask:
+) -> Bool:
     """(P,) whether a person is deleted or not pending (without `skipped`: nor skipped)."""
     open_ = ("pending",) if skipped else ("pending", "skipped")
     query = select(ItemRow.frame, ItemRow.instance).where(
@@ -110,7 +109,7 @@ def decided_mask(
     return _mask(store, table, query)
 
 
-def other_layer_mask(store: Store, table: PeopleTable, *, who: str, layer: str) -> Mask:
+def other_layer_mask(store: Store, table: PeopleTable, *, who: str, layer: str) -> Bool:
     """(P,) whether `who` has events of the person in another layer."""
     query = (
         select(EventRow.frame, EventRow.instance)
@@ -120,9 +119,7 @@ def other_layer_mask(store: Store, table: PeopleTable, *, who: str, layer: str) 
     return _mask(store, table, query)
 
 
-def touched(
-    store: Store, dataset: str, people: Collection[tuple[int, int]], *, who: str
-) -> set[tuple[int, int]]:
+def touched(store: Store, dataset: str, people: Collection[Pair], *, who: str) -> set[Pair]:
     """The people of a few with events of `who`, except second reviews."""
     query = select(EventRow.frame, EventRow.instance).where(
         EventRow.dataset == dataset,
@@ -134,7 +131,7 @@ def touched(
         return {(frame, instance) for frame, instance in session.execute(query)} & set(people)
 
 
-def mask_of(table: PeopleTable, people: Iterable[Sequence[Any]]) -> Mask:
+def mask_of(table: PeopleTable, people: Iterable[Sequence[Any]]) -> Bool:
     """(P,) whether a person is among (frame, instance)."""
     found = np.zeros(table.people, bool)
     rows = table.rows_at(people)
@@ -142,7 +139,7 @@ def mask_of(table: PeopleTable, people: Iterable[Sequence[Any]]) -> Mask:
     return found
 
 
-def _mask(store: Store, table: PeopleTable, query: Select[int, int]) -> Mask:
+def _mask(store: Store, table: PeopleTable, query: Select[int, int]) -> Bool:
     found = np.zeros(table.people, bool)
     with store.reading() as session:
         for page in session.execute(query).partitions(5000):
@@ -151,7 +148,7 @@ def _mask(store: Store, table: PeopleTable, query: Select[int, int]) -> Mask:
 
 
 def assigned_first(
-    table: PeopleTable, rows: I64, waiting: Mask, own: Mask, layer: str
+    table: PeopleTable, rows: I64, waiting: Bool, own: Bool, layer: str
 ) -> Iterator[Person]:
     """The pending ones of `rows`, own assignments first; lazy."""
     for some in (waiting[rows] & own[rows], waiting[rows] & ~own[rows]):

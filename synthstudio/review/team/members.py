@@ -24,7 +24,17 @@ from synthstudio.review.check import check_name
 from synthstudio.review.models import AssignmentRow, CodeRow, MemberRow, TokenRow, in_layer, utc_now
 from synthstudio.review.store import Store, advisory_lock, upsert
 from synthstudio.review.team.sessions import TOKEN, digest, hide_secrets, is_secret, make_secret
-from synthstudio.review.values import ROLES, Person, Role, User, invalid, read_row, require, to_role
+from synthstudio.review.values import (
+    ROLES,
+    Pair,
+    Person,
+    Role,
+    User,
+    invalid,
+    read_row,
+    require,
+    to_role,
+)
 
 NAME_CHARS = 64
 _TOGETHER = (
@@ -178,7 +188,7 @@ def assign(
     return len(unique)
 
 
-def assigned(store: Store, dataset: str, *, who: str | None = None) -> dict[tuple[int, int], str]:
+def assigned(store: Store, dataset: str, *, who: str | None = None) -> dict[Pair, str]:
     """(frame, instance) -> assigned reviewer; `who`: only that reviewer's."""
     row = AssignmentRow
     query = select(row.frame, row.instance, row.who).where(in_layer(row, dataset))

@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 from sqlalchemy import select
 
-from synthstudio.core.arrays import I64
+from synthstudio.core.arrays import I64, Bool
 from synthstudio.core.errors import Refused
 from synthstudio.core.rng import stream
 from synthstudio.review.check import Base, is_share
@@ -32,7 +32,6 @@ from synthstudio.review.models import EventRow, SettingRow
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import (
     CONTROL_SHARE,
-    Mask,
     assigned_first,
     decided_mask,
     mask_of,
@@ -48,6 +47,7 @@ from synthstudio.review.values import (
     ItemState,
     JointLabel,
     Op,
+    Pair,
     Person,
     Status,
     User,
@@ -133,20 +133,20 @@ def begin_second_reviews(
     return claim(store, people, who=who, count=count)
 
 
-def blinded(store: Store, table: PeopleTable, *, who: User, share: float = SECOND_SHARE) -> Mask:
+def blinded(store: Store, table: PeopleTable, *, who: User, share: float = SECOND_SHARE) -> Bool:
     """(P,) whether the layer main is withheld from `who`: the second review is open."""
     if may(who.role, "adjudicate"):
         return np.zeros(table.people, bool)
     return _chosen(table, share) & _open_to(store, table, who)
 
 
-def _chosen(table: PeopleTable, share: float) -> Mask:
+def _chosen(table: PeopleTable, share: float) -> Bool:
     found = np.zeros(table.people, bool)
     found[second_review_rows(table, share=share)] = True
     return found
 
 
-def _open_to(store: Store, table: PeopleTable, who: User) -> Mask:
+def _open_to(store: Store, table: PeopleTable, who: User) -> Bool:
     """(P,) whether one review is decided, and not by `who`."""
     once, twice = (decided_mask(store, table, layer=n, skipped=False) for n in (MAIN, SECOND))
     return once & ~twice & ~other_layer_mask(store, table, who=who.name, layer=SECOND)
@@ -155,11 +155,11 @@ def _open_to(store: Store, table: PeopleTable, who: User) -> Mask:
 def blinded_among(
     store: Store,
     table: PeopleTable,
-    people: Collection[tuple[int, int]],
+    people: Collection[Pair],
     *,
     who: User,
     share: float = SECOND_SHARE,
-) -> set[tuple[int, int]]:
+) -> set[Pair]:
     """Those of a few (frame, instance) who are `blinded`; a frame is if any person in it is."""
     if may(who.role, "adjudicate") or not people:
         return set()
@@ -250,7 +250,7 @@ def adjudicate(
     return apply_together(store, [*all_ops, mark], who=who, base=base)
 
 
-def reviewed_by(store: Store, dataset: str, who: str) -> set[tuple[int, int]]:
+def reviewed_by(store: Store, dataset: str, who: str) -> set[Pair]:
     """(frame, instance) of edited or decided people, without adjudications."""
     row = EventRow
     query = select(row.frame, row.instance).where(

@@ -37,7 +37,7 @@ from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import TOLERANCE
 from synthstudio.review.store import Store
 from synthstudio.review.team.second_review import ReviewPair, pairs, reviewed_by
-from synthstudio.review.values import FRAME, ItemState
+from synthstudio.review.values import FRAME, ItemState, Pair
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,8 +319,8 @@ def throughputs(events: Iterable[tuple[str, datetime, str, int, int, str]]) -> l
 
 def decided_by_day(store: Store, key: str) -> Counter[tuple[date, str]]:
     """(day in UTC, reviewer) -> people of the layer main: each once, by the last decision."""
-    last: dict[tuple[int, int], tuple[date, str]] = {}
-    states: dict[tuple[int, int], tuple[str, bool]] = {}
+    last: dict[Pair, tuple[date, str]] = {}
+    states: dict[Pair, tuple[str, bool]] = {}
     row = EventRow
     query = select(row.frame, row.instance, row.who, row.when, row.after)
     query = query.where(in_layer(row, key), row.kind.in_(DECIDING))

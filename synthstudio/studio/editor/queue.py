@@ -87,10 +87,10 @@ class ReviewQueue:
     rows: I64
     control: Bool
     risk: Risk
-    extra: tuple[tuple[int, int], ...] = ()
+    extra: tuple[Pair, ...] = ()
     notes: Mapping[int, str] = field(default_factory=dict)
 
-    def people(self, table: PeopleTable, start: int, stop: int) -> list[tuple[int, int]]:
+    def people(self, table: PeopleTable, start: int, stop: int) -> list[Pair]:
         rows = self.rows[start:stop]
         on_disk = iter(table.ids(rows[rows >= 0]))
         return [self.extra[-1 - row] if row < 0 else next(on_disk) for row in rows.tolist()]
@@ -209,7 +209,7 @@ def _unsure(
 
 def _extra(
     store: Store, table: PeopleTable, request: QueueRequest, inhabited: I64
-) -> tuple[tuple[int, int], ...]:
+) -> tuple[Pair, ...]:
     """Entries beside people on disk, who are in the frames `inhabited`."""
     added = added_people(store, table.key) if request.layer == MAIN else {}
     if request.queue in ("empty", "uncertain"):
@@ -248,7 +248,7 @@ class EditorSession:
     key: str
     user: str
     request: QueueRequest = field(default_factory=QueueRequest)
-    place: tuple[int, int] | None = None
+    place: Pair | None = None
     mounted: bool = False
 
     def mount(self) -> None:

@@ -32,7 +32,7 @@ from synthstudio.review.risk.predictions import (
     mean_distance_px,
     similarity,
 )
-from synthstudio.review.values import ItemState
+from synthstudio.review.values import ItemState, Pair
 from synthstudio.studio.frame_data import FrameRows, people_now
 
 _GRABCUT_PX, _NETWORK_PX = 384, 1024
@@ -159,7 +159,7 @@ def _logits(session: Any, where: str, rgb: U8, points: F32, box: F32 | None) -> 
 _ARM = ("shoulder", "elbow", "wrist", "hand", "finger", "thumb")
 _LEG = ("hip", "knee", "ankle", "toe", "heel")
 _TRUNK = ("pelvis", "spine", "thorax")
-States = Mapping[tuple[int, int], ItemState]
+States = Mapping[Pair, ItemState]
 
 
 @dataclass(frozen=True)

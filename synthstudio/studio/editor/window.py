@@ -29,6 +29,7 @@ from synthstudio.review.values import (
     Event,
     ItemState,
     JointLabel,
+    Pair,
     Person,
     User,
 )
@@ -48,14 +49,14 @@ _NO_PREDICTIONS = FramePredictions()
 class QueueWindow:
     """A window of a queue: `people` are (frame, instance) from place `start` on."""
 
-    people: Sequence[tuple[int, int]]
+    people: Sequence[Pair]
     start: int = 0
     layer: str = MAIN
     reasons: Sequence[Sequence[str]] = ()
     """Why each of `people` is listed; empty if not requested."""
-    blinded: Collection[tuple[int, int]] = ()
+    blinded: Collection[Pair] = ()
     """People in these frames whose reviews must be hidden."""
-    elsewhere: Collection[tuple[int, int]] = ()
+    elsewhere: Collection[Pair] = ()
     """People not on disk with a place of their own in the queue."""
     model: str = ""
     """The model whose predictions are shown under the labels; "": none."""
@@ -68,7 +69,7 @@ def span(at: int, total: int) -> tuple[int, int]:
     return max(0, at - BACK), min(total, at + AHEAD + 1)
 
 
-def people_in(frames: Frames, people: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def people_in(frames: Frames, people: Sequence[Pair]) -> list[Pair]:
     """Some people and all others on disk in their frames."""
     beside = [(frame, n) for frame in {f for f, _ in people} for n in frames.get(frame).people]
     return list(dict.fromkeys([*people, *beside]))
@@ -147,7 +148,7 @@ def skeleton_json(skeleton: Skeleton, poses: Sequence[Mapping[str, Any]] = ()) -
     }
 
 
-def _free_number(found: FrameRows, state_of: Mapping[tuple[int, int], ItemState]) -> int:
+def _free_number(found: FrameRows, state_of: Mapping[Pair, ItemState]) -> int:
     """The first number above those on disk that no added person has."""
     number = max([n for n in found.people if n < FIRST_OBJECT], default=0) + 1
     while (found.frame["index"], number) in state_of:
@@ -159,7 +160,7 @@ def picture_url(key: str, frame: int, kind: str) -> str:
     return f"{API}/sets/{key}/frames/{frame}/{kind}"
 
 
-def _item(chosen: OpenSet, person: tuple[int, int], state: ItemState) -> dict[str, Any]:
+def _item(chosen: OpenSet, person: Pair, state: ItemState) -> dict[str, Any]:
     frame, instance = person
     found, skeleton = chosen.frames.get(frame), chosen.frames.skeleton
     row = found.people.get(instance)
@@ -252,8 +253,8 @@ def _thread(thread: Thread) -> dict[str, Any]:
 def _people(
     frames: Frames,
     frame: int,
-    state_of: Mapping[tuple[int, int], ItemState],
-    closed: Callable[[tuple[int, int]], str | None],
+    state_of: Mapping[Pair, ItemState],
+    closed: Callable[[Pair], str | None],
     held: Collection[int],
 ) -> list[dict[str, Any]]:
     """All people of a frame as edited; `closed`: why one cannot be changed now.
@@ -285,9 +286,9 @@ def _people(
 
 
 def _closed(
-    person: tuple[int, int],
+    person: Pair,
     window: QueueWindow,
-    held: Mapping[tuple[int, int], LeaseRow],
+    held: Mapping[Pair, LeaseRow],
     who: User,
 ) -> str | None:
     lease = held.get(person)

@@ -16,7 +16,7 @@ from synthstudio.review.check import Base
 from synthstudio.review.relabel import MEANINGS, Change, Meaning, Relabel
 from synthstudio.review.risk import review_fields
 from synthstudio.review.team import members
-from synthstudio.review.values import HIDDEN_BY, Event, Op, Person, User, may, numbered
+from synthstudio.review.values import HIDDEN_BY, Event, Op, Pair, Person, User, may, numbered
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.frame_data import UNTOUCHED
 from synthstudio.studio.gallery.view import (
@@ -48,7 +48,7 @@ def bulk_actions(
     chosen: OpenSet,
     found: SearchResult,
     *,
-    picked: Sequence[tuple[int, int]],
+    picked: Sequence[Pair],
 ) -> None:
     rows = {_PICKED: found.table.rows_at(picked), _PAGE: found.page.rows, _ALL: found.rows}
     with st.container(border=True, key="gallery_bulk"):

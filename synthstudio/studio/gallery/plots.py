@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 from synthstudio.core.amounts import people_text
 from synthstudio.core.arrays import F64, I64
 from synthstudio.core.labels import CAUSES
+from synthstudio.review.values import Pair
 from synthstudio.studio.gallery.filters import Form, JointCondition
 
 STATUS_COLOURS = {
@@ -152,7 +153,7 @@ def bars(
     return Plot(figure=figure, filters=filters, alt=f"People by {field}: {parts or 'none'}.")
 
 
-def points(places: F64, ids: Sequence[tuple[int, int]], occluded: F64) -> Plot:
+def points(places: F64, ids: Sequence[Pair], occluded: F64) -> Plot:
     """A map of people at `places` (P, 2), for a lasso; coloured if `occluded` is known for all."""
     many = len(ids) > _MANY
     scale = {"colorscale": "Viridis", "cmin": 0, "cmax": 1, "colorbar": {"title": "occluded"}}

@@ -32,7 +32,7 @@ from synthstudio.review.risk.review_fields import (
 )
 from synthstudio.review.store import Store
 from synthstudio.review.team.second_review import blinded, share_of
-from synthstudio.review.values import User
+from synthstudio.review.values import Pair, User
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.gallery.filters import Form, form_from_query
 from synthstudio.studio.page_parts import API
@@ -140,8 +140,8 @@ class GalleryState:
     text: str = ""
     query: str = ""
     query_error: str = ""
-    like: tuple[int, int] | None = None
-    among: tuple[tuple[int, int], ...] | None = None
+    like: Pair | None = None
+    among: tuple[Pair, ...] | None = None
     sort: str = "frame"
     size: int = PAGE_SIZES[0]
     number: int = 0
@@ -210,7 +210,7 @@ def set_query(state: GalleryState, text: str, joints: tuple[str, ...]) -> None:
         state.query, state.query_error = state.text, ""
 
 
-def show_like(state: GalleryState, chosen: OpenSet, person: tuple[int, int]) -> None:
+def show_like(state: GalleryState, chosen: OpenSet, person: Pair) -> None:
     """Sort all people by similarity to one pose; no effect without a pose."""
     if chosen.table.rows_at([person])[0] >= 0:
         state.like, state.among, state.show, state.number = person, None, SHOWS[0], 0
