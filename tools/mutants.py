@@ -46,7 +46,7 @@ GROUPS = {
     "dataset": "dataset/rows dataset/reader dataset/writer dataset/filter dataset/query",
     "formats": "formats/coco/* formats/tools/yolo formats/tools/cvat formats/checked"
     " formats/exchange formats/joints",
-    "review": "review/store review/edits review/history review/reverting review/reviewed"
+    "review": "review/store review/edits review/history review/batch_edits review/reviewed"
     " review/values review/check review/masks",
     "models": "models/heatmaps models/smooth models/bottom_up/grouping models/bottom_up/voting"
     " models/bottom_up/contract",

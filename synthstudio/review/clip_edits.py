@@ -12,7 +12,7 @@ from itertools import pairwise
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
-from synthstudio.review import edits
+from synthstudio.review import batch_edits
 from synthstudio.review.check import Base, check_int, moved
 from synthstudio.review.edits import BaseOf
 from synthstudio.review.risk.people import PeopleTable
@@ -176,10 +176,10 @@ def rename(scene: Scene, person: Person, to: int, client: str, *, who: User) -> 
 def undo(scene: Scene, client: str, again: str, *, who: User) -> Result:
     """Revert a batch edit for people not changed since; also reverts an undo."""
     with scene.store.reading() as session:
-        mine = edits.events_in_force(session, scene.clip.dataset, client)
+        mine = batch_edits.events_in_force(session, scene.clip.dataset, client)
 
     def plan(session: Session) -> Sequence[Op]:
-        return edits.revert_ops(session, scene.clip.dataset, client, again)
+        return batch_edits.revert_ops(session, scene.clip.dataset, client, again)
 
     return _apply_batch(scene, again, plan, [event.person for event in mine], who)
 
@@ -228,13 +228,13 @@ def _apply_batch(
     blind: list[str] = []
 
     def once(session: Session) -> Sequence[Op]:
-        done.append(len(edits.batch_events(session, scene.clip.dataset, client)))
+        done.append(len(batch_edits.batch_events(session, scene.clip.dataset, client)))
         ops = [] if done[0] else plan(session)
         hidden = [op for op in ops if op.person.pair in scene.blinded]
         blind.extend(f"{op.person.where}: {BLIND}" for op in hidden)
         return [op for op in ops if op not in hidden]
 
-    tried = edits.apply_each(
+    tried = batch_edits.apply_each(
         scene.store,
         scene.clip.dataset,
         once,

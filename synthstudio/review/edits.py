@@ -1,11 +1,8 @@
-"""Ops become events: each in one transaction with its item, each at most once.
-
-A batch edit: edits of many people with a common client, which identifies and reverts them together.
-"""
+"""Ops become events: each in one transaction with its item, at most once; what may be undone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -14,10 +11,10 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from synthstudio.core.errors import DatasetError, Refused
+from synthstudio.core.errors import Refused
 from synthstudio.review import leases
 from synthstudio.review.check import Base, check_name, check_names, checked_op, moved
-from synthstudio.review.history import apply_event, in_frames, item_events, snapshot
+from synthstudio.review.history import apply_event, item_events, snapshot
 from synthstudio.review.masks import masks_after
 from synthstudio.review.models import (
     DatasetRow,
@@ -30,12 +27,12 @@ from synthstudio.review.models import (
     state_of,
     utc_now,
 )
-from synthstudio.review.reverting import blocking_event, is_orphan, reverted_ids, root_of
 from synthstudio.review.store import Store, count_changed
 from synthstudio.review.threads import commented, is_of_thread, settled, store_threads
 from synthstudio.review.values import (
     FRAME,
     HUMAN,
+    ITEM_FIELDS,
     NO_PEOPLE,
     PREDICTED,
     Event,
@@ -44,8 +41,8 @@ from synthstudio.review.values import (
     Person,
     User,
     invalid,
-    numbered,
     require,
+    reverted_ids,
 )
 
 _TRIES = 3
@@ -75,7 +72,7 @@ def apply_together(store: Store, ops: Sequence[Op], *, who: User, base: Base) ->
     for _ in range(_TRIES):
         try:
             with store.session() as session:
-                return [_apply(session, op, who=who, base=base) for op in checked]
+                return [apply_in(session, op, who=who, base=base) for op in checked]
         except IntegrityError:  # a concurrent writer did the same
             continue
     raise Refused(
@@ -86,62 +83,9 @@ def apply_together(store: Store, ops: Sequence[Op], *, who: User, base: Base) ->
     )
 
 
-def apply_all(
-    store: Store,
-    ops: Sequence[Op],
-    who: User,
-    base_of: BaseOf,
-    progress: Callable[[int], object] = lambda done: None,
-) -> list[Event | Refused]:
-    """Apply ops in order; return for each its event or refusal.
-
-    After a "busy" one the rest is not tried, to keep the order. `base_of` may
-    raise DatasetError for people of no frame: those ops are refused as "gone". `progress` receives
-    the number of tried ops after each.
-    """
-    done: list[Event | Refused] = []
-    for op in ops:
-        if done and isinstance(done[-1], Refused) and done[-1].reason == "busy":
-            done.append(done[-1])
-            continue
-        try:
-            check_names(op)
-            done.append(apply(store, op, who=who, base=base_of(op.person)))
-        except Refused as refused:
-            done.append(refused)
-        except DatasetError as error:
-            done.append(Refused(str(error), reason="gone"))
-        progress(len(done))
-    return done
-
-
-def apply_each(
-    store: Store,
-    dataset: str,
-    plan: Callable[[Session], Sequence[Op]],
-    *,
-    who: User,
-    base_of: BaseOf,
-) -> list[tuple[Op, Event | Refused]]:
-    """Apply the possible part of a plan in one exclusive transaction."""
-    done: list[tuple[Op, Event | Refused]] = []
-    with store.session() as session:
-        _lock_dataset(session, dataset)
-        for op in plan(session):
-            try:
-                base = base_of(op.person)
-                require(who, op.kind)
-                checked = checked_op(op, base)
-                with session.begin_nested():
-                    done.append((op, _apply(session, checked, who=who, base=base)))
-            except Refused as refused:
-                done.append((op, refused))
-    return done
-
-
-def _apply(session: Session, op: Op, *, who: User, base: Base) -> Event:
+def apply_in(session: Session, op: Op, *, who: User, base: Base) -> Event:
     person = op.person
-    _lock_dataset(session, person.dataset)
+    lock_dataset(session, person.dataset)
     applied = _already_applied(session, op, who)
     if applied is not None:
         return applied
@@ -166,7 +110,7 @@ def _apply(session: Session, op: Op, *, who: User, base: Base) -> Event:
     return _write(session, op, (before, after), old, who=who.name, now=now)
 
 
-def _lock_dataset(session: Session, dataset: str) -> None:
+def lock_dataset(session: Session, dataset: str) -> None:
     """Serialise writers of a data set, so that event ids rise in order."""
     query = select(DatasetRow.key).where(DatasetRow.key == dataset)
     if session.scalar(query.with_for_update(key_share=True)) is None:
@@ -363,14 +307,14 @@ def _to_revert(session: Session, op: Op) -> Event:
     if target.id in reverted_ids(events):
         invalid("already undone", f"event {target.id}", expected="one in force")
     gone = reverted_ids(events)
-    root, puts = root_of(target, {event.id: event for event in events})
-    if not puts and is_orphan(events, gone, root):
+    root, puts = _root_of(target, {event.id: event for event in events})
+    if not puts and _is_orphan(events, gone, root):
         invalid(
             "the answered comment was undone",
             f"event {target.id}",
             expected="the thread's first comment restored first",
         )
-    later = blocking_event(events, target)
+    later = _blocking_event(events, target)
     if later is not None:
         invalid(
             "changed again later",
@@ -430,30 +374,74 @@ def revision_conflict(now: ItemState) -> Refused:
     )
 
 
-def batch_events(session: Session, dataset: str, client: str) -> list[Event]:
-    """The events of a batch edit in the layer main, in order."""
-    mine = select(EventRow).where(in_layer(EventRow, dataset), EventRow.client == client)
-    return [event_of(row) for row in session.scalars(mine.order_by(EventRow.id))]
+# ---- what a revert may undo
+
+_Field = tuple[str, str | int]
 
 
-def events_in_force(session: Session, dataset: str, client: str) -> list[Event]:
-    """The events of a batch edit in force, in order."""
-    events = batch_events(session, dataset, client)
-    query = select(EventRow).where(in_layer(EventRow, dataset), EventRow.kind == "revert")
-    reverts = in_frames(session, query, EventRow.frame, (event.person.frame for event in events))
-    gone = reverted_ids(map(event_of, reverts))
-    return [event for event in events if event.id not in gone]
+def _blocking_event(events: Sequence[Event], target: Event) -> Event | None:
+    """The event of the same item that must be reverted before `target`; None if none.
+
+    `events`: all of the item. Values form one stack per field; a revert removes an event
+    from its stacks, and the revert of a revert restores it. An event on its stacks can be
+    reverted when it is on top of all; a revert, if the stacks are unchanged since.
+    """
+    by_id = {event.id: event for event in events}
+    stacks: dict[_Field, tuple[int, ...]] = {}
+    left: dict[_Field, tuple[int, ...]] = {}
+    last: dict[_Field, Event] = {}
+    reverted = reverted_ids(events)
+    for event in sorted(events, key=lambda e: e.revision):
+        root, puts = _root_of(event, by_id)
+        for field in _fields(root):
+            others = tuple(id for id in stacks.get(field, ()) if id != root.id)
+            stacks[field] = (*others, root.id) if puts else others
+            if event.id not in reverted:
+                last[field] = event
+        if event.id == target.id:
+            left = dict(stacks)
+    root, puts = _root_of(target, by_id)
+    answers = _answers(events, reverted, root) if puts else []
+    if answers:
+        return answers[-1]
+    for field in sorted(_fields(root)):
+        free = stacks[field][-1:] == (root.id,) if puts else stacks[field] == left[field]
+        if not free:
+            return last[field]
+    return None
 
 
-def revert_ops(session: Session, dataset: str, client: str, again: str) -> list[Op]:
-    """Ops that revert a batch edit's events in force, as a batch edit `again`."""
-    ops = (
-        Op(
-            person=event.person,
-            revision=session.get_one(ItemRow, event.person.key).revision,
-            kind="revert",
-            event=event.id,
-        )
-        for event in events_in_force(session, dataset, client)
+def _root_of(event: Event, by_id: Mapping[int, Event]) -> tuple[Event, bool]:
+    """The event that this one enables or disables, and which of the two."""
+    puts = True
+    while event.reverts is not None:
+        event, puts = by_id[event.reverts], not puts
+    return event, puts
+
+
+def _fields(root: Event) -> set[_Field]:
+    """The values set by a non-revert event, in separately revertible parts."""
+    joints: Mapping[str, Any] = root.after.get("joints", {})  # type: ignore[assignment]
+    found: set[_Field] = {("joint", name) for name in joints}
+    found |= {("field", name) for name in ITEM_FIELDS if name in root.after}
+    if "comment" in root.after:
+        found.add(("comment", root.id))
+    if "resolved" in root.after:
+        found.add(("resolved", int(root.after["thread"])))  # type: ignore[call-overload]
+    return found
+
+
+def _is_orphan(events: Iterable[Event], gone: Collection[int], root: Event) -> bool:
+    """Whether an event belongs to a reverted comment."""
+    return "thread" in root.after and any(
+        event.id == root.after["thread"] and event.id in gone for event in events
     )
-    return numbered(ops, again)
+
+
+def _answers(events: Iterable[Event], gone: Collection[int], first: Event) -> list[Event]:
+    """The other events in force of a first comment's thread, oldest first."""
+    return [
+        event
+        for event in events
+        if event.reverts is None and event.id not in gone and event.after.get("thread") == first.id
+    ]

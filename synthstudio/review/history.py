@@ -37,11 +37,11 @@ from synthstudio.review.models import (
     stored_object,
     utc_now,
 )
-from synthstudio.review.reverting import PLAIN
 from synthstudio.review.store import Store
 from synthstudio.review.threads import is_of_thread, threads_of, wrong_rows
 from synthstudio.review.values import (
     FRAME,
+    ITEM_FIELDS,
     MAIN,
     NO_PEOPLE,
     Event,
@@ -94,13 +94,13 @@ def apply_event(state: ItemState, event: Event) -> ItemState:
         when=event.when,
         joints=kept | labels_from_json(changed),
         comments=state.comments + comments,
-        **{name: after[name] for name in PLAIN if name in after},
+        **{name: after[name] for name in ITEM_FIELDS if name in after},
     )
 
 
 def snapshot(state: ItemState, after: Mapping[str, Any]) -> dict[str, Any]:
     """The current values of the fields in `after`: an event's `before`."""
-    before: dict[str, Any] = {name: getattr(state, name) for name in PLAIN if name in after}
+    before: dict[str, Any] = {name: getattr(state, name) for name in ITEM_FIELDS if name in after}
     if "joints" in after:
         before["joints"] = {
             name: asdict(state.joints[name]) if name in state.joints else None

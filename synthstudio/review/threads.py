@@ -17,9 +17,8 @@ from sqlalchemy import ColumnElement, Select, String, cast, delete, func, select
 from sqlalchemy.orm import Session
 
 from synthstudio.review.models import EventRow, MemberRow, ThreadRow, event_of, in_layer, is_person
-from synthstudio.review.reverting import reverted_ids
 from synthstudio.review.store import Store
-from synthstudio.review.values import MAIN, Event, Kind, Op, Pair, Person, invalid
+from synthstudio.review.values import MAIN, Event, Kind, Op, Pair, Person, invalid, reverted_ids
 
 THREAD_KINDS: tuple[Kind, ...] = ("comment", "resolve", "reopen")
 """Kinds of events of threads; so are their reverts."""

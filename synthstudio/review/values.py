@@ -159,6 +159,15 @@ class Event:
     reverts: int | None = None
 
 
+def reverted_ids(events: Iterable[Event]) -> set[int]:
+    """The ids of those of an item's events that were reverted, by reverts in force."""
+    found: set[int] = set()
+    for event in sorted(events, key=lambda e: e.revision, reverse=True):
+        if event.reverts is not None and event.id not in found:
+            found.add(event.reverts)
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class ItemState:
     """The state of an item after all events. Revision 0: untouched.
@@ -186,6 +195,10 @@ class ItemState:
     when: datetime | None = None
     comments: int = 0
 
+
+ITEM_FIELDS = ("status", "reason", "box", "masks", "deleted", "added", "rejected_models", "track",
+               "keyframe")  # fmt: skip
+"""Fields of a person that an event sets directly."""
 
 _Reviewing = Literal["claim", "save_view"]
 _Leading = Literal[

@@ -5,7 +5,9 @@ from review_ops import ANNA, LEAD
 
 from synthstudio.core.errors import Refused
 from synthstudio.review import history
-from synthstudio.review.relabel import MEANINGS, Relabel, changes, relabel, relabelled, undo
+from synthstudio.review.batch_edits import MEANINGS, Relabel, relabel, relabelled
+from synthstudio.review.batch_edits import relabel_changes as changes
+from synthstudio.review.batch_edits import undo_relabel as undo
 from synthstudio.review.values import JointLabel
 
 WRISTS = ("left_wrist", "right_wrist")

@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from synthstudio.core.errors import Refused
-from synthstudio.review import edits, history
+from synthstudio.review import batch_edits, edits, history
 from synthstudio.review.models import EventRow, ItemRow
 from synthstudio.review.values import ItemState, JointLabel, Person
 
@@ -213,7 +213,7 @@ def test_good_limits(store):
 def test_batch_goes_on_after_a_refusal_but_not_after_busy(store, monkeypatch):
     other = dataclasses.replace(PERSON, instance=2)
     output = [op("edit", 0), op("edit", 0), op("edit", 1), op("edit", 0, person=other)]
-    reported = edits.apply_all(store, output, ANNA, lambda person: ON_DISK)
+    reported = batch_edits.apply_all(store, output, ANNA, lambda person: ON_DISK)
     assert [getattr(t, "reason", "done") for t in reported] == ["done", "revision", "done", "done"]
     real = edits._write
 
@@ -224,10 +224,10 @@ def test_batch_goes_on_after_a_refusal_but_not_after_busy(store, monkeypatch):
 
     monkeypatch.setattr(edits, "_write", full)
     output = [op("edit", 1, person=other), op("edit", 2), op("edit", 2, person=other)]
-    reported = edits.apply_all(store, output, ANNA, lambda person: ON_DISK)
+    reported = batch_edits.apply_all(store, output, ANNA, lambda person: ON_DISK)
     assert [getattr(t, "reason", "done") for t in reported] == ["done", "busy", "busy"]
     monkeypatch.undo()
-    again = edits.apply_all(store, output, ANNA, lambda person: ON_DISK)
+    again = batch_edits.apply_all(store, output, ANNA, lambda person: ON_DISK)
     assert again[0] == reported[0] and [e.revision for e in again] == [2, 3, 3]
     assert history.check_replay(store, KEY) == []
 

@@ -14,7 +14,7 @@ from review_ops import ANNA, BEN, KEY, ON_DISK, PERSON, hidden, op, refused, see
 from sqlalchemy import create_engine, event, make_url, text
 
 from synthstudio.core.errors import DiskError, Refused
-from synthstudio.review import edits, history
+from synthstudio.review import batch_edits, edits, history
 from synthstudio.review import store as store_module
 from synthstudio.review.leases import claim
 from synthstudio.review.models import DatasetRow, utc_now
@@ -155,10 +155,10 @@ def test_locked_for_too_long_is_busy_and_may_be_sent_again(store_url, store, mon
     hasty = open_store(store_url)
     output = [op("edit", 0), op("edit", 1, joints={"left_eye": hidden()})]
     with locked(store_url):
-        reported = edits.apply_all(hasty, output, ANNA, lambda person: ON_DISK)
+        reported = batch_edits.apply_all(hasty, output, ANNA, lambda person: ON_DISK)
     assert [entry.reason for entry in reported] == ["busy", "busy"]
     assert history.events(store, KEY) == []
-    again = edits.apply_all(hasty, output, ANNA, lambda person: ON_DISK)
+    again = batch_edits.apply_all(hasty, output, ANNA, lambda person: ON_DISK)
     assert [entry.revision for entry in again] == [1, 2]
     check_whole(store, accepted=2)
     hasty.close()

@@ -11,9 +11,19 @@ import streamlit as st
 from synthstudio.core.amounts import people_text
 from synthstudio.core.errors import Refused
 from synthstudio.core.labels import STATE_HIDDEN
-from synthstudio.review import edits, history, relabel
+from synthstudio.review import history
+from synthstudio.review.batch_edits import (
+    MEANINGS,
+    Change,
+    Meaning,
+    Relabel,
+    apply_all,
+    relabel,
+    relabel_changes,
+    relabelled,
+    undo_relabel,
+)
 from synthstudio.review.check import Base
-from synthstudio.review.relabel import MEANINGS, Change, Meaning, Relabel
 from synthstudio.review.risk import review_fields
 from synthstudio.review.team import members
 from synthstudio.review.values import HIDDEN_BY, Event, Op, Pair, Person, User, may, numbered
@@ -103,7 +113,7 @@ def flag_people(
         for person in people
     )
     named = numbered(ops, f"gallery-{secrets.token_hex(8)}")
-    return result_text(edits.apply_all(ctx.store, named, me, chosen.frames.base_of), "flagged")
+    return result_text(apply_all(ctx.store, named, me, chosen.frames.base_of), "flagged")
 
 
 def views_menu(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> None:
@@ -209,13 +219,13 @@ def relabel_form(ctx: Context, me: User, chosen: OpenSet, people: Sequence[Perso
             disabled=many or not names or not people,
             help=f"Needs joints, and 1 to {MAX_AT_ONCE:,} people.",
         ):
-            found = relabel.changes(ctx.store, people, relabelling, base_of=read)
+            found = relabel_changes(ctx.store, people, relabelling, base_of=read)
             st.session_state["relabel_found"] = (chosen.key, relabelling, tuple(people), found)
         *of, found = st.session_state.get("relabel_found", (None, ()))
         if of == [chosen.key, relabelling, tuple(people)] and _preview(chosen, found):
             del st.session_state["relabel_found"]
             bar = st.progress(0.0, f"Relabelling {people_text(len(found))}")
-            done = relabel.relabel(
+            done = relabel(
                 ctx.store,
                 found,
                 who=me,
@@ -257,7 +267,7 @@ def _preview(chosen: OpenSet, found: Sequence[Change]) -> bool:
 
 
 def _before(ctx: Context, me: User, chosen: OpenSet, read: Callable[[Person], Base]) -> str:
-    for made in relabel.relabelled(ctx.store, chosen.key, maximum=5):
+    for made in relabelled(ctx.store, chosen.key, maximum=5):
         words, back = st.columns([6, 1.2], vertical_alignment="center")
         still = "" if made.standing == made.people else f", {made.standing:,} still are"
         words.caption(
@@ -267,7 +277,7 @@ def _before(ctx: Context, me: User, chosen: OpenSet, read: Callable[[Person], Ba
         if back.button(
             "Undo", key=f"relabel_undo_{made.client}", disabled=not made.standing, width="stretch"
         ):
-            done = relabel.undo(ctx.store, chosen.key, made.client, who=me, base_of=read)
+            done = undo_relabel(ctx.store, chosen.key, made.client, who=me, base_of=read)
             return result_text(done, "as before")
     return ""
 

@@ -1,4 +1,7 @@
-"""Batch change of state and cause for joints of many people: preview, apply and undo."""
+"""Batch edits: edits of many people with a common client, by which they are reverted together.
+
+One of them changes state and cause for joints of many people: preview, apply and undo.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
-from synthstudio.core.errors import Refused
+from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.review import edits, history
-from synthstudio.review.check import CAUSES_OF, Base
+from synthstudio.review.check import CAUSES_OF, Base, check_names, checked_op
 from synthstudio.review.edits import BaseOf
-from synthstudio.review.models import EventRow, in_layer
+from synthstudio.review.history import in_frames
+from synthstudio.review.models import EventRow, ItemRow, event_of, in_layer
 from synthstudio.review.store import Store
 from synthstudio.review.values import (
     HUMAN,
@@ -27,9 +32,93 @@ from synthstudio.review.values import (
     invalid,
     numbered,
     require,
+    reverted_ids,
 )
 
-_CLIENT = "relabel-"
+
+def apply_all(
+    store: Store,
+    ops: Sequence[Op],
+    who: User,
+    base_of: BaseOf,
+    progress: Callable[[int], object] = lambda done: None,
+) -> list[Event | Refused]:
+    """Apply ops in order; return for each its event or refusal.
+
+    After a "busy" one the rest is not tried, to keep the order. `base_of` may
+    raise DatasetError for people of no frame: those ops are refused as "gone". `progress` receives
+    the number of tried ops after each.
+    """
+    done: list[Event | Refused] = []
+    for op in ops:
+        if done and isinstance(done[-1], Refused) and done[-1].reason == "busy":
+            done.append(done[-1])
+            continue
+        try:
+            check_names(op)
+            done.append(edits.apply(store, op, who=who, base=base_of(op.person)))
+        except Refused as refused:
+            done.append(refused)
+        except DatasetError as error:
+            done.append(Refused(str(error), reason="gone"))
+        progress(len(done))
+    return done
+
+
+def apply_each(
+    store: Store,
+    dataset: str,
+    plan: Callable[[Session], Sequence[Op]],
+    *,
+    who: User,
+    base_of: BaseOf,
+) -> list[tuple[Op, Event | Refused]]:
+    """Apply the possible part of a plan in one exclusive transaction."""
+    done: list[tuple[Op, Event | Refused]] = []
+    with store.session() as session:
+        edits.lock_dataset(session, dataset)
+        for op in plan(session):
+            try:
+                base = base_of(op.person)
+                require(who, op.kind)
+                checked = checked_op(op, base)
+                with session.begin_nested():
+                    done.append((op, edits.apply_in(session, checked, who=who, base=base)))
+            except Refused as refused:
+                done.append((op, refused))
+    return done
+
+
+def batch_events(session: Session, dataset: str, client: str) -> list[Event]:
+    """The events of a batch edit in the layer main, in order."""
+    mine = select(EventRow).where(in_layer(EventRow, dataset), EventRow.client == client)
+    return [event_of(row) for row in session.scalars(mine.order_by(EventRow.id))]
+
+
+def events_in_force(session: Session, dataset: str, client: str) -> list[Event]:
+    """The events of a batch edit in force, in order."""
+    events = batch_events(session, dataset, client)
+    query = select(EventRow).where(in_layer(EventRow, dataset), EventRow.kind == "revert")
+    reverts = in_frames(session, query, EventRow.frame, (event.person.frame for event in events))
+    gone = reverted_ids(map(event_of, reverts))
+    return [event for event in events if event.id not in gone]
+
+
+def revert_ops(session: Session, dataset: str, client: str, again: str) -> list[Op]:
+    """Ops that revert a batch edit's events in force, as a batch edit `again`."""
+    ops = (
+        Op(
+            person=event.person,
+            revision=session.get_one(ItemRow, event.person.key).revision,
+            kind="revert",
+            event=event.id,
+        )
+        for event in events_in_force(session, dataset, client)
+    )
+    return numbered(ops, again)
+
+
+_RELABEL = "relabel-"
 Meaning = tuple[int | None, str]
 """A state and its cause, one of MEANINGS."""
 MEANINGS: tuple[Meaning, ...] = tuple(
@@ -66,7 +155,7 @@ class Relabelled:
     standing: int
 
 
-def changes(
+def relabel_changes(
     store: Store, people: Sequence[Person], relabel: Relabel, *, base_of: BaseOf
 ) -> list[Change]:
     """The changes of `relabel` for people of one data set; Refused("invalid")."""
@@ -114,8 +203,8 @@ def relabel(
     """Apply changes, one event per person, with a reason for each refusal: another's lease,
     or a later edit. Refused for roles that may not relabel."""
     require(who, "relabel")
-    ops = numbered((change.op for change in found), f"{_CLIENT}{secrets.token_hex(8)}")
-    return edits.apply_all(store, ops, who, base_of, progress)
+    ops = numbered((change.op for change in found), f"{_RELABEL}{secrets.token_hex(8)}")
+    return apply_all(store, ops, who, base_of, progress)
 
 
 def relabelled(store: Store, dataset: str, *, maximum: int = 10) -> list[Relabelled]:
@@ -123,7 +212,7 @@ def relabelled(store: Store, dataset: str, *, maximum: int = 10) -> list[Relabel
     row = EventRow
     groups = (
         select(row.client, func.min(row.id), func.min(row.who), func.min(row.when), func.count())
-        .where(in_layer(row, dataset), row.kind == "edit", row.client.startswith(_CLIENT))
+        .where(in_layer(row, dataset), row.kind == "edit", row.client.startswith(_RELABEL))
         .group_by(row.client)
         .order_by(func.min(row.id).desc())
         .limit(maximum)
@@ -135,19 +224,19 @@ def relabelled(store: Store, dataset: str, *, maximum: int = 10) -> list[Relabel
                 who=who,
                 when=when,
                 people=people,
-                standing=len(edits.events_in_force(session, dataset, client)),
+                standing=len(events_in_force(session, dataset, client)),
             )
             for client, _, who, when, people in session.execute(groups).all()
         ]
 
 
-def undo(
+def undo_relabel(
     store: Store, dataset: str, client: str, *, who: User, base_of: BaseOf
 ) -> list[Event | Refused]:
     """Revert a change for people who still have it, with a reason for each refusal: joints may have
     been edited again."""
     require(who, "relabel")
-    again = f"undo-{_CLIENT}{secrets.token_hex(8)}"
+    again = f"undo-{_RELABEL}{secrets.token_hex(8)}"
     with store.reading() as session:
-        ops = edits.revert_ops(session, dataset, client, again)
-    return edits.apply_all(store, ops, who, base_of)
+        ops = revert_ops(session, dataset, client, again)
+    return apply_all(store, ops, who, base_of)
