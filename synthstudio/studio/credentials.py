@@ -64,7 +64,7 @@ def _proven(ctx: Context) -> bool:
 def _show_list(ctx: Context, me: User) -> None:
     now = utc_now()
     mine = None if may(me.role, "tokens") else me.name
-    found = [one for one in tokens(ctx.store, who=mine) if one.is_valid(now)]
+    found = [one for one in tokens(ctx.store, who=mine) if one.holds(now)]
     if not found:
         empty_state("No active tokens.")
         return

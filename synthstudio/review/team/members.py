@@ -220,7 +220,7 @@ class Token:
     until: datetime
     revoked: datetime | None
 
-    def is_valid(self, now: datetime) -> bool:
+    def holds(self, now: datetime) -> bool:
         return self.revoked is None and now < self.until
 
 
@@ -272,7 +272,7 @@ def read_token(store: Store, text: str) -> Token | None:
     if row is None:
         return None
     found = read_row(Token, row)
-    return found if found.is_valid(utc_now()) else None
+    return found if found.holds(utc_now()) else None
 
 
 def tokens(store: Store, *, who: str | None = None) -> list[Token]:
