@@ -28,16 +28,7 @@ from synthstudio.review.team.accounts import (
     revoke_account,
 )
 from synthstudio.review.team.members import make_token, read_token, role_of, set_role
-from synthstudio.review.team.sessions import (
-    CODE,
-    IDLE,
-    LONGEST,
-    digest,
-    end_session,
-    make_secret,
-    read_session,
-    sign_in,
-)
+from synthstudio.review.team.sessions import IDLE, LONGEST, end_session, read_session, sign_in
 from synthstudio.review.values import User
 
 SECRET = b"of the server"
@@ -340,7 +331,7 @@ def test_a_session_is_looked_up_while_somebody_writes_for_long(store, monkeypatc
     shown = enter(store)
     later = utc_now() + IDLE / 2  # its use would be noted now
     with store.session() as session:
-        assert session.get(SessionRow, digest(shown), with_for_update=True) is not None
+        assert session.get(SessionRow, sessions.digest(shown), with_for_update=True) is not None
         assert at_time(later, read_session, other, shown) == "mia"
     other.close()
     assert at_time(later + IDLE, read_session, store, shown) is None  # nobody noted it
@@ -350,12 +341,12 @@ def test_a_session_is_looked_up_while_somebody_writes_for_long(store, monkeypatc
 
 def test_an_invitation_takes_no_account_over(store):
     """Whatever wrote the code: not for somebody who has a password."""
-    shown = make_secret(CODE)
+    shown = sessions.make_secret(sessions.CODE)
     choose_password(store, invite(store, "mia", by=LEAD)[1], GOOD)
     now = utc_now()
     row = {"name": "mia", "kind": "invitation", "role": "reviewer", "by": "lea", "made": now}
     with store.session() as session:
-        session.add(CodeRow(digest=digest(shown), until=now + timedelta(days=1), **row))
+        session.add(CodeRow(digest=sessions.digest(shown), until=now + timedelta(days=1), **row))
     with pytest.raises(Refused, match="invalid or expired"):
         choose_password(store, shown, OTHER)
     assert enter(store) is not None

@@ -24,8 +24,9 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.review.history import content_key, register
 from synthstudio.review.models import JobRow, utc_now
 from synthstudio.review.store import open_store
-from synthstudio.studio.jobs import job_store, orders, process, workers
+from synthstudio.studio.jobs import job_store, orders, process
 from synthstudio.studio.jobs.process import ERR_NAME, OUT_NAME, Running
+from synthstudio.studio.jobs.workers import write_archive
 from synthstudio.studio.overview import HealthChecks
 
 
@@ -253,15 +254,11 @@ def test_an_export_is_whole_or_not_there(tmp_path, small_photo_set):
     register(store, Dataset(small_photo_set), "crates")
     first, second = settings.exports / "first.zip", settings.exports / "second.zip"
     with pytest.raises(ReviewError):  # nobody has approved anything
-        workers.write_archive(
-            settings.database, small_photo_set, first, form="coco", only="approved"
-        )
+        write_archive(settings.database, small_photo_set, first, form="coco", only="approved")
     assert list(settings.exports.iterdir()) == []
-    found = workers.write_archive(
-        settings.database, small_photo_set, first, form="coco", only="all"
-    )
+    found = write_archive(settings.database, small_photo_set, first, form="coco", only="all")
     assert found["zip"] == "first.zip" and found["bytes"] == first.stat().st_size
-    workers.write_archive(settings.database, small_photo_set, second, form="coco", only="all")
+    write_archive(settings.database, small_photo_set, second, form="coco", only="all")
     with zipfile.ZipFile(first) as one, zipfile.ZipFile(second) as two:
         assert one.testzip() is None and found["files"] == len(one.namelist())
         names = {n.removeprefix("first/"): one.read(n) for n in one.namelist()}
@@ -271,7 +268,7 @@ def test_an_export_is_whole_or_not_there(tmp_path, small_photo_set):
     assert names == again
     assert not any(n.startswith(("/", "..")) for n in names)
     with pytest.raises(ReviewError, match="already exists"):
-        workers.write_archive(settings.database, small_photo_set, first, form="coco", only="all")
+        write_archive(settings.database, small_photo_set, first, form="coco", only="all")
     assert sorted(p.name for p in settings.exports.iterdir()) == ["first.zip", "second.zip"]
     store.close()
 
