@@ -129,11 +129,14 @@ def _read(dataset: Dataset, frame: int) -> FrameRows:
         shard = dataset.shard_folder(frame // dataset.identity.frames_per_shard)
         rows = _read_rows(shard / FRAMES_NAME, _FRAME_FIELDS, frame)
     if len(rows) != 1:
-        raise DatasetError(
-            "the data set does not hold this frame", where=str(dataset.place), got=str(frame)
-        )
+        raise _no_frame(dataset, frame)
     people = _read_rows(shard / INSTANCES_NAME, _PERSON_FIELDS, frame)
     return FrameRows(frame=rows[0], people={row["instance"]: row for row in people})
+
+
+def _no_frame(dataset: Dataset, frame: int) -> DatasetError:
+    what = "the data set does not hold this frame"
+    return DatasetError(what, where=str(dataset.place), got=str(frame))
 
 
 def _read_rows(path: Path, columns: Sequence[str], frame: int) -> list[Row]:
@@ -259,9 +262,7 @@ def depth(source: Source, row: Row) -> bytes:
 def _row_of(source: Source, frame: int) -> Row:
     row = source.frames.get(frame)
     if row is None:
-        raise DatasetError(
-            "the data set does not hold this frame", where=str(source.dataset.place), got=str(frame)
-        )
+        raise _no_frame(source.dataset, frame)
     return row
 
 
