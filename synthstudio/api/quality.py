@@ -22,11 +22,11 @@ from synthstudio.dataset.reader import Dataset as StoredDataset
 from synthstudio.dataset.writer import check_folder, is_unfinished
 from synthstudio.formats.coco.file import RawCoco, image_folder
 from synthstudio.quality import coverage as bins
-from synthstudio.quality import gap_recipe, next_recipe
+from synthstudio.quality import next_recipe
 from synthstudio.quality import stats as counting
 from synthstudio.quality import validate as validating
 from synthstudio.quality.coverage import Coverage
-from synthstudio.quality.gap import Gap, measure
+from synthstudio.quality.gap import Gap, fit_recipe, fitted_yaml, measure
 from synthstudio.quality.gaps import gaps
 from synthstudio.quality.gaps import text as coverage_text
 from synthstudio.quality.repair import write_repaired
@@ -335,8 +335,8 @@ def gap(
         found = measure(opened._stored, file, folder, step=step)
     fitted, note = None, ""
     if next_file is not None:
-        fitted = gap_recipe.fit(opened._stored, found.labels, found.sides)
-        write_file(next_file, gap_recipe.as_yaml(fitted).encode())
+        fitted = fit_recipe(opened._stored, found.labels, found.sides)
+        write_file(next_file, fitted_yaml(fitted).encode())
         fields = ", ".join(fitted.moved) or "nothing (reasons in its comments)"
         note = f"fitted {fields}. Next: synthstudio generate {next_file}"
     if page is not None:

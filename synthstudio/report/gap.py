@@ -11,13 +11,10 @@ from markupsafe import Markup
 
 from synthstudio.core.arrays import F64, U8
 from synthstudio.core.errors import AssetError
-from synthstudio.quality.gap import Gap, classifier_summary
-from synthstudio.quality.gap_classifier import CUES, Accuracy, Classifier
+from synthstudio.quality.gap import Fitted, Gap, classifier_summary
 from synthstudio.quality.gap_distance import Difference
-from synthstudio.quality.gap_labels import STATES
-from synthstudio.quality.gap_pictures import ORIENTATIONS, Crops
-from synthstudio.quality.gap_poses import Nearest
-from synthstudio.quality.gap_recipe import Fitted
+from synthstudio.quality.gap_labels import STATES, Nearest
+from synthstudio.quality.gap_pictures import CUES, ORIENTATIONS, Accuracy, Classifier, Crops
 from synthstudio.quality.gap_sides import Side
 from synthstudio.report import plots
 from synthstudio.report.draw import contact_sheet, cut_out, draw_person

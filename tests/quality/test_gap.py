@@ -14,8 +14,8 @@ import synthstudio as ss
 from synthstudio.api.quality import gap as run_gap
 from synthstudio.core.rng import stream
 from synthstudio.dataset.reader import Dataset
-from synthstudio.quality.gap_classifier import _apart, _folds
 from synthstudio.quality.gap_distance import MIN, Sample, difference, total_variation, wasserstein
+from synthstudio.quality.gap_pictures import _apart, _folds
 from synthstudio.quality.gap_sides import generated_side, photo_side, same_group
 
 
