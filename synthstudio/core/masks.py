@@ -1,4 +1,5 @@
-"""Masks (H, W) at pixel centres, boxes (pixel-edge extents), COCO run-length codes; overlap, OKS.
+"""Masks (H, W) at pixel centres, boxes (pixel-edge extents); COCO's run-length codes and exact
+polygons along pixel edges; overlap, OKS.
 
 External codes are validated before a C library decodes them unchecked.
 """
@@ -7,13 +8,16 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.errors import GeometryError
+from synthstudio.core.images import MAX_PIXELS
 from synthstudio.core.labels import Rle
 
 Box = tuple[float, float, float, float]
@@ -138,6 +142,179 @@ def check_polygons(polygons: Any) -> None:
         perimeter += float(np.abs(corners - np.roll(corners, 1, axis=0)).sum())
     if not perimeter < MAX_PERIMETER_PX:
         raise ValueError("the polygons are too long")
+
+
+# Masks as runs ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mask:
+    """A mask as runs. `starts`, `ends`: of runs of set pixels, counted down the columns."""
+
+    height: int
+    width: int
+    starts: I64
+    ends: I64
+    polygon_area: float | None = None  # sum of the polygons it was made of
+
+    @cached_property
+    def area(self) -> int:
+        return int((self.ends - self.starts).sum())
+
+    @cached_property
+    def box(self) -> tuple[float, float, float, float]:
+        """Return x, y, w, h of the set pixels, edges included; zeros when empty."""
+        if not len(self.starts):
+            return 0.0, 0.0, 0.0, 0.0
+        first, last = self.starts // self.height, (self.ends - 1) // self.height
+        one = first == last
+        top = np.where(one, self.starts % self.height, 0)
+        low = np.where(one, (self.ends - 1) % self.height, self.height - 1)
+        x0, y0 = int(first[0]), int(top.min())
+        return float(x0), float(y0), float(last[-1] + 1 - x0), float(low.max() + 1 - y0)
+
+    def outline(self, maximum: int) -> F64:
+        """(n, 2) pixel edges x, y on upper and lower borders inside the picture, evenly chosen."""
+        places = np.concatenate([self.starts, self.ends])
+        y = places % self.height
+        inner = places[(y > 4) & (y < self.height - 4)]
+        if not len(inner):
+            return np.zeros((0, 2))
+        chosen = inner[np.linspace(0, len(inner) - 1, min(maximum, len(inner))).astype(np.int64)]
+        return np.stack([chosen // self.height + 0.5, chosen % self.height + 0.0], axis=1)
+
+
+def read_mask(segmentation: Any, height: int, width: int) -> Mask:
+    """A COCO segmentation (RLE, of its own size, or polygons) of an image; ValueError: fault."""
+    if isinstance(segmentation, Mapping):
+        return _mask_of_rle(segmentation)
+    if isinstance(segmentation, list):
+        return _mask_of_polygons(segmentation, height, width)
+    raise ValueError(f"is neither RLE nor polygons: {type(segmentation).__name__}")
+
+
+def _mask_of_rle(code: Mapping[str, Any]) -> Mask:
+    size, counts = code.get("size"), code.get("counts")
+    if (
+        not isinstance(size, list | tuple)
+        or len(size) != 2
+        or not all(isinstance(n, int) and 0 < n < MAX_PIXELS for n in size)
+        or size[0] * size[1] > MAX_PIXELS
+    ):
+        raise ValueError(f"size is {str(size)[:60]}")
+    if isinstance(counts, str | bytes):
+        lengths = runs(counts if isinstance(counts, str) else counts.decode("ascii", "replace"))
+    elif isinstance(counts, list) and all(isinstance(n, int) for n in counts):
+        lengths = np.array(counts, np.int64)
+    else:
+        raise ValueError(f"counts is {type(counts).__name__}")
+    if (lengths < 0).any() or int(lengths.sum()) != size[0] * size[1]:
+        raise ValueError(
+            f"its runs cover {int(lengths.sum())} pixels, its size {size[0] * size[1]}"
+        )
+    edges = np.concatenate([[0], np.cumsum(lengths)])
+    starts = edges[1::2][: len(lengths) // 2]
+    ends = edges[2::2][: len(lengths) // 2]
+    some = ends > starts
+    return Mask(height=size[0], width=size[1], starts=starts[some], ends=ends[some])
+
+
+def _mask_of_polygons(polygons: Sequence[Any], height: int, width: int) -> Mask:
+    from pycocotools import mask as coco_mask
+
+    check_polygons(polygons)
+    if not polygons:
+        raise ValueError("has no polygon")
+    if not 0 < height * width <= MAX_PIXELS:  # pycocotools dies of a size that overflows
+        raise ValueError(f"lies in an image of {width} x {height} pixels")
+    area = 0.0
+    for ring in polygons:
+        x, y = np.array(ring[::2]), np.array(ring[1::2])
+        area += abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
+    found = coco_mask.merge(coco_mask.frPyObjects(list(polygons), height, width))
+    made = _mask_of_rle({"size": [height, width], "counts": found["counts"]})
+    return Mask(height=height, width=width, starts=made.starts, ends=made.ends, polygon_area=area)
+
+
+# Masks as polygons --------------------------------------------------------------------------------
+
+# Walking direction of each side of a pixel, with the pixel on the right.
+_WAYS = _RIGHT, _DOWN, _LEFT, _UP = (1, 0), (0, 1), (-1, 0), (0, -1)
+_TURNS = {way: (_WAYS[k - 3], way, _WAYS[k - 1]) for k, way in enumerate(_WAYS)}  # right first
+
+
+def mask_polygons(mask: Bool) -> list[list[int]]:
+    """Return polygons [x0, y0, x1, y1, ...] in continuous pixels with the mask (H, W) as union.
+
+    COCO's polygons have no holes: a part with one is cut in two through it, so that every
+    polygon is simply filled.
+    """
+    return [
+        [v for point in _outline(part) for v in (point[0] + x, point[1] + y)]
+        for part, x, y in _solid_parts(np.asarray(mask, np.bool_), 0, 0)
+    ]
+
+
+def _solid_parts(mask: Bool, left: int, top: int) -> Iterator[tuple[Bool, int, int]]:
+    """Yield 4-connected parts without holes, each cropped, with its offset in the whole mask."""
+    import cv2
+
+    count, found, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    for label in range(1, count):
+        x, y, w, h = (int(v) for v in stats[label, :4])
+        part = found[y : y + h, x : x + w] == label
+        cut = _hole_column(part)
+        if cut is None:
+            yield part, left + x, top + y
+        else:
+            yield from _solid_parts(part[:, :cut], left + x, top + y)
+            yield from _solid_parts(part[:, cut:], left + x + cut, top + y)
+
+
+def _hole_column(part: Bool) -> int | None:
+    import cv2
+
+    outside = np.pad(~part, 1, constant_values=True).astype(np.uint8)
+    count, found, stats, _ = cv2.connectedComponentsWithStats(outside, connectivity=8)
+    for label in range(1, count):
+        if label != found[0, 0]:
+            x, w = int(stats[label, 0]), int(stats[label, 2])
+            return max(1, min(part.shape[1] - 1, x - 1 + (w + 1) // 2))
+    return None
+
+
+def _outline(part: Bool) -> list[tuple[int, int]]:
+    """Return the corners of the one closed border of a solid 4-connected part."""
+    steps = _border_steps(part)
+    start = min(steps, key=lambda p: (p[1], p[0]))
+    at, way = start, _RIGHT
+    corners: list[tuple[int, int]] = []
+    while True:
+        # Where two pixels touch by a corner, turning right stays on the same pixel.
+        turn = next(t for t in _TURNS[way] if t in steps[at])
+        if turn != way or not corners:
+            corners.append(at)
+        way = turn
+        steps[at].remove(turn)
+        at = (at[0] + way[0], at[1] + way[1])
+        if at == start and not steps[at]:
+            return corners
+
+
+def _border_steps(part: Bool) -> dict[tuple[int, int], set[tuple[int, int]]]:
+    padded = np.pad(part, 1)
+    inner = padded[1:-1, 1:-1]
+    sides = (
+        (_RIGHT, padded[:-2, 1:-1], (0, 0)),
+        (_DOWN, padded[1:-1, 2:], (1, 0)),
+        (_LEFT, padded[2:, 1:-1], (1, 1)),
+        (_UP, padded[1:-1, :-2], (0, 1)),
+    )
+    steps: dict[tuple[int, int], set[tuple[int, int]]] = {}
+    for way, neighbour, (dx, dy) in sides:
+        for i, j in np.argwhere(inner & ~neighbour):
+            steps.setdefault((int(j) + dx, int(i) + dy), set()).add(way)
+    return steps
 
 
 # Overlap of people of one picture -----------------------------------------------------------------

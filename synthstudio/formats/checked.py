@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from synthstudio.core import labels
 from synthstudio.core.errors import FormatError, RecipeError
 from synthstudio.core.images import MAX_PIXELS
-from synthstudio.core.masks import check_counts
+from synthstudio.core.masks import check_counts, check_plain_counts, check_polygons
 from synthstudio.core.people import HIDDEN
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.visibility import is_labelled
@@ -322,3 +323,23 @@ def check_sample(frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) 
     numbers = [row["instance"] for row in people]
     if len(set(numbers)) != len(numbers):
         raise ValueError("two people share a number")
+
+
+def compressed_counts(segmentation: Any, size: Sequence[int]) -> str | None:
+    """Return the compressed RLE of a mask (H, W) given as RLE, counts or polygons; ValueError."""
+    if not segmentation:
+        return None
+    if size[0] * size[1] > MAX_PIXELS:  # pycocotools crashes on an overflowing size
+        raise ValueError(f"a mask in an image of {size[1]} x {size[0]} pixels")
+    if isinstance(segmentation, dict):
+        counts = segmentation["counts"]
+        if segmentation["size"] != list(size):
+            raise ValueError(f"a mask of size {str(segmentation['size'])[:40]} in {list(size)}")
+        if isinstance(counts, str):
+            return text(counts)  # runs are checked with the row
+        check_plain_counts(counts, size)
+    else:
+        check_polygons(segmentation)
+    found = coco_mask.frPyObjects(segmentation, *size)
+    merged = coco_mask.merge(found) if isinstance(found, list) else found
+    return str(merged["counts"].decode("ascii"))

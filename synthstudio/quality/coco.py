@@ -11,21 +11,21 @@ import numpy as np
 import pyarrow as pa
 
 from synthstudio.core.errors import AssetError, FormatError
+from synthstudio.core.masks import Mask, read_mask
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.dataset.rows import INSTANCE_SCHEMA, Row
 from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row
 from synthstudio.formats.coco.file import are_joint_names, category_skeleton, id_key, with_size
 from synthstudio.formats.exchange import HALF_PX
-from synthstudio.quality.findings import Finding
-from synthstudio.quality.masks import Mask, mask_problems, read_mask
-from synthstudio.quality.people import check_people, finding_of, keypoint_keys
-from synthstudio.quality.subject import (
+from synthstudio.quality.checks import (
     FAR,
+    Finding,
     digest,
     is_number,
     side_pairs,
     subjects_of_rows,
 )
+from synthstudio.quality.people import check_people, finding_of, keypoint_keys, mask_problems
 
 _AGREE_PX = 0.01
 _TOGETHER = 256

@@ -28,6 +28,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from synthstudio.core.arrays import F64, I64
+from synthstudio.quality.checks import flip_of
 from synthstudio.quality.gap_distance import (
     Difference,
     Sample,
@@ -36,7 +37,6 @@ from synthstudio.quality.gap_distance import (
     total_variation,
 )
 from synthstudio.quality.gap_sides import TRUNK, Side
-from synthstudio.quality.subject import flip_of
 
 MAX_LEAN_DEG = 45.0
 _MIN_TRUNK = 0.02

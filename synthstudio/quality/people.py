@@ -1,16 +1,17 @@
-"""Checks of people: places, boxes, limbs, sides. Conservative: clean people have no findings."""
+"""Checks of people: places, boxes, masks, limbs, sides. Clean people have no findings."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.camera import NEAR_M, distorted
-from synthstudio.quality.findings import Finding
-from synthstudio.quality.subject import Subjects, flip_of
+from synthstudio.core.masks import Mask
+from synthstudio.quality.checks import FAR, Finding, Subjects, flip_of, is_box, is_number
 
 _BONES = (
     ("shoulder", "elbow", 0.17),
@@ -42,6 +43,11 @@ _FAR_OF_AMODAL = 0.1
 _ONE_POINT = 0.004  # of the box's diagonal
 _PROJECTION_PX = 0.51
 _EDGE_PX = 0.5
+_BOX_SLACK_PX = 2.0
+_LOOSE = 0.5  # of the box's area is more than its mask's box
+_SMALL_BOX = 64  # pixels
+_AREA_SHARE = 0.1  # polygons are counted in more than one way
+_POLYGON_SLACK = 4
 
 
 Problem = tuple[int, str, str, int | None]
@@ -315,3 +321,49 @@ _CHECKS: tuple[Callable[[Subjects], Iterator[Problem]], ...] = (
     _swapped_3d,
     _swapped_2d,
 )
+
+
+def box_problem(mask: Mask, box: Sequence[float]) -> tuple[str, float]:
+    """Return the kind of finding of a box with sides above 0, "" for none, and its size.
+
+    The size is the excess of the mask over the box in pixels. COCO's boxes are off by up to 1 px.
+    """
+    x, y, w, h = mask.box
+    out = max(box[0] - x, box[1] - y, x + w - box[0] - box[2], y + h - box[1] - box[3])
+    if out > _BOX_SLACK_PX:
+        return "box_mask", out
+    loose = w * h < _LOOSE * box[2] * box[3] and box[2] * box[3] > _SMALL_BOX
+    return "box_loose" if loose else "", out
+
+
+def area_fits(mask: Mask, area: float, *, loose: bool = False) -> bool:
+    """Whether an area is that of the mask or its polygons; `loose`: maybe of unknown polygons."""
+    counts = [mask.area] if mask.polygon_area is None else [mask.area, mask.polygon_area]
+    slack = _POLYGON_SLACK + _AREA_SHARE * mask.area if loose or len(counts) > 1 else 1.0
+    return min(abs(area - count) for count in counts) <= slack
+
+
+def mask_problems(
+    mask: Mask, box: Any, area: Any, *, loose: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Kind and text of a box or area that contradicts its mask; `loose` as in `area_fits`."""
+    if is_box(box) and mask.area and box[2] > 0 and box[3] > 0:
+        kind, out = box_problem(mask, box)
+        w, h = mask.box[2:]
+        what = f"{box[2]:g} x {box[3]:g} for a mask of {w:g} x {h:g}"
+        if kind == "box_mask":
+            what = f"its mask is {out:.1f} px beyond it"
+        if kind:
+            yield kind, what
+    if is_number(area) and abs(area) < FAR:
+        if not area_fits(mask, area, loose=loose):
+            yield "area", f"{area:g}, its mask has {mask.area} pixels"
+    elif area is None:
+        yield "no_area", "the mask's is taken"
+
+
+def holds(starts: I64, ends: I64, inner_starts: I64, inner_ends: I64) -> Bool:
+    """Whether inner runs are inside an outer one; both sorted."""
+    place = np.searchsorted(starts, inner_starts, side="right") - 1
+    reach = np.concatenate([ends, [-1]])[place]  # place -1: before the first
+    return np.asarray((place >= 0) & (inner_ends <= reach))

@@ -1,6 +1,6 @@
 """A repaired copy of a COCO file: only what can be repaired from the file itself.
 
-Repairs by kind are in `findings.KINDS`; everything else is unchanged.
+Repairs by kind are in `checks.KINDS`; everything else is unchanged.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from synthstudio.core.errors import AssetError, FormatError
+from synthstudio.core.masks import Mask, read_mask
 from synthstudio.dataset.durable import atomic_file, disk_errors, json_ready
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row
 from synthstudio.formats.coco.file import are_joint_names, category_skeleton, with_size
+from synthstudio.quality.checks import digest, is_box, is_number
 from synthstudio.quality.coco import key_of
-from synthstudio.quality.masks import Mask, area_fits, box_problem, read_mask
-from synthstudio.quality.subject import digest, is_box, is_number
+from synthstudio.quality.people import area_fits, box_problem
 
 Entries = Callable[[], Iterable[Mapping[str, Any]]]
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from synthstudio.core.arrays import F64, I64, U8, Bool
 from synthstudio.core.labels import CAUSES, VISIBILITY
+from synthstudio.core.masks import Mask, read_mask
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import OBJECT_BASE
 from synthstudio.core.visibility import (
@@ -43,10 +44,16 @@ from synthstudio.dataset.rows import (
     misfits,
     people_of_no_frame,
 )
-from synthstudio.quality.findings import Finding
-from synthstudio.quality.masks import Mask, holds, mask_problems, read_mask
-from synthstudio.quality.people import Problem, check_people, finding_of, keypoint_keys, places
-from synthstudio.quality.subject import Subjects, padded, subjects_of_rows
+from synthstudio.quality.checks import Finding, Subjects, padded, subjects_of_rows
+from synthstudio.quality.people import (
+    Problem,
+    check_people,
+    finding_of,
+    holds,
+    keypoint_keys,
+    mask_problems,
+    places,
+)
 
 _PAIRS = ("hidden_joint", "hidden_instance", "hidden_share")
 _OF_MASKS = [

@@ -23,15 +23,15 @@ import pyarrow as pa
 from synthstudio.core.arrays import F32, F64, I64, U8
 from synthstudio.core.errors import AssetError, DatasetError, FormatError
 from synthstudio.core.images import decode, decode_rgba, read_bytes
+from synthstudio.core.masks import Mask, read_mask
 from synthstudio.core.safe_files import plain_name
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.arrays import as_arrow
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row, Sample, pair_rows
 from synthstudio.formats.coco.file import named_file
+from synthstudio.quality.checks import Finding, Findings
 from synthstudio.quality.coco import CocoChecker, key_of
-from synthstudio.quality.findings import Finding, Findings
-from synthstudio.quality.masks import Mask, read_mask
 from synthstudio.quality.rows import Chunk, check_rows, chunks_of, chunks_of_samples
 
 Entries = Callable[[], Iterable[Mapping[str, Any]]]

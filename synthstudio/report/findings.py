@@ -19,9 +19,8 @@ from synthstudio.dataset.durable import write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
 from synthstudio.formats.exchange import HALF_PX
+from synthstudio.quality.checks import KINDS, Finding, Findings, is_box, is_id, is_number
 from synthstudio.quality.coco import CocoChecker
-from synthstudio.quality.findings import KINDS, Finding, Findings
-from synthstudio.quality.subject import is_box, is_id, is_number
 from synthstudio.quality.validate import file_findings
 from synthstudio.report.draw import TILE_PEN, draw_bones
 from synthstudio.report.evaluation import disc, ring

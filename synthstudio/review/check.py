@@ -10,7 +10,7 @@ from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
-from synthstudio.quality.subject import is_number
+from synthstudio.quality.checks import is_number
 from synthstudio.review.masks import as_rle, drawn_masks, masks_on_disk
 from synthstudio.review.values import (
     FRAME,

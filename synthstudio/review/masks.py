@@ -18,7 +18,7 @@ from synthstudio.core.labels import Rle
 from synthstudio.core.masks import check_counts, check_polygons, runs
 from synthstudio.core.visibility import occluded_fraction
 from synthstudio.dataset.rows import Row
-from synthstudio.formats.coco.masks import compressed_counts
+from synthstudio.formats.checked import compressed_counts
 from synthstudio.review.values import invalid
 
 WHICH = ("modal", "amodal")

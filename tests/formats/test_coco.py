@@ -26,13 +26,12 @@ from stick_people import make_camera, make_frame, make_labels, make_posed, make_
 from synthstudio.api.quality import validate
 from synthstudio.core.errors import DiskError, FormatError
 from synthstudio.core.labels import Frame
-from synthstudio.core.masks import decode
+from synthstudio.core.masks import decode, mask_polygons
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import frame_row, instance_rows
 from synthstudio.formats.coco.entries import dump, dump_entry
 from synthstudio.formats.coco.file import annotation_files, image_folder
-from synthstudio.formats.coco.masks import mask_polygons
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
 

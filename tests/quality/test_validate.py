@@ -13,8 +13,8 @@ from painted_frames import painted, write_set
 from synthstudio.core.errors import FormatError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.rows import pair_rows
-from synthstudio.formats.coco.masks import compressed_counts
-from synthstudio.quality import findings, rows
+from synthstudio.formats.checked import compressed_counts
+from synthstudio.quality import checks, rows
 from synthstudio.quality import validate as validating
 from synthstudio.quality.repair import write_repaired
 
@@ -280,7 +280,7 @@ def test_a_mended_copy(clean, folder, tmp_path):
     assert len(mended["images"]) == 5
     ids = [entry["id"] for entry in mended["annotations"]]
     assert len(set(ids)) == len(ids) == 10
-    assert set(done) <= {kind for kind, reported in findings.KINDS.items() if reported.fix}
+    assert set(done) <= {kind for kind, reported in checks.KINDS.items() if reported.fix}
 
 
 def test_polygons_in_an_image_whose_size_overflows(clean):

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import FRAME_LABELS, LABELS, VISIBILITY, Label, Rle
-from synthstudio.core.masks import box_overlap, check_counts, decode
+from synthstudio.core.masks import box_overlap, check_counts, decode, mask_polygons
 from synthstudio.core.people import hidden_columns
 from synthstudio.core.skeleton import Skeleton, definition
 from synthstudio.core.spec import OBJECT_BASE
@@ -21,7 +21,6 @@ from synthstudio.core.visibility import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import NO_STATE, Row, distortion_of, hidden_by
 from synthstudio.formats import checked
-from synthstudio.formats.coco.masks import compressed_counts, mask_polygons
 from synthstudio.formats.exchange import EXPORTED_BOX, HALF_PX, exportable, inside
 from synthstudio.formats.sidecar import merge
 
@@ -225,7 +224,7 @@ def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int)
         points = _points(keypoints, joints)
         around = () if own_entry else points
         size = [frame["height_px"], frame["width_px"]]
-        more: Row = {"modal_counts": compressed_counts(entry.get("segmentation"), size)}
+        more: Row = {"modal_counts": checked.compressed_counts(entry.get("segmentation"), size)}
         box = _box(entry, more["modal_counts"], around, size)
         more["modal_area_px"] = _area(entry.get("area"), more["modal_counts"], box, size)
         if own_entry:

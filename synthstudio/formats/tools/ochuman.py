@@ -15,14 +15,13 @@ from typing import Any
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import STATE_VISIBLE
-from synthstudio.core.masks import decode
+from synthstudio.core.masks import decode, mask_polygons
 from synthstudio.core.safe_files import plain_name
 from synthstudio.core.safe_json import BEGIN, read_members
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked, exchange
 from synthstudio.formats.coco.entries import max_iou
-from synthstudio.formats.coco.masks import compressed_counts, mask_polygons
 
 FILE_NAME = "ochuman.json"
 SKELETON = "ochuman19"
@@ -97,7 +96,7 @@ def _mask(entry: Mapping[str, Any], frame: Row) -> str | None:
     segms = entry.get("segms")
     if not segms or not segms["outer"] or segms.get("inner"):
         return None
-    return compressed_counts(list(segms["outer"]), (frame["height_px"], frame["width_px"]))
+    return checked.compressed_counts(list(segms["outer"]), (frame["height_px"], frame["width_px"]))
 
 
 def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target) -> Path:

@@ -17,7 +17,7 @@ from synthstudio.core.errors import ReviewError
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.dataset.durable import read_json
 from synthstudio.dataset.reader import Dataset
-from synthstudio.quality.findings import KINDS
+from synthstudio.quality.checks import KINDS
 from synthstudio.quality.rows import checked_frames
 from synthstudio.review.history import content_key
 from synthstudio.review.models import RiskRow, SettingRow, utc_now

@@ -16,7 +16,7 @@ from synthstudio.core.errors import ReviewError
 from synthstudio.core.masks import box_overlap, object_similarity
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.formats.coco.results import CAUSES_PREDICTED
-from synthstudio.quality.subject import is_number
+from synthstudio.quality.checks import is_number
 from synthstudio.review.check import check_int, check_name, is_share
 from synthstudio.review.history import in_frames
 from synthstudio.review.models import DatasetRow, PredictionRow
