@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from tiny_pairs import recipe
 
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.dataset.arrays import write_table
+from synthstudio.dataset.rows import write_table
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse

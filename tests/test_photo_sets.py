@@ -13,7 +13,7 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.masks import decode
 from synthstudio.dataset import splits
-from synthstudio.dataset.arrays import write_parquet
+from synthstudio.dataset.rows import write_parquet
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import INSTANCE_SCHEMA
 from synthstudio.formats.imports import import_from

@@ -15,7 +15,7 @@ from synthstudio.core.arrays import I64, U8, Array, Bool
 from synthstudio.core.errors import ArgumentError, DatasetError
 from synthstudio.core.labels import CAUSES, VISIBILITY
 from synthstudio.core.people import People
-from synthstudio.dataset.arrays import as_numpy
+from synthstudio.dataset.rows import as_numpy
 from synthstudio.training.data.windows import crop_and_resize, crop_window
 
 SPLITS = ("train", "val", "test")

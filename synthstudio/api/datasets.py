@@ -19,8 +19,8 @@ from synthstudio.core.people import People
 from synthstudio.core.places import Place, Url
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset import reader
-from synthstudio.dataset.arrays import as_numpy
-from synthstudio.dataset.filter import part_where
+from synthstudio.dataset.rows import as_numpy
+from synthstudio.dataset.matching import part_where
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.rows import INSTANCE_SCHEMA, Row, people_from_table
 

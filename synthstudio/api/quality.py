@@ -17,7 +17,7 @@ from synthstudio.core.errors import ArgumentError
 from synthstudio.core.images import encode_jpeg, encode_png
 from synthstudio.core.places import Place, Url
 from synthstudio.dataset.durable import read_json, write_file
-from synthstudio.dataset.filter import without
+from synthstudio.dataset.matching import without
 from synthstudio.dataset.reader import Dataset as StoredDataset
 from synthstudio.dataset.writer import check_folder, is_unfinished
 from synthstudio.formats.coco.file import RawCoco, image_folder

@@ -23,7 +23,7 @@ from synthstudio.models.packaged import DEFAULT
 from synthstudio.recipe.schema.load import dump, load
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.report.comparison import robustness_page
-from synthstudio.report.html import Picture, embed
+from synthstudio.report.pages import Picture, embed
 from synthstudio.training import outside
 from synthstudio.training.robustness import Predict, exposures, predict_challenge
 

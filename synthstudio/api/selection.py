@@ -10,7 +10,7 @@ from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.progress import progress_steps
 from synthstudio.dataset import filter as filtering
 from synthstudio.dataset import splits
-from synthstudio.dataset.filter import Counted
+from synthstudio.dataset.matching import Counted
 from synthstudio.dataset.merge import merge as join
 from synthstudio.dataset.merge import merge_sets
 from synthstudio.dataset.query import fields_text

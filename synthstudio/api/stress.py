@@ -22,7 +22,7 @@ from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.report import evaluation as pages
 from synthstudio.report.comparison import stress_page
-from synthstudio.report.html import Picture, embed
+from synthstudio.report.pages import Picture, embed
 from synthstudio.training.robustness import predict_challenge
 
 VERSION = 1

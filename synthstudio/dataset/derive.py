@@ -25,7 +25,7 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.dataset import rows, shards
-from synthstudio.dataset.arrays import as_numpy, write_table
+from synthstudio.dataset.rows import as_numpy, write_table
 from synthstudio.dataset.durable import damaged, disk_errors, file_sha256, read_json
 from synthstudio.dataset.manifest import INDEX_NAME, Identity
 from synthstudio.dataset.reader import Dataset, parquet_errors

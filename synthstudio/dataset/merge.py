@@ -19,7 +19,7 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 from synthstudio.dataset import derive, manifest, shards
-from synthstudio.dataset.arrays import as_numpy
+from synthstudio.dataset.rows import as_numpy
 from synthstudio.dataset.durable import canonical_json, disk_errors, read_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.writer import Session, open_or_create

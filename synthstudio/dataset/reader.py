@@ -26,7 +26,7 @@ from synthstudio.core.people import People
 from synthstudio.core.places import Place
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import FrameSpec, from_json
-from synthstudio.dataset.arrays import READ_ERRORS, as_numpy
+from synthstudio.dataset.rows import READ_ERRORS, as_numpy
 from synthstudio.dataset.durable import damaged, read_json
 from synthstudio.dataset.manifest import INDEX_NAME, MIXED_NAME, Identity, read_identity
 from synthstudio.dataset.rows import (

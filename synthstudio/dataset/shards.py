@@ -27,7 +27,7 @@ from synthstudio.core.labels import Frame
 from synthstudio.core.places import Place
 from synthstudio.core.spec import OBJECT_BASE
 from synthstudio.dataset import durable, rows
-from synthstudio.dataset.arrays import write_parquet
+from synthstudio.dataset.rows import write_parquet
 
 SHARDS_DIR = "shards"
 SHARD_NAME = "shard.json"

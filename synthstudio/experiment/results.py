@@ -20,8 +20,8 @@ from synthstudio.evaluation.metrics import pck_by_group, truth_of
 from synthstudio.evaluation.precision import matches
 from synthstudio.evaluation.storage import Predictions, interval, select
 from synthstudio.experiment.config import Arm, ExperimentConfig, Question
-from synthstudio.report import plots
-from synthstudio.report.html import render
+from synthstudio.report import pages
+from synthstudio.report.pages import render
 from synthstudio.training.poses import SMALL_BANK
 
 SEED = 31
@@ -296,7 +296,7 @@ def html(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> by
             for measure, title in MEASURES.items()
         ],
         forests=[
-            (question.text, plots.forest(list(figures["PCK"].items())))
+            (question.text, pages.forest(list(figures["PCK"].items())))
             for question, figures in found.comparisons.items()
         ],
         notes=notes(found, facts, config),

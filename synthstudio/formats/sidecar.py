@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_json import read_value
-from synthstudio.dataset.arrays import PARQUET, ParquetWriter
+from synthstudio.dataset.rows import PARQUET, ParquetWriter
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.manifest import FORMAT_VERSION, AssetRow
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row

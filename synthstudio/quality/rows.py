@@ -24,7 +24,7 @@ from synthstudio.core.visibility import (
     joint_states,
     occluded_fraction,
 )
-from synthstudio.dataset.arrays import (
+from synthstudio.dataset.rows import (
     as_arrow,
     as_numbers,
     as_numpy,

@@ -18,7 +18,7 @@ from synthstudio.core.arrays import F64, I64
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import STATE_VISIBLE, VISIBILITY
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.dataset.arrays import as_arrow, as_numbers, is_known
+from synthstudio.dataset.rows import as_arrow, as_numbers, is_known
 
 ATOM_WIDTH = 0.02
 """Maximum distance of an achieved value from the atom it counts as."""

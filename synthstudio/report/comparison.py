@@ -10,8 +10,8 @@ import numpy as np
 from synthstudio.evaluation import compare, robustness
 from synthstudio.evaluation.robustness import PARTS
 from synthstudio.evaluation.storage import percent
-from synthstudio.report import plots
-from synthstudio.report.html import Picture, render
+from synthstudio.report import pages
+from synthstudio.report.pages import Picture, render
 
 
 def comparison_page(arms: Sequence[compare.Arm], rows: Sequence[compare.Row]) -> bytes:
@@ -25,7 +25,7 @@ def comparison_page(arms: Sequence[compare.Arm], rows: Sequence[compare.Row]) ->
             for row in rows
             if (d := row.differences[k]) and row.scale == 100 and not row.less_is_better
         ]
-        forests.append((title, plots.forest(shown)))
+        forests.append((title, pages.forest(shown)))
     about = ("weights", "seed", *compare.differing_options(arms))
     return render(
         "comparison.html",
@@ -68,7 +68,7 @@ def robustness_page(
         chosen = [row for row in rows if row.part == part]
         tables[part] = [_cells(c, chosen, names) for c in pictures if c != "plain"]
         for name in names:
-            forests[f"{name}, {part} joints"] = plots.forest(
+            forests[f"{name}, {part} joints"] = pages.forest(
                 [(r.challenge, r.change) for r in chosen if r.run == name]
             )
     head = ["", "joints"]
@@ -109,7 +109,7 @@ def stress_page(
         for part in PARTS
     }  # fmt: skip
     forests = {
-        part: plots.forest([(r.challenge, r.change) for r in rows if r.part == part])
+        part: pages.forest([(r.challenge, r.change) for r in rows if r.part == part])
         for part in PARTS
     }
     return render(
@@ -138,8 +138,8 @@ def benchmark_page(
     title: str,
     lead: str,
     *,
-    ranges: Sequence[plots.Range] = (),
-    trade: Sequence[plots.Trade],
+    ranges: Sequence[pages.Range] = (),
+    trade: Sequence[pages.Trade],
     head: Sequence[str],
     rows: Sequence[Sequence[str]],
     about: Mapping[str, Any],
@@ -148,8 +148,8 @@ def benchmark_page(
         "benchmark.html",
         title=title,
         lead=lead,
-        ranges=plots.ranges(ranges) if ranges else "",
-        trade=plots.trade(trade) if trade else "",
+        ranges=pages.ranges(ranges) if ranges else "",
+        trade=pages.trade(trade) if trade else "",
         head=head,
         rows=rows,
         about=[(name, str(value)) for name, value in about.items()],

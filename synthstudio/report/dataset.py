@@ -24,9 +24,9 @@ from synthstudio.quality import targets as goals
 from synthstudio.quality.coverage import REGIONS, UNKNOWN, Coverage, Example, coverage
 from synthstudio.quality.gaps import thin_pairs
 from synthstudio.quality.stats import dataset_stats
-from synthstudio.report import plots
+from synthstudio.report import pages
 from synthstudio.report.draw import cut_out, draw_labels, drawable, person_colour
-from synthstudio.report.html import Picture, embed, render
+from synthstudio.report.pages import Picture, embed, render
 
 SKIN = ("very light", "light", "intermediate", "tan", "brown", "dark")
 _SKIN_EDGES = (55.0, 41.0, 28.0, 10.0, -30.0)
@@ -266,7 +266,7 @@ def _charts(facts: Facts) -> list[tuple[str, list[Chart]]]:
     builds = [f"{gender}, {weight}" for gender in ("men", "women") for weight in WEIGHTS]
     bodies = [body[k * len(HEIGHTS) : (k + 1) * len(HEIGHTS)] for k in range(len(builds))]
     family = sorted(_counts(found, "family").items(), key=lambda item: (-item[1], item[0]))
-    sun = plots.columns(
+    sun = pages.columns(
         [f"{10 * k} to {10 * k + 10} degrees" for k in range(9)],
         facts.lights,
         axis=("0", "", "", "30", "", "", "60", "", "90"),
@@ -275,29 +275,29 @@ def _charts(facts: Facts) -> list[tuple[str, list[Chart]]]:
         (
             "Joints by cause",
             "Visible, or the main cause. The figure at the right is the visible part.",
-            plots.stacked(by_joint, plots.CAUSE_COLOURS),
+            pages.stacked(by_joint, pages.CAUSE_COLOURS),
         )
     ]
     single = [
         _tenths("Occluded fraction of people", stats["occluded_fraction"]),
         _tenths("Share of people outside the frame", stats["truncated_fraction"]),
         _tenths("Crowd index of frames", stats["crowd_index"]),
-        ("People in a frame", "", plots.bars(stats["people_per_frame"], maximum=14)),
-        ("View", "", plots.bars(_counts(found, "view"))),
+        ("People in a frame", "", pages.bars(stats["people_per_frame"], maximum=14)),
+        ("View", "", pages.bars(_counts(found, "view"))),
         (
             "Skin tone",
             "By individual typology angle of the albedo, before light and exposure.",
-            plots.bars(facts.skin) if any(facts.skin.values()) else _UNKNOWN,
+            pages.bars(facts.skin) if any(facts.skin.values()) else _UNKNOWN,
         ),
-        ("Pose families", "", plots.bars(dict(family), maximum=16)),
-        ("Bodies", "", plots.heat(builds, HEIGHTS, bodies) if any(map(any, bodies)) else _UNKNOWN),
+        ("Pose families", "", pages.bars(dict(family), maximum=16)),
+        ("Bodies", "", pages.heat(builds, HEIGHTS, bodies) if any(map(any, bodies)) else _UNKNOWN),
         (
             "What hides joints",
             "Objects, by how many joints they hide most of.",
-            plots.bars(stats["hidden_by_kind"], maximum=14),
+            pages.bars(stats["hidden_by_kind"], maximum=14),
         ),
-        ("Objects in frames", "", plots.bars(stats["objects"], maximum=14)),
-        ("Backdrops", "", plots.bars(facts.backdrops)),
+        ("Objects in frames", "", pages.bars(stats["objects"], maximum=14)),
+        ("Backdrops", "", pages.bars(facts.backdrops)),
         ("Height of the sun", "", sun if any(facts.lights) else _UNKNOWN),
     ]
     crossed = [
@@ -308,7 +308,7 @@ def _charts(facts: Facts) -> list[tuple[str, list[Chart]]]:
     if found.of_people("view")[: len(VIEWS)].any():
         hidden = [CAUSES.index(c) for c in ("self", "person", "object")]
         counts = found.counts[:, hidden].sum(axis=(1, 2, 4, 5))[:, : len(VIEWS)]
-        by_joint_and_view = plots.heat(found.skeleton.joints, VIEWS, counts.tolist())
+        by_joint_and_view = pages.heat(found.skeleton.joints, VIEWS, counts.tolist())
         by_view = [
             ("Joint by view (hidden joints)", "", by_joint_and_view),
             ("Pose family by view (people)", "", _heat(found, "family", "view")),
@@ -324,7 +324,7 @@ def _tenths(title: str, histogram: Mapping[str, Any]) -> Chart:
         note += f"; {histogram['unknown']:,} unknown"
     labels = [f"{k / 10:.1f} to {(k + 1) / 10:.1f}" for k in range(10)]
     axis = ("0", "", "", "", "", ".5", "", "", "", "1")
-    return title, note, plots.columns(labels, histogram["counts"], axis=axis)
+    return title, note, pages.columns(labels, histogram["counts"], axis=axis)
 
 
 def _counts(found: Coverage, axis: str) -> dict[str, int]:
@@ -336,7 +336,7 @@ def _heat(found: Coverage, rows: str, columns: str) -> Markup:
     counts, (names, heads) = found.table(
         (rows, columns), lambda axis, sums: np.flatnonzero(sums).tolist()
     )
-    return plots.heat(names, heads, counts.tolist())
+    return pages.heat(names, heads, counts.tolist())
 
 
 def _target_rows(targets: Mapping[str, Any]) -> list[tuple[Any, ...]]:

@@ -29,9 +29,9 @@ from synthstudio.evaluation.storage import (
     ratio,
     value_of,
 )
-from synthstudio.report import plots
+from synthstudio.report import pages
 from synthstudio.report.draw import FAR_PX, cut_out, draw_person
-from synthstudio.report.html import Picture, embed, render
+from synthstudio.report.pages import Picture, embed, render
 
 Colour = tuple[int, int, int]
 
@@ -319,15 +319,15 @@ def _charts(metrics: Mapping[str, Any]) -> dict[str, Any]:
     }
     if seen := metrics.get("visibility"):
         causes = list(seen["causes"])
-        out["reliability"] = plots.reliability(**seen["reliability"])
-        out["confusion"] = plots.heat(causes, causes, seen["cause_confusion"])
+        out["reliability"] = pages.reliability(**seen["reliability"])
+        out["confusion"] = pages.heat(causes, causes, seen["cause_confusion"])
     return out
 
 
 def pck_curve(metrics: Mapping[str, Any], name: str) -> tuple[Markup, str]:
     """PCK@0.1 over bins of a value, and the people in each."""
     bins = metrics.get(name, ())
-    series: dict[str, list[plots.Point]] = {part: [] for part in reversed(_PARTS)}
+    series: dict[str, list[pages.Point]] = {part: [] for part in reversed(_PARTS)}
     for row in bins:
         middle = (row["from"] + row["to"]) / 2
         for part, line in series.items():
@@ -336,7 +336,7 @@ def pck_curve(metrics: Mapping[str, Any], name: str) -> tuple[Markup, str]:
                 line.append((middle, found["value"], found["low"] or 0, found["high"] or 0))
     across = "occluded fraction" if name == "by_fraction" else "crowd index"
     people = ", ".join(f"{r['from']:g} to {r['to']:g}: {r['people']:,}" for r in bins)
-    return plots.curves(series, across=across, up="PCK@0.1"), people
+    return pages.curves(series, across=across, up="PCK@0.1"), people
 
 
 def _margin(found: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ from synthstudio.quality.coco import CocoChecker
 from synthstudio.quality.validate import file_findings
 from synthstudio.report.draw import TILE_PEN, draw_bones
 from synthstudio.report.evaluation import disc, ring
-from synthstudio.report.html import embed, render
+from synthstudio.report.pages import embed, render
 
 _BLANK = (58, 62, 70)
 _INK = (18, 20, 24)

@@ -16,10 +16,10 @@ from synthstudio.quality.gap_distance import Difference
 from synthstudio.quality.gap_labels import STATES, Nearest
 from synthstudio.quality.gap_pictures import CUES, ORIENTATIONS, Accuracy, Classifier, Crops
 from synthstudio.quality.gap_sides import Side
-from synthstudio.report import plots
+from synthstudio.report import pages
 from synthstudio.report.draw import contact_sheet, cut_out, draw_person
 from synthstudio.report.evaluation import heated
-from synthstudio.report.html import Picture, embed, render
+from synthstudio.report.pages import Picture, embed, render
 
 _SECTIONS = {
     "size": ("size", "count"),
@@ -67,7 +67,7 @@ def gap_page(gap: Gap, name: str, photos: str, *, fitted: Fitted | None, recipe_
         f"{b.people:,} people in {b.pictures:,} photos.",
         headline=_headline(gap),
         notes=gap.notes,
-        colours=plots.SIDES,
+        colours=pages.SIDES,
         sheets=[(title, picture) for title, picture in sheets if picture is not None],
         ranked=[_ranked(d) for d in gap.ranked],
         moved=list(fitted.moved.items()) if fitted is not None else [],
@@ -111,10 +111,10 @@ def _headline(gap: Gap) -> dict[str, str]:
 def _chart(d: Difference) -> dict[str, Any]:
     """A card: a plot of both sides, medians, the distance and the recipe fields that move it."""
     if d.key == "edge":
-        plot = plots.paired_bars([("touch the edge", *d.middle)])
+        plot = pages.paired_bars([("touch the edge", *d.middle)])
         line = f"{d.count[0]:,} generated people, {d.count[1]:,} in photos."
     else:
-        plot = plots.paired(d.edges.tolist(), d.fractions.tolist(), unit=d.unit)
+        plot = pages.paired(d.edges.tolist(), d.fractions.tolist(), unit=d.unit)
         line = (
             f"{d.unit}; {d.middle_is} {_short(d.middle[0])} generated ({d.count[0]:,}), "
             f"{_short(d.middle[1])} photos ({d.count[1]:,})."
@@ -147,7 +147,7 @@ def _joints(gap: Gap) -> Markup | None:
         (j.joint, j.fractions, f"{j.distance:.2f}{' *' if j.distance > j.chance else ''}")
         for j in gap.labels.joints
     ]
-    return plots.paired_stacks(rows, colours)
+    return pages.paired_stacks(rows, colours)
 
 
 def _validated(gap: Gap) -> list[tuple[str, ...]]:
@@ -171,7 +171,7 @@ def _orientations(gap: Gap) -> Markup:
         (f"{step * k:g}°{named.get(step * k, '')}", a, b)
         for k, (a, b) in enumerate(zip(dataset, photos, strict=True))
     ]
-    return plots.paired_bars(rows)
+    return pages.paired_bars(rows)
 
 
 def _pose_line(gap: Gap) -> str:

@@ -27,7 +27,7 @@ from synthstudio.core.images import decode_rgb, encode_jpeg, encode_png, resampl
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.last_used import LastUsed
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.dataset.arrays import READ_ERRORS
+from synthstudio.dataset.rows import READ_ERRORS
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
 from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME

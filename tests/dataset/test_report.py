@@ -13,7 +13,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
 from synthstudio.report import dataset as dataset_report
-from synthstudio.report.html import macro
+from synthstudio.report.pages import macro
 
 AUDIT = dict.fromkeys(("state_differs", "disagreement_rate", "cause_rate", "cause_differs"), 0) | {
     "joints": 1200,

@@ -10,7 +10,7 @@ from PIL import Image
 
 import synthstudio as ss
 from synthstudio.core.errors import FormatError
-from synthstudio.dataset.filter import without
+from synthstudio.dataset.matching import without
 from synthstudio.dataset.merge import merge_sets
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.coco.file import id_key

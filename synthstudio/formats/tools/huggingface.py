@@ -16,7 +16,7 @@ import pyarrow as pa
 from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_files import plain_name
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.dataset.arrays import ParquetWriter
+from synthstudio.dataset.rows import ParquetWriter
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
 from synthstudio.formats import checked
 from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target

@@ -27,7 +27,7 @@ from synthstudio.core.camera import NEAR_M, Coefficients, distorted
 from synthstudio.core.errors import DatasetError, DiskError
 from synthstudio.core.labels import ORIGINS
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.arrays import as_numpy, one_array
+from synthstudio.dataset.rows import as_numpy, one_array
 from synthstudio.dataset.durable import (
     canonical_json,
     disk_errors,

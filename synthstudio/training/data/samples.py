@@ -27,7 +27,7 @@ from synthstudio.core.places import Place
 from synthstudio.core.safe_files import UNREADABLE, file_inside
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset import durable
-from synthstudio.dataset.arrays import as_numpy
+from synthstudio.dataset.rows import as_numpy
 from synthstudio.dataset.manifest import INDEX_NAME, MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
