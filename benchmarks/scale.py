@@ -28,8 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.dataset import filter as filtering
-from synthstudio.dataset import splits
+from synthstudio.dataset import matching, splits
 from synthstudio.dataset.derive import link_or_copy
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.query import parse
@@ -166,8 +165,8 @@ def _validate(dataset: Dataset, work: Path) -> object:
 
 
 def _filter(dataset: Dataset, work: Path) -> object:
-    query = filtering.query_of(dataset, QUERIES[0])
-    return filtering.filter_dataset(dataset, query, work / f"filtered-{os.getpid()}").people
+    query = matching.query_of(dataset, QUERIES[0])
+    return matching.filter_dataset(dataset, query, work / f"filtered-{os.getpid()}").people
 
 
 def _split(dataset: Dataset, work: Path) -> object:

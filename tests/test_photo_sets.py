@@ -13,9 +13,8 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.masks import decode
 from synthstudio.dataset import splits
-from synthstudio.dataset.rows import write_parquet
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import INSTANCE_SCHEMA
+from synthstudio.dataset.rows import INSTANCE_SCHEMA, write_parquet
 from synthstudio.formats.imports import import_from
 from synthstudio.generation.photos import audit as photo_audit
 from synthstudio.generation.photos.run import occlude

@@ -43,7 +43,7 @@ GROUPS = {
     "label": "label/*",
     "visibility": "core/visibility core/labels core/masks core/people core/bins",
     "targets": "recipe/schema/people recipe/search/*",
-    "dataset": "dataset/rows dataset/reader dataset/writer dataset/filter dataset/query",
+    "dataset": "dataset/rows dataset/reader dataset/writer dataset/matching dataset/query",
     "formats": "formats/coco/* formats/tools/yolo formats/tools/cvat formats/checked"
     " formats/exchange formats/joints",
     "review": "review/store review/edits review/history review/batch_edits review/reviewed"

@@ -19,10 +19,9 @@ from synthstudio.core.people import People
 from synthstudio.core.places import Place, Url
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset import reader
-from synthstudio.dataset.rows import as_numpy
-from synthstudio.dataset.matching import part_where
 from synthstudio.dataset.manifest import Identity
-from synthstudio.dataset.rows import INSTANCE_SCHEMA, Row, people_from_table
+from synthstudio.dataset.matching import part_where
+from synthstudio.dataset.rows import INSTANCE_SCHEMA, Row, as_numpy, people_from_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame

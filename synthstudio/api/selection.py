@@ -8,8 +8,7 @@ from typing import Annotated, Any
 from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.progress import progress_steps
-from synthstudio.dataset import filter as filtering
-from synthstudio.dataset import splits
+from synthstudio.dataset import matching, splits
 from synthstudio.dataset.matching import Counted
 from synthstudio.dataset.merge import merge as join
 from synthstudio.dataset.merge import merge_sets
@@ -43,9 +42,9 @@ def filter(
     """
     source = to_dataset(dataset)._stored
     folder = args.to_place(out, "out")
-    wanted = filtering.query_of(source, query)
+    wanted = matching.query_of(source, query)
     with progress_steps() as step:
-        filtering.filter_dataset(
+        matching.filter_dataset(
             source,
             wanted,
             folder,
@@ -59,7 +58,7 @@ def filter(
 def count(dataset: Dataset | args.PlaceLike, query: str) -> Counted:
     """Count the people and frames that match a query."""
     source = to_dataset(dataset)._stored
-    return filtering.count(source, filtering.query_of(source, query))
+    return matching.count(source, matching.query_of(source, query))
 
 
 def split(

@@ -24,11 +24,11 @@ from synthstudio.core.arrays import I64, Bool
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress, counter
-from synthstudio.dataset import rows, shards
-from synthstudio.dataset.rows import as_numpy, write_table
+from synthstudio.dataset import shards
 from synthstudio.dataset.durable import damaged, disk_errors, file_sha256, read_json
 from synthstudio.dataset.manifest import INDEX_NAME, Identity
 from synthstudio.dataset.reader import Dataset, parquet_errors
+from synthstudio.dataset.rows import Row, as_numpy, people_of_no_frame, spec_fields, write_table
 from synthstudio.dataset.source import asset_root
 from synthstudio.dataset.writer import Session, open_or_create
 
@@ -82,7 +82,7 @@ def aligned(
         owners = as_numpy(people["frame_index"])
         lost = owners[~np.isin(owners, as_numpy(frames["index"]))]
         if len(lost):
-            raise rows.people_of_no_frame(f"{len(lost)} people, as of frame {int(lost[0])}")
+            raise people_of_no_frame(f"{len(lost)} people, as of frame {int(lost[0])}")
         if len(frames):
             yield Chunk(source=source, frames=frames, people=people)
 
@@ -171,7 +171,7 @@ def respecify(
     """Return frames whose stored specs have the fields that `changes(place, spec)` gives."""
 
     def changed(place: int, text: str) -> str:
-        spec = rows.spec_fields(text)
+        spec = spec_fields(text)
         value = {**spec, **changes(place, spec)}
         return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
@@ -220,7 +220,7 @@ def _write_shard(
         with disk_errors(temporary):
             (temporary / "images").mkdir(parents=True)
             tables, first = [], numbers.start
-            named: list[rows.Row] = []
+            named: list[Row] = []
             for chunk in portion:
                 new = range(first, first + len(chunk.frames))
                 first = new.stop
@@ -242,10 +242,10 @@ def _write_shard(
     return staged
 
 
-def _named_sources(source: Dataset, chunk: Chunk, new: range) -> list[rows.Row]:
+def _named_sources(source: Dataset, chunk: Chunk, new: range) -> list[Row]:
     """Original names and ids of a chunk's imported images and people, renumbered."""
     old = as_numpy(chunk.frames["index"])
-    found: dict[int, rows.Row] = {}
+    found: dict[int, Row] = {}
     for shard in np.unique(old // source.identity.frames_per_shard).tolist():
         found |= source.sources_of_shard(shard)
     pairs = zip(new, old.tolist(), strict=True)
@@ -264,7 +264,7 @@ def _renumbered(chunk: Chunk, new: range) -> tuple[pa.Table, pa.Table, pa.Table]
     return frames, people, pa.table(arrays, schema=ORIGIN_SCHEMA)
 
 
-def _link_files(source: Dataset, frame: rows.Row, temporary: Path, index: int) -> None:
+def _link_files(source: Dataset, frame: Row, temporary: Path, index: int) -> None:
     image = source.image_of(frame)
     if not image.is_file():
         raise damaged(image, "the frame's image", "no such file")

@@ -7,7 +7,7 @@ here batches of a data set, in review/ the arrays of all its people at once.
 
 from __future__ import annotations
 
-
+import dataclasses
 import functools
 import operator
 from collections.abc import Callable, Iterator, Sequence
@@ -20,17 +20,18 @@ import pyarrow.compute as pc
 
 from synthstudio.core.arrays import F64, I64, Array, Bool
 from synthstudio.core.bins import VIEWS, camera_azimuth_rad, view_of
+from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, ORIGINS, VISIBILITY
-from synthstudio.dataset.rows import (
-    as_arrow,
-    as_numbers,
-    as_numpy,
-    is_known,
-    number_lists,
-    one_array,
-    word_codes,
+from synthstudio.core.places import Place
+from synthstudio.core.progress import OnProgress
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.derive import (
+    Chunk,
+    aligned,
+    chosen,
+    source_summary,
+    write_derived,
 )
-from synthstudio.dataset.derive import Chunk, aligned
 from synthstudio.dataset.query import (
     BoolOp,
     Compare,
@@ -41,33 +42,19 @@ from synthstudio.dataset.query import (
     Not,
     Query,
     leaves,
+    parse,
 )
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import NO_STATE
-
-import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import pyarrow as pa
-
-from synthstudio.core.arrays import I64
-from synthstudio.core.errors import DatasetError
-from synthstudio.core.places import Place
-from synthstudio.core.progress import OnProgress
-from synthstudio.core.skeleton import get_skeleton
-from synthstudio.dataset.rows import as_numpy
-from synthstudio.dataset.derive import (
-    Chunk,
-    aligned,
-    chosen,
-    source_summary,
-    write_derived,
+from synthstudio.dataset.rows import (
+    NO_STATE,
+    as_arrow,
+    as_numbers,
+    as_numpy,
+    is_known,
+    number_lists,
+    one_array,
+    word_codes,
 )
-from synthstudio.dataset.query import Query, parse
-from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.writer import is_unfinished
 
 Mask = Bool

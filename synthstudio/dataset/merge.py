@@ -19,9 +19,9 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 from synthstudio.dataset import derive, manifest, shards
-from synthstudio.dataset.rows import as_numpy
 from synthstudio.dataset.durable import canonical_json, disk_errors, read_json
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import as_numpy
 from synthstudio.dataset.writer import Session, open_or_create
 
 _APART = ("identity", "group_id", "clip_id")

@@ -26,13 +26,14 @@ from synthstudio.core.people import People
 from synthstudio.core.places import Place
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import FrameSpec, from_json
-from synthstudio.dataset.rows import READ_ERRORS, as_numpy
 from synthstudio.dataset.durable import damaged, read_json
 from synthstudio.dataset.manifest import INDEX_NAME, MIXED_NAME, Identity, read_identity
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,
     INSTANCE_SCHEMA,
+    READ_ERRORS,
     Row,
+    as_numpy,
     check_rows,
     check_text,
     people_from_table,

@@ -7,9 +7,11 @@ takes a fifth of a second.
 
 from __future__ import annotations
 
-
+import hashlib
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +20,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synthstudio.core.arrays import F64, I64, Array, Bool
-from synthstudio.core.errors import DatasetError
-
-import hashlib
-import json
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
-from typing import Any
-
-import numpy as np
-import pyarrow as pa
-
-from synthstudio.core.arrays import F64, I64
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import FRAME_LABELS, LABELS, Frame, Label, PersonLabel
 from synthstudio.core.people import HIDDEN, Occluders, People, as_column, pairs_by_joint

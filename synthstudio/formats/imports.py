@@ -19,9 +19,8 @@ from synthstudio.core.images import SUFFIX_OF, decode, read_bytes
 from synthstudio.core.outputs import free_folder
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset import manifest, shards
-from synthstudio.dataset.rows import write_parquet, write_table
 from synthstudio.dataset.durable import disk_errors, whole_folder
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row, write_parquet, write_table
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import ANNOTATIONS

@@ -24,10 +24,9 @@ import pyarrow.parquet as pq
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_json import read_value
-from synthstudio.dataset.rows import PARQUET, ParquetWriter
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.manifest import FORMAT_VERSION, AssetRow
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, PARQUET, ParquetWriter, Row
 from synthstudio.formats import checked
 from synthstudio.formats.exchange import Contents, Labelled
 from synthstudio.formats.joints import columns_of, joints_of

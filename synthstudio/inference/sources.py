@@ -20,8 +20,8 @@ from synthstudio.core.safe_files import file_inside
 from synthstudio.core.safe_json import BEGIN, read_list
 from synthstudio.core.video import VIDEOS, decoded_frames, stated_frames
 from synthstudio.dataset.durable import file_sha256
-from synthstudio.dataset.matching import part_where
 from synthstudio.dataset.manifest import MANIFEST_NAME
+from synthstudio.dataset.matching import part_where
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import RawCoco, id_key, image_folder, named_file

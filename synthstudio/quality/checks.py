@@ -19,8 +19,14 @@ import pyarrow as pa
 from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled
-from synthstudio.dataset.rows import as_numbers, is_known, number_lists, word_codes
-from synthstudio.dataset.rows import NO_STATE, distortion_of
+from synthstudio.dataset.rows import (
+    NO_STATE,
+    as_numbers,
+    distortion_of,
+    is_known,
+    number_lists,
+    word_codes,
+)
 
 Severity = Literal["error", "warning"]
 EXAMPLES = 6

@@ -22,10 +22,10 @@ from synthstudio.core.bins import BODIES, FRACTIONS, VIEWS, body_places, fractio
 from synthstudio.core.labels import CAUSES, VISIBILITY
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset import arrays
 from synthstudio.dataset.derive import aligned
 from synthstudio.dataset.matching import camera_places, view_codes
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import OTHER, as_numpy, is_known, number_lists, one_array, word_codes
 
 UNKNOWN = "unknown"
 AXES = ("joint", "cause", "fraction", "view", "family", "body")
@@ -135,8 +135,8 @@ class Examples:
         `groups` (P,): the group number of each one's frame.
         """
         scores = _reals(batch["modal_area_px"]) * (1.0 - _reals(batch["truncated_fraction"]))
-        frames = arrays.as_numpy(batch["frame_index"])
-        instances = arrays.as_numpy(batch["instance"])
+        frames = as_numpy(batch["frame_index"])
+        instances = as_numpy(batch["instance"])
         subject = groups * 1009 + instances  # may wrap around: a collision only costs an example
         columns = (frames, instances, np.full(len(frames), -1), subject)
         who = np.column_stack(columns).astype(np.int64)
@@ -171,10 +171,10 @@ class Coverage:
         if not people:
             return
         joints = len(self.skeleton.joints)
-        causes = arrays.word_codes(batch["cause"], CAUSES).astype(np.int32).reshape(people, joints)
-        causes[causes == arrays.OTHER] = len(CAUSES) - 1
+        causes = word_codes(batch["cause"], CAUSES).astype(np.int32).reshape(people, joints)
+        causes[causes == OTHER] = len(CAUSES) - 1
         fraction = fraction_of(_reals(batch["occluded_fraction"]))
-        fraction[~arrays.is_known(batch["occluded_fraction"])] = len(FRACTIONS)
+        fraction[~is_known(batch["occluded_fraction"])] = len(FRACTIONS)
         view = view_codes(batch["joints_world_m"], self.skeleton.known_as, cameras_m)
         view[view < 0] = len(VIEWS)
         body = _bodies(batch["phenotype"])
@@ -182,7 +182,7 @@ class Coverage:
         joint = np.tile(np.arange(joints), (people, 1))
         a, b, c, d = (each[:, None] for each in (family, fraction, view, body))
         np.add.at(self._counts, (a, joint, causes, b, c, d), 1)
-        own = arrays.as_numpy(batch["frame_index"]).astype(np.int64) if groups is None else groups
+        own = as_numpy(batch["frame_index"]).astype(np.int64) if groups is None else groups
         places = {"fraction": fraction, "view": view, "family": family, "body": body}
         self.examples.add(batch, own, causes, places)
 
@@ -278,8 +278,8 @@ def coverage(dataset: Dataset, *, on_progress: OnProgress | None = None) -> Cove
         frame_columns=("index", "world_to_camera", "group_id"),
         person_columns=PERSON_COLUMNS,
     ):
-        frames = {name: arrays.one_array(chunk.frames[name]) for name in chunk.frames.column_names}
-        cameras_m = camera_places(arrays.number_lists(frames["world_to_camera"], 16))
+        frames = {name: one_array(chunk.frames[name]) for name in chunk.frames.column_names}
+        cameras_m = camera_places(number_lists(frames["world_to_camera"], 16))
         groups = _group_numbers(frames)
         own = chunk.owners
         for batch in chunk.people.combine_chunks().to_batches():
@@ -297,19 +297,19 @@ def _group_numbers(frames: Mapping[str, pa.Array]) -> I64:
     digests = [hashlib.blake2b(name, digest_size=6).digest() for name in names]
     numbers = np.array([int.from_bytes(d, "little") for d in digests], np.int64)
     alone = np.array([not name for name in names], np.bool_)
-    places = arrays.as_numpy(coded.indices)
-    return np.where(alone[places], arrays.as_numpy(frames["index"]), numbers[places])
+    places = as_numpy(coded.indices)
+    return np.where(alone[places], as_numpy(frames["index"]), numbers[places])
 
 
 def _bodies(column: pa.Array) -> I32:
     out = np.full(len(column), len(BODIES), np.int32)
-    axes = arrays.as_numpy(column.flatten()).reshape(-1, _PHENOTYPE)
-    out[arrays.is_known(column)] = body_places(axes[:, 0], axes[:, 3], axes[:, 4])
+    axes = as_numpy(column.flatten()).reshape(-1, _PHENOTYPE)
+    out[is_known(column)] = body_places(axes[:, 0], axes[:, 3], axes[:, 4])
     return out
 
 
 def _reals(column: pa.Array) -> F64:
-    return np.asarray(np.nan_to_num(arrays.as_numpy(column), nan=0.0), np.float64)
+    return np.asarray(np.nan_to_num(as_numpy(column), nan=0.0), np.float64)
 
 
 def known_places(found: Coverage, axis: str) -> list[int]:

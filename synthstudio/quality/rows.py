@@ -24,15 +24,6 @@ from synthstudio.core.visibility import (
     joint_states,
     occluded_fraction,
 )
-from synthstudio.dataset.rows import (
-    as_arrow,
-    as_numbers,
-    as_numpy,
-    list_lengths,
-    number_lists,
-    one_array,
-    word_codes,
-)
 from synthstudio.dataset.derive import aligned
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import (
@@ -40,9 +31,16 @@ from synthstudio.dataset.rows import (
     NO_STATE,
     Row,
     Sample,
+    as_arrow,
+    as_numbers,
+    as_numpy,
     beyond_limits,
+    list_lengths,
     misfits,
+    number_lists,
+    one_array,
     people_of_no_frame,
+    word_codes,
 )
 from synthstudio.quality.checks import Finding, Subjects, padded, subjects_of_rows
 from synthstudio.quality.people import (

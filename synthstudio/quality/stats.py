@@ -16,10 +16,10 @@ from synthstudio.core.labels import CAUSES
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import OBJECT_BASE
-from synthstudio.dataset.rows import OTHER, as_numpy, list_lengths, one_array, word_codes
 from synthstudio.dataset.derive import aligned
 from synthstudio.dataset.manifest import identity_differences
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import OTHER, as_numpy, list_lengths, one_array, word_codes
 from synthstudio.quality import targets
 
 FRAME_COLUMNS = (

@@ -26,9 +26,8 @@ from synthstudio.core.images import decode, decode_rgba, read_bytes
 from synthstudio.core.masks import Mask, read_mask
 from synthstudio.core.safe_files import plain_name
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.rows import as_arrow
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import Row, Sample, pair_rows
+from synthstudio.dataset.rows import Row, Sample, as_arrow, pair_rows
 from synthstudio.formats.coco.file import named_file
 from synthstudio.quality.checks import Finding, Findings
 from synthstudio.quality.coco import CocoChecker, key_of

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from synthstudio.cli import app
 from synthstudio.core.errors import DatasetError, SynthStudioError
-from synthstudio.dataset.rows import write_table
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import write_table
 from synthstudio.dataset.shards import _check
 
 COMMANDS = {

@@ -9,8 +9,7 @@ from painted_frames import painted, write_set
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.spec import from_json
-from synthstudio.dataset import filter as filtering
-from synthstudio.dataset import splits
+from synthstudio.dataset import matching, splits
 from synthstudio.dataset.derive import origins
 from synthstudio.dataset.merge import merge_sets
 from synthstudio.dataset.rows import pair_rows
@@ -52,17 +51,17 @@ def _sound(dataset):
 
 
 def test_a_filter_goes_on_where_it_was_cut_and_nothing_that_matches_is_said(source, tmp_path):
-    none = filtering.query_of(source, "occluded > 2")
+    none = matching.query_of(source, "occluded > 2")
     with pytest.raises(DatasetError, match="nothing matches"):
-        filtering.filter_dataset(source, none, tmp_path / "out")
+        matching.filter_dataset(source, none, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    query = filtering.query_of(source, "frame >= 0")
-    whole = filtering.filter_dataset(source, query, tmp_path / "whole")
+    query = matching.query_of(source, "frame >= 0")
+    whole = matching.filter_dataset(source, query, tmp_path / "whole")
     cut = tmp_path / "cut"
-    filtering.filter_dataset(source, query, cut)
+    matching.filter_dataset(source, query, cut)
     (cut / "index.json").unlink()
     (cut / "shards" / "00001" / "origin.parquet").unlink()
-    made = filtering.filter_dataset(source, query, cut, resume=True)
+    made = matching.filter_dataset(source, query, cut, resume=True)
     assert hashed_files(made.folder) == hashed_files(whole.folder)
     refused = pytest.raises(DatasetError, match="derived")
     with refused, open_or_create(cut, source.identity, resume=True, allow_mixed=True):
@@ -71,11 +70,11 @@ def test_a_filter_goes_on_where_it_was_cut_and_nothing_that_matches_is_said(sour
 
 def test_a_filtered_set_holds_the_frames_that_match(source, tmp_path):
     before = hashed_files(source.folder)
-    query = filtering.query_of(source, "instance = 2 and frame > 3")
-    made = filtering.filter_dataset(source, query, tmp_path / "out")
+    query = matching.query_of(source, "instance = 2 and frame > 3")
+    made = matching.filter_dataset(source, query, tmp_path / "out")
     assert [o[2] for o in origins(made)] == [5, 8]
     assert [o[:2] for o in origins(made)] == [(0, 0), (1, 0)]
-    counted = filtering.count(source, query)
+    counted = matching.count(source, query)
     assert (counted.frames, counted.people, counted.all_frames) == (2, 2, FRAMES)
     assert (made.frames, made.people) == (2, 4)
     samples = pair_rows(made.iter_frames(), made.iter_instances())
@@ -92,10 +91,10 @@ def test_a_filtered_set_holds_the_frames_that_match(source, tmp_path):
     assert derived["sources"][0]["identity"]["recipe"] == source.identity.recipe
     _sound(made)
     assert hashed_files(source.folder) == before
-    again = filtering.filter_dataset(source, query, tmp_path / "again")
+    again = matching.filter_dataset(source, query, tmp_path / "again")
     assert hashed_files(again.folder) == hashed_files(made.folder)
-    query = filtering.query_of(source, "instance = 2")
-    made = filtering.filter_dataset(source, query, tmp_path / "kept", keep_people=True)
+    query = matching.query_of(source, "instance = 2")
+    made = matching.filter_dataset(source, query, tmp_path / "kept", keep_people=True)
     assert made.people == made.frames == sum(1 for i in range(FRAMES) if i % 3 == 2)
     assert {p["instance"] for p in made.iter_instances()} == {2}
 
@@ -105,9 +104,9 @@ def test_a_changed_picture_is_refused(tmp_path):
     image = made.image_path(1)
     image.write_bytes(made.image_path(2).read_bytes())
     with pytest.raises(DatasetError, match="an image of the source has changed"):
-        filtering.filter_dataset(made, filtering.query_of(made, "frame >= 0"), tmp_path / "out")
+        matching.filter_dataset(made, matching.query_of(made, "frame >= 0"), tmp_path / "out")
     assert not (tmp_path / "out" / "index.json").exists()
-    mended = filtering.without(made, validate_dataset(made).bad, tmp_path / "repaired")
+    mended = matching.without(made, validate_dataset(made).bad, tmp_path / "repaired")
     assert mended.frames == 2
     _sound(mended)
 
@@ -131,8 +130,8 @@ def test_sets_of_different_runs_are_kept_apart(source, other, tmp_path):
     assert made.instances(FRAMES + 1)[0]["identity"] == f"{run}/{had.people[0].identity}"
     assert made.identity.derived["runs"][0] != made.identity.derived["runs"][1]
     # A filtered part keeps its names when it is merged again.
-    query = filtering.query_of(made, f"frame >= {FRAMES}")
-    some = filtering.filter_dataset(made, query, tmp_path / "some")
+    query = matching.query_of(made, f"frame >= {FRAMES}")
+    some = matching.filter_dataset(made, query, tmp_path / "some")
     third = write_set(tmp_path / "third", _frames(seed=9, first=40, count=3), recipe="x", seed=9)
     more = merge_sets([some, third], tmp_path / "more")
     kept, names = ({p["identity"] for p in held.iter_instances()} for held in (some, more))
@@ -144,9 +143,7 @@ def test_sets_of_different_runs_are_kept_apart(source, other, tmp_path):
 
 def test_topping_up_with_the_same_run_keeps_names_and_refuses_doubles(source, tmp_path):
     low, high = (
-        filtering.filter_dataset(
-            source, filtering.query_of(source, f"frame {name}"), tmp_path / name
-        )
+        matching.filter_dataset(source, matching.query_of(source, f"frame {name}"), tmp_path / name)
         for name in ("< 6", ">= 4")
     )
     with pytest.raises(DatasetError, match="2 frames, such as 0, are in an earlier set"):

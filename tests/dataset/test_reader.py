@@ -12,8 +12,7 @@ from tampered import tamper
 
 from synthstudio.api import quality, selection
 from synthstudio.core.errors import DatasetError
-from synthstudio.dataset import filter as filtering
-from synthstudio.dataset import rows
+from synthstudio.dataset import matching, rows
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import check_text
 from synthstudio.dataset.shards import FailedFrame, write_shard
@@ -174,7 +173,7 @@ def test_a_query_about_people_of_no_frame(kept, folder):
     tamper(folder, "frames.parquet", lambda table: table[kept])
     dataset = Dataset(folder, check=False)
     with pytest.raises(DatasetError, match="are inconsistent"):
-        filtering.count(dataset, filtering.query_of(dataset, "area > 100 and crowd < 0.5"))
+        matching.count(dataset, matching.query_of(dataset, "area > 100 and crowd < 0.5"))
 
 
 @pytest.mark.parametrize(

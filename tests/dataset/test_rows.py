@@ -12,7 +12,6 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import Frame
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import ClipSpec, OcclusionTarget, from_json
-from synthstudio.dataset.rows import write_parquet
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,
     INSTANCE_SCHEMA,
@@ -20,6 +19,7 @@ from synthstudio.dataset.rows import (
     instance_rows,
     pair_rows,
     people_from_table,
+    write_parquet,
 )
 
 

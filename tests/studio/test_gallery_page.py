@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from reviewing import people_of
 
-from synthstudio.dataset.matching import query_of
-from synthstudio.dataset.matching import matching_people
+from synthstudio.dataset.matching import matching_people, query_of
 from synthstudio.review import history
 from synthstudio.review.check import base_of
 from synthstudio.review.team import members

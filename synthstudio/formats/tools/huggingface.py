@@ -16,8 +16,7 @@ import pyarrow as pa
 from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_files import plain_name
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.dataset.rows import ParquetWriter
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, ParquetWriter, Row
 from synthstudio.formats import checked
 from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target
 from synthstudio.formats.sidecar import Groups

@@ -27,7 +27,6 @@ from synthstudio.core.camera import NEAR_M, Coefficients, distorted
 from synthstudio.core.errors import DatasetError, DiskError
 from synthstudio.core.labels import ORIGINS
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.rows import as_numpy, one_array
 from synthstudio.dataset.durable import (
     canonical_json,
     disk_errors,
@@ -41,7 +40,7 @@ from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.matching import Batch, people_batches
 from synthstudio.dataset.query import Field
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import distortion_of, table_mismatch
+from synthstudio.dataset.rows import as_numpy, distortion_of, one_array, table_mismatch
 from synthstudio.review.history import content_key
 from synthstudio.review.risk.people import PeopleTable, bones_of, column_name, layout, stored_fields
 

@@ -27,10 +27,9 @@ from synthstudio.core.places import Place
 from synthstudio.core.safe_files import UNREADABLE, file_inside
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset import durable
-from synthstudio.dataset.rows import as_numpy
 from synthstudio.dataset.manifest import INDEX_NAME, MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import Row
+from synthstudio.dataset.rows import Row, as_numpy
 from synthstudio.formats.coco.file import CocoFile, image_folder
 from synthstudio.formats.exchange import Skipped
 from synthstudio.formats.joints import rules
