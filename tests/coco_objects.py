@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.formats.coco.dialects import OWN, coco_writer
 from synthstudio.formats.coco.file import CocoFile
-from synthstudio.formats.coco.write import coco_writer
 from synthstudio.formats.exchange import Target
 
 JOINTS = list(get_skeleton("coco17").joints)
@@ -30,7 +30,7 @@ def document(images, annotations, joints=JOINTS, **of_category):
 
 
 def write_coco(samples, path, **options):
-    with coco_writer(path, Target(**options)) as writer:
+    with coco_writer(path, Target(**options), OWN) as writer:
         for frame, people in samples:
             writer.add(frame, people)
     return writer.count

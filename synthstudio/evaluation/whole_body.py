@@ -19,8 +19,8 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.whole_body import SKELETON
 from synthstudio.evaluation.precision import Truth, average_precision
 from synthstudio.formats import checked
+from synthstudio.formats.coco.dialects import joined_keypoints
 from synthstudio.formats.coco.file import read_entries
-from synthstudio.formats.coco.whole_body import joined_keypoints
 from synthstudio.formats.exchange import HALF_PX
 
 PARTS = ("body", "foot", "face", "left_hand", "right_hand", "hands", "whole")

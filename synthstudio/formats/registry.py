@@ -84,12 +84,12 @@ def _unchanged(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
 
 _POINTS_ONLY = "masks, amodal boxes, fractions, causes, occluders, 3D, camera, FrameSpec"
 FORMATS: dict[str, Format] = {
-    "coco": Format(home="coco.write", missing="FrameSpec", own_skeletons=True, trains=True),
+    "coco": Format(home="coco.dialects:OWN", missing="FrameSpec", own_skeletons=True, trains=True),
     "crowdpose": Format(
-        home="coco.write", skeleton="crowdpose14", missing="FrameSpec", trains=True
+        home="coco.dialects:OWN", skeleton="crowdpose14", missing="FrameSpec", trains=True
     ),
     "coco-wholebody": Format(
-        home="coco.whole_body",
+        home="coco.dialects:WHOLE_BODY",
         skeleton="coco133",
         trains=True,
         missing="amodal masks and boxes, fractions, causes, occluders, 3D, camera, FrameSpec",

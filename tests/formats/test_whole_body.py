@@ -10,7 +10,7 @@ from exchange_sets import differences, make_set, rows_of
 from synthstudio.core.errors import FormatError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation.whole_body import PARTS, evaluate_files
-from synthstudio.formats.coco.whole_body import keypoints_key
+from synthstudio.formats.coco.dialects import keypoints_key
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
 
