@@ -95,7 +95,7 @@ FORMATS: dict[str, Format] = {
         missing="amodal masks and boxes, fractions, causes, occluders, 3D, camera, FrameSpec",
     ),
     "ochuman": Format(
-        home="tools.ochuman",
+        home="tools.mpii_ochuman:OCHUMAN",
         skeleton="ochuman19",
         missing="amodal masks and boxes, fractions, occluders, 3D, camera, FrameSpec",
     ),
@@ -107,7 +107,10 @@ FORMATS: dict[str, Format] = {
     "huggingface": Format(home="tools.huggingface"),
     "label-studio": Format(home="tools.label_studio", missing=_POINTS_ONLY, own_skeletons=True),
     "mpii": Format(
-        home="tools.mpii", skeleton="mpii16", missing="boxes, " + _POINTS_ONLY, has_boxes=False
+        home="tools.mpii_ochuman:MPII",
+        skeleton="mpii16",
+        missing="boxes, " + _POINTS_ONLY,
+        has_boxes=False,
     ),
     "lsp": Format(
         home="tools.arrays:LSP", skeleton="lsp14", missing="boxes, " + _POINTS_ONLY, has_boxes=False
