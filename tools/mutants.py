@@ -44,7 +44,7 @@ GROUPS = {
     "visibility": "core/visibility core/labels core/masks core/people core/bins",
     "targets": "recipe/schema/people recipe/search/*",
     "dataset": "dataset/rows dataset/reader dataset/writer dataset/matching dataset/query",
-    "formats": "formats/coco/* formats/tools/yolo formats/tools/cvat formats/checked"
+    "formats": "formats/coco/* formats/yolo formats/cvat formats/checked"
     " formats/exchange formats/joints",
     "review": "review/store review/edits review/history review/batch_edits review/reviewed"
     " review/values review/check review/masks",

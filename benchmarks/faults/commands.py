@@ -20,7 +20,7 @@ from benchmarks.small_inputs import (
     training_config,
     write_json,
 )
-from synthstudio.formats.registry import FORMATS
+from synthstudio.formats import FORMATS
 
 COCO_FILE = "annotations/person_keypoints_train.json"
 SCENES = Path(__file__).resolve().parents[2] / "scenes"

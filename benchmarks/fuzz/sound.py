@@ -36,8 +36,8 @@ def _exports(folder: Path) -> None:
     """Stick people, and the same in every format."""
     from exchange_sets import make_set
 
+    from synthstudio.formats import FORMATS
     from synthstudio.formats.export import export
-    from synthstudio.formats.registry import FORMATS
 
     data = make_set(folder / "sticks", frames=3)
     (folder / "exports").mkdir()

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar, Union, get
 from synthstudio.core import places
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.outputs import free_folder, plain_file
-from synthstudio.formats import registry
+from synthstudio.formats import FORMATS as FORMAT_TABLE
 
 if TYPE_CHECKING:
     from synthstudio.core.skeleton import Skeleton
     from synthstudio.generation.engines import Engine
 
 ENGINES = ("local", "ray")
-FORMATS = tuple(registry.FORMATS)
+FORMATS = tuple(FORMAT_TABLE)
 RUNTIMES = ("auto", "torch", "onnx")
 KINDS = ("ultralytics", "rtmpose", "movenet", "mediapipe", "vitpose", "onnx")
 MAX_WORKERS = 256

@@ -13,10 +13,10 @@ from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import whole_folder
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import KINEMATIC, Row, pair_rows
+from synthstudio.formats import FORMATS, Format, get_format
 from synthstudio.formats.coco.entries import annotation_id
 from synthstudio.formats.exchange import Contents, Labelled, Picture, Target, exportable
 from synthstudio.formats.joints import as_exported, convert_row, lost_joints, rules
-from synthstudio.formats.registry import FORMATS, Format, get_format
 from synthstudio.formats.sidecar import FOLDER, write_sidecar
 
 
@@ -58,7 +58,7 @@ def export(
 ) -> Exported:
     """Write a data set (its path or a reader) as another tool's folder.
 
-    `format_name`: a key of registry.FORMATS. The folder is created atomically. `polygons`: COCO
+    `format_name`: a key of formats.FORMATS. The folder is created atomically. `polygons`: COCO
     masks as polygons; `skeleton`: convert to this one (formats/joints.py); without `hidden_faces`
     eyes, ears and noses that the person's own body hides are unlabelled, as they mostly are in
     COCO. `boxes`: "visible" or "amodal", by default amodal for formats that pose networks learn

@@ -22,11 +22,10 @@ from synthstudio.dataset import manifest, shards
 from synthstudio.dataset.durable import disk_errors, whole_folder
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row, write_parquet, write_table
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.formats import checked
+from synthstudio.formats import FORMATS, Format, checked, get_format
 from synthstudio.formats.coco.file import ANNOTATIONS
 from synthstudio.formats.exchange import MIN_AREA_PX, Opened, ReadSample, Skipped, exportable
 from synthstudio.formats.joints import as_exported, convert_row
-from synthstudio.formats.registry import FORMATS, Format, get_format
 from synthstudio.formats.sidecar import FOLDER, HEAD_NAME, Sidecar, restore
 
 ABSENT = "absent"

@@ -22,10 +22,10 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row, pair_rows
+from synthstudio.formats import FORMATS, get_format
 from synthstudio.formats.coco.results import Result, frames_by_bytes, frames_by_id, read_results
 from synthstudio.formats.exchange import exportable
 from synthstudio.formats.imports import import_from
-from synthstudio.formats.registry import FORMATS, get_format
 from synthstudio.review.check import FIRST_OBJECT, base_of, labels_of
 from synthstudio.review.edits import apply
 from synthstudio.review.history import content_key, states

@@ -3,8 +3,8 @@
 import pytest
 from exchange_sets import make_set
 
+from synthstudio.formats import FORMATS
 from synthstudio.formats.export import export
-from synthstudio.formats.registry import FORMATS
 
 
 @pytest.fixture(scope="package")

@@ -10,10 +10,10 @@ from synthstudio.api.datasets import Dataset
 from synthstudio.api.exchange import import_photos
 from synthstudio.api.review import export_reviewed
 from synthstudio.core.errors import FormatError
+from synthstudio.formats import FORMATS
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
 from synthstudio.formats.joints import TARGETS
-from synthstudio.formats.registry import FORMATS
 
 
 def test_the_commands_know_every_format_and_skeleton():

@@ -14,9 +14,8 @@ from exchange_sets import rows_of
 from PIL import Image
 
 from synthstudio.core.errors import FormatError, SynthStudioError
+from synthstudio.formats import FORMATS, cvat, webdataset
 from synthstudio.formats.imports import import_from
-from synthstudio.formats.registry import FORMATS
-from synthstudio.formats.tools import cvat, webdataset
 
 
 def picture(path, size=(80, 60), kind="JPEG"):

@@ -21,8 +21,8 @@ from synthstudio.core.images import decode_rgb, encode_jpeg
 from synthstudio.core.labels import Frame
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
+from synthstudio.formats import FORMATS
 from synthstudio.formats.export import export
-from synthstudio.formats.registry import FORMATS
 
 W, H, JOINT = 320, 240, "left_wrist"
 

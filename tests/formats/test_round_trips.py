@@ -9,12 +9,12 @@ from exchange_sets import differences, rows_of, same, tree
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
+from synthstudio.formats import FORMATS
 from synthstudio.formats.exchange import inside
 from synthstudio.formats.export import export
+from synthstudio.formats.huggingface import GROUP_ROWS
 from synthstudio.formats.imports import import_from
 from synthstudio.formats.joints import convert_row
-from synthstudio.formats.registry import FORMATS
-from synthstudio.formats.tools.huggingface import GROUP_ROWS
 
 FORMAT_NAMES = sorted(FORMATS)
 CROWD = ("coco", "crowdpose")

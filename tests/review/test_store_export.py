@@ -12,9 +12,9 @@ from synthstudio.core.errors import ReviewError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import hashed_files
+from synthstudio.formats import FORMATS
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
-from synthstudio.formats.registry import FORMATS
 from synthstudio.quality.validate import validate_dataset
 from synthstudio.review import history
 from synthstudio.review.check import base_of, labels_of

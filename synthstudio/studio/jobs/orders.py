@@ -21,7 +21,7 @@ import yaml
 from synthstudio.core.errors import RecipeError, Refused
 from synthstudio.core.skeleton import SKELETONS
 from synthstudio.dataset.durable import write_file
-from synthstudio.formats.registry import FORMATS
+from synthstudio.formats import FORMATS
 from synthstudio.recipe.schema.load import parse
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.review.values import User, require

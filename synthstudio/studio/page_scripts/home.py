@@ -9,7 +9,7 @@ import streamlit as st
 
 from synthstudio.core.amounts import frames_text, people_text
 from synthstudio.core.errors import SynthStudioError
-from synthstudio.formats.registry import FORMATS
+from synthstudio.formats import FORMATS
 from synthstudio.review.values import User, may
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, context, current_user, titles

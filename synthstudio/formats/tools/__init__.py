@@ -1,1 +1,0 @@
-"""The formats of other tools, one module each: `write`, `read`, `round_trip`."""
