@@ -25,14 +25,13 @@ from synthstudio.quality import coverage as bins
 from synthstudio.quality import next_recipe
 from synthstudio.quality import stats as counting
 from synthstudio.quality import validate as validating
-from synthstudio.quality.coverage import Coverage
+from synthstudio.quality.coverage import Coverage, gaps
 from synthstudio.quality.gap import Gap, fit_recipe, fitted_yaml, measure
-from synthstudio.quality.gaps import gaps
-from synthstudio.quality.gaps import text as coverage_text
 from synthstudio.quality.repair import write_repaired
 from synthstudio.quality.targets import unmet
 from synthstudio.quality.validate import Validated
-from synthstudio.report import coverage_sheet
+from synthstudio.report.coverage import sheet as coverage_sheet
+from synthstudio.report.coverage import text as coverage_text
 from synthstudio.report.dataset import report as write
 from synthstudio.report.findings import write_coco_findings, write_dataset_findings
 from synthstudio.report.gap import gap_page
@@ -90,7 +89,7 @@ def coverage(
     with progress_steps() as step:
         found = bins.coverage(stored, on_progress=step("counting people"))
         if picture is not None:
-            drawn = coverage_sheet.sheet(stored, found, on_progress=step("drawing the sheet"))
+            drawn = coverage_sheet(stored, found, on_progress=step("drawing the sheet"))
             png = picture.suffix.lower() == ".png"
             write_file(picture, encode_png(drawn) if png else encode_jpeg(drawn, 90))
     note = ""

@@ -21,8 +21,7 @@ from synthstudio.dataset.durable import write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import no_spec, spec_fields
 from synthstudio.quality import targets as goals
-from synthstudio.quality.coverage import REGIONS, UNKNOWN, Coverage, Example, coverage
-from synthstudio.quality.gaps import thin_pairs
+from synthstudio.quality.coverage import REGIONS, UNKNOWN, Coverage, Example, coverage, thin_pairs
 from synthstudio.quality.stats import dataset_stats
 from synthstudio.report import pages
 from synthstudio.report.draw import cut_out, draw_labels, drawable, person_colour

@@ -25,9 +25,8 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import from_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import INSTANCE_SCHEMA, instance_rows
-from synthstudio.quality.coverage import AXES, Coverage, coverage
-from synthstudio.quality.gaps import gaps, text, thin_pairs
-from synthstudio.report import coverage_sheet
+from synthstudio.quality.coverage import AXES, Coverage, coverage, gaps, thin_pairs
+from synthstudio.report.coverage import CELL_PX, sections, sheet, text
 
 COCO17 = get_skeleton("coco17")
 TRUNK = [
@@ -170,14 +169,14 @@ def test_a_gap_is_what_chance_does_not_explain():
 
 
 def test_the_sheet_has_a_picture_for_each_bin_that_holds_somebody(stored, found):
-    blocks = coverage_sheet.sections(found)
+    blocks = sections(found)
     reported = found.of_people("fraction", "view")
     for f, v in np.ndindex(7, 8):
         example = blocks[0].cells[f][v].example
         assert (0 if example is None else example.count) == reported[f, v]
     seen = [c.example for b in blocks for row in b.cells for c in row]
     assert None in seen
-    page = coverage_sheet.sheet(stored, found)
-    wide, high = coverage_sheet.CELL_PX
+    page = sheet(stored, found)
+    wide, high = CELL_PX
     assert page.dtype == np.uint8 and page.shape[1] > 8 * wide and page.shape[0] > 14 * high
     assert page.std() > 15
