@@ -26,6 +26,7 @@ Lists = NDArray[np.object_]
 VISIBILITY = ("visible", "self", "person", "object", "truncated")
 """The five fractions of a joint's patch, in the order they are stored; they sum to 1."""
 CAUSES = (*VISIBILITY, "unknown", "unlabelled")
+HIDDEN_CAUSES = ("self", "person", "object", "unknown")
 STATE_VISIBLE, STATE_HIDDEN, STATE_OUTSIDE = 2, 1, 0
 ORIGINS = ("rendered", "predicted", "human")
 """Origins of a joint, in rising precedence: a joint merged from several has the last of theirs."""

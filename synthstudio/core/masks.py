@@ -80,6 +80,17 @@ def amodal_box(
     return x0, y0, x1 - x0, y1 - y0
 
 
+def as_rle(counts: str | None, size: Sequence[int]) -> Rle | None:
+    return None if counts is None else {"size": list(size), "counts": counts}
+
+
+def counts_box(counts: str, size: Sequence[int]) -> list[float]:
+    """x, y, width and height of the pixels of a compressed code; zeros when it is empty."""
+    from pycocotools import mask as coco_mask
+
+    return [float(v) for v in coco_mask.toBbox(as_rle(counts, size))]
+
+
 MAX_PERIMETER_PX = 20_000_000
 """Total perimeter of a mask's polygons; the rasteriser holds five points per pixel of it."""
 _COORDINATE_PX = 1_000_000

@@ -101,10 +101,7 @@ class People(labels.PersonColumns):
 
     def _codes(self, counts: labels.Text) -> tuple[labels.Rle | None, ...]:
         sizes = self.mask_size.tolist()
-        return tuple(
-            None if code is None else {"size": size, "counts": code}
-            for size, code in zip(sizes, counts, strict=True)
-        )
+        return tuple(masks.as_rle(*pair) for pair in zip(counts, sizes, strict=True))
 
     @property
     def visible_share(self) -> F64:

@@ -22,7 +22,7 @@ from typing import Literal, NoReturn
 
 from synthstudio.core.bins import VIEWS
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.labels import CAUSES, LABELS, VISIBILITY
+from synthstudio.core.labels import CAUSES, HIDDEN_CAUSES, LABELS, VISIBILITY
 from synthstudio.core.skeleton import SIGMAS, joint_kind, query_name
 
 # Fields of queries ------------------------------------------------------------------------------
@@ -130,7 +130,6 @@ def fields_text() -> str:
 
 Value = float | str
 STATES = ("visible", "hidden", "outside", "unlabelled", "ambiguous")
-HIDDEN_CAUSES = ("self", "person", "object", "unknown")
 _COMPARE = ("=", "!=", "<=", ">=", "<", ">")
 _QUANTIFIERS = ("any", "all", "both", "no")
 MAX_CHARS = 10_000

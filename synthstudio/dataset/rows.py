@@ -298,10 +298,8 @@ def table_mismatch(where: str, expected: str, got: str) -> DatasetError:
 # Cheap: offsets and counts of Arrow's arrays, no object a number. The meaning of rows is checked by
 # `quality`, which reads without these checks.
 
-_ALIKE = (
-    HIDDEN,
-    ("object_instance", "object_kind", "object_held_by"),
-)
+OBJECTS = ("object_instance", "object_kind", "object_held_by")
+"""Columns of a frame with an entry for each object."""
 _ROUNDING = 1e-6
 
 
@@ -329,7 +327,7 @@ def misfits(rows: pa.RecordBatch | pa.Table, joints: int) -> Iterator[tuple[int,
             lengths = list_lengths(rows.column(name))
             for n in np.flatnonzero((lengths != each) & (lengths >= 0)).tolist():
                 yield n, f"{each} values in each {name}", f"{lengths[n]} values"
-    for alike in _ALIKE:
+    for alike in (HIDDEN, OBJECTS):
         if set(alike) <= set(names):
             first, *others = (list_lengths(rows.column(name)) for name in alike)
             for n in np.flatnonzero(np.any([first != other for other in others], axis=0)).tolist():

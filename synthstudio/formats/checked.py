@@ -1,6 +1,6 @@
 """Validation of untrusted values and rows (ValueError), and rows to and from JSON.
 
-Importers turn a ValueError, KeyError or TypeError into a FormatError with the place (`reading`).
+Importers turn errors into a FormatError with the place (`reading`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from synthstudio.core.masks import check_counts, check_plain_counts, check_polyg
 from synthstudio.core.people import HIDDEN
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.visibility import is_labelled
-from synthstudio.dataset.rows import COLUMNS, NO_STATE, Row
+from synthstudio.dataset.rows import COLUMNS, NO_STATE, OBJECTS, Row
 
 MAX_PEOPLE = 999
 """Per picture: object ids start at 1,000."""
@@ -35,6 +35,7 @@ _CAUSES = ("unlabelled", "unknown", "visible")
 Point = tuple[float, float, int]
 """A joint's continuous px, and v: 0 outside or unlabelled, 1 hidden, 2 visible."""
 ABSENT: Point = (0.0, 0.0, 0)
+_FAULTS = (ValueError, KeyError, TypeError, IndexError, OverflowError, AttributeError, RecipeError)
 
 
 @contextmanager
@@ -42,7 +43,7 @@ def reading(where: str) -> Iterator[None]:
     """Turn errors of checks and conversions into a FormatError that names the place."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, IndexError, OverflowError, AttributeError) as error:
+    except _FAULTS as error:
         problem = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise FormatError(
             f"invalid entry: {problem[:300]}",
@@ -175,7 +176,7 @@ def check_frame(row: Mapping[str, Any]) -> None:
     size(row["width_px"], row["height_px"])
     integer(row["index"], 0, 2**40)
     _check_values(row, labels.FRAME_LABELS, 0)
-    _check_alike(row, ("object_instance", "object_kind", "object_held_by"))
+    _check_alike(row, OBJECTS)
     if nan := [name for name, value in row.items() if value != value]:
         raise ValueError(f"{nan[0]} is NaN")
 
@@ -307,11 +308,8 @@ def from_json(value: Any, label: labels.Label) -> Any:
 
 
 def known_skeleton(name: Any) -> Skeleton:
-    """The skeleton that a file's rows name or define; ValueError."""
-    try:
-        return get_skeleton(text(name))
-    except RecipeError as error:
-        raise ValueError(str(error)) from error
+    """The skeleton that a file's rows name or define; ValueError, RecipeError."""
+    return get_skeleton(text(name))
 
 
 def check_sample(frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:

@@ -97,7 +97,7 @@ class Contents:
         return {"boxes": f"{self.boxes}: {boxes}", "joints": f"{self.joints}: {joints}"}
 
 
-def inside(box: Sequence[float], size: Sequence[int]) -> list[float]:
+def inside(box: Sequence[float], size: Sequence[float]) -> list[float]:
     """The part of a box x y w h that lies in an image (H, W)."""
     x0, y0 = max(0.0, box[0]), max(0.0, box[1])
     x1, y1 = min(size[1], box[0] + box[2]), min(size[0], box[1] + box[3])

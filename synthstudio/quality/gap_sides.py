@@ -29,7 +29,7 @@ from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row, pair_rows
 from synthstudio.formats.coco.file import CocoFile
-from synthstudio.formats.exchange import exportable
+from synthstudio.formats.exchange import exportable, inside
 
 MAX_PEOPLE, MAX_PHOTOS = 20_000, 5_000
 """Maximum frames read; of larger sets every second, third, ... is read."""
@@ -234,10 +234,9 @@ def _person(
     row: Mapping[str, Any], frame: Mapping[str, Any], picture: int
 ) -> dict[str, Any] | None:
     """The common data of a person; None without a box inside the picture."""
-    wide, high, box = frame["width_px"], frame["height_px"], row["modal_box_px"]
-    x0, y0 = max(0.0, box[0]), max(0.0, box[1])
-    x1, y1 = min(float(wide), box[0] + box[2]), min(float(high), box[1] + box[3])
-    if x1 - x0 < 1 or y1 - y0 < 1:
+    wide, high = float(frame["width_px"]), float(frame["height_px"])
+    box = inside(row["modal_box_px"], (high, wide))
+    if min(box[2:]) < 1:
         return None
     state = np.array(row["state"], np.int64)
     whole = np.array(row["joints_px"], np.float64).reshape(-1, 2)
@@ -246,8 +245,8 @@ def _person(
         "px": np.where((v > 0)[:, None], whole, np.nan),
         "whole_px": whole,
         "v": v,
-        "box": (x0, y0, x1 - x0, y1 - y0),
-        "size": (float(wide), float(high)),
+        "box": box,
+        "size": (wide, high),
         "picture": picture,
         "who": row["identity"] or "",
     }

@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from synthstudio.core.arrays import F64, I64, U8, Bool
-from synthstudio.core.labels import CAUSES, VISIBILITY
+from synthstudio.core.labels import CAUSES, HIDDEN_CAUSES, VISIBILITY
 from synthstudio.core.masks import Mask, read_mask
+from synthstudio.core.people import HIDDEN
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import OBJECT_BASE
 from synthstudio.core.visibility import (
@@ -53,7 +54,6 @@ from synthstudio.quality.people import (
     places,
 )
 
-_PAIRS = ("hidden_joint", "hidden_instance", "hidden_share")
 _OF_MASKS = [
     *("mask_size", "modal_counts", "amodal_counts", "modal_box_px"),
     *("modal_area_px", "amodal_area_px", "occluded_fraction"),
@@ -61,7 +61,6 @@ _OF_MASKS = [
 _SUM = 1e-6
 _SLACK = 1e-6
 _CAUSE_OF_STATE = {2: "visible", 0: "truncated", NO_STATE: "unlabelled"}
-_HIDDEN_BY = ("self", "person", "object", "unknown")
 _BATCH_FRAMES = 128
 _OCCLUDERS = 1e-5
 _KEY = 1 << 32
@@ -215,7 +214,7 @@ def _causes(s: Subjects, people: pa.Table, fractions: F64, rendered: Bool) -> It
 
 def wrong_causes(state: I64, code: I64, fractions: F64) -> tuple[Bool, Bool]:
     """(N, J) whether a cause contradicts its state, and whether another hides more of a joint."""
-    wrong = (state == 1) & ~np.isin(code, [CAUSES.index(cause) for cause in _HIDDEN_BY])
+    wrong = (state == 1) & ~np.isin(code, [CAUSES.index(cause) for cause in HIDDEN_CAUSES])
     for one, cause in _CAUSE_OF_STATE.items():
         wrong |= (state == one) & (code != CAUSES.index(cause))
     place = np.minimum(code, len(VISIBILITY) - 1)[..., None]
@@ -229,7 +228,7 @@ def _occluders(
 ) -> Iterator[Problem]:
     """Occluders: each is in the frame, and their fractions sum to the joint's."""
     joints = s.state.shape[1]
-    joint, instance, share = (as_numbers(one_array(people[name]).flatten()) for name in _PAIRS)
+    joint, instance, share = (as_numbers(one_array(people[name]).flatten()) for name in HIDDEN)
     row = np.repeat(np.arange(len(s)), list_lengths(people["hidden_joint"]))
     odd = ~((joint >= 0) & (joint < joints) & (share > 0) & (share <= 1 + _SLACK))
     objects = [k * _KEY + one for k, f in enumerate(frames) for one in f["object_instance"]]

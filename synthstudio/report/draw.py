@@ -31,7 +31,8 @@ BASE_ROWS = 900
 """Small frames are enlarged to about this many rows, to keep marks legible."""
 _MAX_COLUMNS = 16_384
 """Wide frames are enlarged to no more columns."""
-_SHIFT = 4
+SHIFT = 4
+"""Bits of the fraction in coordinates for OpenCV."""
 INK: Colour = (18, 20, 24)
 PAPER: Colour = (24, 26, 31)
 TEXT: Colour = (232, 234, 238)
@@ -73,7 +74,7 @@ class Pen:
 
     def place(self, px: Point) -> tuple[int, int]:
         """A continuous frame point in OpenCV's fixed-point pixel indices."""
-        x, y = (round((float(v) * self.zoom - 0.5) * (1 << _SHIFT)) for v in (px[0], px[1]))
+        x, y = (round((float(v) * self.zoom - 0.5) * (1 << SHIFT)) for v in (px[0], px[1]))
         return x, y
 
     def colour(self, cause: str, side: str) -> Colour:
@@ -245,7 +246,7 @@ def draw_marker(canvas: U8, at: Point, cause: str, side: str, pen: Pen) -> None:
         arms = [(_polar(x, y, r, k), _polar(x, y, r, k + 180)) for k in (45, 135)]
         for strokes, ink in ((3.6, INK), (1.8, colour), *(((0.6, INK),) if doubled else ())):
             for a, b in arms:
-                cv2.line(canvas, a, b, ink, pen.width(strokes), cv2.LINE_AA, _SHIFT)
+                cv2.line(canvas, a, b, ink, pen.width(strokes), cv2.LINE_AA, SHIFT)
         return
     corners, turn, grow, hole = _SHAPES.get(cause, _SHAPES["unknown"])
     r, rim = r * grow, pen.unit * (1.6 if corners else 1.2)
@@ -254,14 +255,14 @@ def draw_marker(canvas: U8, at: Point, cause: str, side: str, pen: Pen) -> None:
     rings = [(outer + rim, INK), *([(outer, colour), (1.5 * r, INK)] if doubled else []), *rings]
     for radius, ink in rings:
         if not corners:
-            cv2.circle(canvas, (x, y), round(radius * (1 << _SHIFT)), ink, -1, cv2.LINE_AA, _SHIFT)
+            cv2.circle(canvas, (x, y), round(radius * (1 << SHIFT)), ink, -1, cv2.LINE_AA, SHIFT)
             continue
         ring = [_polar(x, y, radius, turn + k * 360 / corners) for k in range(corners)]
-        cv2.fillPoly(canvas, [np.array(ring, np.int32)], ink, cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(canvas, [np.array(ring, np.int32)], ink, cv2.LINE_AA, SHIFT)
 
 
 def _polar(x: int, y: int, radius: float, degrees: float) -> tuple[int, int]:
-    a, reach = math.radians(degrees), radius * (1 << _SHIFT)
+    a, reach = math.radians(degrees), radius * (1 << SHIFT)
     return round(x + reach * math.cos(a)), round(y + reach * math.sin(a))
 
 
@@ -279,7 +280,7 @@ def _line(
         pieces = [(k / count, (k + 0.55) / count) for k in range(count)]
     for lo, hi in pieces:
         p, q = (pen.place(start + (end - start) * t) for t in (lo, hi))
-        cv2.line(canvas, p, q, colour, pen.width(strokes), cv2.LINE_AA, _SHIFT)
+        cv2.line(canvas, p, q, colour, pen.width(strokes), cv2.LINE_AA, SHIFT)
 
 
 def _clip(a: Point, b: Point, width: float, height: float) -> tuple[F64, F64] | None:

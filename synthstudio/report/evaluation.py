@@ -30,19 +30,15 @@ from synthstudio.evaluation.storage import (
     value_of,
 )
 from synthstudio.report import pages
-from synthstudio.report.draw import FAR_PX, cut_out, draw_person
+from synthstudio.report.draw import FAR_PX, INK, SHIFT, Colour, cut_out, draw_person
 from synthstudio.report.pages import Picture, embed, render
-
-Colour = tuple[int, int, int]
 
 _TILE = (360, 270)  # height and width
 _AROUND = 1.35
-_INK: Colour = (18, 20, 24)
 _MISS: Colour = (255, 70, 70)
 _HEAT: Colour = (255, 64, 32)
 _GREY = 114
 _MIN_WRONG = 0.1
-_SHIFT = 4
 _PARTS = ("all", "visible", "hidden")
 _PCK = ["PCK@0.05", "PCK@0.1", "PCK@0.2", "PCK-AUC", "PCKh@0.5", "torso PCK@0.2", "EPE_px"]
 _AP = ("AP", "AP50", "AP75", "AR")
@@ -113,9 +109,9 @@ def _pair(rgb: U8, predictions: Predictions, row: int, skeleton: Skeleton) -> U8
     draw_person(left, true, cause, skeleton)
     wrong = distances(predicted, true) > _MIN_WRONG * predictions.side[row] * zoom
     for j in np.flatnonzero(wrong):
-        cv2.line(right, _at(predicted[j]), _at(true[j]), _MISS, 2, cv2.LINE_AA, _SHIFT)
+        cv2.line(right, _at(predicted[j]), _at(true[j]), _MISS, 2, cv2.LINE_AA, SHIFT)
     draw_person(right, predicted, cause, skeleton)
-    gap = np.full((high, 4, 3), _INK, np.uint8)
+    gap = np.full((high, 4, 3), INK, np.uint8)
     return np.concatenate([left, gap, right], 1)
 
 
@@ -135,7 +131,7 @@ def draw_example(example: AttentionExample, skeleton: Skeleton) -> U8:
             ink = tuple(int(120 + (b - 120) * weight) for b in (255, 214, 60))
             at = pose * [size[0], size[1]]
             for a, b in skeleton.edges:
-                cv2.line(tile, _at(at[a]), _at(at[b]), ink, 1, cv2.LINE_AA, _SHIFT)
+                cv2.line(tile, _at(at[a]), _at(at[b]), ink, 1, cv2.LINE_AA, SHIFT)
             disc(tile, at[example.joint], _HEAT, 3)
         tiles.append(tile)
     tiles.append(heated(dull, example.heatmap, example.cover))
@@ -144,7 +140,7 @@ def draw_example(example: AttentionExample, skeleton: Skeleton) -> U8:
     for peak in example.peaks:
         ring(tiles[-1], peak * [size[0], size[1]], (60, 220, 255), 4)
     disc(tiles[-1], example.predicted * [size[0], size[1]], (60, 220, 255), 4)
-    gap = np.full((high, 4, 3), _INK, np.uint8)
+    gap = np.full((high, 4, 3), INK, np.uint8)
     joined = [part for tile in tiles for part in (tile, gap)][:-1]
     return np.concatenate(joined, 1)
 
@@ -167,7 +163,7 @@ def draw_sensitivity(maps: Sequence[Sensitivity]) -> U8:
         )
         heat[y0 : y0 + inner.shape[0], x0 : x0 + inner.shape[1]] = inner
         tiles.append(heated(dull, heat, np.zeros(dull.shape[:2])))
-        tiles.append(np.full((high, 4, 3), _INK, np.uint8))
+        tiles.append(np.full((high, 4, 3), INK, np.uint8))
     return np.concatenate(tiles[:-1], 1)
 
 
@@ -185,19 +181,19 @@ def heated(base: U8, heat: F64, cover: F64) -> U8:
 
 def ring(tile: U8, at: F64, colour: Colour, radius: int) -> None:
     """Draw a circle with an edge round a place in continuous pixels."""
-    for width, ink in ((4, _INK), (2, colour)):
-        cv2.circle(tile, _at(at), radius << _SHIFT, ink, width, cv2.LINE_AA, _SHIFT)
+    for width, ink in ((4, INK), (2, colour)):
+        cv2.circle(tile, _at(at), radius << SHIFT, ink, width, cv2.LINE_AA, SHIFT)
 
 
 def disc(tile: U8, at: F64, colour: Colour, radius: int) -> None:
     """Draw a dot with an edge at a place in continuous pixels."""
-    for grow, ink in ((1, _INK), (0, colour)):
-        cv2.circle(tile, _at(at), (radius + grow) << _SHIFT, ink, -1, cv2.LINE_AA, _SHIFT)
+    for grow, ink in ((1, INK), (0, colour)):
+        cv2.circle(tile, _at(at), (radius + grow) << SHIFT, ink, -1, cv2.LINE_AA, SHIFT)
 
 
 def _at(place: F64) -> tuple[int, int]:
     x, y = np.clip(np.nan_to_num(place, nan=-FAR_PX), -FAR_PX, FAR_PX) - 0.5
-    return round(float(x) * (1 << _SHIFT)), round(float(y) * (1 << _SHIFT))
+    return round(float(x) * (1 << SHIFT)), round(float(y) * (1 << SHIFT))
 
 
 def report(

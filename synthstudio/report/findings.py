@@ -22,12 +22,11 @@ from synthstudio.formats.exchange import HALF_PX
 from synthstudio.quality.checks import KINDS, Finding, Findings, is_box, is_id, is_number
 from synthstudio.quality.coco import CocoChecker
 from synthstudio.quality.validate import file_findings
-from synthstudio.report.draw import TILE_PEN, draw_bones
+from synthstudio.report.draw import INK, TILE_PEN, draw_bones
 from synthstudio.report.evaluation import disc, ring
 from synthstudio.report.pages import embed, render
 
 _BLANK = (58, 62, 70)
-_INK = (18, 20, 24)
 _RING = (255, 214, 10)
 _BOX = (86, 214, 160)
 _BAD = (255, 92, 92)
@@ -201,7 +200,7 @@ def _draw(canvas: U8, figure: Figure, zoom: float) -> None:
     if figure.box is not None and all(abs(v) < _FAR for v in figure.box):
         x, y, w, h = (v * zoom for v in figure.box)
         corners = (round(x), round(y)), (round(x + w) - 1, round(y + h) - 1)
-        for width, ink in ((4, _INK), (2, _BAD if figure.fault else _BOX)):
+        for width, ink in ((4, INK), (2, _BAD if figure.fault else _BOX)):
             cv2.rectangle(canvas, *corners, ink, width, cv2.LINE_AA)
     known = np.asarray((np.abs(np.nan_to_num(figure.px, nan=np.inf)) < _FAR).all(axis=1))
     at = np.clip(figure.px * zoom, 6, np.array(canvas.shape[1::-1]) - 7)

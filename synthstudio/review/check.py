@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
+from synthstudio.core.labels import HIDDEN_CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
+from synthstudio.core.masks import as_rle
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
 from synthstudio.quality.checks import is_number
-from synthstudio.review.masks import as_rle, drawn_masks, masks_on_disk
+from synthstudio.review.masks import drawn_masks, masks_on_disk
 from synthstudio.review.values import (
     FRAME,
     FRAME_STATUSES,
@@ -34,7 +35,7 @@ MAX_FRAME_SIZES = 4.0
 MIN_BOX_PX = 1
 CAUSES_OF: dict[int | None, tuple[str, ...]] = {
     STATE_VISIBLE: ("visible",),
-    STATE_HIDDEN: ("self", "person", "object", "unknown"),
+    STATE_HIDDEN: HIDDEN_CAUSES,
     STATE_OUTSIDE: ("truncated",),
     None: ("unlabelled",),
 }

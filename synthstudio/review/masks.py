@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from synthstudio.core.labels import Rle
-from synthstudio.core.masks import check_counts, check_polygons, runs
+from synthstudio.core.masks import as_rle, check_counts, check_polygons, counts_box, runs
 from synthstudio.core.visibility import occluded_fraction
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.checked import compressed_counts
@@ -136,7 +135,7 @@ def put_masks(row: Row, drawn: Counts, size: Size) -> None:
         row.update({f"{which}_counts": kept.get(which) for which in WHICH})
         row["mask_size"] = list(size)
     for which, counts in drawn.items():
-        box = box_of(counts, size)
+        box = counts_box(counts, size)
         beyond = row["amodal_box_px"] if which == "amodal" else None
         row[f"{which}_counts"] = counts
         row[f"{which}_area_px"] = check_counts(counts, size)
@@ -156,11 +155,6 @@ def hold_visible(row: Row) -> None:
     row["amodal_box_px"] = [*low, *(b - a for a, b in zip(low, high, strict=True))]
 
 
-def box_of(counts: str, size: Size) -> list[float]:
-    """x, y, width and height of a mask's pixels; zeros when it is empty."""
-    return [float(v) for v in coco_mask.toBbox(as_rle(counts, size))]
-
-
 def _with_outside(box: Sequence[float], old: Sequence[float], size: Size) -> list[float]:
     """A mask's box, extended by the old box beyond edges that the mask touches."""
     x, y, right, low = box[0], box[1], box[0] + box[2], box[1] + box[3]
@@ -169,7 +163,3 @@ def _with_outside(box: Sequence[float], old: Sequence[float], size: Size) -> lis
     right = max(old[0] + old[2], right) if right == size[1] else right
     low = max(old[1] + old[3], low) if low == size[0] else low
     return [x, y, right - x, low - y]
-
-
-def as_rle(counts: str | None, size: Size) -> Rle | None:
-    return None if counts is None else {"size": list(size), "counts": counts}

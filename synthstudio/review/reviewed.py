@@ -26,6 +26,7 @@ from synthstudio.core.arrays import I64
 from synthstudio.core.errors import ReviewError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE, VISIBILITY
 from synthstudio.core.masks import runs
+from synthstudio.core.people import HIDDEN
 from synthstudio.core.places import Place
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.derive import Chunk, aligned, chosen, source_summary, write_derived
@@ -54,7 +55,6 @@ from synthstudio.review.values import (
 )
 
 _NAMED = 20
-_HIDDEN_LISTS = ("hidden_joint", "hidden_instance", "hidden_share")
 Only = Literal["approved", "touched", "all"]
 States = Mapping[Pair, ItemState]
 FrameStates = Mapping[int, ItemState]
@@ -329,7 +329,7 @@ def _put(row: Row, j: int, label: JointLabel) -> None:
         row["visibility_fractions"][count * j : count * (j + 1)] = [math.nan] * count
         row["ambiguous"][j], row["occluder_id"][j] = False, 0
         keep = [k for k, joint in enumerate(row["hidden_joint"]) if joint != j]
-        row.update({name: [row[name][k] for k in keep] for name in _HIDDEN_LISTS})
+        row.update({name: [row[name][k] for k in keep] for name in HIDDEN})
     if old != new:
         for name in ("joints_camera_m", "joints_world_m", KINEMATIC):
             if row[name] is not None:

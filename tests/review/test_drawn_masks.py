@@ -9,11 +9,11 @@ from pycocotools import mask as coco_mask
 from review_ops import Desk, refused, seen
 
 from synthstudio.core.errors import Refused
-from synthstudio.core.masks import decode, encode
+from synthstudio.core.masks import counts_box, decode, encode
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.quality.rows import check_rows, chunks_of_samples
 from synthstudio.review import history, masks
-from synthstudio.review.masks import MAX_CODE, box_of, put_masks
+from synthstudio.review.masks import MAX_CODE, put_masks
 from synthstudio.review.reviewed import export_reviewed, reviewed, reviewed_dataset, reviewed_people
 
 # pycocotools 2.0.11 hands NumPy 2 an old-style array.
@@ -115,7 +115,7 @@ def test_what_lies_beyond_the_picture_stays_where_the_mask_touches_its_edge():
     row["amodal_box_px"] = [-9, 5, 80, 60]
     put_masks(row, {"amodal": counts}, SIZE)
     assert row["amodal_box_px"] == [-9, 10, 29, 55], "left and below, not above and right"
-    assert box_of(counts, SIZE) == [0, 10, 20, 38]
+    assert counts_box(counts, SIZE) == [0, 10, 20, 38]
 
 
 def test_a_mask_on_disk_that_is_none_of_its_picture_is_no_mask(drawing):

@@ -8,18 +8,24 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from pycocotools import mask as coco_mask
 from pydantic_core import to_json
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.labels import FRAME_LABELS, LABELS, VISIBILITY, Label, Rle
-from synthstudio.core.masks import box_overlap, check_counts, decode, mask_polygons
+from synthstudio.core.labels import FRAME_LABELS, LABELS, VISIBILITY, Label
+from synthstudio.core.masks import (
+    as_rle,
+    box_overlap,
+    check_counts,
+    counts_box,
+    decode,
+    mask_polygons,
+)
 from synthstudio.core.people import hidden_columns
 from synthstudio.core.skeleton import Skeleton, definition
 from synthstudio.core.spec import OBJECT_BASE
 from synthstudio.core.visibility import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
 from synthstudio.dataset.manifest import AssetRow
-from synthstudio.dataset.rows import NO_STATE, Row, distortion_of, hidden_by
+from synthstudio.dataset.rows import NO_STATE, OBJECTS, Row, distortion_of, hidden_by
 from synthstudio.formats import checked
 from synthstudio.formats.exchange import EXPORTED_BOX, HALF_PX, exportable, inside
 from synthstudio.formats.sidecar import merge
@@ -69,7 +75,7 @@ _COPIED = {
 """Keys of an annotation that hold a column."""
 _NOT_COPIED = (
     *("index", "file_name", "width_px", "height_px", "skeleton", "layers", "spec"),
-    *("object_instance", "object_kind", "object_held_by"),
+    *OBJECTS,
 )
 _FRAME_COPIED = {
     one.coco or name: one for name, one in FRAME_LABELS.items() if name not in _NOT_COPIED
@@ -122,9 +128,7 @@ def head(skeleton: Skeleton, assets: Sequence[AssetRow]) -> dict[str, Any]:
 
 
 def image_entry(frame: Mapping[str, Any]) -> Row:
-    objects = zip(
-        frame["object_instance"], frame["object_kind"], frame["object_held_by"], strict=True
-    )
+    objects = zip(*(frame[name] for name in OBJECTS), strict=True)
     bent = distortion_of(frame["spec"])
     return {
         "id": frame["index"],
@@ -162,7 +166,7 @@ def max_iou(boxes: Sequence[Sequence[float]]) -> list[float]:
 
 def _annotation_entry(frame: Mapping[str, Any], row: Mapping[str, Any], *, polygons: bool) -> Row:
     size, keypoints = list(row["mask_size"]), _keypoints(row)
-    modal, outside = _rle(size, row["modal_counts"]), row["truncated_fraction"]
+    modal, outside = as_rle(row["modal_counts"], size), row["truncated_fraction"]
     boxes = {"bbox": list(row["modal_box_px"])}
     if EXPORTED_BOX in row:
         boxes = {"bbox": row[EXPORTED_BOX], "modal_bbox": boxes["bbox"]}
@@ -179,7 +183,7 @@ def _annotation_entry(frame: Mapping[str, Any], row: Mapping[str, Any], *, polyg
         "state": [None if s == NO_STATE else s for s in row["state"]],
         "hidden_by": [[list(pair) for pair in pairs] for pairs in hidden_by(row)],
         INSTANCE: row["instance"],
-        "amodal_segmentation": _rle(size, row["amodal_counts"]),
+        "amodal_segmentation": as_rle(row["amodal_counts"], size),
         "truncated": None if outside is None else outside > 0,
         **_to_json(row, _COPIED),
     }
@@ -251,8 +255,7 @@ def _box(
                 return checked.box(entry["modal_bbox"])
         return box
     if counts is not None and check_counts(counts, size):
-        found = coco_mask.toBbox({"size": list(size), "counts": counts.encode()})
-        return [float(v) for v in found]
+        return counts_box(counts, size)
     if not any(v for _, _, v in points):
         raise ValueError("no bbox, segmentation or labelled joint")
     return checked.around_points([(x, y) for x, y, v in points if v])
@@ -327,10 +330,6 @@ def _keypoints(row: Mapping[str, Any]) -> list[float]:
     for x, y, v in checked.points_of(row):
         out += [x - HALF_PX, y - HALF_PX, v] if v else [0, 0, 0]
     return out
-
-
-def _rle(size: Sequence[int], counts: str | None) -> Rle | None:
-    return None if counts is None else {"size": list(size), "counts": counts}
 
 
 def bad(what: str, *, where: str, expected: str | None = None, got: object = None) -> FormatError:

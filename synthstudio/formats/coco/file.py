@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import AssetError, FormatError, RecipeError, SynthStudioError
+from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
 from synthstudio.core.images import image_size
 from synthstudio.core.safe_files import file_inside, is_file_below
 from synthstudio.core.safe_json import BEGIN, Span, quick_scan, read_members
@@ -404,10 +404,7 @@ def category_skeleton(
     if wanted is not None or defined is None:
         return match_skeleton(keypoints, wanted)
     with checked.reading(where):
-        try:
-            return match_skeleton(keypoints, own_skeleton(defined, "own_skeleton"))
-        except RecipeError as error:
-            raise ValueError(str(error)) from error
+        return match_skeleton(keypoints, own_skeleton(defined, "own_skeleton"))
 
 
 def are_joint_names(names: Any) -> bool:

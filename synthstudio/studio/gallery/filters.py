@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from synthstudio.core.errors import DatasetError
+from synthstudio.core.labels import HIDDEN_CAUSES
 from synthstudio.core.skeleton import query_name
 from synthstudio.dataset.query import (
     GROUPS,
-    HIDDEN_CAUSES,
     STATES,
     BoolOp,
     Compare,

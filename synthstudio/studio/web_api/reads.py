@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import FileResponse, Response
 
 from synthstudio.core.errors import FormatError, Refused
+from synthstudio.core.masks import as_rle, counts_box
 from synthstudio.core.safe_files import file_inside
 from synthstudio.review.check import labels_of
 from synthstudio.review.history import (
@@ -21,7 +22,7 @@ from synthstudio.review.history import (
     is_decision,
     states,
 )
-from synthstudio.review.masks import WHICH, Size, as_rle, box_of, masks_on_disk
+from synthstudio.review.masks import WHICH, Size, masks_on_disk
 from synthstudio.review.risk.predictions import prediction_layers, predictions_in
 from synthstudio.review.risk.review_fields import ME
 from synthstudio.review.threads import mentions_of, thread_list, threads_in
@@ -286,7 +287,7 @@ def _people(call: SetCall, pairs: list[Pair]) -> list[Json]:
         masks = masks_on_disk(row, size) | (state.masks or {})
         box = list(row["modal_box_px"]) if row is not None and row["modal_box_px"] else None
         if reviewed:
-            box = box_of(masks["modal"], size) if "modal" in masks else state.box or box
+            box = counts_box(masks["modal"], size) if "modal" in masks else state.box or box
         found.append(
             _brief(pair, state, blinded=pair in hidden)
             | {
