@@ -310,19 +310,6 @@ def _swapped_2d(s: Subjects) -> Iterator[Problem]:
         yield n, "swapped", what, None
 
 
-_CHECKS: tuple[Callable[[Subjects], Iterator[Problem]], ...] = (
-    _inside,
-    _box,
-    _far,
-    _one_point,
-    _limb_2d,
-    _limb_3d,
-    _projected,
-    _swapped_3d,
-    _swapped_2d,
-)
-
-
 def box_problem(mask: Mask, box: Sequence[float]) -> tuple[str, float]:
     """Return the kind of finding of a box with sides above 0, "" for none, and its size.
 
@@ -367,3 +354,16 @@ def holds(starts: I64, ends: I64, inner_starts: I64, inner_ends: I64) -> Bool:
     place = np.searchsorted(starts, inner_starts, side="right") - 1
     reach = np.concatenate([ends, [-1]])[place]  # place -1: before the first
     return np.asarray((place >= 0) & (inner_ends <= reach))
+
+
+_CHECKS: tuple[Callable[[Subjects], Iterator[Problem]], ...] = (
+    _inside,
+    _box,
+    _far,
+    _one_point,
+    _limb_2d,
+    _limb_3d,
+    _projected,
+    _swapped_3d,
+    _swapped_2d,
+)

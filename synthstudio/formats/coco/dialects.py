@@ -73,22 +73,14 @@ _OTHERS_IDS = "People of imported pictures; image ids are those of the file they
 _READ_BACK = ("id", "bbox", "area", "segmentation", "keypoints")
 
 
-def _unchanged(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    return entry
-
-
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """A variant of COCO: its top-level keys, image entries and annotations, and how they are read.
-
-    `joined`: the entry of an annotation with the keypoints of all joints in one list; ValueError.
-    """
+    """A variant of COCO: its top-level keys, image entries and annotations, and who reads them."""
 
     head: Callable[[Skeleton, Sequence[AssetRow]], Row]
     image: Callable[[Mapping[str, Any]], Row]
     people: Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]], bool], list[Row]]
-    opener: Callable[[Path, Skeleton | None, Skipped, Path | None], CocoFile] = CocoFile
-    joined: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _unchanged
+    opener: type[CocoFile] = CocoFile
     mmpose: bool = False
 
     def write(self, pictures: Iterable[Picture], out: Path, target: Target) -> Path:
@@ -162,7 +154,7 @@ class Dialect:
     def round_trip(self, frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
         """Return the people as read back; without `extras` only the standard keys."""
         joints = len(get_skeleton(frame["skeleton"]).joints)
-        entries = [self.joined(entry) for entry in self.people(frame, people, False)]
+        entries = [self.opener.joined(entry) for entry in self.people(frame, people, False)]
         if not extras:
             entries = [{name: entry[name] for name in _READ_BACK} for entry in entries]
         return [instance_row(entry, frame, n, joints) for n, entry in enumerate(entries, 1)]
@@ -354,16 +346,13 @@ class _WholeBodyFile(CocoFile):
             )
         return get_skeleton(SKELETON)
 
-    def _person(self, value: dict[str, Any], frame: Row, number: int) -> Row:
-        return super()._person(_joined(value), frame, number)
-
-
-def _joined(entry: Mapping[str, Any]) -> Row:
-    try:
-        whole = joined_keypoints(entry)
-    except (ValueError, KeyError) as error:
-        raise bad(str(error), where=f"annotation {str(entry.get('id'))[:40]}") from error
-    return {**entry, "keypoints": whole}
+    @staticmethod
+    def joined(entry: Row) -> Row:
+        try:
+            whole = joined_keypoints(entry)
+        except (ValueError, KeyError) as error:
+            raise bad(str(error), where=f"annotation {str(entry.get('id'))[:40]}") from error
+        return {**entry, "keypoints": whole}
 
 
 def _head(skeleton: Skeleton, assets: Sequence[AssetRow]) -> Row:
@@ -378,6 +367,4 @@ def _image(frame: Mapping[str, Any]) -> Row:
     return {name: entry[name] for name in _IMAGE}
 
 
-WHOLE_BODY = Dialect(
-    head=_head, image=_image, people=to_whole_body, opener=_WholeBodyFile, joined=_joined
-)
+WHOLE_BODY = Dialect(head=_head, image=_image, people=to_whole_body, opener=_WholeBodyFile)

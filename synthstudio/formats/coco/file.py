@@ -247,7 +247,13 @@ class CocoFile:
     def notes(self) -> list[str]:
         return self.left_out.lines()
 
-    def _person(self, value: dict[str, Any], frame: Row, number: int) -> Row:
+    @staticmethod
+    def joined(entry: Row) -> Row:
+        """An annotation's entry with the keypoints of all joints in one list; FormatError."""
+        return entry
+
+    def _person(self, entry: dict[str, Any], frame: Row, number: int) -> Row:
+        value = self.joined(entry)
         row = instance_row(value, frame, number, len(self.skeleton.joints))
         flat = value.get("keypoints") or []
         joints = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
