@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar, Union, get
 
 from synthstudio.core import places
 from synthstudio.core.errors import ArgumentError
-from synthstudio.core.outputs import free_folder, plain_file
+from synthstudio.core.places import free_folder, plain_file
 from synthstudio.formats import registry
 
 if TYPE_CHECKING:

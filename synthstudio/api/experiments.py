@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
 from synthstudio.api.model import to_networks
-from synthstudio.api.progress import note, progress_steps
+from synthstudio.core.progress import note, progress_steps
 from synthstudio.evaluation import storage
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -15,10 +14,9 @@ from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
 from synthstudio.api.model import Model, open_detector
-from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError, AssetError, ModelError
 from synthstudio.core.places import Place
-from synthstudio.core.progress import OnProgress
+from synthstudio.core.progress import OnProgress, counter, progress
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import canonical_json, file_sha256, whole_folder, write_file
 from synthstudio.dataset.reader import Dataset
@@ -117,7 +115,7 @@ def predict_to_folder(
         _check_into(into, pictures, skeleton, given=given)
     with progress("predicting") as report:
         if pool is None:
-            people, facts = _predict_here(opened, report)
+            people, facts = opened.predict(pictures.read(), counter(report, pictures.total))
         else:
             people, facts = predict_in_workers(opened, *pool, report)
     if request.boxes is not None:
@@ -149,15 +147,6 @@ def of_runtime(weights: Path, runtime: str) -> Path:
             then=f"Export it: synthstudio export-model {weights}.",
         )
     return exported
-
-
-def _predict_here(opened: Opened, report: OnProgress) -> tuple[list[Person], Facts]:
-    began = time.monotonic()
-
-    def step(done: int) -> None:
-        report(done, opened.source.total or done, done / max(time.monotonic() - began, 1e-6))
-
-    return opened.predict(opened.source.read(), step)
 
 
 def _draw(

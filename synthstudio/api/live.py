@@ -20,10 +20,9 @@ from synthstudio.api.model import (
     network_file,
     open_detector,
 )
-from synthstudio.api.progress import note
 from synthstudio.core.arrays import U8
 from synthstudio.core.errors import ArgumentError
-from synthstudio.core.progress import stop_on_signals
+from synthstudio.core.progress import note, stop_on_signals
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.inference import screen
 from synthstudio.inference.finder import find_people

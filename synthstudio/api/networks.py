@@ -12,10 +12,10 @@ from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.evaluations import Evaluation
 from synthstudio.api.model import Model, check_options, network_file, to_network
-from synthstudio.api.progress import progress_steps
 from synthstudio.api.recipes import named_file
 from synthstudio.core.errors import ArgumentError
-from synthstudio.core.outputs import disk_errors, free_folder
+from synthstudio.core.places import disk_errors, free_folder
+from synthstudio.core.progress import progress_steps
 from synthstudio.dataset.durable import new_parents
 from synthstudio.evaluation import storage
 from synthstudio.models.packaged import DEFAULT, default_tensors

@@ -10,11 +10,10 @@ from typing import Annotated, Any
 from synthstudio.api import arguments as args
 from synthstudio.api.generation import generate
 from synthstudio.api.model import SUFFIXES, Model, network_file, to_network
-from synthstudio.api.progress import progress_steps
 from synthstudio.api.recipes import SCENES, scene_file
 from synthstudio.core.errors import ArgumentError, ModelError
-from synthstudio.core.outputs import free_folder
-from synthstudio.core.progress import OnProgress
+from synthstudio.core.places import free_folder
+from synthstudio.core.progress import OnProgress, progress_steps
 from synthstudio.dataset.durable import canonical_json, write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import robustness as measured

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from synthstudio.api import arguments as args
-from synthstudio.api.progress import progress_steps
 from synthstudio.api.recipes import scene_file
 from synthstudio.api.robustness import made_set, opened
+from synthstudio.core.progress import progress_steps
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import canonical_json, new_parents, write_file
 from synthstudio.dataset.reader import Dataset

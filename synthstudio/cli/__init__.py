@@ -18,7 +18,7 @@ from typer.main import get_command
 from synthstudio.cli import datasets, generate, predict, review, studio, train
 from synthstudio.cli.signatures import log
 from synthstudio.core.errors import SynthStudioError
-from synthstudio.core.outputs import disk_errors
+from synthstudio.core.places import disk_errors
 
 INTERRUPTED = 130
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from synthstudio.api.progress import waiting
 from synthstudio.cli.signatures import (
     Call,
     DatasetArgument,
@@ -20,7 +19,7 @@ from synthstudio.cli.signatures import (
     numbers,
     part,
 )
-from synthstudio.core.amounts import frames_text, people_text
+from synthstudio.core.progress import frames_text, people_text, waiting
 
 app = typer.Typer()
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from synthstudio.api.progress import waiting
 from synthstudio.cli.signatures import (
     Call,
     Output,
@@ -18,7 +17,7 @@ from synthstudio.cli.signatures import (
     command,
     log,
 )
-from synthstudio.core.amounts import frames_text, people_text
+from synthstudio.core.progress import frames_text, people_text, waiting
 
 app = typer.Typer()
 assets_app = typer.Typer(name="assets", help="Check assets of your own.", no_args_is_help=True)

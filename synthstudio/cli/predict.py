@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from synthstudio.cli.signatures import Call, Output, command, log, numbers
-from synthstudio.core.amounts import images_text, people_text
+from synthstudio.core.progress import images_text, people_text
 
 app = typer.Typer()
 

@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from synthstudio.api.arguments import FORMATS
-from synthstudio.api.progress import waiting
 from synthstudio.cli.signatures import Call, Output, command
-from synthstudio.core.amounts import frames_text, people_text
+from synthstudio.core.progress import frames_text, people_text, waiting
 
 DATASET = "dataset"
 app = typer.Typer(

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from synthstudio.core.amounts import people_text
 from synthstudio.core.errors import Refused
 from synthstudio.core.labels import STATE_HIDDEN
+from synthstudio.core.progress import people_text
 from synthstudio.review import edits, history, relabel, settings
 from synthstudio.review.check import Base
 from synthstudio.review.relabel import MEANINGS, Change, Meaning, Relabel
