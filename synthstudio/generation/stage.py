@@ -33,6 +33,7 @@ from synthstudio.core.arrays import F32, F64, U8
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import (
     Catalogue,
+    FloorPlan,
     GarmentAsset,
     MotionAsset,
     PatchesSeen,
@@ -40,7 +41,6 @@ from synthstudio.core.catalogue import (
     Step,
 )
 from synthstudio.core.errors import DatasetError, DeviceError
-from synthstudio.core.ground import FloorPlan
 from synthstudio.core.images import read_hdr, read_opaque, read_rgba
 from synthstudio.core.last_used import FrameCache
 from synthstudio.core.scene import Light, PosedPerson, Scene, Surface

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.arrays import F32, F64, U8, Bool
-from synthstudio.core.catalogue import PlaceLight
 from synthstudio.core.images import LUMINANCE, srgb_to_linear
-from synthstudio.core.photo import ToneSpec
+from synthstudio.core.photo import PlaceLight, ToneSpec
 from synthstudio.core.spec import GreySpec
 
 _BLOCK_PX, _SAMPLE = 16, 4000

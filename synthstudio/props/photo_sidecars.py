@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from synthstudio.core import images
 from synthstudio.core.catalogue import ImageAsset
 from synthstudio.core.errors import AssetError
-from synthstudio.core.ground import REACH_M, Ground
+from synthstudio.core.photo import REACH_M, Ground
 
 SUFFIX = ".camera.yaml"
 NO_SIDECAR = "no sidecar"
