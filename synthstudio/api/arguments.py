@@ -29,6 +29,7 @@ ENGINES = ("local", "ray")
 FORMATS = tuple(registry.FORMATS)
 RUNTIMES = ("auto", "torch", "onnx")
 KINDS = ("ultralytics", "rtmpose", "movenet", "mediapipe", "vitpose", "onnx")
+_SKELETON_FILES = (".yaml", ".yml", ".json")
 MAX_WORKERS = 256
 """Processes of this machine; a cluster's workers have no bound."""
 PathLike = str | os.PathLike[str]
@@ -310,6 +311,20 @@ def to_worker_pool(workers: Any, engine: Any) -> tuple[Engine, int] | None:
     if workers is None:
         return None if engine == "local" else (chosen, 1)
     return chosen, to_workers(workers, engine)
+
+
+def to_skeleton(value: Skeleton | PathLike) -> Skeleton:
+    """A skeleton from a skeleton, a built-in name, or a definition file."""
+    from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
+    from synthstudio.formats.skeleton_file import read_skeleton
+
+    if isinstance(value, Skeleton):
+        return value
+    name = str(value)
+    looks_like_a_file = isinstance(value, Path) or Path(name).suffix.lower() in _SKELETON_FILES
+    if looks_like_a_file and name not in SKELETONS and name not in FOREIGN:
+        return read_skeleton(to_path(value, "path"))
+    return get_skeleton(name)
 
 
 def to_studio(url: Any) -> str:

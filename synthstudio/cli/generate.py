@@ -31,7 +31,7 @@ def demo(
 ) -> Output:
     """Generate 24 frames, audit them, export COCO, draw a contact sheet, write a report."""
     from synthstudio.api.arguments import to_path
-    from synthstudio.api.exchange import export
+    from synthstudio.api.datasets import export
     from synthstudio.api.generation import audit, contact_sheet, generate
     from synthstudio.api.quality import write_report
     from synthstudio.api.recipes import Recipe, scene_file
