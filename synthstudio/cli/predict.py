@@ -162,7 +162,7 @@ def compress(call: Call) -> Output:
     return figures, text
 
 
-@command(app, "inference.suggest")
+@command(app, "evaluations.suggest")
 def suggest(call: Call, out: Any) -> Output:
     """Write a recipe that targets a network's failures."""
     found, text = call()

@@ -13,16 +13,16 @@ from synthstudio.cli.signatures import Call, JsonOption, Output, WhereOption, co
 app = typer.Typer()
 
 
-@command(app, "train_demo.train_demo", arguments="", skip="config")
+@command(app, "networks.train_demo", arguments="", skip="config")
 def train_demo(call: Call) -> Output:
     """Generate people, train a nano network on them and evaluate it: minutes on two cores.
 
     The same command continues an interrupted run.
     """
-    from synthstudio.api.train_demo import summary
+    from synthstudio.api.networks import demo_text
 
     result = call(log=log)
-    return result, summary(result), not result["finished"]
+    return result, demo_text(result), not result["finished"]
 
 
 @command(app, "networks.fit", skip="model")
@@ -79,7 +79,7 @@ def pose_bank(call: Call, out: Any) -> Output:
     return figures, f"{text}. Next: synthstudio evaluate {out} DATASET"
 
 
-@command(app, "networks.evaluate", arguments="", skip="predict")
+@command(app, "evaluations.evaluate", arguments="", skip="predict")
 def evaluate(
     call: Call,
     model: Annotated[
@@ -99,16 +99,16 @@ def evaluate(
     evaluate --predictions results.json DATASET. --decode to --cache, --workers and --engine are
     for runs.
     """
-    from synthstudio.api import networks
+    from synthstudio.api.evaluations import headline
 
     if (predictions is None) != bool(dataset):
         raise typer.BadParameter("Pass MODEL and DATASET, or --predictions FILE and DATASET.")
     evaluation = call(None if predictions is not None else model, part(dataset or model, where))
-    text = f"{networks.headline(evaluation)}. Read {evaluation.folder}/report.html"
-    return networks.evaluation_json(evaluation), text
+    text = f"{headline(evaluation)}. Read {evaluation.folder}/report.html"
+    return evaluation.as_json(), text
 
 
-@command(app, "inference.compare")
+@command(app, "evaluations.compare")
 def compare(call: Call, out: Any, as_json: JsonOption = False) -> None:
     """Compare runs by paired tests on the same people."""
     figures, text = call()
@@ -130,7 +130,7 @@ def robustness(call: Call, as_json: JsonOption = False) -> Output:
     return found, f"the page is {found['page']}"
 
 
-@command(app, "stress.stress")
+@command(app, "robustness.stress")
 def stress(call: Call) -> Output:
     """Stress a network: the same people clean and hidden by four causes at four levels.
 
@@ -147,7 +147,7 @@ experiment_app = typer.Typer(
 NONE = "none"
 
 
-@command(experiment_app, "experiments.real_photos", arguments="")
+@command(experiment_app, "evaluations.real_photos", arguments="")
 def real(call: Call, out: Any, pretrain: Any = NONE) -> Output:
     """Train on photos with and without occlusion and pretraining; evaluate on held-out ones."""
     result, sentences = call(pretrain=None if str(pretrain) == NONE else pretrain)
