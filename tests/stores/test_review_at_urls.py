@@ -10,7 +10,7 @@ from command_line import run
 from review_ops import ANNA, PEOPLE, make_set, op, seen
 
 from synthstudio.api import datasets
-from synthstudio.cli.studio import parse
+from synthstudio.cli.review import parse_studio
 from synthstudio.core.errors import ArgumentError, FormatError, StudioError, SynthStudioError
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.places import parse_place
@@ -36,9 +36,9 @@ def there(s3, tmp_path):
 
 def test_a_set_at_a_url_is_reviewed_and_exported(s3, there, tmp_path, monkeypatch):
     words = [there, "--exports", str(tmp_path / "exports"), "--state", str(tmp_path / "state")]
-    settings = parse(words)
+    settings = parse_studio(words)
     monkeypatch.setenv("SYNTHSTUDIO_DATASETS", f"{there}:{tmp_path}")
-    assert parse(words[1:]).datasets == (parse_place(there), tmp_path)
+    assert parse_studio(words[1:]).datasets == (parse_place(there), tmp_path)
     before = s3.objects("sticks/")
     ctx = Context(settings)
     with closing(ctx.store):
@@ -69,13 +69,13 @@ def test_a_set_at_a_url_is_reviewed_and_exported(s3, there, tmp_path, monkeypatc
 
 def test_what_cannot_be_is_one_message(s3, there, tmp_path):
     with pytest.raises(SynthStudioError, match="data set"):
-        Context(parse([s3.url("none"), "--state", str(tmp_path / "a")]))
+        Context(parse_studio([s3.url("none"), "--state", str(tmp_path / "a")]))
     for wrong in ("https://bucket/set", "s3://user:pa55@bucket/set", "s3://bucket/../set"):
         with pytest.raises(SynthStudioError) as caught:
-            parse([wrong])
+            parse_studio([wrong])
         assert "pa55" not in str(caught.value)
     with pytest.raises(StudioError, match="no such data set"):
-        parse([f"file://{tmp_path}/none"])
+        parse_studio([f"file://{tmp_path}/none"])
     with pytest.raises(ArgumentError, match="Name the store"):
         run("review", "stats", there)
     open_store(f"sqlite:///{tmp_path}/r.db").close()
