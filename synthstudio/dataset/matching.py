@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthstudio.core.arrays import F64, I64, Array, Bool
-from synthstudio.core.bins import VIEWS, camera_azimuth_rad, view_of
 from synthstudio.core.labels import CAUSES, ORIGINS, VISIBILITY
+from synthstudio.core.people import VIEWS, camera_azimuth_rad, view_of
 from synthstudio.dataset.arrays import (
     as_arrow,
     as_numbers,

@@ -13,8 +13,8 @@ import numpy as np
 from scipy.special import pdtr
 
 from synthstudio.core.arrays import F64, I64, Bool
-from synthstudio.core.bins import HEIGHTS
 from synthstudio.core.labels import VISIBILITY
+from synthstudio.core.people import HEIGHTS
 from synthstudio.quality.coverage import Coverage, known_places, thin_below
 
 PAIRS = (("joint", "cause"), ("cause", "fraction"), ("family", "view"))
