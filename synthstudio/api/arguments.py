@@ -248,6 +248,11 @@ def optional(convert: Callable[[Any, str], R], value: Any, name: str) -> R | Non
     return None if value is None else convert(value, name)
 
 
+def is_path(value: Any) -> bool:
+    """Whether a value is a path or text that may be one."""
+    return isinstance(value, str) or hasattr(value, "__fspath__")
+
+
 def to_folder(value: Any, name: str) -> Path:
     """The path of a new folder; DiskError if it is not free."""
     path = to_path(value, name)

@@ -164,7 +164,7 @@ def _source(source: Any) -> dict[str, Any]:
                 "a query is not a source", where="sources", then="Filter it into a data set first."
             )
         return {"dataset": str(source.path)}
-    if not isinstance(source, str) and not hasattr(source, "__fspath__"):
+    if not args.is_path(source):
         expected = "a data set, a COCO file, a dict of fields, or a list of these"
         raise ArgumentError(
             "invalid source of people", where="sources", expected=expected, got=args.shown(source)

@@ -281,7 +281,7 @@ def to_dataset(value: Any) -> Dataset:
     """A Dataset from one or from its folder; ArgumentError for another library's."""
     if isinstance(value, Dataset):
         return value
-    if isinstance(value, str | Url) or hasattr(value, "__fspath__"):
+    if isinstance(value, Url) or args.is_path(value):
         return Dataset(value)
     raise ArgumentError(
         "not a data set of synthstudio",

@@ -225,11 +225,12 @@ def evaluate(
         run = partial(evaluate_network, network, folder, target, options)
     else:
         from synthstudio.training import evaluate as runs
+        from synthstudio.training.checkpoint import weights_file
         from synthstudio.training.prediction_workers import WorkerPool
 
         named = {"keypoints": keypoints is not None}
         check_options(named, "results, a function or a file with kind")
-        weights = to_weights(given)
+        weights = weights_file(network_file(given))
         target = written or options.default_folder(weights, folder)
         kept = weights.parent / "cache" if cache is None else args.to_path(cache, "cache")
         pool = args.to_worker_pool(workers, engine)
@@ -239,13 +240,6 @@ def evaluate(
     with progress_steps(progress) as step:
         made = run(step=step)
     return Evaluation(**{**vars(made), "folder": target})
-
-
-def to_weights(model: Any) -> Path:
-    """The weights of a network, a run or a file."""
-    from synthstudio.training.checkpoint import weights_file
-
-    return model.path if isinstance(model, Model) else weights_file(args.to_path(model, "model"))
 
 
 def compare(arms: list[str], *, out: args.PathLike | None = None) -> tuple[dict[str, Any], str]:

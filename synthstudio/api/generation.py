@@ -433,7 +433,6 @@ def plan(
         )
 
 
-@args.checked
 def settings_for(
     recipe: Any,
     *,

@@ -283,7 +283,7 @@ def _finder(
         return found
     if finder is not None:
         return lambda image: _boxes_of(finder(image.rgb))
-    if not isinstance(boxes, str) and not hasattr(boxes, "__fspath__"):
+    if not args.is_path(boxes):
         fixed = _boxes_of(boxes)
         return lambda image: fixed
     place = Source(kind="video", path=Path(source.name), total=None, read=lambda: iter(()))

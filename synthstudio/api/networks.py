@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from synthstudio.api import arguments as args
-from synthstudio.api.evaluations import Evaluation, evaluate, to_weights
+from synthstudio.api.evaluations import Evaluation, evaluate
 from synthstudio.api.generation import generate
-from synthstudio.api.model import Model
+from synthstudio.api.model import Model, network_file
 from synthstudio.api.recipes import Recipe, named_file, scene_file
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.places import disk_errors, free_folder
@@ -201,7 +201,7 @@ def pose_bank(
     from synthstudio.training.data.sources import load_subset
 
     packaged = str(model) == DEFAULT
-    weights = default_tensors() if packaged else to_weights(model)
+    weights = default_tensors() if packaged else checkpoint.weights_file(network_file(model))
     target = args.to_file(out, "out", new=True)
     if target.suffix != ".safetensors":
         raise ArgumentError("weights go into a .safetensors file", where="out", got=target.name)

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import PrivateAttr
 
-from synthstudio.api.arguments import PathLike, shown, to_path
+from synthstudio.api.arguments import PathLike, is_path, shown, to_path
 from synthstudio.core.errors import ArgumentError, AssetError, RecipeError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import write_file
@@ -82,7 +82,7 @@ def to_recipe(value: Any) -> Recipe:
         return Recipe.parse(yaml_files.dump(value))
     if isinstance(value, dict):
         return Recipe.parse(value)
-    if isinstance(value, str) or hasattr(value, "__fspath__"):
+    if is_path(value):
         return Recipe.load(value)
     raise ArgumentError(
         "not a recipe", where="recipe", expected="a Recipe, a path or a dict", got=shown(value)
