@@ -11,12 +11,12 @@ from pathlib import Path
 
 from streamlit import App
 
-from synthstudio.cli.studio import parse
+from synthstudio.cli.review import parse_studio
 from synthstudio.studio.server import SCRIPT, parts
 
 # Another server's command line (uvicorn's) is not ours: then the environment tells.
 OURS = Path(sys.argv[0]).name == Path(__file__).name
-app = App(SCRIPT, **parts(lambda: parse(sys.argv[1:] if OURS else [])))
+app = App(SCRIPT, **parts(lambda: parse_studio(sys.argv[1:] if OURS else [])))
 
 if __name__ == "__main__":
     app.run()

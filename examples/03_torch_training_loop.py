@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import synthstudio as ss
-from synthstudio.api.networks import headline
+from synthstudio.api.evaluations import headline
 from synthstudio.models.heatmaps import expected_hits, probabilities
 from synthstudio.models.losses import map_loss
 

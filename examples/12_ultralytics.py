@@ -13,7 +13,7 @@ from pathlib import Path
 from ultralytics import YOLO
 
 import synthstudio as ss
-from synthstudio.api.networks import headline
+from synthstudio.api.evaluations import headline
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--model", default="yolo11n-pose.yaml")

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmpose.utils import register_all_modules
 
 import synthstudio as ss
-from synthstudio.api.networks import headline
+from synthstudio.api.evaluations import headline
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--epochs", type=int, default=1)

@@ -15,7 +15,7 @@ from torch.utils.data import IterableDataset
 from transformers import Trainer, TrainingArguments, VitPoseConfig, VitPoseForPoseEstimation
 
 import synthstudio as ss
-from synthstudio.api.networks import headline
+from synthstudio.api.evaluations import headline
 from synthstudio.models.heatmaps import decode_peak, gaussian_map
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

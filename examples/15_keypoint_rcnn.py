@@ -15,7 +15,7 @@ from torchvision.models.detection import keypointrcnn_resnet50_fpn
 from torchvision.transforms.functional import to_tensor
 
 import synthstudio as ss
-from synthstudio.api.networks import headline
+from synthstudio.api.evaluations import headline
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--weights", default=None)

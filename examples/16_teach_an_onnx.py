@@ -15,7 +15,7 @@ import torch
 from onnx2torch import convert
 
 import synthstudio as ss
-from synthstudio.api.networks import headline
+from synthstudio.api.evaluations import headline
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--model", required=True)

@@ -19,10 +19,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from synthstudio.api.batches import Batches, batches, with_bank
     from synthstudio.api.crops import PersonCrops
-    from synthstudio.api.datasets import Dataset
-    from synthstudio.api.evaluations import Evaluation
-    from synthstudio.api.exchange import export, import_, import_photos
-    from synthstudio.api.experiments import real_photos
+    from synthstudio.api.datasets import Dataset, export, import_, import_photos
+    from synthstudio.api.evaluations import Evaluation, compare, evaluate, real_photos, suggest
     from synthstudio.api.frames import Frame
     from synthstudio.api.generation import (
         audit,
@@ -37,43 +35,35 @@ if TYPE_CHECKING:
         render_objects,
         stream,
     )
-    from synthstudio.api.inference import compare, suggest
     from synthstudio.api.live import LivePicture, live
     from synthstudio.api.model import Model, PredictedPeople, predict
-    from synthstudio.api.networks import evaluate, pose_bank, train
+    from synthstudio.api.networks import pose_bank, train
     from synthstudio.api.quality import coverage, diff, gap, stats, validate, write_report
-    from synthstudio.api.recipes import Recipe
+    from synthstudio.api.recipes import Recipe, skeleton
     from synthstudio.api.remote import Review
     from synthstudio.api.review import export_reviewed, import_corrections, import_predictions
-    from synthstudio.api.robustness import robustness
+    from synthstudio.api.robustness import robustness, stress
     from synthstudio.api.selection import filter, leaks, merge, split
-    from synthstudio.api.skeletons import skeleton
-    from synthstudio.api.stress import stress
     from synthstudio.core.errors import SynthStudioError
     from synthstudio.core.people import People
 
 _HOMES = {
     "api.batches": "Batches batches with_bank",
     "api.crops": "PersonCrops",
-    "api.datasets": "Dataset",
-    "api.evaluations": "Evaluation",
-    "api.exchange": "export import_ import_photos",
-    "api.experiments": "real_photos",
+    "api.datasets": "Dataset export import_ import_photos",
+    "api.evaluations": "Evaluation compare evaluate real_photos suggest",
     "api.frames": "Frame",
     "api.generation": "audit check_assets contact_sheet draw_preview generate occlude plan preview "
     "remake render_objects stream",
-    "api.inference": "compare suggest",
     "api.live": "LivePicture live",
     "api.model": "Model PredictedPeople predict",
-    "api.networks": "evaluate pose_bank train",
+    "api.networks": "pose_bank train",
     "api.quality": "coverage diff gap stats validate write_report",
-    "api.recipes": "Recipe",
+    "api.recipes": "Recipe skeleton",
     "api.remote": "Review",
     "api.review": "export_reviewed import_corrections import_predictions",
-    "api.robustness": "robustness",
+    "api.robustness": "robustness stress",
     "api.selection": "filter leaks merge split",
-    "api.skeletons": "skeleton",
-    "api.stress": "stress",
     "core.errors": "SynthStudioError",
     "core.people": "People",
 }

@@ -1,4 +1,4 @@
-"""Every command follows the one rule of core/outputs.py, and what it refuses leaves nothing."""
+"""Every command follows the one rule of core/places.py, and what it refuses leaves nothing."""
 
 import json
 import os

@@ -6,7 +6,7 @@ import sys
 import pytest
 from waiting import wait_for
 
-from synthstudio.api import progress
+from synthstudio.core import progress
 
 
 class Terminal(io.StringIO):

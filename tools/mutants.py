@@ -41,7 +41,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "mutants"
 GROUPS = {
     "label": "label/*",
-    "visibility": "core/visibility core/labels core/masks core/people core/bins",
+    "visibility": "core/visibility core/labels core/masks core/people",
     "targets": "recipe/schema/people recipe/search/*",
     "dataset": "dataset/rows dataset/reader dataset/writer dataset/matching dataset/query",
     "formats": "formats/coco/* formats/yolo formats/cvat formats/checked"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar, Union, get
 
 from synthstudio.core import places
 from synthstudio.core.errors import ArgumentError
-from synthstudio.core.outputs import free_folder, plain_file
+from synthstudio.core.places import free_folder, plain_file
 from synthstudio.formats import FORMATS as FORMAT_TABLE
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ ENGINES = ("local", "ray")
 FORMATS = tuple(FORMAT_TABLE)
 RUNTIMES = ("auto", "torch", "onnx")
 KINDS = ("ultralytics", "rtmpose", "movenet", "mediapipe", "vitpose", "onnx")
+_SKELETON_FILES = (".yaml", ".yml", ".json")
 MAX_WORKERS = 256
 """Processes of this machine; a cluster's workers have no bound."""
 PathLike = str | os.PathLike[str]
@@ -247,6 +248,11 @@ def optional(convert: Callable[[Any, str], R], value: Any, name: str) -> R | Non
     return None if value is None else convert(value, name)
 
 
+def is_path(value: Any) -> bool:
+    """Whether a value is a path or text that may be one."""
+    return isinstance(value, str) or hasattr(value, "__fspath__")
+
+
 def to_folder(value: Any, name: str) -> Path:
     """The path of a new folder; DiskError if it is not free."""
     path = to_path(value, name)
@@ -310,6 +316,20 @@ def to_worker_pool(workers: Any, engine: Any) -> tuple[Engine, int] | None:
     if workers is None:
         return None if engine == "local" else (chosen, 1)
     return chosen, to_workers(workers, engine)
+
+
+def to_skeleton(value: Skeleton | PathLike) -> Skeleton:
+    """A skeleton from a skeleton, a built-in name, or a definition file."""
+    from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
+    from synthstudio.formats.skeleton_file import read_skeleton
+
+    if isinstance(value, Skeleton):
+        return value
+    name = str(value)
+    looks_like_a_file = isinstance(value, Path) or Path(name).suffix.lower() in _SKELETON_FILES
+    if looks_like_a_file and name not in SKELETONS and name not in FOREIGN:
+        return read_skeleton(to_path(value, "path"))
+    return get_skeleton(name)
 
 
 def to_studio(url: Any) -> str:

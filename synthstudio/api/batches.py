@@ -14,7 +14,6 @@ import numpy as np
 
 from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset
-from synthstudio.api.skeletons import to_skeleton
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.models.blocks.bank import PoseBank, fuse
@@ -151,7 +150,7 @@ def batches(
             got=", ".join(unfit),
             then="Generate the recipe's data set first, or train with ss.train.",
         )
-    joints = None if skeleton is None else to_skeleton(skeleton)
+    joints = None if skeleton is None else args.to_skeleton(skeleton)
     kept = args.optional(args.to_path, cache, "cache")
     return Batches(config, kept, joints, steps)
 
@@ -165,7 +164,7 @@ def _source(source: Any) -> dict[str, Any]:
                 "a query is not a source", where="sources", then="Filter it into a data set first."
             )
         return {"dataset": str(source.path)}
-    if not isinstance(source, str) and not hasattr(source, "__fspath__"):
+    if not args.is_path(source):
         expected = "a data set, a COCO file, a dict of fields, or a list of these"
         raise ArgumentError(
             "invalid source of people", where="sources", expected=expected, got=args.shown(source)

@@ -1,9 +1,11 @@
-"""`ss.Dataset`: a data set on disk as a sequence of frames."""
+"""`ss.Dataset`: a data set on disk as a sequence of frames; `ss.export`, `ss.import_` and
+`ss.import_photos`: to and from other tools' formats."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, overload
 
@@ -12,7 +14,6 @@ import pyarrow as pa
 
 from synthstudio.api import arguments as args
 from synthstudio.api.frames import Frame, stored_frame, to_index
-from synthstudio.api.skeletons import to_skeleton
 from synthstudio.core.arrays import I64
 from synthstudio.core.errors import ArgumentError, DatasetError, import_extra
 from synthstudio.core.people import People
@@ -204,7 +205,7 @@ class Dataset(Sequence[Frame]):
             self,
             args.to_path(out, "out"),
             polygons=polygons,
-            skeleton=None if skeleton is None else to_skeleton(skeleton).name,
+            skeleton=None if skeleton is None else args.to_skeleton(skeleton).name,
             hidden_faces=hidden_faces,
             boxes=boxes,
             joints=joints,
@@ -279,7 +280,7 @@ def to_dataset(value: Any) -> Dataset:
     """A Dataset from one or from its folder; ArgumentError for another library's."""
     if isinstance(value, Dataset):
         return value
-    if isinstance(value, str | Url) or hasattr(value, "__fspath__"):
+    if isinstance(value, Url) or args.is_path(value):
         return Dataset(value)
     raise ArgumentError(
         "not a data set of synthstudio",
@@ -288,3 +289,81 @@ def to_dataset(value: Any) -> Dataset:
         got=args.shown(value),
         then="Import other tools' files with synthstudio.import_.",
     )
+
+
+def export(
+    dataset: Dataset | args.PlaceLike, format: str, out: args.PathLike, **options: Any
+) -> Exported:
+    """Write a data set in a format that other tools read: `Dataset(dataset).export(...)`.
+
+    Raises:
+        DatasetError, FormatError, DiskError: as `Dataset.export`.
+    """
+    return to_dataset(dataset).export(format, out, **options)
+
+
+@args.checked
+def import_(
+    path: args.PathLike,
+    out: args.PathLike,
+    *,
+    format: args.Format = "coco",
+    images: args.PathLike | None = None,
+    skeleton: args.SkeletonLike | None = None,
+) -> Dataset:
+    """Import another tool's files as a data set.
+
+    Args:
+        path: File or folder of another tool.
+        out: Folder of the new dataset.
+        format: Its format; docs/interop.md lists them.
+        images: Folder of the images; default: beside the file.
+        skeleton: The skeleton of its joints, if the package does not have it: the file of
+            one of your own (docs/skeletons.md), or a result of `ss.skeleton`.
+
+    Raises:
+        FormatError: for a file that is damaged, hostile or of another layout, with the place.
+    """
+    from synthstudio.formats.imports import import_from
+
+    folder = args.to_path(out, "out")
+    where = args.optional(args.to_path, images, "images")
+    joints = None if skeleton is None else args.to_skeleton(skeleton)
+    made = import_from(format, args.to_path(path, "path"), folder, images=where, skeleton=joints)
+    return just_made(folder, made)
+
+
+@args.checked
+def import_photos(
+    path: args.PathLike,
+    out: args.PathLike,
+    *,
+    skeleton: args.SkeletonLike = "coco17",
+    rate_hz: Annotated[float, args.Option(name="--rate", minimum=0.001, maximum=1000)] = 1.0,
+    every: args.Count | None = None,
+) -> Dataset:
+    """Import photos or a video as a data set to be labelled in review; it has no people yet.
+
+    Args:
+        path: A photo, a folder of photos (with those in its folders) or a video, on this machine
+            or at a URL of a store, which is only read.
+        out: Folder of the new dataset.
+        skeleton: Which joints people will have: coco17, mpii16, crowdpose14, h36m17, lsp14,
+            ochuman19, or the file of one of your own.
+        rate_hz: Frames per second to take of a video.
+        every: Take every N-th frame of a video instead.
+
+    Raises:
+        FormatError: when nothing can be decoded; ArgumentError: for an invalid rate.
+    """
+    from synthstudio.formats.imports import Imported, import_opened
+    from synthstudio.formats.photos import fetched, open_photos
+
+    folder, place = args.to_folder(out, "out"), args.to_place(path, "path")
+    with ExitStack() as done:
+        if isinstance(place, Url):
+            place = done.enter_context(fetched(place, folder.absolute()))
+        opened = open_photos(
+            place, args.to_skeleton(skeleton), rate_hz=rate_hz, every=every, out=folder.absolute()
+        )
+        return just_made(folder, import_opened(opened, None, "photos", Imported(folder=folder)))

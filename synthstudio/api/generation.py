@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, overload
 from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset, just_made, to_dataset
 from synthstudio.api.frames import Frame, made_frame
-from synthstudio.api.progress import progress_steps
 from synthstudio.api.recipes import Recipe, to_recipe
 from synthstudio.core.errors import ArgumentError
-from synthstudio.core.progress import OnProgress
+from synthstudio.core.progress import OnProgress, progress_steps
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import write_file
 from synthstudio.dataset.shards import no_event
@@ -434,7 +433,6 @@ def plan(
         )
 
 
-@args.checked
 def settings_for(
     recipe: Any,
     *,

@@ -1,9 +1,8 @@
-"""Predictions written to a folder, runs compared, and the next recipe suggested."""
+"""Predictions written to a folder, by this process or by workers."""
 
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -15,27 +14,20 @@ from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
 from synthstudio.api.model import Model, open_detector
-from synthstudio.api.progress import progress
-from synthstudio.core.errors import ArgumentError, AssetError, ModelError
+from synthstudio.core.errors import ArgumentError, AssetError
 from synthstudio.core.places import Place
-from synthstudio.core.progress import OnProgress
+from synthstudio.core.progress import OnProgress, counter, progress
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.dataset.durable import canonical_json, file_sha256, whole_folder, write_file
+from synthstudio.dataset.durable import file_sha256, whole_folder
 from synthstudio.dataset.reader import Dataset
-from synthstudio.evaluation import compare as comparing
-from synthstudio.evaluation import storage
-from synthstudio.evaluation.compare import Arm
 from synthstudio.generation.engines import Engine
 from synthstudio.generation.engines.local import Report
 from synthstudio.inference import sources, write
-from synthstudio.inference import suggest as suggesting
 from synthstudio.inference.onnx_model import SUFFIX
 from synthstudio.inference.predict import Person, smoothed
 from synthstudio.inference.sources import FindPeople, Source, SourceImage
 from synthstudio.inference.write import check_skeleton, draw_into, store_predictions
 from synthstudio.models.packaged import DEFAULT, default_model
-from synthstudio.recipe.schema.load import load
-from synthstudio.report.comparison import comparison_page
 
 EXPORTED = "model.onnx"
 """The exported network in a run's folder."""
@@ -117,7 +109,7 @@ def predict_to_folder(
         _check_into(into, pictures, skeleton, given=given)
     with progress("predicting") as report:
         if pool is None:
-            people, facts = _predict_here(opened, report)
+            people, facts = opened.predict(pictures.read(), counter(report, pictures.total))
         else:
             people, facts = predict_in_workers(opened, *pool, report)
     if request.boxes is not None:
@@ -149,15 +141,6 @@ def of_runtime(weights: Path, runtime: str) -> Path:
             then=f"Export it: synthstudio export-model {weights}.",
         )
     return exported
-
-
-def _predict_here(opened: Opened, report: OnProgress) -> tuple[list[Person], Facts]:
-    began = time.monotonic()
-
-    def step(done: int) -> None:
-        report(done, opened.source.total or done, done / max(time.monotonic() - began, 1e-6))
-
-    return opened.predict(opened.source.read(), step)
 
 
 def _draw(
@@ -370,78 +353,3 @@ def _lacking(what: str, expected: str, got: list[str]) -> AssetError:
         got=", ".join(got),
         then="Do not change files while workers start; other nodes need them at the same path.",
     )
-
-
-def compare(arms: list[str], *, out: args.PathLike | None = None) -> tuple[dict[str, Any], str]:
-    """Compare runs or evaluations by paired tests on the same people.
-
-    Args:
-        arms: Runs or evaluations; the first is the baseline. Join seeds of one arm by commas:
-            A1,A2.
-        out: New folder for comparison.json and report.html.
-
-    Returns:
-        Figures as plain values, and as a text table.
-
-    Raises:
-        ModelError: for missing evaluations, or evaluations of different people.
-    """
-    folder = args.optional(args.to_folder, out, "out")
-    read = _arms(arms)
-    rows = comparing.compare(read)
-    figures = storage.json_ready(comparing.as_json(read, rows))
-    if folder is not None:
-        with whole_folder(folder) as unfinished:
-            (unfinished / "comparison.json").write_bytes(canonical_json(figures))
-            (unfinished / storage.PAGE_FILE).write_bytes(comparison_page(read, rows))
-    return figures, comparing.text(read, rows)
-
-
-def _arms(names: list[str]) -> list[Arm]:
-    arms: list[Arm] = []
-    for name in names:
-        parts = name.split(",")
-        if not all(part.strip() for part in parts):
-            raise ModelError(
-                "an arm has an empty run name",
-                where="compare",
-                expected="folders of runs or evaluations, seeds joined by commas",
-                got=repr(name),
-                then="Remove the empty name.",
-            )
-        runs = tuple(storage.read(storage.find(Path(part))) for part in parts)
-        title = str(runs[0].about.get("name", name))
-        if title in (a.name for a in arms):
-            title = f"{title} ({len(arms) + 1})"
-        arms.append(Arm(name=title, runs=runs))
-    return arms
-
-
-@args.checked
-def suggest(
-    evaluation: args.PathLike,
-    out: args.PathLike,
-    *,
-    like: args.PathLike | None = None,
-    frames: args.Count = 200,
-) -> tuple[dict[str, Any], str]:
-    """Write a recipe that targets a network's failures.
-
-    Args:
-        evaluation: Folder of an evaluation.
-        out: New recipe file.
-        like: Recipe to start from, e.g. that of the training data.
-        frames: Number of frames of the recipe.
-
-    Returns:
-        The recipe and the profile of failures as plain values, and the profile as text.
-
-    Raises:
-        ModelError: for a missing evaluation. RecipeError: for `like`. DiskError: when `out` exists.
-    """
-    file = args.to_file(out, "out", new=True)
-    base = None if like is None else load(args.to_path(like, "like"))
-    found = suggesting.profile(*suggesting.read_evaluation(args.to_path(evaluation, "evaluation")))
-    recipe = suggesting.next_recipe(found, frames=frames, like=base)
-    write_file(file, suggesting.as_yaml(recipe, found).encode())
-    return {"recipe": recipe, "profile": found.as_json()}, found.text()

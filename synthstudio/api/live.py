@@ -20,10 +20,9 @@ from synthstudio.api.model import (
     network_file,
     open_detector,
 )
-from synthstudio.api.progress import note
 from synthstudio.core.arrays import U8
 from synthstudio.core.errors import ArgumentError
-from synthstudio.core.progress import stop_on_signals
+from synthstudio.core.progress import note, stop_on_signals
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.inference import screen
 from synthstudio.inference.finder import find_people
@@ -284,7 +283,7 @@ def _finder(
         return found
     if finder is not None:
         return lambda image: _boxes_of(finder(image.rgb))
-    if not isinstance(boxes, str) and not hasattr(boxes, "__fspath__"):
+    if not args.is_path(boxes):
         fixed = _boxes_of(boxes)
         return lambda image: fixed
     place = Source(kind="video", path=Path(source.name), total=None, read=lambda: iter(()))

@@ -295,7 +295,7 @@ def predict(model: Model | args.PathLike, source: Any, **options: Any) -> Predic
 def _open(source: Any) -> Source:
     if isinstance(source, Dataset):
         return open_source(source._stored)
-    if _is_path(source):
+    if args.is_path(source):
         return open_source(args.to_place(source, "source"))
     if hasattr(source, "shape") or hasattr(source, "convert"):
         source = [source]
@@ -309,18 +309,14 @@ def _open(source: Any) -> Source:
 
     def read() -> Iterator[SourceImage]:
         for number, picture in enumerate(source):
-            name = str(picture if _is_path(picture) else number)
+            name = str(picture if args.is_path(picture) else number)
             yield SourceImage(number=number, name=name, rgb=_pixels(picture))
 
     return Source(kind="photos", path=Path("pictures"), total=len(source), read=read)
 
 
-def _is_path(source: Any) -> bool:
-    return isinstance(source, str) or hasattr(source, "__fspath__")
-
-
 def _pixels(picture: Any) -> U8:
-    if _is_path(picture):
+    if args.is_path(picture):
         return read_rgb(Path(picture))
     if hasattr(picture, "convert"):  # a PIL image
         picture = picture.convert("RGB")
@@ -336,7 +332,7 @@ def _pixels(picture: Any) -> U8:
 
 
 def _find(boxes: Any, source: Source) -> Callable[[SourceImage], Any]:
-    if _is_path(boxes):
+    if args.is_path(boxes):
         return boxes_from_file(args.to_path(boxes, "boxes"), source)
     if isinstance(boxes, Mapping):
         by_name = {str(name): _xywh(value) for name, value in boxes.items()}

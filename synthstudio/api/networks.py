@@ -1,35 +1,29 @@
-"""`ss.train` and `ss.evaluate`: pose networks."""
+"""`ss.train`, `ss.pose_bank` and the training demo: pose networks trained."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from synthstudio.api import arguments as args
-from synthstudio.api.datasets import Dataset, to_dataset
-from synthstudio.api.evaluations import Evaluation
-from synthstudio.api.model import Model, check_options, network_file, to_network
-from synthstudio.api.progress import progress_steps
-from synthstudio.api.recipes import named_file
+from synthstudio.api.evaluations import Evaluation, evaluate
+from synthstudio.api.generation import generate
+from synthstudio.api.model import Model, network_file
+from synthstudio.api.recipes import Recipe, named_file, scene_file
 from synthstudio.core.errors import ArgumentError
-from synthstudio.core.outputs import disk_errors, free_folder
+from synthstudio.core.places import disk_errors, free_folder
+from synthstudio.core.progress import progress_steps
 from synthstudio.dataset.durable import new_parents
 from synthstudio.evaluation import storage
 from synthstudio.models.packaged import DEFAULT, default_tensors
 from synthstudio.training import config as configs
-from synthstudio.training import evaluation_folder
 from synthstudio.training.config import Config, Source, overfitted
 from synthstudio.training.evaluation_folder import EvaluationOptions
-from synthstudio.training.outside import evaluate_network, evaluate_results
 
 if TYPE_CHECKING:
     from synthstudio.training.trainer import Trained
-
-DECODERS = ("hits", "peak")
-headline = evaluation_folder.headline
 
 
 def train(
@@ -167,110 +161,6 @@ def pretrain(
 
 
 @args.checked
-def evaluate(
-    model: Model | args.PathLike | None = None,
-    dataset: Dataset | args.PlaceLike | None = None,
-    *,
-    predictions: args.PathLike | None = None,
-    predict: Callable[..., Any] | None = None,
-    kind: args.Kind = None,
-    keypoints: args.Keypoints = None,
-    split: str | Sequence[str] = (),
-    out: args.PathLike | None = None,
-    decode: Annotated[str, args.Option(choices=DECODERS)] = "hits",
-    flip: bool = False,
-    bank: bool = False,
-    cache: args.Cache = None,
-    device: args.Device = "auto",
-    workers: args.PoolWorkers = None,
-    engine: args.EngineName = "local",
-    progress: bool = True,
-) -> Evaluation:
-    """Evaluate a network on a data set: metrics with intervals, and a report.
-
-    The network is one of ours or another program's file (`model`), any results file
-    (`predictions`) or a function that calls it (`predict`).
-
-    Args:
-        model: A Model, a run's folder, a .safetensors file, an exported .onnx file, "default" for
-            the network that comes with the package, or another program's file with `kind`.
-        dataset: The data set; of a query or slice only its frames.
-        predictions: COCO keypoint results (.json) of any program. Images are matched by the id of
-            the imported file, the frame's number or the file name; people by OKS.
-        predict: A function of an RGB image (H, W, 3) uint8 and boxes (P, 4) x y w h that returns
-            joints (P, J, 2) or, with scores, (P, J, 3) in pixels; NaN where there is none.
-        keypoints: Order of the joints of results, a function or another program's file: coco17,
-            mediapipe33, halpe26, mpii16, ... or their names. Default: from the file, or by
-            their number.
-        split: Only frames of this split; may be repeated.
-        out: A new folder; default: RUN/evaluations/NAME, or evaluations/NAME beside the file.
-        decode: Decode by best expected hit or by highest peak. This and the next three, `workers`
-            and `engine` apply to runs only.
-        flip: Use flip testing; twice the time.
-        bank: Decode a plain block's heatmaps with a bank of poses.
-
-    Returns:
-        `metrics` (nested dict), `predictions` (one row a person) and `about`; the same is in its
-        `folder`.
-
-    Raises:
-        ArgumentError: for options that do not apply to such a network.
-        ModelError: for predictions of wrong shape, or a function that raises.
-        FormatError: for a results file that is unreadable or of other images.
-    """
-    if dataset is None or sum(g is not None for g in (model, predictions, predict)) != 1:
-        raise ArgumentError(
-            "pass a data set and one network",
-            where="evaluate",
-            expected="dataset and one of model, predictions, predict",
-        )
-    written = args.optional(args.to_folder, out, "out")
-    opened = to_dataset(dataset)
-    folder, chosen = opened.path, opened._stored.only
-    splits = (split,) if isinstance(split, str) else tuple(split)
-    options = EvaluationOptions(
-        splits=splits,
-        decode=decode,  # type: ignore[arg-type]
-        flip=flip,
-        bank=bank,
-        frames=None if chosen is None else tuple(map(int, chosen)),
-    )
-    on_run = {
-        "decode": decode != "hits", "flip": flip, "bank": bank, "cache": cache is not None,
-        "workers": workers is not None, "engine": engine != "local",
-    }  # fmt: skip
-    given = model if predict is None else predict
-    run: Callable[..., storage.Evaluation]
-    if predictions is not None:
-        check_options(on_run | {"device": device != "auto", "kind": kind is not None}, "a run")
-        path = args.to_path(predictions, "predictions")
-        target = written or options.default_folder(path, folder, name=path.stem)
-        run = partial(evaluate_results, path, folder, target, options, keypoints=keypoints)
-    elif (network := to_network(given, kind, keypoints, device)) is not None:
-        check_options(on_run | {"device": predict is not None and device != "auto"}, "a run")
-        here = predict is not None or str(given) == DEFAULT  # a package's folder is not written to
-        beside = Path(network.name) if here else network_file(given)
-        target = written or options.default_folder(beside, folder, name=network.name)
-        run = partial(evaluate_network, network, folder, target, options)
-    else:
-        from synthstudio.training import evaluate as runs
-        from synthstudio.training.prediction_workers import WorkerPool
-
-        named = {"keypoints": keypoints is not None}
-        check_options(named, "results, a function or a file with kind")
-        weights = to_weights(given)
-        target = written or options.default_folder(weights, folder)
-        kept = weights.parent / "cache" if cache is None else args.to_path(cache, "cache")
-        pool = args.to_worker_pool(workers, engine)
-        crew = None if pool is None else WorkerPool(engine=pool[0], workers=pool[1])
-        run = partial(runs.evaluate, weights, folder, target, options=options)
-        run = partial(run, cache=kept, device=device, pool=crew)
-    with progress_steps(progress) as step:
-        made = run(step=step)
-    return Evaluation(**{**vars(made), "folder": target})
-
-
-@args.checked
 def pose_bank(
     model: Model | args.PathLike,
     sources: Sequence[args.PlaceLike],
@@ -311,7 +201,7 @@ def pose_bank(
     from synthstudio.training.data.sources import load_subset
 
     packaged = str(model) == DEFAULT
-    weights = default_tensors() if packaged else to_weights(model)
+    weights = default_tensors() if packaged else checkpoint.weights_file(network_file(model))
     target = args.to_file(out, "out", new=True)
     if target.suffix != ".safetensors":
         raise ArgumentError("weights go into a .safetensors file", where="out", got=target.name)
@@ -352,19 +242,6 @@ def pose_bank(
     return Model.load(target), figures
 
 
-def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
-    found = {"folder": str(evaluation.folder), "about": evaluation.about}
-    plain: dict[str, Any] = storage.json_ready(found | {"metrics": evaluation.metrics})
-    return plain
-
-
-def to_weights(model: Any) -> Path:
-    """The weights of a network, a run or a file."""
-    from synthstudio.training.checkpoint import weights_file
-
-    return model.path if isinstance(model, Model) else weights_file(args.to_path(model, "model"))
-
-
 def to_config(value: Any) -> Config:
     """A training configuration from its file, its fields or a parsed one."""
     if isinstance(value, Config):
@@ -372,3 +249,125 @@ def to_config(value: Any) -> Config:
     if isinstance(value, dict):
         return configs.parse(value)
     return configs.load(named_file(args.to_path(value, "config"), "training"))
+
+
+# The training demo: generated people, a small network trained on them, and its report ------------
+
+DEMO_SCENE, DEMO_RUN = "people.yaml", "training/nano.yaml"
+_PARTS = ("all", "visible", "hidden")
+
+
+def train_demo(
+    out: args.PathLike = "exports/train_demo",
+    *,
+    frames: Annotated[int, args.Option(minimum=40)] | None = None,
+    epochs: args.Count | None = None,
+    workers: args.Workers = 2,
+    log: Callable[[str], None] = lambda line: None,
+    config: Config | None = None,
+) -> dict[str, Any]:
+    """Generate people, train on them, evaluate on the test split; return figures and paths.
+
+    A second call with the same settings resumes an interrupted one and reuses existing results.
+
+    Args:
+        out: Output folder.
+        frames: Number of frames; default: the recipe's.
+        epochs: Epochs; default: the config's.
+        config: Instead of scenes/training/nano.yaml.
+    """
+    from synthstudio.training.checkpoint import weights_file
+
+    out = args.to_path(out, "out")
+    recipe = Recipe.load(scene_file(DEMO_SCENE))
+    if frames is not None:
+        recipe = recipe.with_(frames=frames)
+    people, run, cache = out / "people", out / "run", out / "crops"
+    made = generate(recipe, people, workers=workers, resume=True).summary
+    settings = _on_people(people, config or to_config(scene_file(DEMO_RUN)), epochs)
+    done = fit(settings, run, resume=True, cache=cache, log=log)
+    summary: dict[str, Any] = {
+        "frames": made.frames,
+        "people": made.people,
+        "dataset": str(people),
+        "run": str(run),
+        "steps": done.steps,
+        "finished": done.finished,
+        "waited": round(done.wait_share, 4),
+    }
+    if not done.finished:
+        return summary
+    weights = weights_file(run)
+    folder = EvaluationOptions(splits=("test",)).default_folder(weights, people)
+    if (folder / storage.METRICS_FILE).is_file():
+        judged = Evaluation.load(folder)
+    else:
+        judged = evaluate(run, people, split="test", cache=cache)
+    files = {"network": weights, "pictures": run / "pictures", "report": folder / storage.PAGE_FILE}
+    return summary | _demo_figures(judged) | {name: str(path) for name, path in files.items()}
+
+
+def _on_people(people: Path, config: Config, epochs: int | None) -> Config:
+    """The config with the generated people instead of the folder that it names."""
+    here = {"dataset": str(people)}
+    changes: dict[str, Any] = {
+        "train": tuple(s.model_copy(update=here) for s in config.train),
+        "val": tuple(s.model_copy(update=here) for s in config.val),
+    }
+    if epochs is not None:
+        changes["epochs"] = epochs
+    return config.model_copy(update=changes)
+
+
+def _demo_figures(made: Evaluation) -> dict[str, Any]:
+    """PCK@0.1 beside that of the mean pose, and what an occluder costs."""
+    metrics, answers = storage.json_ready(made.metrics), made.predictions
+    lost = metrics["counterfactual"].get("newly_hidden")
+    figures = {
+        part: metrics["localization"][part]["PCK@0.1"]
+        | {"mean_pose": metrics["prior"][part]["mean_pose_PCK@0.1"]}
+        for part in _PARTS
+    }
+    return {
+        "test_people": len(answers),
+        "test_moments": len(set(answers.group.tolist())),
+        "PCK@0.1": figures,
+        "occluder_effect": None if lost is None or lost["value"] is None else lost,
+    }
+
+
+def demo_text(result: dict[str, Any]) -> str:
+    """The demo's results as text."""
+    if not result["finished"]:
+        return (
+            f"stopped after {result['steps']} steps; the same command continues. So far: "
+            f"{result['run']}"
+        )
+    lines = [
+        f"{result['frames']} frames with {result['people']} people; trained for "
+        f"{result['steps']} steps",
+        f"  data set  {result['dataset']}",
+        f"  network   {result['network']}",
+        f"  pictures  {result['pictures']}",
+        f"  report    {result['report']}",
+        f"Joints found within a tenth of the person's longer side (PCK@0.1), on "
+        f"{result['test_people']} test people of {result['test_moments']} moments:",
+        "             network              mean pose, without image",
+    ]
+    for part in _PARTS:
+        found = result["PCK@0.1"][part]
+        if found["value"] is None:  # no such joint among the test people
+            continue
+        value, low, high, prior = (
+            100 * found[name] for name in ("value", "low", "high", "mean_pose")
+        )
+        lines.append(f"  {part:<8}{value:6.1f} % ({low:.1f} to {high:.1f}){prior:12.1f} %")
+    lost = result["occluder_effect"]
+    if lost:
+        value, low, high = (100 * lost[name] for name in ("value", "low", "high"))
+        lines.append(
+            f"  The same joints without the object in front: {-value:.1f} points more "
+            f"({-high:.1f} to {-low:.1f})."
+        )
+    again = f"synthstudio predict {result['network']} PHOTOS --out answers"
+    return "\n".join([*lines, f"Next: open the report; on photos of your own: {again}"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -11,11 +10,11 @@ from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset, to_dataset
-from synthstudio.api.progress import progress_steps
 from synthstudio.body.pose_library import library
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.images import encode_jpeg, encode_png
 from synthstudio.core.places import Place, Url
+from synthstudio.core.progress import counter, progress_steps
 from synthstudio.dataset.durable import read_json, write_file
 from synthstudio.dataset.matching import without
 from synthstudio.dataset.reader import Dataset as StoredDataset
@@ -240,16 +239,14 @@ def _validate_coco(
 @contextmanager
 def _steps(totals: dict[str, int]) -> Iterator[Callable[[str, int], None]]:
     """A progress bar per kind of entry; yields the function that counts one."""
-    began: dict[str, tuple[float, Any]] = {}
+    counters: dict[str, Callable[[int], None]] = {}
     with progress_steps() as begin:
 
         def step(what: str, done: int) -> None:
-            if what not in began:
-                began[what] = (time.monotonic(), begin(f"checking {what}"))
+            if what not in counters:
+                counters[what] = counter(begin(f"checking {what}"), totals.get(what))
             if done % 64 == 0:
-                since, report = began[what]
-                rate = done / max(1e-6, time.monotonic() - since)
-                report(done, totals.get(what, done), rate)
+                counters[what](done)
 
         yield step
 

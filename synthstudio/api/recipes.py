@@ -1,4 +1,4 @@
-"""`ss.Recipe`: the description of a data set."""
+"""`ss.Recipe` and `ss.skeleton`: the descriptions of a data set and of joints of your own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 import yaml
 from pydantic import PrivateAttr
 
-from synthstudio.api.arguments import PathLike, shown, to_path
+from synthstudio.api.arguments import PathLike, is_path, shown, to_path
 from synthstudio.core.errors import ArgumentError, AssetError, RecipeError
+from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import write_file
 from synthstudio.recipe.schema import load as yaml_files
 from synthstudio.recipe.schema import recipe as schema
@@ -81,11 +82,34 @@ def to_recipe(value: Any) -> Recipe:
         return Recipe.parse(yaml_files.dump(value))
     if isinstance(value, dict):
         return Recipe.parse(value)
-    if isinstance(value, str) or hasattr(value, "__fspath__"):
+    if is_path(value):
         return Recipe.load(value)
     raise ArgumentError(
         "not a recipe", where="recipe", expected="a Recipe, a path or a dict", got=shown(value)
     )
+
+
+def skeleton(path: PathLike, *, category: str | None = None) -> Skeleton:
+    """A skeleton of your own: names, limbs, pairs and sigmas of its joints.
+
+    Args:
+        path: Definition in YAML or JSON, or a COCO file.
+        category: Category of a COCO file that has several with keypoints.
+
+    Raises:
+        RecipeError: for an invalid definition, naming the field; FormatError: for an invalid COCO
+            file.
+    """
+    from synthstudio.formats.skeleton_file import read_skeleton
+
+    return read_skeleton(to_path(path, "path"), category=category)
+
+
+def save_skeleton(value: Skeleton, out: PathLike) -> None:
+    """Write a custom skeleton's definition; DiskError."""
+    from synthstudio.formats.skeleton_file import write_skeleton
+
+    write_skeleton(to_path(out, "out"), value)
 
 
 recipe_schema = yaml_files.json_schema

@@ -14,9 +14,9 @@ from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset
-from synthstudio.api.progress import note, progress_steps
 from synthstudio.core.errors import ArgumentError, ReviewError
 from synthstudio.core.places import resolved
+from synthstudio.core.progress import note, progress_steps
 from synthstudio.dataset.reader import Dataset as StoredDataset
 from synthstudio.formats.export import Exported
 

@@ -1,8 +1,11 @@
-"""`synthstudio robustness`: networks on challenge scenes, each compared with the plain scene."""
+"""`ss.robustness`: networks on challenge scenes, each compared with the plain scene; `ss.stress`: a
+fixed set of moments, clean and hidden by four causes at four levels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,19 +13,22 @@ from typing import Annotated, Any
 from synthstudio.api import arguments as args
 from synthstudio.api.generation import generate
 from synthstudio.api.model import SUFFIXES, Model, network_file, to_network
-from synthstudio.api.progress import progress_steps
 from synthstudio.api.recipes import SCENES, scene_file
 from synthstudio.core.errors import ArgumentError, ModelError
-from synthstudio.core.outputs import free_folder
-from synthstudio.core.progress import OnProgress
-from synthstudio.dataset.durable import canonical_json, write_file
+from synthstudio.core.places import free_folder
+from synthstudio.core.progress import OnProgress, progress_steps
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.dataset.durable import canonical_json, new_parents, write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import robustness as measured
-from synthstudio.evaluation.storage import json_ready, select
+from synthstudio.evaluation.intervals import Interval, table_text
+from synthstudio.evaluation.robustness import Row
+from synthstudio.evaluation.storage import Predictions, json_ready, percent, points, select
 from synthstudio.models.packaged import DEFAULT
-from synthstudio.recipe.schema.load import dump, load
+from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.recipe.schema.recipe import Recipe
-from synthstudio.report.comparison import robustness_page
+from synthstudio.report import evaluation as pages
+from synthstudio.report.comparison import robustness_page, stress_page
 from synthstudio.report.pages import Picture, embed
 from synthstudio.training import outside
 from synthstudio.training.robustness import Predict, exposures, predict_challenge
@@ -187,3 +193,173 @@ def _pictures(dataset: Dataset, name: str) -> list[Picture]:
         embed(one.rgb(), f"frame {one.frame['index']}", alt=f"{name}, frame {k}", width=320)
         for k, one in enumerate(shown)
     ]
+
+
+# The stress test ----------------------------------------------------------------------------------
+
+VERSION = 1
+"""Version of recipe, levels and measures; figures of different versions do not compare."""
+MOMENTS, QUICK = 1000, 100
+CLEAN = "clean"
+_OTHERS = ((0.1, 0.2), (0.25, 0.35), (0.4, 0.5), (0.55, 0.65))
+LEVELS = {
+    "object": _OTHERS,
+    "person": _OTHERS,
+    "self": ((0.2, 0.3), (0.3, 0.4), (0.4, 0.5), (0.5, 0.6)),  # a clean person hides about 0.25
+    "truncated": _OTHERS,
+}
+"""Fraction of a person's joints hidden by each cause: (low, high) of each level."""
+SETTINGS = [(cause, level) for cause in LEVELS for level in range(len(_OTHERS))]
+_CORES = 4
+_BEHIND = 2
+"""Instance of the front person, the occluder; the second is behind."""
+STRESS_PAGE, STRESS_FIGURES = "stress.html", "stress.json"
+_TITLES = {"self": "own body", "truncated": "frame"}
+_WORST = 2
+
+
+@args.checked
+def stress(
+    model: Any,
+    out: args.PathLike = "exports/stress",
+    *,
+    kind: args.Kind = None,
+    keypoints: args.Keypoints = None,
+    quick: bool = False,
+    workers: args.Workers | None = None,
+    device: args.Device = "auto",
+    progress: bool = True,
+) -> dict[str, Any]:
+    """The stress test: joints lost to an object, a person, the own body and the frame.
+
+    1,000 moments of two people, each clean and hidden by every cause at four levels; figures are
+    changes of the same joints of the same people.
+
+    Args:
+        model: A run, .safetensors or exported .onnx file, "default", a function or another
+            program's file.
+        out: Folder of the pages; it keeps the test's data sets.
+        quick: The first 100 of the 1,000 moments.
+        workers: Processes that make the data sets; default: all cores, up to 4.
+
+    Returns:
+        `version`, `moments`, `clean` and `rows` of figures with their intervals, `page` and the
+        card of ten lines, `text`.
+
+    Raises:
+        ModelError: for a network that cannot be read or run.
+        DiskError: for a folder that is not writable.
+    """
+    root = args.to_path(out, "out") / f"version-{VERSION}"
+    ((name, judged),) = opened([model], kind, keypoints, device).items()
+    moments, many = QUICK if quick else MOMENTS, workers or min(os.cpu_count() or 1, _CORES)
+    folder = root / f"{name}-{moments}"
+    both: dict[str, measured.ChallengePair] = {}
+    pictures: dict[str, list[Picture]] = {}
+    with progress_steps(progress) as step:
+
+        def shown(cause: str, level: int = 0) -> tuple[Dataset, Predictions, Skeleton]:
+            title = set_name(cause, level)
+            making = step(f"making {title}")
+            path = made_set(root / SETS / title, stress_recipe(cause, level), moments, many, making)
+            dataset, report = Dataset(path), step(f"{name}: {title}")
+            answers, skeleton = predict_challenge(
+                judged.predict,
+                dataset,
+                moments=moments,
+                all_people=True,
+                progress=lambda done, total: report(done, total, 0.0),
+            )
+            return dataset, answers, skeleton
+
+        dataset, clean, skeleton = shown(CLEAN)
+        pictures[CLEAN] = _worst(dataset, clean, skeleton)
+        for cause, level in SETTINGS:
+            dataset, answers, _ = shown(cause, level)
+            if cause == "person":
+                answers = select(answers, answers.instance == _BEHIND)
+            first, second = measured.pairs(answers, clean)
+            title = set_name(cause, level)
+            both[title] = measured.ChallengePair(
+                challenge=select(answers, first), plain=select(clean, second)
+            )
+            pictures[title] = _worst(dataset, answers, skeleton)
+        rows = measured.robustness_rows({name: both}, same_joints=True)
+        whole = {part: measured.part_interval(clean, part) for part in measured.PARTS}
+        step("drawing the page")(0, 1, 0.0)
+        card = _card(name, moments, whole, rows, str(folder / STRESS_PAGE))
+        page = stress_page(card, rows, pictures=pictures, version=VERSION, weights=judged.weights)
+    figures = json_ready(
+        {
+            "version": VERSION,
+            "moments": moments,
+            "clean": {part: vars(found) for part, found in whole.items()},
+            "rows": measured.as_json(rows),
+        }
+    )
+    with new_parents(folder / STRESS_PAGE):
+        write_file(folder / STRESS_FIGURES, canonical_json(figures))
+        write_file(folder / STRESS_PAGE, page)
+    return {**figures, "page": str(folder / STRESS_PAGE), "text": card}
+
+
+def stress_recipe(cause: str = CLEAN, level: int = 0) -> Recipe:
+    """The recipe of the clean moments, or of those occluded by a cause at a level 0 to 3."""
+    file = scene_file("stress.yaml")
+    fields = dump(load(file))
+    if cause == CLEAN:
+        return parse(fields, str(file))
+    low, high = LEVELS[cause][level]
+    if cause == "person":  # a mean of both people, of whom only one is hidden
+        low, high = low / 2, high / 2
+    causes = fields["targets"]["causes"] | {cause: [low, high]}
+    more = {"objects": [{"kind": "procedural"}]} if cause == "object" else {}
+    return parse(
+        fields | {"targets": {"causes": causes}, "name": set_name(cause, level)} | more, str(file)
+    )
+
+
+def set_name(cause: str, level: int) -> str:
+    return CLEAN if cause == CLEAN else f"{cause}-{level + 1}"
+
+
+def _worst(dataset: Dataset, answers: Predictions, skeleton: Skeleton) -> list[Picture]:
+    return [
+        embed(case.rgb, f"frame {case.frame}", alt=f"truth and prediction, frame {case.frame}")
+        for case in pages.cases(dataset, answers, pages.worst(answers, count=_WORST), skeleton)
+    ]
+
+
+def _card(
+    name: str, moments: int, clean: Mapping[str, Interval], rows: Sequence[Row], page: str
+) -> str:
+    """The card of ten lines: settings, clean, causes, worst change, page."""
+    of = {(row.challenge, row.part): row for row in rows}
+
+    def cell(title: str) -> str:
+        visible, hidden = of[title, "visible"], of[title, "hidden"]
+        values = f"{percent(visible.value.value)} / {percent(hidden.value.value)}"
+        changes = f"{points(visible.change.value)} / {points(hidden.change.value)}"
+        return f"{values} ({changes})"
+
+    levels = [f"{100 * low:.0f}-{100 * high:.0f} %" for low, high in LEVELS["object"]]
+    lines = [["hidden by", *levels]]
+    lines += [
+        [_TITLES.get(cause, cause), *(cell(set_name(cause, k)) for k in range(len(levels)))]
+        for cause in LEVELS
+    ]
+    tested = [row for row in rows if math.isfinite(row.change.high)]
+    worst = min(tested, key=lambda row: row.change.high)
+    return "\n".join(
+        [
+            f"stress test, version {VERSION}: {name}, {moments} moments of two people",
+            f"PCK@0.1 clean: visible {percent(clean['visible'].value)}, hidden (by the own body) "
+            f"{percent(clean['hidden'].value)}",
+            "below: visible / hidden joints (change of the same joints from clean), by the share "
+            "of joints hidden",
+            table_text(lines),
+            f"worst: {worst.challenge}, {worst.part} joints, {worst.change.marked()} points",
+            f"own body: {', '.join(f'{100 * a:.0f}-{100 * b:.0f} %' for a, b in LEVELS['self'])}; "
+            f"page: {page}",
+        ]
+    )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset, to_dataset
-from synthstudio.api.progress import progress_steps
+from synthstudio.core.progress import progress_steps
 from synthstudio.dataset import matching, splits
 from synthstudio.dataset.matching import Counted
 from synthstudio.dataset.merge import merge as join

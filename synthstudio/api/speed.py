@@ -12,8 +12,8 @@ from synthstudio import __version__
 from synthstudio.api import arguments as args
 from synthstudio.api.inference import EXPORTED, of_runtime
 from synthstudio.api.model import Model
-from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError
+from synthstudio.core.progress import progress
 from synthstudio.dataset.durable import canonical_json, whole_folder
 from synthstudio.evaluation.intervals import table_text
 from synthstudio.evaluation.storage import json_ready

@@ -15,10 +15,10 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from synthstudio.cli import datasets, generate, predict, review, studio, train
+from synthstudio.cli import datasets, generate, networks, review
 from synthstudio.cli.signatures import log
 from synthstudio.core.errors import SynthStudioError
-from synthstudio.core.outputs import disk_errors
+from synthstudio.core.places import disk_errors
 
 INTERRUPTED = 130
 
@@ -43,11 +43,11 @@ def _root(
         raise typer.Exit
 
 
-for module in (generate, datasets, studio, train, predict):  # as --help lists them
-    app.add_typer(module.app)
+for group in (generate.app, datasets.app, review.studio_app, networks.app):  # as in --help
+    app.add_typer(group)
 app.add_typer(generate.assets_app)
 app.add_typer(review.app)
-app.add_typer(train.experiment_app)
+app.add_typer(networks.experiment_app)
 
 
 @functools.cache

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from synthstudio.api.progress import waiting
 from synthstudio.cli.signatures import (
     Call,
     DatasetArgument,
@@ -20,7 +19,7 @@ from synthstudio.cli.signatures import (
     numbers,
     part,
 )
-from synthstudio.core.amounts import frames_text, people_text
+from synthstudio.core.progress import frames_text, people_text, waiting
 
 app = typer.Typer()
 
@@ -199,7 +198,7 @@ def export(
     return made.as_json(), made.text()
 
 
-@command(app, "exchange.import_")
+@command(app, "datasets.import_")
 def import_(call: Call, format: Any) -> Output:
     """Import another tool's files as a dataset."""
     with waiting(f"importing {format}"):
@@ -207,7 +206,7 @@ def import_(call: Call, format: Any) -> Output:
     return made.as_json(), made.text()
 
 
-@command(app, "exchange.import_photos")
+@command(app, "datasets.import_photos")
 def import_photos(call: Call) -> Output:
     """Import photos or a video as a dataset to be labelled in review."""
     with waiting("importing photos"):
@@ -215,7 +214,7 @@ def import_photos(call: Call) -> Output:
     return made.as_json(), made.text()
 
 
-@command(app, "skeletons.skeleton")
+@command(app, "recipes.skeleton")
 def skeleton(
     call: Call,
     out: Annotated[
@@ -223,12 +222,13 @@ def skeleton(
     ] = None,
 ) -> Output:
     """Check a skeleton of your own, or of a COCO file's category."""
-    from synthstudio.api import skeletons
+    from synthstudio.api.recipes import save_skeleton
+    from synthstudio.core.skeleton import definition
 
     made = call()
     if out is not None:
-        skeletons.save_skeleton(made, out)
-    facts = skeletons.skeleton_facts(made)
+        save_skeleton(made, out)
+    facts = definition(made)
     none = "none, so training does not mirror pictures"
     lines = [
         f"{facts['name']}: {len(facts['joints'])} joints, {len(facts['limbs'])} limbs",

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from synthstudio.api.progress import waiting
 from synthstudio.cli.signatures import (
     Call,
     Output,
@@ -18,7 +17,7 @@ from synthstudio.cli.signatures import (
     command,
     log,
 )
-from synthstudio.core.amounts import frames_text, people_text
+from synthstudio.core.progress import frames_text, people_text, waiting
 
 app = typer.Typer()
 assets_app = typer.Typer(name="assets", help="Check assets of your own.", no_args_is_help=True)
@@ -32,7 +31,7 @@ def demo(
 ) -> Output:
     """Generate 24 frames, audit them, export COCO, draw a contact sheet, write a report."""
     from synthstudio.api.arguments import to_path
-    from synthstudio.api.exchange import export
+    from synthstudio.api.datasets import export
     from synthstudio.api.generation import audit, contact_sheet, generate
     from synthstudio.api.quality import write_report
     from synthstudio.api.recipes import Recipe, scene_file

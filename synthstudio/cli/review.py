@@ -1,17 +1,22 @@
-"""Commands of the review store."""
+"""Commands of the review store, and the one that starts the studio."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from synthstudio.api.arguments import FORMATS
-from synthstudio.api.progress import waiting
 from synthstudio.cli.signatures import Call, Output, command
-from synthstudio.core.amounts import frames_text, people_text
+from synthstudio.core.progress import frames_text, people_text, waiting
+
+if TYPE_CHECKING:
+    from synthstudio.studio.settings import Settings
 
 DATASET = "dataset"
 app = typer.Typer(
@@ -20,6 +25,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+studio_app = typer.Typer()
+_SETTINGS = {"auto_envvar_prefix": "SYNTHSTUDIO"}
 
 
 @command(app, "review.export_reviewed", skip="format")
@@ -232,3 +239,105 @@ def _notes(one: Any) -> list[str]:
     notes = [f"{one.sessions} signed in"] if one.sessions else []
     notes += [f"link until {one.until:%Y-%m-%d}"] if one.until else []
     return notes + ([f"locked until {one.blocked_until:%H:%M:%S} UTC"] if one.blocked_until else [])
+
+
+@studio_app.command(context_settings=_SETTINGS)
+def studio(
+    datasets: Annotated[
+        list[str] | None, typer.Argument(help="Folders or URLs of datasets.")
+    ] = None,
+    db: Annotated[
+        str | None, typer.Option(help="SQLite file or database URL; default: in the state folder.")
+    ] = None,
+    exports: Annotated[
+        Path, typer.Option(help="Output folder of jobs and exports; its datasets are shown too.")
+    ] = Path("exports"),
+    scenes: Annotated[
+        Path | None, typer.Option(help="Folder of recipes; default: the package's own.")
+    ] = None,
+    assets: Annotated[
+        list[Path] | None, typer.Option(help="Asset folder for recipes; may be repeated.")
+    ] = None,
+    runs: Annotated[
+        Path, typer.Option(help="Folder of runs; the page Try it offers exported ones.")
+    ] = Path("runs"),
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another exported network to try: a file or a run; may be repeated."),
+    ] = None,
+    segmenter: Annotated[
+        Path | None,
+        typer.Option(help="ONNX file like EfficientSAM's, for one-click masks; default: GrabCut."),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Folder for database, signing key and log; default: EXPORTS/studio."),
+    ] = None,
+    address: Annotated[
+        str, typer.Option(help="Address to listen on; one reachable by others needs sign-in.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
+    url: Annotated[
+        str | None, typer.Option(help="Public URL, e.g. https://studio.example.")
+    ] = None,
+    secrets: Annotated[
+        Path | None, typer.Option(help="TOML file with [auth] for sign-in, mode 600.")
+    ] = None,
+    admin: Annotated[
+        list[str] | None,
+        typer.Option(
+            allow_from_autoenv=False,
+            help="Name of an admin, regardless of the store; may be repeated. "
+            "[env var: SYNTHSTUDIO_ADMINS, by commas]",
+        ),
+    ] = None,
+    accounts: Annotated[
+        bool,
+        typer.Option(
+            "--accounts",
+            help="People sign in by passwords; invite them with: synthstudio review invite.",
+        ),
+    ] = False,
+    behind_proxy: Annotated[
+        bool,
+        typer.Option(
+            "--behind-proxy",
+            help="With --accounts: take people's addresses and https from a proxy's headers, "
+            "which are refused otherwise.",
+        ),
+    ] = False,
+    webhook_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            allow_from_autoenv=False,
+            help="Allow webhooks to this loopback or private-network host; may be repeated. "
+            "[env var: SYNTHSTUDIO_WEBHOOK_HOSTS, by commas]",
+        ),
+    ] = None,
+) -> None:
+    """Review and generate datasets in the browser."""
+    given = dict(locals())
+    from synthstudio.studio.server import serve
+    from synthstudio.studio.settings import settings_of
+
+    serve(settings_of(given))
+
+
+def parse_studio(words: Sequence[str]) -> Settings:
+    """Settings of the studio from command-line arguments; a usage error, or --help, exits."""
+    from synthstudio.studio.settings import settings_of
+
+    found: list[Settings] = []
+
+    @functools.wraps(studio)
+    def read(**given: Any) -> None:
+        found.append(settings_of(given))
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command(context_settings=_SETTINGS)(read)
+    try:
+        app(list(words), prog_name="streamlit_app.py")
+    except SystemExit:
+        if not found:
+            raise
+    return found[0]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+import numpy as np
+
 from synthstudio.core.arrays import F32, F64, I32, Bool
 from synthstudio.core.camera import Camera
-from synthstudio.core.ground import FloorPlan, Ground
+from synthstudio.core.photo import Ground, PlaceLight
 from synthstudio.core.spec import (
     AssetRef,
     BoneTurn,
     FrozenDict,
-    GreySpec,
     ObjectSpec,
     Pattern,
     PersonSpec,
@@ -246,6 +248,68 @@ class Catalogue:
     motions: tuple[MotionAsset, ...] = ()
 
 
+CELL_M = 0.1
+"""Side of a place's cells."""
+HEADROOM_M = 2.0
+"""Clearance over the floor that people need."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FloorPlan:
+    """Cells of a place along its own axes; its floor is at z = 0.
+
+    A cell is filled if it or one of its 26 neighbours contains geometry, so items within the
+    others touch nothing.
+    """
+
+    corner_m: tuple[float, float]  # least x and y of cell (0, 0)
+    filled: Bool  # (X, Y, Z) above the floor
+    floor: Bool  # (X, Y) floor in the cell and its eight neighbours
+    open_above: bool  # no geometry above the cells
+
+    @functools.cached_property
+    def clear_m(self) -> F64:
+        """(X, Y) metres from the floor up to the first filled cell; inf if none."""
+        height = self.filled.argmax(axis=2) * CELL_M
+        top = np.inf if self.open_above else self.filled.shape[2] * CELL_M
+        return np.where(self.filled.any(axis=2), height, top)
+
+    @functools.cached_property
+    def standing(self) -> Bool:
+        """(X, Y) where people may stand."""
+        return np.asarray(self.floor & (self.clear_m >= HEADROOM_M))
+
+    def spots_m(self) -> F64:
+        """(N, 2) the middles of the cells where people may stand."""
+        return np.asarray((np.argwhere(self.standing) + 0.5) * CELL_M + np.array(self.corner_m))
+
+    def has_floor(self, spots_m: F64) -> Bool:
+        """(N,) whether there is floor at x, y (N, 2)."""
+        cells, inside = self._cells(spots_m, self.floor.shape)
+        return np.asarray(inside & self.floor[tuple(cells.T)])
+
+    def free(self, spots_m: F64, top_m: float) -> Bool:
+        """(N,) whether the column over x, y (N, 2) is free up to that height (outdoors)."""
+        clear = self.clear_m
+        cells, inside = self._cells(spots_m, clear.shape)
+        return np.asarray(~inside | (clear[tuple(cells.T)] >= top_m))
+
+    def air(self, points_m: F64) -> Bool:
+        """(N,) whether points (N, 3) are inside the place's area and in free cells."""
+        cells, inside = self._cells(points_m, self.filled.shape)
+        over = points_m[:, 2] >= self.filled.shape[2] * CELL_M
+        _, across = self._cells(points_m[:, :2], self.floor.shape)
+        return np.asarray(inside & ~self.filled[tuple(cells.T)] | (across & over & self.open_above))
+
+    def _cells(self, at_m: F64, shape: tuple[int, ...]) -> tuple[np.ndarray, Bool]:
+        """Nearest cells (N, D) of points, and whether points are inside them (N,)."""
+        corner = np.zeros(at_m.shape[1])
+        corner[:2] = self.corner_m
+        exact = np.floor((at_m - corner) / CELL_M).astype(np.int64)
+        cells = np.clip(exact, 0, np.array(shape) - 1)
+        return cells, np.asarray((cells == exact).all(axis=1))
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PatchesSeen:
     """Sample points of every joint's patch of one person, and the nearest surface in front of each.
@@ -270,16 +334,6 @@ class Step:
     root_m: Vec3
     """The root: x and y on the floor relative to the first step, if that faces -y; z is
     the height that puts the standing foot on the floor."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlaceLight:
-    """The light at a person, estimated from a photo: linear RGB of 0..1."""
-
-    white: float  # radiance of a white matte card
-    tint: Vec3  # colour of the light, luminance 1
-    contrast: float  # 0 overcast, 1 hard sun
-    grey: GreySpec
 
 
 class GeometryQueries(Protocol):

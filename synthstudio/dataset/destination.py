@@ -19,8 +19,7 @@ from pathlib import Path
 import psutil
 
 from synthstudio.core.errors import DatasetError, DiskError, SynthStudioError
-from synthstudio.core.outputs import free_folder
-from synthstudio.core.places import Place, Url
+from synthstudio.core.places import Place, Url, free_folder
 from synthstudio.dataset.durable import (
     LOCK_NAME,
     TEMPORARY,

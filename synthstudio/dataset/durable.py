@@ -20,10 +20,9 @@ from typing import IO, Any
 import numpy as np
 
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.outputs import TEMPORARY as TEMPORARY
-from synthstudio.core.outputs import disk_errors as disk_errors
-from synthstudio.core.outputs import free_folder, plain_file
-from synthstudio.core.places import Place
+from synthstudio.core.places import TEMPORARY as TEMPORARY
+from synthstudio.core.places import Place, free_folder, plain_file
+from synthstudio.core.places import disk_errors as disk_errors
 
 MAX_JSON_BYTES = 256 * 1024 * 1024
 _MAX_NAME_BYTES = 200

@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synthstudio.core.arrays import F64, I64, Array, Bool
-from synthstudio.core.bins import VIEWS, camera_azimuth_rad, view_of
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, ORIGINS, VISIBILITY
+from synthstudio.core.people import VIEWS, camera_azimuth_rad, view_of
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 from synthstudio.core.skeleton import get_skeleton

@@ -20,9 +20,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
-from synthstudio.core.bins import VIEWS
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, HIDDEN_CAUSES, LABELS, VISIBILITY
+from synthstudio.core.people import VIEWS
 from synthstudio.core.skeleton import SIGMAS, joint_kind, query_name
 
 # Fields of queries ------------------------------------------------------------------------------

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.arrays import F64, I64
-from synthstudio.core.bins import FRACTIONS, fraction_of
 from synthstudio.core.errors import DatasetError
+from synthstudio.core.people import FRACTIONS, fraction_of
 from synthstudio.core.places import Place, resolved
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.rng import stream

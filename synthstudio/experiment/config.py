@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from synthstudio.core.errors import AssetError, FormatError, ModelError
-from synthstudio.core.outputs import free_folder
+from synthstudio.core.places import free_folder
 from synthstudio.dataset import durable
 from synthstudio.dataset.reader import Dataset
 from synthstudio.generation.stage import IMPORTED, PHOTOS

@@ -16,7 +16,7 @@ from typing import Any
 
 from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
 from synthstudio.core.images import SUFFIX_OF, decode, read_bytes
-from synthstudio.core.outputs import free_folder
+from synthstudio.core.places import free_folder
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset import manifest, shards
 from synthstudio.dataset.durable import disk_errors, whole_folder

@@ -33,16 +33,16 @@ from synthstudio.core.arrays import F32, F64, U8
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import (
     Catalogue,
+    FloorPlan,
     GarmentAsset,
     MotionAsset,
     PatchesSeen,
-    PlaceLight,
     Step,
 )
 from synthstudio.core.errors import DatasetError, DeviceError
-from synthstudio.core.ground import FloorPlan
 from synthstudio.core.images import read_hdr, read_opaque, read_rgba
 from synthstudio.core.last_used import FrameCache
+from synthstudio.core.photo import PlaceLight
 from synthstudio.core.scene import Light, PosedPerson, Scene, Surface
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import OBJECT_BASE, PERSON_BASE, AssetRef, ObjectSpec, PersonSpec

@@ -21,7 +21,7 @@ import numpy as np
 
 from synthstudio.core.arrays import U8
 from synthstudio.core.errors import DiskError
-from synthstudio.core.outputs import TEMPORARY
+from synthstudio.core.places import TEMPORARY
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import whole_file
 from synthstudio.inference.live import TrackedFrame

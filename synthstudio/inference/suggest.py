@@ -16,9 +16,9 @@ import numpy as np
 
 from synthstudio.body import pose_library
 from synthstudio.core.arrays import I64, Bool
-from synthstudio.core.bins import FRACTIONS, VIEWS, camera_azimuth_rad, fraction_of, view_of
 from synthstudio.core.errors import ModelError, RecipeError
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN
+from synthstudio.core.people import FRACTIONS, VIEWS, camera_azimuth_rad, fraction_of, view_of
 from synthstudio.core.skeleton import SKELETONS, Skeleton
 from synthstudio.evaluation import storage
 from synthstudio.evaluation.metrics import pck_of

@@ -23,9 +23,8 @@ from synthstudio.core import images
 from synthstudio.core.arrays import F32, F64, U8, Bool
 from synthstudio.core.catalogue import ImageAsset, PlaceLight
 from synthstudio.core.errors import AssetError
-from synthstudio.core.ground import REACH_M, Ground
 from synthstudio.core.images import LUMINANCE, srgb_to_linear
-from synthstudio.core.photo import ToneSpec
+from synthstudio.core.photo import REACH_M, Ground, ToneSpec
 from synthstudio.core.spec import GreySpec
 
 SUFFIX = ".camera.yaml"

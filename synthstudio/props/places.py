@@ -18,8 +18,8 @@ import scipy.ndimage
 import scipy.sparse.csgraph
 
 from synthstudio.core.arrays import F64, U8, Bool
+from synthstudio.core.catalogue import CELL_M, HEADROOM_M, FloorPlan
 from synthstudio.core.errors import AssetError
-from synthstudio.core.ground import CELL_M, HEADROOM_M, FloorPlan
 from synthstudio.core.scene import Surface
 from synthstudio.core.spec import ObjectSpec, PlaceBackdrop
 from synthstudio.props.backgrounds import FLOOR_INSTANCE, WALLS_INSTANCE

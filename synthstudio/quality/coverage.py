@@ -1,9 +1,9 @@
 """Coverage of a data set: joints counted along six axes jointly, thin bins and significant gaps.
 
 joint x cause x occluded fraction x view x pose family x body. A view is the side of the body facing
-the camera, by shoulders and hips in the world (core/bins.py has the bins). Streaming: Arrow batches
-are reduced to counts, one dense array of families x J x causes x fractions x views x bodies (36 MB
-for 23 joints and 41 families). Letters: P people of a batch, J joints.
+the camera, by shoulders and hips in the world (core/people.py has the bins). Streaming: Arrow
+batches are reduced to counts, one dense array of families x J x causes x fractions x views x bodies
+(36 MB for 23 joints and 41 families). Letters: P people of a batch, J joints.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 from scipy.special import pdtr
 
 from synthstudio.core.arrays import F64, I32, I64, Bool
-from synthstudio.core.bins import BODIES, FRACTIONS, VIEWS, body_places, fraction_of
 from synthstudio.core.labels import CAUSES, VISIBILITY
+from synthstudio.core.people import BODIES, FRACTIONS, VIEWS, body_places, fraction_of
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.derive import aligned

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from synthstudio.core.bins import BODIES, VIEWS
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, VISIBILITY
+from synthstudio.core.people import BODIES, VIEWS
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.coverage import REGIONS, Coverage, thin_below
 from synthstudio.recipe.sampling.people import pool_by_body

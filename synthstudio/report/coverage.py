@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from synthstudio.core.arrays import F64, I64, U8
-from synthstudio.core.bins import BODIES, FRACTIONS, HEIGHTS, VIEWS
 from synthstudio.core.labels import CAUSES, VISIBILITY, PersonLabel
+from synthstudio.core.people import BODIES, FRACTIONS, HEIGHTS, VIEWS
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.coverage import (

@@ -13,9 +13,9 @@ import yaml
 from markupsafe import Markup
 
 from synthstudio.core.arrays import U8
-from synthstudio.core.bins import FRACTIONS, HEIGHTS, VIEWS, WEIGHTS
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES
+from synthstudio.core.people import FRACTIONS, HEIGHTS, VIEWS, WEIGHTS
 from synthstudio.core.skeleton import COLOURS
 from synthstudio.dataset.durable import write_file
 from synthstudio.dataset.reader import Dataset

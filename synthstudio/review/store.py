@@ -33,7 +33,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import DiskError, Refused, ReviewError
-from synthstudio.core.outputs import plain_file
+from synthstudio.core.places import plain_file
 from synthstudio.dataset.durable import new_parents, whole_file
 from synthstudio.review.models import SCHEMA, Base, SchemaRow
 

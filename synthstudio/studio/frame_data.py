@@ -27,9 +27,8 @@ from synthstudio.core.images import decode_rgb, encode_jpeg, encode_png, resampl
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.last_used import LastUsed
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.dataset.rows import READ_ERRORS
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import NO_STATE, Row
+from synthstudio.dataset.rows import NO_STATE, READ_ERRORS, Row
 from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME
 from synthstudio.report.draw import Pen, cut_out, draw_bones, draw_marker
 from synthstudio.review.check import Base, base_in, labels_of

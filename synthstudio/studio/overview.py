@@ -15,9 +15,9 @@ from typing import Literal
 
 import numpy as np
 
-from synthstudio.core.amounts import people_text
 from synthstudio.core.last_used import LastUsed
 from synthstudio.core.places import Place, Url
+from synthstudio.core.progress import people_text
 from synthstudio.dataset.durable import file_sha256, read_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import SHARD_NAME

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from synthstudio.core.amounts import people_text
+from synthstudio.core.progress import people_text
 from synthstudio.review.history import due_days, is_overdue
 from synthstudio.review.models import ThreadRow
 from synthstudio.review.team.second_review import blinded_among, share_of

@@ -24,7 +24,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError, SynthStudioError
-from synthstudio.core.outputs import free_folder
+from synthstudio.core.places import free_folder
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import new_parents, remove, replace_file
 from synthstudio.models.backbones.external import matching_report

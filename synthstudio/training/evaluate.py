@@ -10,8 +10,7 @@ import numpy as np
 from torch import nn
 
 from synthstudio.core.errors import ModelError, SynthStudioError
-from synthstudio.core.outputs import free_folder
-from synthstudio.core.places import Place, Url, parse_place, resolved
+from synthstudio.core.places import Place, Url, free_folder, parse_place, resolved
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.reader import Dataset

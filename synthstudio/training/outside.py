@@ -18,8 +18,7 @@ import numpy as np
 
 from synthstudio.core.arrays import F64, I64, U8, Array, Bool
 from synthstudio.core.errors import ModelError
-from synthstudio.core.outputs import free_folder
-from synthstudio.core.places import Place, resolved
+from synthstudio.core.places import Place, free_folder, resolved
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.reader import Dataset

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import SynthStudioError, WorkerError, import_extra
-from synthstudio.core.outputs import disk_errors
+from synthstudio.core.places import disk_errors
 from synthstudio.generation.engines.ray import connected
 from synthstudio.training import devices, loop
 from synthstudio.training.config import Config

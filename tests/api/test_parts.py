@@ -9,12 +9,13 @@ import pytest
 import untrained
 
 import synthstudio as ss
-from synthstudio.api import exchange, generation, inference, networks, quality, selection
+from synthstudio.api import evaluations, generation, inference, networks, quality, selection
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.dataset import reader
 
 QUERY = "occluded > 0.3"
-MODULES = (exchange, generation, inference, networks, quality, selection)
+DATASETS = inspect.getmodule(ss.Dataset)
+MODULES = (DATASETS, evaluations, generation, inference, networks, quality, selection)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import asset_roots
 import numpy as np
 import pytest
 
-from synthstudio.api.exchange import import_photos
+from synthstudio.api.datasets import import_photos
 from synthstudio.core.video import FrameClock, timed_frames
 from synthstudio.formats import photos
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from painted_frames import painted
 
-from synthstudio.core.bins import VIEWS
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import VISIBILITY
+from synthstudio.core.people import VIEWS
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset import query as language

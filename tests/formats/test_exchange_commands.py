@@ -6,8 +6,7 @@ from command_line import run_json
 from exchange_sets import differences, from_behind, make_set, rows_of
 
 from synthstudio.api.arguments import Format
-from synthstudio.api.datasets import Dataset
-from synthstudio.api.exchange import import_photos
+from synthstudio.api.datasets import Dataset, import_photos
 from synthstudio.api.review import export_reviewed
 from synthstudio.core.errors import FormatError
 from synthstudio.formats import FORMATS

@@ -5,7 +5,7 @@ import re
 import pytest
 from faulty_files import JOINTS, TOOLS, project, save_picture, verdict
 
-from synthstudio.api.exchange import import_photos
+from synthstudio.api.datasets import import_photos
 from synthstudio.core.images import decode_rgb
 
 READ = {"all": "read"}

@@ -9,7 +9,7 @@ from command_line import run_json
 from PIL import Image
 
 import synthstudio as ss
-from synthstudio.api.exchange import import_photos
+from synthstudio.api.datasets import import_photos
 from synthstudio.core.errors import ArgumentError, FormatError
 from synthstudio.core.images import decode_rgb
 from synthstudio.dataset import durable

@@ -5,8 +5,8 @@ import pytest
 import trimesh
 from place_makers import DEEP_M, HIGH_M, TABLE_M, WIDE_M, room, saved_place
 
+from synthstudio.core.catalogue import CELL_M
 from synthstudio.core.errors import AssetError
-from synthstudio.core.ground import CELL_M
 from synthstudio.props.places import PlaceModel, read_place
 
 

@@ -11,7 +11,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 from stick_people import make_posed
 
-from synthstudio.core.bins import (
+from synthstudio.core.people import (
     BODIES,
     FRACTIONS,
     VIEWS,

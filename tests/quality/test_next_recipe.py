@@ -5,8 +5,8 @@ from pathlib import Path
 import covered_set
 import numpy as np
 
-from synthstudio.core.bins import VIEWS
 from synthstudio.core.labels import VISIBILITY
+from synthstudio.core.people import VIEWS
 from synthstudio.dataset.reader import Dataset
 from synthstudio.quality.coverage import Bins, coverage
 from synthstudio.quality.next_recipe import as_yaml, next_recipe, shortened

@@ -20,7 +20,7 @@ from synthstudio.core.catalogue import (
     PlaceLight,
     Step,
 )
-from synthstudio.core.ground import Ground
+from synthstudio.core.photo import Ground
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import AssetRef, BoneTurn, GreySpec, ObjectSpec, PersonSpec, Phenotype
 from synthstudio.recipe.contacts.supports import PRESSED_M

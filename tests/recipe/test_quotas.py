@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from recipe_fake import CATALOGUE, FakeSolve, ahead, without
 
-from synthstudio.core.bins import SECTOR_RAD, VIEWS, body_of, view_azimuth_rad, view_of
 from synthstudio.core.errors import RecipeError
+from synthstudio.core.people import SECTOR_RAD, VIEWS, body_of, view_azimuth_rad, view_of
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.check import check
 from synthstudio.recipe.sampling.context import bin_of, person_number

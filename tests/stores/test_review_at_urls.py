@@ -9,8 +9,8 @@ import pytest
 from command_line import run
 from review_ops import ANNA, PEOPLE, make_set, op, seen
 
-from synthstudio.api import exchange
-from synthstudio.cli.studio import parse
+from synthstudio.api import datasets
+from synthstudio.cli.review import parse_studio
 from synthstudio.core.errors import ArgumentError, FormatError, StudioError, SynthStudioError
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.places import parse_place
@@ -36,9 +36,9 @@ def there(s3, tmp_path):
 
 def test_a_set_at_a_url_is_reviewed_and_exported(s3, there, tmp_path, monkeypatch):
     words = [there, "--exports", str(tmp_path / "exports"), "--state", str(tmp_path / "state")]
-    settings = parse(words)
+    settings = parse_studio(words)
     monkeypatch.setenv("SYNTHSTUDIO_DATASETS", f"{there}:{tmp_path}")
-    assert parse(words[1:]).datasets == (parse_place(there), tmp_path)
+    assert parse_studio(words[1:]).datasets == (parse_place(there), tmp_path)
     before = s3.objects("sticks/")
     ctx = Context(settings)
     with closing(ctx.store):
@@ -69,13 +69,13 @@ def test_a_set_at_a_url_is_reviewed_and_exported(s3, there, tmp_path, monkeypatc
 
 def test_what_cannot_be_is_one_message(s3, there, tmp_path):
     with pytest.raises(SynthStudioError, match="data set"):
-        Context(parse([s3.url("none"), "--state", str(tmp_path / "a")]))
+        Context(parse_studio([s3.url("none"), "--state", str(tmp_path / "a")]))
     for wrong in ("https://bucket/set", "s3://user:pa55@bucket/set", "s3://bucket/../set"):
         with pytest.raises(SynthStudioError) as caught:
-            parse([wrong])
+            parse_studio([wrong])
         assert "pa55" not in str(caught.value)
     with pytest.raises(StudioError, match="no such data set"):
-        parse([f"file://{tmp_path}/none"])
+        parse_studio([f"file://{tmp_path}/none"])
     with pytest.raises(ArgumentError, match="Name the store"):
         run("review", "stats", there)
     open_store(f"sqlite:///{tmp_path}/r.db").close()
@@ -93,22 +93,22 @@ NO_NAMES += [("é" * 126 + ".jpg",), ("b" * 256 + "/a.jpg",)]
 
 def test_photos_are_taken_in_from_a_url(s3, tmp_path, monkeypatch):
     with pytest.raises(FormatError, match="no photos found"):
-        exchange.import_photos(s3.url("photos"), tmp_path / "made")
+        datasets.import_photos(s3.url("photos"), tmp_path / "made")
     for name, data in {"a.jpg": photo(), "deep/b.jpg": photo(50), "c.jpg": b"none"}.items():
         s3.put(f"photos/{name}", data)
     s3.put("photos/notes.txt", b"not fetched")
     s3.put("photos/upload-7", photo(20))
     s3.put("photos/words", b"not fetched")
-    made = exchange.import_photos(s3.url("photos"), tmp_path / "made")
+    made = datasets.import_photos(s3.url("photos"), tmp_path / "made")
     assert len(made) == 3
     assert "cannot be used" in " ".join(made.summary.notes)
-    assert len(exchange.import_photos(s3.url("photos/a.jpg"), tmp_path / "one")) == 1
+    assert len(datasets.import_photos(s3.url("photos/a.jpg"), tmp_path / "one")) == 1
     total = ("formats.photos.MAX_TOTAL_BYTES", len(photo()) + 1)
     for name, maximum in (("formats.photos.MAX_PHOTOS", 1), ("core.images.MAX_BYTES", 10), total):
         with monkeypatch.context() as patch:
             patch.setattr(f"synthstudio.{name}", maximum)
             with pytest.raises(FormatError, match="at most"):
-                exchange.import_photos(s3.url("photos"), tmp_path / "none")
+                datasets.import_photos(s3.url("photos"), tmp_path / "none")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "one"]
     for wrong in (*NO_NAMES, ("a.jpg", "a.jpg/b.jpg")):
         with pytest.raises(FormatError, match=r"unsafe object name|not a valid file name"):
@@ -134,8 +134,8 @@ def test_photos_come_in_pieces_as_long_as_they_were_listed(s3, tmp_path, monkeyp
     for length in (len(data) - 1, len(data) + 1):
         monkeypatch.setattr(Store, "sizes", lambda *_, length=length: {"a.jpg": length})
         with pytest.raises(FormatError, match="changed in the store"):
-            exchange.import_photos(str(url), tmp_path / "out")
+            datasets.import_photos(str(url), tmp_path / "out")
     s3.delete("photos/a.jpg")
     with pytest.raises(FormatError, match="deleted"):
-        exchange.import_photos(str(url), tmp_path / "out")
+        datasets.import_photos(str(url), tmp_path / "out")
     assert not list(tmp_path.glob("out*"))

@@ -124,7 +124,7 @@ def open_pages(tmp_path, monkeypatch):
     """
     import streamlit as st
 
-    from synthstudio.cli.studio import parse
+    from synthstudio.cli.review import parse_studio
     from synthstudio.studio import context, overview, settings
     from synthstudio.studio.jobs import job_store, preview
 
@@ -139,7 +139,7 @@ def open_pages(tmp_path, monkeypatch):
 
     def make(*datasets, more=()):
         words = [*map(str, datasets), "--exports", str(tmp_path / "exports"), *more]
-        monkeypatch.setattr(settings, "_chosen", [parse(words)])
+        monkeypatch.setattr(settings, "_chosen", [parse_studio(words)])
         found = Pages(context.context())
         opened.append(found)
         found.ctx.keys.put("b", "Ada")

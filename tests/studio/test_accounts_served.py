@@ -13,7 +13,7 @@ from argon2 import PasswordHasher
 from attackers import NAME, ORIGIN, OWN, api_studio, request, run_apart
 from waiting import PATIENCE_S
 
-from synthstudio.cli.studio import parse
+from synthstudio.cli.review import parse_studio
 from synthstudio.core.errors import Refused, StudioError
 from synthstudio.review.models import SessionRow
 from synthstudio.review.team import sessions
@@ -347,7 +347,7 @@ def test_without_accounts_there_is_no_door(tmp_path):
 def test_how_it_may_be_served(monkeypatch):
     for value in ("1", "0"):
         monkeypatch.setenv("SYNTHSTUDIO_ACCOUNTS", value)
-        assert parse([]).accounts == (value == "1")
+        assert parse_studio([]).accounts == (value == "1")
     url, oidc, local = ["--url", "https://studio.example"], {"client_id": "x"}, "127.0.0.1"
     for words, section, address, why in (
         (["--accounts", *url], {}, "0.0.0.0", ""),
@@ -359,7 +359,7 @@ def test_how_it_may_be_served(monkeypatch):
         (["--behind-proxy"], {}, local, "proxy without sign-in"),
         (["--accounts", *url], oidc, local, "two ways"),
     ):
-        given = parse(words)
+        given = parse_studio(words)
         with pytest.raises(StudioError, match=why) if why else nullcontext():
             check_one_way_in(given, section, address)
 

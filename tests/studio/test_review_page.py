@@ -7,7 +7,7 @@ import pytest
 from imported_photos import import_photos
 from reviewing import EditorApi, people_of
 
-from synthstudio.api.exchange import import_photos as import_unlabelled
+from synthstudio.api.datasets import import_photos as import_unlabelled
 from synthstudio.api.review import import_predictions
 from synthstudio.core.errors import Refused
 from synthstudio.core.images import encode_jpeg

@@ -13,7 +13,7 @@ from attackers import NAME, request, run_apart
 from served import free_port
 from waiting import wait_for
 
-from synthstudio.cli.studio import parse
+from synthstudio.cli.review import parse_studio
 from synthstudio.core.errors import StudioError
 from synthstudio.core.places import is_local
 from synthstudio.studio import server, settings
@@ -92,19 +92,19 @@ def test_settings_from_arguments_and_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("SYNTHSTUDIO_URL", "https://studio.example/")
     monkeypatch.setenv("SYNTHSTUDIO_WEBHOOK_HOSTS", "hook, other")
     monkeypatch.setenv("SYNTHSTUDIO_ADMINS", "Ada B,Bo")
-    assert parse([]).admins == ("Ada B", "Bo")
-    found = parse([str(tmp_path), "--admin", "Ada", "--admin", "Bo"])
+    assert parse_studio([]).admins == ("Ada B", "Bo")
+    found = parse_studio([str(tmp_path), "--admin", "Ada", "--admin", "Bo"])
     assert found.webhook_hosts == ("hook", "other")
     assert found.datasets == (tmp_path,) and found.admins == ("Ada", "Bo")
     assert found.database == f"sqlite:///{tmp_path}/a.db" and found.state == tmp_path
     assert found.hosts[0] == "studio.example"
-    postgres = parse(["--db", "postgresql+psycopg://u@h/d"])
+    postgres = parse_studio(["--db", "postgresql+psycopg://u@h/d"])
     assert postgres.state.name == "studio"
     for bad in (["--url", "http://studio.example"], ["--url", "https://a/b"], ["/nowhere"]):
         with pytest.raises(StudioError):
-            parse(bad)
+            parse_studio(bad)
     with pytest.raises(SystemExit):
-        parse(["--nothing"])
+        parse_studio(["--nothing"])
 
 
 def test_addresses_of_this_machine():
@@ -178,7 +178,7 @@ def test_sets_below_the_exports_folder_are_opened_and_no_link_leads_out(small_ph
     exports.mkdir()
     (exports / "link").symlink_to(small_photo_set)
     (exports / "empty").mkdir()
-    found = Context(parse(["--exports", str(exports)]))
+    found = Context(parse_studio(["--exports", str(exports)]))
     assert not found.sets
     shutil.copytree(small_photo_set, exports / "mine")
     (exports / "mine" / "index.json").rename(exports / "mine" / "index")

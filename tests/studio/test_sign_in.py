@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, JSONResponse
 from starlette.routing import Route
 
-from synthstudio.cli.studio import parse
+from synthstudio.cli.review import parse_studio
 from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.history import content_key
@@ -225,7 +225,7 @@ def test_a_file_of_secrets_also_in_streamlits_own_place(tmp_path):
         path.write_text(text)
         path.chmod(mode)
         words = [] if own else ["--secrets", str(path)]
-        settings = parse([*words, *(["--url", url] if url else [])])
+        settings = parse_studio([*words, *(["--url", url] if url else [])])
         return auth_section(settings, others=(path,) if own else ())
 
     assert section()["redirect_uri"] == "https://studio.example/oauth2callback"
@@ -242,7 +242,7 @@ def test_a_file_of_secrets_also_in_streamlits_own_place(tmp_path):
         for own in (False, True):
             with pytest.raises(StudioError, match=why):
                 section(text, mode, address, own=own)
-    assert auth_section(parse([]), others=(tmp_path / "none.toml",)) == {}
+    assert auth_section(parse_studio([]), others=(tmp_path / "none.toml",)) == {}
 
 
 def test_who_somebody_is(monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 from attackers import bomb, picture
 from job_orders import LEAD, settings_in
 
-from synthstudio.cli.studio import parse
+from synthstudio.cli.review import parse_studio
 from synthstudio.core.errors import FormatError, StudioError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference.predict import CropPredictions
@@ -160,11 +160,11 @@ def test_models_are_given_ones_those_of_the_runs_folder_and_ours(tmp_path, monke
     (runs / "link").symlink_to(tmp_path / "out")
     (tmp_path / "own.onnx").touch()
     given = ["--runs", str(runs), "--model", str(tmp_path / "own.onnx"), "--model", str(runs / "a")]
-    settings = parse([*given, "--exports", str(tmp_path)])
+    settings = parse_studio([*given, "--exports", str(tmp_path)])
     assert list(answers.models(settings)) == ["own", "a", "a (another)", "b", "default"]
     for wrong in (tmp_path / "nothing.onnx", runs / "empty", tmp_path / "a.txt"):
         with pytest.raises(StudioError, match="not an exported network"):
-            parse(["--model", str(wrong), "--exports", str(tmp_path)])
+            parse_studio(["--model", str(wrong), "--exports", str(tmp_path)])
     only = answers.models(settings_in(tmp_path))
     assert list(only) == ["default"] and answers.load(only["default"]).skeleton.name == "coco23"
     monkeypatch.setattr(answers, "WEIGHTS", tmp_path)

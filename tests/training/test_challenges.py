@@ -11,7 +11,7 @@ import untrained
 from command_line import run_json
 
 import synthstudio as ss
-from synthstudio.api import stress
+from synthstudio.api import robustness as home
 from synthstudio.api.recipes import scene_file
 from synthstudio.api.robustness import CHALLENGES, robustness
 from synthstudio.core.errors import ArgumentError, DiskError, ModelError
@@ -149,8 +149,8 @@ def truth_of(data, *, off_px=0.0):
 @pytest.fixture
 def ready(monkeypatch, sticks):
     """All sets of the test are ten frames of sticks."""
-    monkeypatch.setattr(stress, "made_set", lambda *_: sticks)
-    monkeypatch.setattr(stress, "QUICK", 10)
+    monkeypatch.setattr(home, "made_set", lambda *_: sticks)
+    monkeypatch.setattr(home, "QUICK", 10)
     return Dataset(sticks)
 
 
@@ -161,10 +161,10 @@ def test_the_card_has_ten_lines_and_the_page_pictures(ready, tmp_path):
     assert [line.split()[0] for line in lines[4:8]] == ["object", "person", "own", "frame"]
     assert all("100.0 / 0.0 (+0.0 / +0.0)" in line for line in lines[4:8])
     rows = made["rows"]
-    assert [r["challenge"] for r in rows[::2]] == [stress.set_name(*s) for s in stress.SETTINGS]
+    assert [r["challenge"] for r in rows[::2]] == [home.set_name(*s) for s in home.SETTINGS]
     people = {r["challenge"]: r["pairs"] for r in rows}
     assert people["person-1"] * 2 == people["object-1"] == 18  # the one behind alone
-    figures = json.loads((Path(made["page"]).parent / stress.FIGURES).read_text())
+    figures = json.loads((Path(made["page"]).parent / home.STRESS_FIGURES).read_text())
     assert (figures["version"], figures["moments"], figures["rows"]) == (1, 10, rows)
     page = Path(made["page"]).read_text()
     assert page.count("data:image/jpeg") == 2 * 17
@@ -186,9 +186,9 @@ def test_changes_are_those_of_the_same_joints(ready, tmp_path):
     assert "-100.0 (-100.0 to -100.0) * points" in made["text"]
 
 
-@pytest.mark.parametrize(("cause", "level"), [(stress.CLEAN, 0), *stress.SETTINGS])
+@pytest.mark.parametrize(("cause", "level"), [(home.CLEAN, 0), *home.SETTINGS])
 def test_every_set_shows_the_clean_people(cause, level):
-    recipes = [stress.recipe(*setting) for setting in ((cause, level), (stress.CLEAN, 0))]
+    recipes = [home.stress_recipe(*setting) for setting in ((cause, level), (home.CLEAN, 0))]
     own, clean = (_first_people(recipe, 0) for recipe in recipes)
     for mine, theirs in zip(own, clean, strict=True):
         assert (mine.identity, mine.phenotype) == (theirs.identity, theirs.phenotype)
@@ -196,7 +196,7 @@ def test_every_set_shows_the_clean_people(cause, level):
 
 
 def test_other_networks_stand_challenges_too(ready, sticks, monkeypatch, tmp_path):
-    monkeypatch.setattr("synthstudio.api.robustness.made_set", lambda *_: sticks)
+    monkeypatch.setattr(home, "made_set", lambda *_: sticks)
     mine = truth_of(ready)
     found = robustness(
         [mine, "default"], tmp_path / "a", frames=9, challenges=("dark",), progress=False

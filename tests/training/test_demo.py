@@ -7,7 +7,7 @@ from pathlib import Path
 import tiny
 import torch
 
-from synthstudio.api import generation, networks, train_demo
+from synthstudio.api import evaluations, generation, networks
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage
 
@@ -24,11 +24,11 @@ def run(out, titles, monkeypatch):
     def steps(wanted):
         yield step
 
-    for module in (generation, networks):
+    for module in (evaluations, generation, networks):
         monkeypatch.setattr(module, "progress_steps", steps)
     torch.set_num_threads(1)
     config = tiny.config(Path("elsewhere"), steps=12, train=[source], val=[val])
-    return train_demo.train_demo(out, frames=24, workers=1, log=lambda text: None, config=config)
+    return networks.train_demo(out, frames=24, workers=1, log=lambda text: None, config=config)
 
 
 def test_from_nothing_to_a_report_and_nothing_twice(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from PIL import Image
 
 import synthstudio as ss
 from synthstudio.api import inference
-from synthstudio.api.exchange import import_photos
+from synthstudio.api.datasets import import_photos
 from synthstudio.api.inference import predict_to_folder
 from synthstudio.core.errors import (
     ArgumentError,

@@ -5,9 +5,9 @@ import pytest
 import yaml
 from made_predictions import predictions
 
-from synthstudio.core.bins import VIEWS, camera_azimuth_rad
 from synthstudio.core.errors import ModelError, RecipeError
 from synthstudio.core.labels import CAUSES
+from synthstudio.core.people import VIEWS, camera_azimuth_rad
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset

@@ -89,17 +89,17 @@ def evaluation_inputs(sound: Path) -> list[Files]:
 
 
 def ask_evaluation(case: Case) -> None:
-    from synthstudio.api import inference
+    from synthstudio.api import evaluations
 
     def compare() -> None:
         case.done.append("compare")
         pair = [str(case.input), str(case.sound / "evaluation")]
         case.rng.shuffle(pair)
-        inference.compare(pair, out=case.out)
+        evaluations.compare(pair, out=case.out)
 
     def suggest() -> None:
         case.done.append("suggest")
-        inference.suggest(case.input, case.out)
+        evaluations.suggest(case.input, case.out)
 
     case.pick(compare, suggest, suggest)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from synthstudio.core.arrays import F64
 from synthstudio.core.camera import Camera
-from synthstudio.core.catalogue import PlaceLight
+from synthstudio.core.photo import PlaceLight
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import (
     Backdrop,

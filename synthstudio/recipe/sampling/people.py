@@ -12,9 +12,9 @@ from statistics import NormalDist
 import numpy as np
 
 from synthstudio.core.arrays import F64, I32
-from synthstudio.core.bins import BODIES, body_of, view_azimuth_rad
 from synthstudio.core.catalogue import GarmentKind, KeyPose
 from synthstudio.core.errors import RecipeError
+from synthstudio.core.people import BODIES, body_of, view_azimuth_rad
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.spec import FrozenDict, GarmentSpec, Look, PersonSpec, Phenotype, PoseSpec
 from synthstudio.recipe.sampling import clips, outfits, palette, pose_jitter
@@ -130,7 +130,7 @@ def blotched(shape: Shape, look: Look, rng: Generator) -> Look:
 
 
 def pool_by_body(recipe: Recipe) -> dict[str, I32]:
-    """The numbers of all identities of the pool by their bin of core.bins.BODIES."""
+    """The numbers of all identities of the pool by their bin of core.people.BODIES."""
     shape = recipe.people.shape.model_dump_json()
     return _pool_by_body(recipe.stream_seed, recipe.people.identities, shape)
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from synthstudio.core.arrays import F64, Bool
 from synthstudio.core.camera import Camera
-from synthstudio.core.catalogue import GeometryQueries, ImageAsset, PlaceAsset, PlaceLight
+from synthstudio.core.catalogue import CELL_M, FloorPlan, GeometryQueries, ImageAsset, PlaceAsset
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.ground import CELL_M, FloorPlan, Ground
+from synthstudio.core.photo import Ground, PlaceLight
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import PhotoBackdrop, PlaceBackdrop, Vec2
 from synthstudio.recipe.sampling.context import SampleContext

@@ -10,8 +10,9 @@ from typing import TypeVar
 import numpy as np
 
 from synthstudio.core.camera import NEAR_M, Camera, look_at
-from synthstudio.core.catalogue import ImageAsset, PlaceAsset, PlaceLight
+from synthstudio.core.catalogue import ImageAsset, PlaceAsset
 from synthstudio.core.errors import RecipeError
+from synthstudio.core.photo import PlaceLight
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import (
     AssetRef,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from synthstudio.core.bins import BODIES, GENDERS, HEIGHTS, VIEWS, WEIGHTS
+from synthstudio.core.people import BODIES, GENDERS, HEIGHTS, VIEWS, WEIGHTS
 from synthstudio.core.spec import Pattern
 from synthstudio.recipe.schema.distributions import (
     AnyNumber,
@@ -269,7 +269,7 @@ FULL_TURN = (-180.0, 180.0)
 
 
 def bodies_in(name: str) -> frozenset[str]:
-    """The bins of core.bins.BODIES covered by a quota's name: tall, woman-heavy, ..."""
+    """The bins of core.people.BODIES covered by a quota's name: tall, woman-heavy, ..."""
     parts = set(name.split("-"))
     if not parts <= set(_PARTS):
         return frozenset()

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from synthstudio.core.amounts import people_text
 from synthstudio.core.errors import Refused
 from synthstudio.core.labels import STATE_HIDDEN
+from synthstudio.core.progress import people_text
 from synthstudio.review import history
 from synthstudio.review.batch_edits import (
     MEANINGS,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from synthstudio.core.amounts import people_text
+from synthstudio.core.progress import people_text
 from synthstudio.review.risk.people import facet, joint_facet
 from synthstudio.review.values import STATUSES
 from synthstudio.studio.context import OpenSet

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from synthstudio.core.amounts import people_text
 from synthstudio.core.arrays import F64, I64
 from synthstudio.core.labels import CAUSES
+from synthstudio.core.progress import people_text
 from synthstudio.review.values import Pair
 from synthstudio.studio.gallery.filters import Form, JointCondition
 

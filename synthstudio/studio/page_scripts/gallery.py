@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from synthstudio.core.amounts import people_text
+from synthstudio.core.progress import people_text
 from synthstudio.review.values import User, may
 from synthstudio.studio.context import Context, OpenSet, context, current_user
 from synthstudio.studio.frame_data import legend_html

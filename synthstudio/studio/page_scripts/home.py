@@ -7,8 +7,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from synthstudio.core.amounts import frames_text, people_text
 from synthstudio.core.errors import SynthStudioError
+from synthstudio.core.progress import frames_text, people_text
 from synthstudio.formats import FORMATS
 from synthstudio.review.values import User, may
 from synthstudio.studio import guard

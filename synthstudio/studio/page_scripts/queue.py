@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from synthstudio.core.amounts import people_text
+from synthstudio.core.progress import people_text
 from synthstudio.review.risk.findings import last_runs
 from synthstudio.review.risk.queue import Estimate, Order, estimate, next_people, risk_order
 from synthstudio.review.risk.review_fields import Columns

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 import streamlit as st
 
-from synthstudio.core.amounts import people_text
+from synthstudio.core.progress import people_text
 from synthstudio.review import leases
 from synthstudio.review.history import due_days, is_overdue
 from synthstudio.review.risk.queue import risk_order
