@@ -29,9 +29,9 @@ from synthstudio.core.threads import one_thread
 from synthstudio.generation import pipeline
 from synthstudio.inference.export import Info, export_onnx
 from synthstudio.inference.onnx_model import OnnxModel
-from synthstudio.models.backbones.external import RANDOM
-from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.models.external_backbones import RANDOM
 from synthstudio.models.losses import Weights, pose_losses
+from synthstudio.models.pose_bank import PoseBank
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config, Network
 from synthstudio.training.data import batches

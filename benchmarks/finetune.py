@@ -31,7 +31,7 @@ from synthstudio.evaluation.intervals import paired_interval, ratio_interval
 from synthstudio.evaluation.localization import pck
 from synthstudio.experiment.occluders import FOLDER, split_cutouts
 from synthstudio.generation import pipeline
-from synthstudio.models.backbones.efficientnet import EfficientNetLite0
+from synthstudio.models.efficientnet import EfficientNetLite0
 from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION, Config, Source

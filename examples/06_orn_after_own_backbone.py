@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 import synthstudio as ss
-from synthstudio.models.backbones.external import Features
-from synthstudio.models.blocks.orn import ORN
 from synthstudio.models.contract import PoseNet, predict_joints
+from synthstudio.models.external_backbones import Features
+from synthstudio.models.heads import ORN
 from synthstudio.models.losses import Weights, pose_losses
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

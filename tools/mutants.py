@@ -48,8 +48,8 @@ GROUPS = {
     " formats/exchange formats/joints",
     "review": "review/store review/edits review/history review/reverting review/reviewed"
     " review/values review/check review/masks",
-    "models": "models/heatmaps models/smooth models/bottom_up/grouping models/bottom_up/voting"
-    " models/bottom_up/contract",
+    "models": "models/heatmaps models/contract models/bottom_up/openpose models/bottom_up/personlab"
+    " inference/tracking",
     "evaluation": "evaluation/metrics evaluation/localization evaluation/precision"
     " evaluation/calibration evaluation/whole_body",
 }

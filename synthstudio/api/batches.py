@@ -17,7 +17,7 @@ from synthstudio.api.datasets import Dataset
 from synthstudio.api.skeletons import to_skeleton
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.models.blocks.bank import PoseBank, fuse
+from synthstudio.models.pose_bank import PoseBank, fuse
 from synthstudio.training import config as configs
 from synthstudio.training import devices
 from synthstudio.training.data.batches import Batch, InputSpec, make_batch, stack_images

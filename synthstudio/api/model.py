@@ -110,7 +110,7 @@ class Model:
         if place.suffix == SUFFIX:
             exported = OnnxModel.load(place, device=device)
             return cls(exported, None, exported.skeleton, place)
-        from synthstudio.models.backbones.external import give
+        from synthstudio.models.external_backbones import give
         from synthstudio.training import checkpoint, devices
 
         if model is not None:

@@ -125,7 +125,7 @@ def _given_backbone(config: Config, module: Any, engine: str) -> Config:
     """The config with a module of this process as its backbone."""
     from torch import nn
 
-    from synthstudio.models.backbones.external import give
+    from synthstudio.models.external_backbones import give
 
     if not isinstance(module, nn.Module) or engine != "local":
         raise ArgumentError(

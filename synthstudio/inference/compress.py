@@ -30,10 +30,10 @@ from synthstudio.inference import scoring
 from synthstudio.inference.export import Info, narrow, onnx_program, quiet
 from synthstudio.inference.onnx_model import OnnxModel
 from synthstudio.inference.scoring import Hits
-from synthstudio.models.backbones.pyramid import ConvPyramid
-from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.models.backbones import ConvPyramid
 from synthstudio.models.contract import PoseNet
 from synthstudio.models.losses import Weights, pose_losses
+from synthstudio.models.pose_bank import PoseBank
 from synthstudio.training import checkpoint
 from synthstudio.training.config import NO_AUGMENTATION, Config, Source
 from synthstudio.training.data.batches import CropSubset, InputSpec, make_batch

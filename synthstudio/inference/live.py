@@ -19,8 +19,7 @@ from synthstudio.inference.finder import box_around
 from synthstudio.inference.predict import Person, Predictor, predict, tracking_weights
 from synthstudio.inference.sources import Boxes, FindPeople, SourceImage
 from synthstudio.inference.stream import LiveFrame
-from synthstudio.inference.tracking import REPEATED, Tracker
-from synthstudio.models.smooth import overlaps
+from synthstudio.inference.tracking import REPEATED, Tracker, overlaps
 
 _SAME = 0.3
 """Minimum IoU of a detected box with a tracked person's."""

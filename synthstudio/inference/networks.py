@@ -15,7 +15,7 @@ from synthstudio.core.errors import ArgumentError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.inference.predict import CropPredictions, Person, Predictor
 from synthstudio.inference.sources import SourceImage
-from synthstudio.models.bottom_up.contract import FoundPeople
+from synthstudio.models.contract import FoundPeople
 from synthstudio.training import devices
 from synthstudio.training.networks import BottomUpNet
 from synthstudio.training.predictions import find_in_images, predict_images

@@ -27,10 +27,10 @@ from synthstudio.core.errors import ModelError, SynthStudioError
 from synthstudio.core.outputs import free_folder
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import new_parents, remove, replace_file
-from synthstudio.models.backbones.external import matching_report
-from synthstudio.models.backbones.vit import resized_positions
-from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
+from synthstudio.models.backbones import resized_positions
 from synthstudio.models.contract import PoseNet, System
+from synthstudio.models.external_backbones import matching_report
+from synthstudio.models.pose_bank import OUTSIDE, PoseBank
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
 from synthstudio.training.networks import build, describe_backbone, empty_bank

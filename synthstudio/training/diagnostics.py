@@ -16,10 +16,10 @@ from synthstudio.core.labels import CAUSES, STATE_HIDDEN
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.evaluation.attention import AttentionExample, Sensitivity, occlusion_sensitivity
 from synthstudio.evaluation.latency import latency
-from synthstudio.models.backbones.external import RANDOM
-from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseOutputs
+from synthstudio.models.external_backbones import RANDOM
 from synthstudio.models.heatmaps import expected_hits, find_peaks
+from synthstudio.models.pose_bank import PoseBank
 from synthstudio.training import devices, networks
 from synthstudio.training.config import NO_AUGMENTATION, Config
 from synthstudio.training.data import batches

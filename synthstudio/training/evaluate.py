@@ -20,7 +20,7 @@ from synthstudio.evaluation import attention
 from synthstudio.evaluation.attention import AttentionExample, Sensitivity
 from synthstudio.evaluation.precision import MIN_OKS
 from synthstudio.evaluation.storage import Evaluation
-from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.models.pose_bank import PoseBank
 from synthstudio.training import checkpoint, devices, diagnostics, poses, predictions
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import CropSubset, InputSpec

@@ -12,8 +12,8 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.rows import NO_STATE
-from synthstudio.models.blocks.bank import OUTSIDE, SHARPNESS, BankSample, PoseBank
 from synthstudio.models.contract import PoseNet
+from synthstudio.models.pose_bank import OUTSIDE, SHARPNESS, BankSample, PoseBank
 from synthstudio.training.config import Config
 from synthstudio.training.data.augment import draw_rotations, rotated_canvas
 from synthstudio.training.data.batches import Batch, CropSubset

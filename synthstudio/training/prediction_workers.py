@@ -23,8 +23,8 @@ from synthstudio.evaluation.storage import Predictions
 from synthstudio.generation.engines.engine import Engine
 from synthstudio.generation.engines.local import Report
 from synthstudio.generation.shards import check_device
-from synthstudio.models.blocks.bank import PoseBank
-from synthstudio.models.bottom_up.contract import FoundPeople
+from synthstudio.models.contract import FoundPeople
+from synthstudio.models.pose_bank import PoseBank
 from synthstudio.render import runtime
 from synthstudio.training import checkpoint, devices, predictions
 from synthstudio.training.data.batches import CropSubset, InputSpec

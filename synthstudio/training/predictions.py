@@ -21,10 +21,9 @@ from synthstudio.evaluation.localization import pck
 from synthstudio.evaluation.metrics import joint_subsets, pck_of, subsets_of
 from synthstudio.evaluation.precision import Detections, match
 from synthstudio.evaluation.storage import Predictions
-from synthstudio.models.blocks.bank import PoseBank, fuse
-from synthstudio.models.bottom_up.contract import FoundPeople
-from synthstudio.models.contract import predict_maps
+from synthstudio.models.contract import FoundPeople, predict_maps
 from synthstudio.models.heatmaps import decode_peak, expected_hits, find_peaks, probabilities
+from synthstudio.models.pose_bank import PoseBank, fuse
 from synthstudio.models.zoomnet import FoundWholeBody
 from synthstudio.training import checkpoint, devices, diagnostics, robustness
 from synthstudio.training.config import NO_AUGMENTATION

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from synthstudio.core.arrays import I64, U8
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import lacks_pairs
-from synthstudio.models.backbones.external import RANDOM
+from synthstudio.models.external_backbones import RANDOM
 from synthstudio.models.packaged import DEFAULT, default_tensors
 from synthstudio.training import checkpoint, devices, networks, optimization, poses
 from synthstudio.training.config import Config

@@ -20,10 +20,22 @@ from stick_frames import (
 )
 
 from synthstudio.core.rng import stream
-from synthstudio.models.bottom_up.grouping import Grouping, collect_people, group_people
-from synthstudio.models.bottom_up.openpose import affinity_fields, confidence_maps, openpose_targets
-from synthstudio.models.bottom_up.personlab import directed_limbs, personlab_targets
-from synthstudio.models.bottom_up.voting import Maps, Voting, hough_votes, vote_people
+from synthstudio.models.bottom_up.openpose import (
+    Grouping,
+    affinity_fields,
+    collect_people,
+    confidence_maps,
+    group_people,
+    openpose_targets,
+)
+from synthstudio.models.bottom_up.personlab import (
+    Maps,
+    Voting,
+    directed_limbs,
+    hough_votes,
+    personlab_targets,
+    vote_people,
+)
 
 EDGES, DIRECTED = torch.tensor(SKELETON.edges), directed_limbs(SKELETON)
 RADIUS_PX = 32

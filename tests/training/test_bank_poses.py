@@ -11,9 +11,9 @@ from torch import nn
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.models.heatmaps import gaussian_map
+from synthstudio.models.pose_bank import OUTSIDE, PoseBank
 from synthstudio.training import config, networks, poses
 from synthstudio.training.config import Augment, Network, overfitted
 from synthstudio.training.data import batches, sources, windows

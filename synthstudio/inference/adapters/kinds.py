@@ -11,7 +11,7 @@ import numpy as np
 
 from synthstudio.core.arrays import F32, F64, U8, Array
 from synthstudio.inference.adapters.files import FileModel, centre_and_scale, each, normalised
-from synthstudio.models.smooth import overlaps
+from synthstudio.inference.tracking import overlaps
 from synthstudio.training.data.windows import crop_and_resize
 from synthstudio.training.outside import Predict
 
