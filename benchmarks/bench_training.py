@@ -35,9 +35,8 @@ from synthstudio.models.pose_bank import PoseBank
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config, Network
 from synthstudio.training.data import batches
-from synthstudio.training.data.batches import Batch, InputSpec
+from synthstudio.training.data.batches import Batch, InputSpec, prefetch
 from synthstudio.training.data.crops import crop_kind
-from synthstudio.training.data.prefetch import prefetch
 from synthstudio.training.data.samples import load_dataset
 from synthstudio.training.networks import build
 from synthstudio.training.optimization import CLIP_NORM

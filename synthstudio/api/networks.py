@@ -20,16 +20,15 @@ from synthstudio.dataset.durable import new_parents
 from synthstudio.evaluation import storage
 from synthstudio.models.packaged import DEFAULT, default_tensors
 from synthstudio.training import config as configs
-from synthstudio.training import evaluation_folder
 from synthstudio.training.config import Config, Source, overfitted
-from synthstudio.training.evaluation_folder import EvaluationOptions
+from synthstudio.training.evaluation import EvaluationOptions
+from synthstudio.training.evaluation import headline as headline
 from synthstudio.training.outside import evaluate_network, evaluate_results
 
 if TYPE_CHECKING:
     from synthstudio.training.trainer import Trained
 
 DECODERS = ("hits", "peak")
-headline = evaluation_folder.headline
 
 
 def train(
@@ -81,10 +80,8 @@ def fit(
     Raises:
         ModelError: when config, data and network do not fit each other.
     """
-    from synthstudio.training import ray_train
+    from synthstudio.training import loop
     from synthstudio.training.data import sources
-    from synthstudio.training.log import progress_bars
-    from synthstudio.training.loop import train as run
 
     folder, settings = args.to_path(out, "out"), to_config(config)
     if overfit is not None:
@@ -108,17 +105,17 @@ def fit(
         return sources.fast_dev_run_subset(data, batch=settings.batch) if fast_dev_run else data
 
     with progress_steps(progress) as step:
-        common: Any = {"cache": kept, "log": log, "progress": progress_bars(step)}
+        common: Any = {"cache": kept, "log": log, "progress": loop.progress_bars(step)}
         if engine == "ray":
-            return ray_train.train(settings, folder, processes=processes, resume=resume, **common)
+            return loop.train_by_ray(settings, folder, processes=processes, resume=resume, **common)
         if not fast_dev_run:
-            return run(settings, folder, resume=resume, select=select, **common)
+            return loop.train(settings, folder, resume=resume, select=select, **common)
         settings = settings.model_copy(update={"steps": 2, "epochs": 1, "save_every": 1})
         with new_parents(folder):
             with disk_errors(folder.parent):
                 dry = tempfile.TemporaryDirectory(prefix=".dry-run-", dir=folder.parent)
             with dry as scratch:
-                return run(settings, Path(scratch) / "run", select=select, **common)
+                return loop.train(settings, Path(scratch) / "run", select=select, **common)
 
 
 def _given_backbone(config: Config, module: Any, engine: str) -> Config:
@@ -253,8 +250,7 @@ def evaluate(
         target = written or options.default_folder(beside, folder, name=network.name)
         run = partial(evaluate_network, network, folder, target, options)
     else:
-        from synthstudio.training import evaluate as runs
-        from synthstudio.training.prediction_workers import WorkerPool
+        from synthstudio.training.run_evaluation import WorkerPool, evaluate_run
 
         named = {"keypoints": keypoints is not None}
         check_options(named, "results, a function or a file with kind")
@@ -263,7 +259,7 @@ def evaluate(
         kept = weights.parent / "cache" if cache is None else args.to_path(cache, "cache")
         pool = args.to_worker_pool(workers, engine)
         crew = None if pool is None else WorkerPool(engine=pool[0], workers=pool[1])
-        run = partial(runs.evaluate, weights, folder, target, options=options)
+        run = partial(evaluate_run, weights, folder, target, options=options)
         run = partial(run, cache=kept, device=device, pool=crew)
     with progress_steps(progress) as step:
         made = run(step=step)

@@ -25,7 +25,7 @@ from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.report.comparison import robustness_page
 from synthstudio.report.html import Picture, embed
 from synthstudio.training import outside
-from synthstudio.training.robustness import Predict, exposures, predict_challenge
+from synthstudio.training.evaluation import SamplePredictor, exposures, predict_challenge
 
 PLAIN, CLIPS = "plain", "fast"
 CHALLENGES = (
@@ -124,7 +124,7 @@ class Tested:
     """A network under test; `weights`: the identity of its file."""
 
     weights: str
-    predict: Predict
+    predict: SamplePredictor
 
 
 def opened(

@@ -23,7 +23,7 @@ from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.report import evaluation as pages
 from synthstudio.report.comparison import stress_page
 from synthstudio.report.html import Picture, embed
-from synthstudio.training.robustness import predict_challenge
+from synthstudio.training.evaluation import predict_challenge
 
 VERSION = 1
 """Version of recipe, levels and measures; figures of different versions do not compare."""

@@ -14,7 +14,7 @@ from synthstudio.api.recipes import Recipe, scene_file
 from synthstudio.evaluation import storage
 from synthstudio.training import checkpoint
 from synthstudio.training.config import Config
-from synthstudio.training.evaluation_folder import EvaluationOptions
+from synthstudio.training.evaluation import EvaluationOptions
 
 SCENE, RUN = "people.yaml", "training/nano.yaml"
 _PARTS = ("all", "visible", "hidden")

@@ -40,9 +40,8 @@ from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.samples import Sample, dataset_samples
 from synthstudio.training.data.sources import load_subset
 from synthstudio.training.diagnostics import step_seconds
-from synthstudio.training.evaluation_folder import Step
-from synthstudio.training.log import CROPPING, with_rate
-from synthstudio.training.loop import train
+from synthstudio.training.evaluation import Step
+from synthstudio.training.loop import CROPPING, train, with_rate
 from synthstudio.training.outside import Network, predict_samples
 from synthstudio.training.predictions import predict_subset
 

@@ -20,7 +20,7 @@ from synthstudio.training.data import batches, sources, windows
 from synthstudio.training.data.batches import CropSubset
 from synthstudio.training.data.crops import MARGIN
 from synthstudio.training.data.windows import PADDING
-from synthstudio.training.ground_truth import clip_windows, image_sizes
+from synthstudio.training.evaluation import clip_windows, image_sizes
 from synthstudio.training.poses import bank_sample, filled, pose_bank
 from synthstudio.training.predictions import predict_subset
 
