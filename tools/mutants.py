@@ -50,8 +50,7 @@ GROUPS = {
     " review/values review/check review/masks",
     "models": "models/heatmaps models/contract models/bottom_up/openpose models/bottom_up/personlab"
     " inference/tracking",
-    "evaluation": "evaluation/metrics evaluation/localization evaluation/precision"
-    " evaluation/calibration evaluation/whole_body",
+    "evaluation": "evaluation/metrics evaluation/measures evaluation/precision",
 }
 """Files of the package, as patterns without .py, by group."""
 TESTS = """label core recipe dataset formats quality review models evaluation

@@ -15,7 +15,7 @@ import psutil
 
 from synthstudio.core.errors import import_extra
 from synthstudio.core.rng import stream
-from synthstudio.evaluation.latency import Latency, latency
+from synthstudio.evaluation.diagnostics import Latency, latency
 from synthstudio.inference.onnx_model import SUFFIX, OnnxModel
 from synthstudio.inference.predict import Predictor
 

@@ -11,7 +11,7 @@ from synthstudio.core.arrays import F64, Array
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.evaluation.intervals import group_sums, paired_interval
-from synthstudio.evaluation.localization import pck
+from synthstudio.evaluation.measures import pck
 from synthstudio.evaluation.metrics import subsets_of
 from synthstudio.inference.predict import Predictor
 from synthstudio.training import config as configs

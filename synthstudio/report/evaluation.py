@@ -15,8 +15,8 @@ from synthstudio.core.labels import CAUSES, STATE_HIDDEN
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
 from synthstudio.dataset.reader import Dataset
-from synthstudio.evaluation.attention import AttentionExample, Sensitivity
-from synthstudio.evaluation.localization import distances
+from synthstudio.evaluation.diagnostics import AttentionExample, Sensitivity
+from synthstudio.evaluation.measures import distances
 from synthstudio.evaluation.storage import (
     Evaluation,
     Predictions,

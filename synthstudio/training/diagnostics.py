@@ -14,8 +14,12 @@ from torch import Tensor, nn
 from synthstudio.core.arrays import F64, I64, U8
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.evaluation.attention import AttentionExample, Sensitivity, occlusion_sensitivity
-from synthstudio.evaluation.latency import latency
+from synthstudio.evaluation.diagnostics import (
+    AttentionExample,
+    Sensitivity,
+    latency,
+    occlusion_sensitivity,
+)
 from synthstudio.models.contract import PoseOutputs
 from synthstudio.models.external_backbones import RANDOM
 from synthstudio.models.heatmaps import expected_hits, find_peaks

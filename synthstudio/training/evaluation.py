@@ -24,7 +24,7 @@ from synthstudio.core.visibility import is_ambiguous, is_labelled
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.evaluation import storage
-from synthstudio.evaluation.attention import AttentionExample, Sensitivity
+from synthstudio.evaluation.diagnostics import AttentionExample, Sensitivity
 from synthstudio.evaluation.metrics import compute_metrics
 from synthstudio.evaluation.precision import Detections
 from synthstudio.evaluation.storage import Evaluation, Predictions, interval, percent, value_of

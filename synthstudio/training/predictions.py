@@ -17,7 +17,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.threads import CPU_BATCH
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
-from synthstudio.evaluation.localization import pck
+from synthstudio.evaluation.measures import pck
 from synthstudio.evaluation.metrics import joint_subsets, pck_of, subsets_of
 from synthstudio.evaluation.precision import Detections, match
 from synthstudio.evaluation.storage import Predictions

@@ -28,8 +28,11 @@ from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.dataset.splits import shared_notes
-from synthstudio.evaluation import attention
-from synthstudio.evaluation.attention import AttentionExample, Sensitivity
+from synthstudio.evaluation.diagnostics import (
+    AttentionExample,
+    Sensitivity,
+    sensitivity_summary,
+)
 from synthstudio.evaluation.precision import MIN_OKS
 from synthstudio.evaluation.storage import Evaluation, Predictions
 from synthstudio.generation.engines.engine import Engine
@@ -109,7 +112,7 @@ def evaluate_run(
         progress = untimed(step("sliding a patch over people"))
         maps = diagnostics.patch_sensitivity(net, people, spec, device=on, progress=progress)
         listed = {"maps": [m.map.tolist() for m in maps]}
-        metrics["sensitivity"] = attention.sensitivity_summary(maps) | listed
+        metrics["sensitivity"] = sensitivity_summary(maps) | listed
         shown = diagnostics.examples(net, people, spec, device=on)
     if net.sees_frames:
         metrics["latency"] = predictions.frame_cost(net, spec, data)
