@@ -28,7 +28,7 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.threads import one_thread
 from synthstudio.generation import pipeline
 from synthstudio.inference.export import Info, export_onnx
-from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.inference.model_files import OnnxModel
 from synthstudio.models.external_backbones import RANDOM
 from synthstudio.models.losses import Weights, pose_losses
 from synthstudio.models.pose_bank import PoseBank

@@ -19,7 +19,7 @@ from synthstudio.evaluation.intervals import table_text
 from synthstudio.evaluation.storage import json_ready
 from synthstudio.inference import benchmark as measuring
 from synthstudio.inference.benchmark import Subject, machine
-from synthstudio.inference.onnx_model import SUFFIX
+from synthstudio.inference.model_files import SUFFIX
 from synthstudio.models.packaged import DEFAULT, default_model
 from synthstudio.report.comparison import benchmark_page
 

@@ -28,7 +28,7 @@ from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.inference import scoring
 from synthstudio.inference.export import Info, narrow, onnx_program, quiet
-from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.inference.model_files import OnnxModel
 from synthstudio.inference.scoring import Hits
 from synthstudio.models.backbones import ConvPyramid
 from synthstudio.models.contract import PoseNet

@@ -27,7 +27,7 @@ from synthstudio.core.images import decode_rgb, encode_jpeg
 from synthstudio.core.skeleton import COLOURS, Skeleton
 from synthstudio.inference.finder import find_people
 from synthstudio.inference.live import Follower, LiveOptions, TrackedFrame
-from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.inference.model_files import OnnxModel
 from synthstudio.inference.predict import TRUNCATED, Person
 from synthstudio.inference.screen import annotated
 from synthstudio.inference.sources import Boxes

@@ -13,7 +13,7 @@ from synthstudio.core.errors import ArgumentError, ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference import compress as compressing
 from synthstudio.inference import scoring
-from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.inference.model_files import OnnxModel
 from synthstudio.training import checkpoint
 from synthstudio.training.networks import build
 
