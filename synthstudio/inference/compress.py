@@ -26,10 +26,10 @@ from synthstudio.core.arrays import F64, I64, Array
 from synthstudio.core.errors import ModelError, import_extra
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.inference import scoring
+from synthstudio.inference import networks
 from synthstudio.inference.export import Info, narrow, onnx_program, quiet
 from synthstudio.inference.model_files import OnnxModel
-from synthstudio.inference.scoring import Hits
+from synthstudio.inference.networks import Hits
 from synthstudio.models.backbones import ConvPyramid
 from synthstudio.models.contract import PoseNet
 from synthstudio.models.losses import Weights, pose_losses
@@ -116,7 +116,7 @@ def candidates(
     images = np.concatenate([batch.images.numpy() for batch in batches])
 
     def hits(model: OnnxModel, of: CropSubset) -> Hits:
-        return scoring.hits(model, of, size, skeleton)
+        return networks.hits(model, of, size, skeleton)
 
     for name, made in _networks(net, config, skeleton, people, target, folder=folder, log=log):
         _, _, program = onnx_program(made, skeleton, about)
