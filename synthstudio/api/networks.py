@@ -250,7 +250,7 @@ def evaluate(
         target = written or options.default_folder(beside, folder, name=network.name)
         run = partial(evaluate_network, network, folder, target, options)
     else:
-        from synthstudio.training.run_evaluation import WorkerPool, evaluate_run
+        from synthstudio.training.run_evaluation import evaluate_run
 
         named = {"keypoints": keypoints is not None}
         check_options(named, "results, a function or a file with kind")
@@ -258,9 +258,8 @@ def evaluate(
         target = written or options.default_folder(weights, folder)
         kept = weights.parent / "cache" if cache is None else args.to_path(cache, "cache")
         pool = args.to_worker_pool(workers, engine)
-        crew = None if pool is None else WorkerPool(engine=pool[0], workers=pool[1])
         run = partial(evaluate_run, weights, folder, target, options=options)
-        run = partial(run, cache=kept, device=device, pool=crew)
+        run = partial(run, cache=kept, device=device, pool=pool)
     with progress_steps(progress) as step:
         made = run(step=step)
     return Evaluation(**{**vars(made), "folder": target})
@@ -302,6 +301,7 @@ def pose_bank(
     Raises:
         ModelError: for a network without a bank, or without any known pose.
     """
+    from synthstudio.models.pose_bank import bank_of
     from synthstudio.training import checkpoint
     from synthstudio.training import poses as banks
     from synthstudio.training.data.sources import load_subset
@@ -336,7 +336,7 @@ def pose_bank(
             lambda done, total: show(done, total, 0.0),
             skeleton=skeleton,
         )
-    own = banks.bank_of(net)
+    own = bank_of(net)
     before = 0 if own is None else len(own.poses)
     bank, config = banks.bank_of_others(
         net, config, people, skeleton, count=count, pitch_deg=pitch, rotated=rotation

@@ -17,7 +17,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import robustness as measured
 from synthstudio.evaluation.intervals import Interval, table_text
 from synthstudio.evaluation.robustness import Row
-from synthstudio.evaluation.storage import Predictions, json_ready, percent, points, select
+from synthstudio.evaluation.storage import Predictions, json_ready, percent, select
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.report import evaluation as pages
@@ -167,7 +167,7 @@ def _card(
     def cell(title: str) -> str:
         visible, hidden = of[title, "visible"], of[title, "hidden"]
         values = f"{percent(visible.value.value)} / {percent(hidden.value.value)}"
-        changes = f"{points(visible.change.value)} / {points(hidden.change.value)}"
+        changes = " / ".join(percent(each.change.value, signed=True) for each in (visible, hidden))
         return f"{values} ({changes})"
 
     levels = [f"{100 * low:.0f}-{100 * high:.0f} %" for low, high in LEVELS["object"]]

@@ -39,7 +39,7 @@ from synthstudio.generation.engines.engine import Engine
 from synthstudio.generation.engines.local import Report
 from synthstudio.generation.shards import check_device
 from synthstudio.models.contract import FoundPeople
-from synthstudio.models.pose_bank import PoseBank
+from synthstudio.models.pose_bank import PoseBank, bank_of
 from synthstudio.render import runtime
 from synthstudio.training import checkpoint, devices, diagnostics, poses, predictions
 from synthstudio.training.config import Config, Source
@@ -70,11 +70,12 @@ def evaluate_run(
     cache: Path,
     device: str = "auto",
     step: Step,
-    pool: WorkerPool | None = None,
+    pool: tuple[Engine, int] | None = None,
 ) -> Evaluation:
     """Evaluate the network of a weights file on a data set, into the new folder `out`. `pool`:
-    workers for predictions. People are converted to the network's joints. ModelError if the options
-    do not fit it; FormatError without a common joint; DatasetError, DiskError."""
+    engine and number of workers for predictions. People are converted to the network's joints.
+    ModelError if the options do not fit it; FormatError without a common joint; DatasetError,
+    DiskError."""
     free_folder(out)
     on = devices.get_device(device)
     net: Any
@@ -93,7 +94,9 @@ def evaluate_run(
     net, found, remote = net.to(on), None, None
     how: dict[str, Any] = {"decode": options.decode, "flip": options.flip, "bank": bank}
     if pool is not None:
-        remote = RemotePredictor(request=request(weights, device, **how), pool=pool)
+        remote = RemotePredictor(
+            request=request(weights, device, **how), engine=pool[0], workers=pool[1]
+        )
     progress = untimed(step("finding people" if net.sees_frames else "predicting"))
     if net.sees_frames:
         find = None if remote is None else remote.find_people
@@ -141,7 +144,7 @@ def part_of(
 
 
 def _bank(net: nn.Module, config: Config, skeleton: Skeleton, cache: Path) -> PoseBank:
-    if getattr(getattr(net, "block", None), "bank", None) is not None:
+    if bank_of(net) is not None:
         raise ModelError(
             "the network has its own pose bank",
             where="--bank",
@@ -251,14 +254,6 @@ Poses = tuple[F32, F32 | None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerPool:
-    """The workers of an engine for predictions."""
-
-    engine: Engine
-    workers: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Request:
     """A prediction request: `weights`, the bytes of its file; `poses` of a bank for its maps."""
 
@@ -352,10 +347,11 @@ def predict_job(network: Network, job: Job, note: Report) -> tuple[int, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class RemotePredictor:
-    """A predictor on a worker pool; raises WorkerError and errors of jobs."""
+    """A predictor by workers of an engine; raises WorkerError and errors of jobs."""
 
     request: Request
-    pool: WorkerPool
+    engine: Engine
+    workers: int
 
     def predict_people(
         self, people: CropSubset, spec: InputSpec, progress: Callable[[int, int], None]
@@ -390,13 +386,13 @@ class RemotePredictor:
         self, jobs: Iterable[Job], total: int, progress: Callable[[int, int], None]
     ) -> list[Any]:
         device, model = self.request.device, ""
-        if self.pool.engine.apart:
+        if self.engine.apart:
             model = runtime.device_model(runtime.resolve_device(device))  # type: ignore[arg-type]
         done: dict[int, Any] = {}
-        self.pool.engine.run(
+        self.engine.run(
             predict_job,
             jobs,
-            workers=self.pool.workers,
+            workers=self.workers,
             initializer=partial(open_network, self.request, model),
             on_done=lambda result: done.__setitem__(*result),
             units=range(total),

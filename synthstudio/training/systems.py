@@ -15,7 +15,7 @@ from synthstudio.core.labels import STATE_HIDDEN
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import COLOURS, Skeleton
 from synthstudio.models.contract import PoseNet
-from synthstudio.models.losses import Weights, pose_losses
+from synthstudio.models.losses import pose_losses
 from synthstudio.models.zoomnet import ZOOMED, ZoomNet, ZoomTargets
 from synthstudio.training import devices, poses
 from synthstudio.training.data import batches, sources
@@ -98,7 +98,6 @@ class CropTrainer(PeopleTrainer[tuple[Batch]]):
         terms = pose_losses(
             to_float32(outputs),
             self.to_device(batch.labels),
-            weights=Weights(),
             sigmas=self.sigmas,
             balance=self.balance,
         )
