@@ -9,7 +9,8 @@ from exchange_sets import differences, make_set, rows_of
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.evaluation.precision import WHOLE_BODY_PARTS, evaluate_whole_body
+from synthstudio.evaluation.precision import WHOLE_BODY_PARTS as PARTS
+from synthstudio.evaluation.precision import evaluate_whole_body
 from synthstudio.formats.coco.whole_body import keypoints_key
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
@@ -112,10 +113,8 @@ def as_results(exported, path, *, move="", px=0.0):
 
 def test_an_export_scores_one_against_itself(exported, tmp_path):
     found = evaluate_whole_body(exported / TRAIN, as_results(exported, tmp_path / "same.json"))
-    assert tuple(found) == WHOLE_BODY_PARTS
-    assert {part: round(each["AP"], 6) for part, each in found.items()} == dict.fromkeys(
-        WHOLE_BODY_PARTS, 1.0
-    )
+    assert tuple(found) == PARTS
+    assert {part: round(each["AP"], 6) for part, each in found.items()} == dict.fromkeys(PARTS, 1.0)
 
 
 @pytest.mark.parametrize("part", ["foot", "face", "lefthand"])
