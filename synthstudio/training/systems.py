@@ -34,6 +34,7 @@ class PeopleTrainer(Trainer[CropSubset, Made]):
     """A run of a network of one person's picture; its output starts with a Batch."""
 
     unit = "people"
+    model: nn.Module
 
     def check(self, log: Callable[[str], None]) -> None:
         sources.check_labels(self.data, pasted=bool(self.config.augment.paste), log=log)
@@ -51,6 +52,16 @@ class PeopleTrainer(Trainer[CropSubset, Made]):
             pictures=self.data.pictures,
         )
         return batch, part
+
+    def run(self, batch: Batch, more: Any) -> Any:
+        """The network's outputs in float32; `more`: what it takes beside the pictures."""
+        images = self.images(batch.images)
+        with (
+            enough_for_norms(images, "person"),
+            devices.autocast(self.device, self.config.precision),
+        ):
+            outputs = self.model(images, more)
+        return to_float32(outputs)
 
     def validate(self, net: nn.Module) -> dict[str, float]:
         return validate(net, self.data.val, self.data.spec, device=self.device)
@@ -88,15 +99,9 @@ class CropTrainer(PeopleTrainer[tuple[Batch]]):
 
     def backward(self, made: tuple[Batch]) -> dict[str, float]:
         (batch,) = made
-        images = self.images(batch.images)
         sample = poses.bank_sample(self.net, batch, self.config, step=self.progress.step)
-        with (
-            enough_for_norms(images, "person"),
-            devices.autocast(self.device, self.config.precision),
-        ):
-            outputs = self.model(images, sample)
         terms = pose_losses(
-            to_float32(outputs),
+            self.run(batch, sample),
             self.to_device(batch.labels),
             sigmas=self.sigmas,
             balance=self.balance,
@@ -126,13 +131,8 @@ class ZoomTrainer(PeopleTrainer[tuple[Batch, ZoomTargets, Tensor]]):
 
     def backward(self, made: tuple[Batch, ZoomTargets, Tensor]) -> dict[str, float]:
         batch, targets, boxes = made
-        images = self.images(batch.images)
-        with (
-            enough_for_norms(images, "person"),
-            devices.autocast(self.device, self.config.precision),
-        ):
-            outputs = self.model(images, boxes.to(self.device))
-        return self.add_gradients(self.net.losses(to_float32(outputs), self.to_device(targets)))
+        outputs = self.run(batch, boxes.to(self.device))
+        return self.add_gradients(self.net.losses(outputs, self.to_device(targets)))
 
 
 class _Learner(nn.Module):

@@ -16,16 +16,7 @@ from torch import Tensor, nn
 from synthstudio.core.arrays import F64, I64
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.models import contract
-from synthstudio.models.contract import (
-    FoundPeople,
-    FrameNet,
-    FramePeople,
-    System,
-    finite,
-    is_inside,
-    joints_in_cells,
-    loss_mask,
-)
+from synthstudio.models.contract import FoundPeople, System, finite
 from synthstudio.models.heatmaps import cell_centres, find_peaks
 from synthstudio.models.layers import conv
 from synthstudio.models.losses import masked_mean
@@ -60,7 +51,7 @@ def confidence_maps(xy: Tensor, h: int, w: int, *, sigma: float) -> Tensor:
     people's Gaussians, so close peaks stay separate; none of joints outside the frame."""
     apart = xy[:, :, None] - cell_centres(h, w, xy)  # (P, J, h*w, 2)
     hills = torch.exp(-(apart**2).sum(-1) / (2 * sigma**2))
-    hills = torch.where(is_inside(xy, h, w)[..., None], hills, 0.0)
+    hills = torch.where(contract.is_inside(xy, h, w)[..., None], hills, 0.0)
     joints = torch.cat([hills.new_zeros(1, *hills.shape[1:]), hills]).amax(0)
     return torch.cat([joints, 1 - joints.amax(0, keepdim=True)]).view(-1, h, w)
 
@@ -85,7 +76,7 @@ def affinity_fields(xy: Tensor, limbs: Tensor, h: int, w: int, *, width: float) 
 
 
 def openpose_targets(
-    people: Sequence[FramePeople],
+    people: Sequence[contract.FramePeople],
     limbs: Tensor,
     *,
     stride: int,
@@ -96,13 +87,13 @@ def openpose_targets(
     h, w = (side // stride for side in people[0].size)
     maps, fields, maps_mask, fields_mask = [], [], [], []
     for frame in people:
-        xy = joints_in_cells(frame, stride)
+        xy = contract.joints_in_cells(frame, stride)
         known = ~xy.isnan().any(-1)
         maps.append(confidence_maps(xy, h, w, sigma=sigma))
         fields.append(affinity_fields(xy, limbs, h, w, width=width))
         every = known.all(1, keepdim=True)  # the background needs all joints known
-        maps_mask.append(loss_mask(frame, torch.cat([known, every], 1), stride))
-        fields_mask.append(loss_mask(frame, known[:, limbs].all(-1), stride))
+        maps_mask.append(contract.loss_mask(frame, torch.cat([known, every], 1), stride))
+        fields_mask.append(contract.loss_mask(frame, known[:, limbs].all(-1), stride))
     return OpenPoseTargets(
         maps=torch.stack(maps),
         fields=torch.stack(fields),
@@ -132,7 +123,7 @@ class OpenPose(System):
         self.register_buffer("limbs", torch.tensor(skeleton.edges), persistent=False)
         width, limbs = 2 * channels, len(skeleton.edges)
         joints = len(skeleton.joints)
-        self.frames = FrameNet(features, multiple=stride)
+        self.frames = contract.FrameNet(features, multiple=stride)
         self.entry = conv(channels, width, stride=stride // contract.STRIDE)
         extra = [0] + [2 * limbs] * (stages[0] - 1)
         self.field_stages = nn.ModuleList(_stage(width + more, 2 * limbs, width) for more in extra)
@@ -153,7 +144,7 @@ class OpenPose(System):
             fields=tuple(f.view(len(f), -1, 2, *f.shape[2:]) for f in fields), maps=tuple(maps)
         )
 
-    def targets(self, people: Sequence[FramePeople]) -> OpenPoseTargets:
+    def targets(self, people: Sequence[contract.FramePeople]) -> OpenPoseTargets:
         return openpose_targets(
             people, self.limbs.cpu(), stride=self.stride, sigma=SIGMA, width=1.0
         )

@@ -19,16 +19,7 @@ from torch import Tensor, nn
 from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.models import contract
-from synthstudio.models.contract import (
-    FoundPeople,
-    FrameNet,
-    FramePeople,
-    System,
-    finite,
-    is_inside,
-    joints_in_cells,
-    loss_mask,
-)
+from synthstudio.models.contract import FoundPeople, System, finite
 from synthstudio.models.heatmaps import cell_centres
 from synthstudio.models.layers import conv
 from synthstudio.models.losses import masked_mean
@@ -76,7 +67,7 @@ def directed_limbs(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
 
 
 def personlab_targets(
-    people: Sequence[FramePeople], limbs: Tensor, *, stride: int, radius: float
+    people: Sequence[contract.FramePeople], limbs: Tensor, *, stride: int, radius: float
 ) -> PersonLabTargets:
     """The ideal outputs for the frames: `limbs` (E, 2), `radius` of a disc in cells."""
     each = [_frame_targets(frame, limbs, stride, radius) for frame in people]
@@ -84,17 +75,17 @@ def personlab_targets(
 
 
 def _frame_targets(
-    frame: FramePeople, limbs: Tensor, stride: int, radius: float
+    frame: contract.FramePeople, limbs: Tensor, stride: int, radius: float
 ) -> dict[str, Tensor]:
     h, w = frame.size[0] // stride, frame.size[1] // stride
-    xy = joints_in_cells(frame, stride)
-    discs_mask = loss_mask(frame, ~xy.isnan().any(-1), stride)
+    xy = contract.joints_in_cells(frame, stride)
+    discs_mask = contract.loss_mask(frame, ~xy.isnan().any(-1), stride)
     if len(xy) == 0:  # a person without labels has no disc
         xy = torch.full((1, *xy.shape[1:]), torch.nan)
     centres = cell_centres(h, w, xy)
     offsets = xy[:, :, None] - centres  # (P, J, h*w, 2)
     away = offsets.norm(dim=-1)
-    near = (away <= radius) & is_inside(xy, h, w)[..., None]  # (P, J, h*w)
+    near = (away <= radius) & contract.is_inside(xy, h, w)[..., None]  # (P, J, h*w)
     owner = torch.where(near, away, torch.inf).argmin(0)  # (J, h*w) the nearest disc's person
     discs = near.any(0)
     begin, end = limbs[:, 0], limbs[:, 1]
@@ -119,7 +110,7 @@ def _frame_targets(
     return found | {"discs_mask": discs_mask}
 
 
-def _owners(frame: FramePeople, h: int, w: int) -> tuple[Tensor, Tensor]:
+def _owners(frame: contract.FramePeople, h: int, w: int) -> tuple[Tensor, Tensor]:
     """(h*w) whether people cover half of a cell or more, and (h*w) its main person."""
     if frame.masks is None or len(frame.masks) == 0:
         return torch.zeros(h * w, dtype=torch.bool), torch.zeros(h * w, dtype=torch.int64)
@@ -149,7 +140,7 @@ class PersonLab(System):
         joints = len(skeleton.joints)
         self.voting = Voting(limbs=limbs, radius=radius)
         self.register_buffer("limbs", torch.tensor(limbs), persistent=False)
-        self.frames = FrameNet(features, multiple=stride)
+        self.frames = contract.FrameNet(features, multiple=stride)
         self.trunk = nn.Sequential(
             conv(channels, width, stride=stride // contract.STRIDE),
             conv(width, width),
@@ -166,7 +157,7 @@ class PersonLab(System):
             heads[name] = self.radius * heads[name].unflatten(1, (-1, 2))
         return PersonLabOutputs(**heads)
 
-    def targets(self, people: Sequence[FramePeople]) -> PersonLabTargets:
+    def targets(self, people: Sequence[contract.FramePeople]) -> PersonLabTargets:
         return personlab_targets(people, self.limbs.cpu(), stride=self.stride, radius=self.radius)
 
     def losses(self, outputs: PersonLabOutputs, targets: PersonLabTargets) -> dict[str, Tensor]:
