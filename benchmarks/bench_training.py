@@ -28,16 +28,15 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.threads import one_thread
 from synthstudio.generation import pipeline
 from synthstudio.inference.export import Info, export_onnx
-from synthstudio.inference.onnx_model import OnnxModel
-from synthstudio.models.backbones.external import RANDOM
-from synthstudio.models.blocks.bank import PoseBank
-from synthstudio.models.losses import Weights, pose_losses
+from synthstudio.inference.model_files import OnnxModel
+from synthstudio.models.external_backbones import RANDOM
+from synthstudio.models.losses import pose_losses
+from synthstudio.models.pose_bank import PoseBank
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config, Network
 from synthstudio.training.data import batches
-from synthstudio.training.data.batches import Batch, InputSpec
+from synthstudio.training.data.batches import Batch, InputSpec, prefetch
 from synthstudio.training.data.crops import crop_kind
-from synthstudio.training.data.prefetch import prefetch
 from synthstudio.training.data.samples import load_dataset
 from synthstudio.training.networks import build
 from synthstudio.training.optimization import CLIP_NORM
@@ -60,12 +59,11 @@ def trainer(config: Config, spec: InputSpec) -> Callable[[Batch], None]:
     bank = _bank(config.network, len(skeleton.joints))
     net = build(config.network, skeleton, bank=bank, weights=RANDOM).train()
     optimizer = torch.optim.AdamW(net.parameters(), lr=config.lr)
-    weights = Weights()
     sigmas, balance = torch.from_numpy(skeleton.sigmas).float(), torch.ones(4)
 
     def step(batch: Batch) -> None:
         outputs = net(batch.images, bank_sample(net, batch, config, step=0))
-        terms = pose_losses(outputs, batch.labels, weights=weights, sigmas=sigmas, balance=balance)
+        terms = pose_losses(outputs, batch.labels, sigmas=sigmas, balance=balance)
         torch.autograd.backward(torch.stack(list(terms.values())).sum())
         nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM)
         optimizer.step()

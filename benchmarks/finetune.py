@@ -28,10 +28,10 @@ from synthstudio.core.labels import STATE_HIDDEN
 from synthstudio.core.rng import stream
 from synthstudio.dataset.durable import canonical_json, read_json, write_file
 from synthstudio.evaluation.intervals import paired_interval, ratio_interval
-from synthstudio.evaluation.localization import pck
-from synthstudio.experiment.occluders import FOLDER, split_cutouts
+from synthstudio.evaluation.measures import pck
+from synthstudio.experiment.splits import FOLDER, split_cutouts
 from synthstudio.generation import pipeline
-from synthstudio.models.backbones.efficientnet import EfficientNetLite0
+from synthstudio.models.efficientnet import EfficientNetLite0
 from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION, Config, Source

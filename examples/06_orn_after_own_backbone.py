@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 import synthstudio as ss
-from synthstudio.models.backbones.external import Features
-from synthstudio.models.blocks.orn import ORN
 from synthstudio.models.contract import PoseNet, predict_joints
-from synthstudio.models.losses import Weights, pose_losses
+from synthstudio.models.external_backbones import Features
+from synthstudio.models.heads import ORN
+from synthstudio.models.losses import pose_losses
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--steps", type=int, default=100)
@@ -26,7 +26,7 @@ features = Features(nn.Sequential(narrow, nn.ReLU(), wide, nn.ReLU()), size=size
 joints, sigmas = len(people.skeleton.joints), torch.from_numpy(people.skeleton.sigmas).float()
 net = PoseNet(features, ORN(48, joints, size=(24, 18), bank=people.bank()))
 optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3)
-how = {"weights": Weights(), "sigmas": sigmas, "balance": torch.ones(4)}
+how = {"sigmas": sigmas, "balance": torch.ones(4)}
 for batch in people:
     terms = pose_losses(net(batch.images), batch.labels, **how)
     optimizer.zero_grad()

@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 from synthstudio.api.inference import Request
-from synthstudio.training import prediction_workers
+from synthstudio.training import run_evaluation
 
 DEADLY = 5
 
@@ -32,11 +32,11 @@ class DeadlyRequest(Request):
 
 
 def predict_job(died, asked, job, report):
-    """As `prediction_workers.predict_job`; the worker that first gets others than the
+    """As `run_evaluation.predict_job`; the worker that first gets others than the
     first people dies, and leaves the file `died`."""
     if job.first:
         _die_once(died)
-    return prediction_workers.predict_job(asked, job, report)
+    return run_evaluation.predict_job(asked, job, report)
 
 
 def _die_once(died):

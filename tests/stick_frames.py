@@ -6,7 +6,7 @@ import numpy as np
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation.precision import Truth, average_precision
-from synthstudio.models.bottom_up.contract import FramePeople
+from synthstudio.models.contract import FramePeople
 
 SKELETON = get_skeleton("coco17")
 # Shares of the height, from the crown: x to the person's left, y down.

@@ -3,7 +3,7 @@
 import torch
 
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.models.pose_bank import PoseBank
 from synthstudio.training import checkpoint, networks
 from synthstudio.training import config as configs
 

@@ -48,10 +48,9 @@ GROUPS = {
     " formats/exchange formats/joints",
     "review": "review/store review/edits review/history review/batch_edits review/reviewed"
     " review/values review/check review/masks",
-    "models": "models/heatmaps models/smooth models/bottom_up/grouping models/bottom_up/voting"
-    " models/bottom_up/contract",
-    "evaluation": "evaluation/metrics evaluation/localization evaluation/precision"
-    " evaluation/calibration evaluation/whole_body",
+    "models": "models/heatmaps models/contract models/bottom_up/openpose models/bottom_up/personlab"
+    " inference/tracking",
+    "evaluation": "evaluation/metrics evaluation/measures evaluation/precision",
 }
 """Files of the package, as patterns without .py, by group."""
 TESTS = """label core recipe dataset formats quality review models evaluation

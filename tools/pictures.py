@@ -407,8 +407,8 @@ def bottom_up(out: Path) -> None:
     """Write what bottom-up systems learn of one frame, and what comes back from it."""
     import torch
 
-    from synthstudio.models.bottom_up import openpose, personlab, voting
-    from synthstudio.models.bottom_up.contract import FramePeople, is_inside
+    from synthstudio.models.bottom_up import openpose, personlab
+    from synthstudio.models.contract import FramePeople, is_inside
     from synthstudio.models.heatmaps import gaussian_map
 
     text = dump(load(ROOT / "scenes" / "crowd.yaml"))
@@ -429,7 +429,7 @@ def bottom_up(out: Path) -> None:
     maps = openpose.openpose_targets([people], limbs, stride=4, sigma=1.75, width=1.5)
     lab = personlab.personlab_targets([people], torch.tensor(both), stride=4, radius=3.0)
     said = {name: getattr(lab, name) for name in ("discs", "short", "mid", "long", "body")}
-    (found,) = voting.vote_people(said, voting.Voting(limbs=both, radius=3.0), stride=4)
+    (found,) = personlab.vote_people(said, personlab.Voting(limbs=both, radius=3.0), stride=4)
     colours = np.array([person_colour(k + 1) for k in range(len(people.joints_px))])
     joints = torch.tensor(people.joints_px)
     joints[~is_inside(joints, *size)] = torch.nan

@@ -16,11 +16,10 @@ from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.models.blocks.bank import PoseBank, fuse
+from synthstudio.models.pose_bank import PoseBank, fuse
 from synthstudio.training import config as configs
 from synthstudio.training import devices
-from synthstudio.training.data.batches import Batch, InputSpec, make_batch, stack_images
-from synthstudio.training.data.prefetch import prefetch
+from synthstudio.training.data.batches import Batch, InputSpec, make_batch, prefetch, stack_images
 from synthstudio.training.data.sources import load_pictures, load_subset
 from synthstudio.training.data.windows import crop_and_resize, crop_window
 from synthstudio.training.poses import pose_bank

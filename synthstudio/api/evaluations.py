@@ -29,8 +29,8 @@ from synthstudio.models.packaged import DEFAULT
 from synthstudio.recipe.schema.load import load
 from synthstudio.report.comparison import comparison_page
 from synthstudio.report.evaluation import pck_curve
-from synthstudio.training import evaluation_folder
-from synthstudio.training.evaluation_folder import EvaluationOptions
+from synthstudio.training import evaluation
+from synthstudio.training.evaluation import EvaluationOptions
 from synthstudio.training.outside import evaluate_network, evaluate_results
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 CURVES = ("by_fraction", "by_crowd")
 DECODERS = ("hits", "peak")
-headline = evaluation_folder.headline
+headline = evaluation.headline
 
 
 class Plot(str):
@@ -224,9 +224,8 @@ def evaluate(
         target = written or options.default_folder(beside, folder, name=network.name)
         run = partial(evaluate_network, network, folder, target, options)
     else:
-        from synthstudio.training import evaluate as runs
         from synthstudio.training.checkpoint import weights_file
-        from synthstudio.training.prediction_workers import WorkerPool
+        from synthstudio.training.run_evaluation import evaluate_run
 
         named = {"keypoints": keypoints is not None}
         check_options(named, "results, a function or a file with kind")
@@ -234,9 +233,8 @@ def evaluate(
         target = written or options.default_folder(weights, folder)
         kept = weights.parent / "cache" if cache is None else args.to_path(cache, "cache")
         pool = args.to_worker_pool(workers, engine)
-        crew = None if pool is None else WorkerPool(engine=pool[0], workers=pool[1])
-        run = partial(runs.evaluate, weights, folder, target, options=options)
-        run = partial(run, cache=kept, device=device, pool=crew)
+        run = partial(evaluate_run, weights, folder, target, options=options)
+        run = partial(run, cache=kept, device=device, pool=pool)
     with progress_steps(progress) as step:
         made = run(step=step)
     return Evaluation(**{**vars(made), "folder": target})

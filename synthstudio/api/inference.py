@@ -23,7 +23,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.generation.engines import Engine
 from synthstudio.generation.engines.local import Report
 from synthstudio.inference import sources, write
-from synthstudio.inference.onnx_model import SUFFIX
+from synthstudio.inference.model_files import SUFFIX
 from synthstudio.inference.predict import Person, smoothed
 from synthstudio.inference.sources import FindPeople, Source, SourceImage
 from synthstudio.inference.write import check_skeleton, draw_into, store_predictions

@@ -24,9 +24,22 @@ from synthstudio.core.arrays import U8
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.progress import note, stop_on_signals
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.inference import screen
 from synthstudio.inference.finder import find_people
-from synthstudio.inference.live import Follower, LiveOptions, OneEuro, TrackedFrame
+from synthstudio.inference.live import (
+    VIDEO_SUFFIXES,
+    Clock,
+    Follower,
+    LiveOptions,
+    OneEuro,
+    TrackedFrame,
+    annotated,
+    close_window,
+    every_s,
+    quit_key,
+    show,
+    video_out,
+    window_missing,
+)
 from synthstudio.inference.sources import FindPeople, Source, boxes_from_file
 from synthstudio.inference.stream import TIMEOUT_S, Stream, StreamSource, stream_source
 from synthstudio.inference.write import results
@@ -62,7 +75,7 @@ class LivePicture:
 
     def drawn(self) -> U8:
         """The picture with its people: hidden joints are hollow, in the colour of their cause."""
-        return screen.annotated(self._seen, self._skeleton)
+        return annotated(self._seen, self._skeleton)
 
 
 @args.checked
@@ -173,15 +186,15 @@ def run_live(
     file = None if out is None else _video_file(out)
     pictures = live(weights, source, **options)
     shows = _window(window, quiet=on_result is not None or file is not None)
-    recent, total, stop = screen.Clock(), screen.Clock(last=100_000), list[str]()
+    recent, total, stop = Clock(), Clock(last=100_000), list[str]()
     searches = people = 0
     with ExitStack() as held:
         held.enter_context(stop_on_signals(stop))
-        typed = held.enter_context(screen.quit_key())
-        write = None if file is None else held.enter_context(screen.video_out(file))
+        typed = held.enter_context(quit_key())
+        write = None if file is None else held.enter_context(video_out(file))
         if shows:
-            held.callback(screen.close_window)
-        due = screen.every_s(_SAY_EVERY_S)
+            held.callback(close_window)
+        due = every_s(_SAY_EVERY_S)
         for picture in held.enter_context(closing(pictures)):
             seen = picture._seen
             for clock in (recent, total):
@@ -194,10 +207,10 @@ def run_live(
             elif pace is not None and due():
                 note(f"{len(seen.people)} people  {pace.text()}")
             if pace is not None and (write or shows):
-                drawn = screen.annotated(seen, picture._skeleton, pace.text())
+                drawn = annotated(seen, picture._skeleton, pace.text())
                 if write:
                     write(drawn, seen.frame.number, picture._fps)
-                if shows and screen.show(drawn):
+                if shows and show(drawn):
                     break
             if stop or typed() or total.pictures == frames:
                 break
@@ -239,9 +252,9 @@ def _stream_source(source: int | args.PathLike, realtime: bool) -> StreamSource:
 
 def _video_file(out: args.PathLike) -> Path:
     file = args.to_file(out, "out")
-    if file.suffix.lower() not in screen.SUFFIXES:
+    if file.suffix.lower() not in VIDEO_SUFFIXES:
         raise ArgumentError(
-            "not a video name", where="out", expected=", ".join(screen.SUFFIXES), got=file.name[:80]
+            "not a video name", where="out", expected=", ".join(VIDEO_SUFFIXES), got=file.name[:80]
         )
     return file
 
@@ -250,7 +263,7 @@ def _window(wanted: bool | None, *, quiet: bool) -> bool:
     """Whether to show a window; notes the reason if not and there is no other output."""
     if wanted is False:
         return False
-    why = screen.window_missing()
+    why = window_missing()
     if why and (wanted or not quiet):
         note(f"no window: {why}. --out writes a video, --json is for programs")
     return not why

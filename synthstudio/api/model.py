@@ -24,7 +24,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.formats.coco.results import order_of
 from synthstudio.inference import adapters
 from synthstudio.inference.finder import Detector, Finder, find_people
-from synthstudio.inference.onnx_model import SUFFIX, OnnxModel
+from synthstudio.inference.model_files import SUFFIX, OnnxModel
 from synthstudio.inference.predict import Person, Predictor, smoothed
 from synthstudio.inference.predict import predict as predict_crops
 from synthstudio.inference.sources import (
@@ -110,7 +110,7 @@ class Model:
         if place.suffix == SUFFIX:
             exported = OnnxModel.load(place, device=device)
             return cls(exported, None, exported.skeleton, place)
-        from synthstudio.models.backbones.external import give
+        from synthstudio.models.external_backbones import give
         from synthstudio.training import checkpoint, devices
 
         if model is not None:
@@ -433,14 +433,14 @@ def to_network(
         return adapters.open_network(path, kind, joints, device)
     if isinstance(model, Model):
         if isinstance(model.net, OnnxModel):
-            return adapters.own(model.net, model.path)
+            return adapters.own_network(model.net, model.path)
         return None
     path = network_file(model)
     if path.suffix not in SUFFIXES:
         return None
     check_options({"keypoints": joints is not None}, "results, a function or a file with kind")
     name = DEFAULT if str(model) == DEFAULT else ""
-    return adapters.own(OnnxModel.load(path, device=device), path, name=name)
+    return adapters.own_network(OnnxModel.load(path, device=device), path, name=name)
 
 
 def to_networks(

@@ -20,7 +20,7 @@ from synthstudio.evaluation import storage
 from synthstudio.models.packaged import DEFAULT, default_tensors
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config, Source, overfitted
-from synthstudio.training.evaluation_folder import EvaluationOptions
+from synthstudio.training.evaluation import EvaluationOptions
 
 if TYPE_CHECKING:
     from synthstudio.training.trainer import Trained
@@ -75,10 +75,8 @@ def fit(
     Raises:
         ModelError: when config, data and network do not fit each other.
     """
-    from synthstudio.training import ray_train
+    from synthstudio.training import loop
     from synthstudio.training.data import sources
-    from synthstudio.training.log import progress_bars
-    from synthstudio.training.loop import train as run
 
     folder, settings = args.to_path(out, "out"), to_config(config)
     if overfit is not None:
@@ -102,24 +100,24 @@ def fit(
         return sources.fast_dev_run_subset(data, batch=settings.batch) if fast_dev_run else data
 
     with progress_steps(progress) as step:
-        common: Any = {"cache": kept, "log": log, "progress": progress_bars(step)}
+        common: Any = {"cache": kept, "log": log, "progress": loop.progress_bars(step)}
         if engine == "ray":
-            return ray_train.train(settings, folder, processes=processes, resume=resume, **common)
+            return loop.train_by_ray(settings, folder, processes=processes, resume=resume, **common)
         if not fast_dev_run:
-            return run(settings, folder, resume=resume, select=select, **common)
+            return loop.train(settings, folder, resume=resume, select=select, **common)
         settings = settings.model_copy(update={"steps": 2, "epochs": 1, "save_every": 1})
         with new_parents(folder):
             with disk_errors(folder.parent):
                 dry = tempfile.TemporaryDirectory(prefix=".dry-run-", dir=folder.parent)
             with dry as scratch:
-                return run(settings, Path(scratch) / "run", select=select, **common)
+                return loop.train(settings, Path(scratch) / "run", select=select, **common)
 
 
 def _given_backbone(config: Config, module: Any, engine: str) -> Config:
     """The config with a module of this process as its backbone."""
     from torch import nn
 
-    from synthstudio.models.backbones.external import give
+    from synthstudio.models.external_backbones import give
 
     if not isinstance(module, nn.Module) or engine != "local":
         raise ArgumentError(
@@ -196,6 +194,7 @@ def pose_bank(
     Raises:
         ModelError: for a network without a bank, or without any known pose.
     """
+    from synthstudio.models.pose_bank import bank_of
     from synthstudio.training import checkpoint
     from synthstudio.training import poses as banks
     from synthstudio.training.data.sources import load_subset
@@ -230,7 +229,7 @@ def pose_bank(
             lambda done, total: show(done, total, 0.0),
             skeleton=skeleton,
         )
-    own = banks.bank_of(net)
+    own = bank_of(net)
     before = 0 if own is None else len(own.poses)
     bank, config = banks.bank_of_others(
         net, config, people, skeleton, count=count, pitch_deg=pitch, rotated=rotation

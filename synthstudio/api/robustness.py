@@ -23,7 +23,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import robustness as measured
 from synthstudio.evaluation.intervals import Interval, table_text
 from synthstudio.evaluation.robustness import Row
-from synthstudio.evaluation.storage import Predictions, json_ready, percent, points, select
+from synthstudio.evaluation.storage import Predictions, json_ready, percent, select
 from synthstudio.models.packaged import DEFAULT
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.recipe.schema.recipe import Recipe
@@ -31,7 +31,7 @@ from synthstudio.report import evaluation as pages
 from synthstudio.report.comparison import robustness_page, stress_page
 from synthstudio.report.pages import Picture, embed
 from synthstudio.training import outside
-from synthstudio.training.robustness import Predict, exposures, predict_challenge
+from synthstudio.training.evaluation import SamplePredictor, exposures, predict_challenge
 
 PLAIN, CLIPS = "plain", "fast"
 CHALLENGES = (
@@ -130,7 +130,7 @@ class Tested:
     """A network under test; `weights`: the identity of its file."""
 
     weights: str
-    predict: Predict
+    predict: SamplePredictor
 
 
 def opened(
@@ -339,7 +339,7 @@ def _card(
     def cell(title: str) -> str:
         visible, hidden = of[title, "visible"], of[title, "hidden"]
         values = f"{percent(visible.value.value)} / {percent(hidden.value.value)}"
-        changes = f"{points(visible.change.value)} / {points(hidden.change.value)}"
+        changes = " / ".join(percent(each.change.value, signed=True) for each in (visible, hidden))
         return f"{values} ({changes})"
 
     levels = [f"{100 * low:.0f}-{100 * high:.0f} %" for low, high in LEVELS["object"]]

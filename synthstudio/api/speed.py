@@ -19,7 +19,7 @@ from synthstudio.evaluation.intervals import table_text
 from synthstudio.evaluation.storage import json_ready
 from synthstudio.inference import benchmark as measuring
 from synthstudio.inference.benchmark import Subject, machine
-from synthstudio.inference.onnx_model import SUFFIX
+from synthstudio.inference.model_files import SUFFIX
 from synthstudio.models.packaged import DEFAULT, default_model
 from synthstudio.report.comparison import benchmark_page
 
@@ -122,18 +122,18 @@ def _subjects(models: Sequence[args.PathLike], runtime: str) -> list[Any]:
 
 
 def _found(subject: Any, dataset: Path, split: str) -> dict[str, float]:
-    from synthstudio.inference import scoring
+    from synthstudio.inference import networks
 
     model = Model.load(subject.path, device="cpu")
     with tempfile.TemporaryDirectory() as cache:
-        people = scoring.labelled_people(
+        people = networks.labelled_people(
             dataset,
             splits=(split,) if split else (),
             size=model.size,
             skeleton=model.skeleton,
             cache=Path(cache),
         )
-    hits = scoring.hits(model.predictor(), people, model.size, model.skeleton)
+    hits = networks.hits(model.predictor(), people, model.size, model.skeleton)
     return {name: hits.percent(name) for name in ("all", "visible", "hidden")}
 
 
@@ -184,7 +184,7 @@ def compress(
         Figures as plain values, and as a text table.
     """
     from synthstudio.inference import compress as compressing
-    from synthstudio.inference import scoring
+    from synthstudio.inference.networks import labelled_people
     from synthstudio.training import checkpoint
 
     place, folder = args.to_path(run, "run"), args.to_folder(out, "out")
@@ -213,7 +213,7 @@ def compress(
         work.mkdir()
 
         def part(splits: Sequence[str]) -> Any:
-            return scoring.labelled_people(
+            return labelled_people(
                 source, splits=tuple(splits), size=size, skeleton=skeleton, cache=work / "crops",
                 boxes=boxes,
             )  # fmt: skip

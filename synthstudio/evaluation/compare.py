@@ -15,7 +15,7 @@ import numpy as np
 from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.evaluation import intervals, localization, metrics
+from synthstudio.evaluation import intervals, measures, metrics
 from synthstudio.evaluation.intervals import Interval, Statistic
 from synthstudio.evaluation.precision import Presence, Truth, matches
 from synthstudio.evaluation.storage import Evaluation, Predictions, skeleton_of
@@ -112,7 +112,7 @@ def _sums(predictions: Predictions, seen: Bool) -> dict[str, tuple[F64, F64]]:
     other = np.where(paired, predictions.clean, 0)
     newly_hidden = subsets["hidden"] & subsets["visible"][other] & paired[:, None]
     out["cost where it hides"] = hits - hits[other], newly_hidden
-    errors = localization.distances(predictions.xy, predictions.true_xy)
+    errors = measures.distances(predictions.xy, predictions.true_xy)
     for part in ("hidden", "visible"):
         out[f"distance, {part} joints"] = errors / predictions.side[:, None], subsets[part]
     use, lifting = metrics.lifting_errors(predictions, seen)

@@ -16,7 +16,7 @@ import numpy as np
 
 from synthstudio.core.arrays import F64, I64, Array, Bool
 from synthstudio.core.rng import Generator, stream
-from synthstudio.evaluation import calibration
+from synthstudio.evaluation import measures
 from synthstudio.evaluation.precision import Matches
 
 Statistic = Callable[[F64], float]
@@ -212,13 +212,13 @@ def auroc(score: F64, positive: Bool, group: I64) -> Statistic:
 def macro_f1(truth: I64, predicted: I64, group: I64, *, classes: int) -> Statistic:
     """Mean F1 over the classes that occur; all (N,), classes from 0."""
     tables = _confusions(truth, predicted, group, classes)
-    return lambda weight: calibration.macro_f1(_weighted_sum(weight, tables))
+    return lambda weight: measures.macro_f1(_weighted_sum(weight, tables))
 
 
 def majority_f1(truth: I64, group: I64, *, classes: int) -> Statistic:
     """Macro F1 of always predicting the class that is commonest in the draw."""
     tables = _confusions(truth, truth, group, classes)
-    return lambda weight: calibration.majority_f1(_weighted_sum(weight, tables))
+    return lambda weight: measures.majority_f1(_weighted_sum(weight, tables))
 
 
 def _confusions(truth: I64, predicted: I64, group: I64, classes: int) -> F64:
@@ -234,7 +234,7 @@ def _weighted_sum(weight: F64, tables: F64) -> Array:
 
 
 def calibration_error(probability: F64, outcome: Bool, group: I64, *, bins: int = 15) -> Statistic:
-    """Expected calibration error of probabilities (N,), as `calibration.reliability`."""
+    """Expected calibration error of probabilities (N,), as `measures.reliability`."""
     groups = int(group.max(initial=-1)) + 1
     place = group * bins + np.minimum((probability * bins).astype(np.int64), bins - 1)
     # Per group and bin: excess of probabilities over outcomes.

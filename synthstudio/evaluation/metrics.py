@@ -13,10 +13,15 @@ from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_V
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled, is_visible
 from synthstudio.core.whole_body import SKELETON as WHOLE_BODY
-from synthstudio.evaluation import calibration, intervals, localization
-from synthstudio.evaluation.precision import Detections, Presence, Truth, average_precision
+from synthstudio.evaluation import intervals, measures
+from synthstudio.evaluation.precision import (
+    Detections,
+    Presence,
+    Truth,
+    average_precision,
+    whole_body_precision,
+)
 from synthstudio.evaluation.storage import Predictions
-from synthstudio.evaluation.whole_body import whole_body_precision
 
 FRACTIONS = (0.0, 0.05, 0.2, 0.35, 0.5, 0.65, 1.01)
 CROWDS = (0.0, 0.05, 0.2, 0.4, 1.01)
@@ -72,7 +77,7 @@ def subsets_of(known: Bool, state: Array) -> dict[str, Bool]:
 
 def pck_of(predictions: Predictions, *, at: float = 0.1) -> F64:
     """(P, J) 1 where a prediction is within `at` of the amodal box's longer side, else 0."""
-    return localization.pck(predictions.xy, predictions.true_xy, length=predictions.side, at=at)
+    return measures.pck(predictions.xy, predictions.true_xy, length=predictions.side, at=at)
 
 
 def pck_by_group(predictions: Predictions, subset: Bool, *, at: float = 0.1) -> tuple[F64, F64]:
@@ -87,20 +92,20 @@ def _pck_interval(predictions: Predictions, subset: Bool, *, at: float = 0.1) ->
 
 def _localization(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
     lengths = {
-        "PCKh@0.5": (localization.head_px(predictions.true_xy, skeleton.known_as), 0.5),
-        "torso PCK@0.2": (localization.torso_px(predictions.true_xy, skeleton.known_as), 0.2),
+        "PCKh@0.5": (measures.head_px(predictions.true_xy, skeleton.known_as), 0.5),
+        "torso PCK@0.2": (measures.torso_px(predictions.true_xy, skeleton.known_as), 0.2),
     }
-    errors = localization.distances(predictions.xy, predictions.true_xy)
+    errors = measures.distances(predictions.xy, predictions.true_xy)
     out = {}
     for name, subset in joint_subsets(predictions).items():
         row: dict[str, Any] = {
             f"PCK@{at:g}": _pck_interval(predictions, subset, at=at) for at in (0.05, 0.1, 0.2)
         }
-        row["PCK-AUC"] = localization.pck_auc(
+        row["PCK-AUC"] = measures.pck_auc(
             predictions.xy, predictions.true_xy, known=subset, length=predictions.side
         )
         for label, (length, at) in lengths.items():
-            hits = localization.pck(predictions.xy, predictions.true_xy, length=length, at=at)
+            hits = measures.pck(predictions.xy, predictions.true_xy, length=length, at=at)
             row[label] = _mean(hits, subset & (length > 0)[:, None])
         row["EPE_px"] = _mean(errors, subset)
         out[name] = row
@@ -162,7 +167,7 @@ def _extended_precision(predictions: Predictions, skeleton: Skeleton) -> dict[st
             truth, predictions.xy, person_score(predictions), sigmas=skeleton.sigmas, presence=side
         )
     predicted = truth.known & np.isfinite(predictions.present)
-    out["AUROC"] = calibration.auroc(predictions.present[predicted], presence.inside[predicted])
+    out["AUROC"] = measures.auroc(predictions.present[predicted], presence.inside[predicted])
     return out
 
 
@@ -249,10 +254,10 @@ def visibility_metrics(predictions: Predictions) -> dict[str, Any]:
         return {}
     visible = predictions.state[subset] == STATE_VISIBLE
     share = predictions.visibility_fractions[subset][:, 0]
-    curve = calibration.reliability(share, visible)
+    curve = measures.reliability(share, visible)
     hidden, cause, predicted_cause = hidden_causes(predictions, subset)
-    causes = calibration.confusion(cause, predicted_cause, classes=3)
-    states = calibration.confusion(
+    causes = measures.confusion(cause, predicted_cause, classes=3)
+    states = measures.confusion(
         visible.astype(np.int64), is_visible(share).astype(np.int64), classes=2
     )
     group = np.repeat(predictions.group[:, None], subset.shape[1], 1)
@@ -266,8 +271,8 @@ def visibility_metrics(predictions: Predictions) -> dict[str, Any]:
     return {
         **_margin("AUROC", over_peak, "peak"),
         **_margin("AUROC", over_mass, "mass"),
-        "state_F1": calibration.macro_f1(states),
-        "state_F1_of_majority": calibration.majority_f1(states),
+        "state_F1": measures.macro_f1(states),
+        "state_F1_of_majority": measures.majority_f1(states),
         **_margin("cause_F1", over_majority, "majority"),
         "causes": ("self", "person", "object"),
         "cause_confusion": causes.tolist(),
@@ -306,9 +311,9 @@ def lifting_errors(predictions: Predictions, subset: Bool) -> tuple[Bool, dict[s
     use = subset & np.isfinite(predicted).all(-1) & np.isfinite(true).all(-1)
     predicted, true = np.nan_to_num(predicted), np.nan_to_num(true)
     return use, {
-        "MPJPE": np.where(use, localization.distances(predicted, true), np.nan),
-        "N-MPJPE": localization.n_mpjpe(predicted, true, known=use),
-        "PA-MPJPE": localization.pa_mpjpe(predicted, true, known=use),
+        "MPJPE": np.where(use, measures.distances(predicted, true), np.nan),
+        "N-MPJPE": measures.n_mpjpe(predicted, true, known=use),
+        "PA-MPJPE": measures.pa_mpjpe(predicted, true, known=use),
     }
 
 
@@ -319,7 +324,7 @@ def _prior(predictions: Predictions) -> dict[str, Any]:
     known = predictions.known[..., None]
     mean = np.where(known, inside, 0.0).sum(0) / np.maximum(known.sum(0), 1)
     hits = pck_of(predictions)
-    mean_pose_hits = localization.pck(
+    mean_pose_hits = measures.pck(
         corner + mean * size, predictions.true_xy, length=predictions.side, at=0.1
     )
     out = {}

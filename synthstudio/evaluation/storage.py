@@ -242,16 +242,10 @@ def number(found: Any, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def percent(found: Any) -> str:
-    """A fraction in percent, without the sign."""
+def percent(found: Any, *, signed: bool = False) -> str:
+    """A fraction in percent, without the "%"; `signed`: a difference, with + or -."""
     value = value_of(found)
-    return "-" if value is None else f"{100 * value:.1f}"
-
-
-def points(found: Any) -> str:
-    """A difference of fractions in percentage points."""
-    value = value_of(found)
-    return "-" if value is None else f"{100 * value:+.1f}"
+    return "-" if value is None else f"{100 * value:{'+' if signed else ''}.1f}"
 
 
 def range_text(found: Any) -> str:
@@ -263,7 +257,7 @@ def range_text(found: Any) -> str:
 
 def interval(found: Any, *, signed: bool = False) -> str:
     """A fraction with its interval: "43.0 (40.1 to 45.2)"; `signed`: a difference."""
-    text = points(found) if signed else percent(found)
+    text = percent(found, signed=signed)
     return text if value_of(found) is None else f"{text} ({range_text(found)})"
 
 

@@ -14,7 +14,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.generation.stage import IMPORTED, PHOTOS
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
-from synthstudio.training.evaluation_folder import dataset_sha256
+from synthstudio.training.evaluation import dataset_sha256
 from synthstudio.training.outside import Network
 
 MIN_POSES = 10

@@ -27,7 +27,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.experiment import config as configs
-from synthstudio.experiment import occluders, photos, results
+from synthstudio.experiment import results, splits
 from synthstudio.experiment.config import PRETRAIN, Arm, ExperimentConfig, training_config
 from synthstudio.experiment.results import Findings
 from synthstudio.generation.photos.run import occlude
@@ -40,9 +40,8 @@ from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.samples import Sample, dataset_samples
 from synthstudio.training.data.sources import load_subset
 from synthstudio.training.diagnostics import step_seconds
-from synthstudio.training.evaluation_folder import Step
-from synthstudio.training.log import CROPPING, with_rate
-from synthstudio.training.loop import train
+from synthstudio.training.evaluation import Step
+from synthstudio.training.loop import CROPPING, train, with_rate
 from synthstudio.training.outside import Network, predict_samples
 from synthstudio.training.predictions import predict_subset
 
@@ -64,7 +63,7 @@ def run(
             log(note)
         ways = configs.arms(pretrained=config.pretrain is not None)
         log(_forecast(config, ways, get_skeleton(facts["skeleton"])))
-        for name in photos.PARTS:
+        for name in splits.PARTS:
             _occlude(config, name, cutouts=bool(facts["cutouts"]), step=step)
         facts["poses"] = _count_poses(config, step)
         facts["bank"] = facts["poses"] >= configs.MIN_POSES
@@ -82,24 +81,22 @@ def run(
 def _split(config: ExperimentConfig) -> dict[str, Any]:
     """Split photos and cut-outs unless done; return facts about both."""
     folder = config.out / "photos"
-    if not (folder / photos.FACTS).is_file():
-        photos.split(config.annotations, config.images, folder, seed=config.seed)
-    facts = durable.read_json(folder / photos.FACTS)
+    if not (folder / splits.FACTS).is_file():
+        splits.split_photos(config.annotations, config.images, folder, seed=config.seed)
+    facts = durable.read_json(folder / splits.FACTS)
     facts["cutouts"] = None
     if config.cutouts is not None:
         root = config.out / "occluders"
         if not (root / "train").is_dir():
-            occluders.split_cutouts(config.cutouts, root, seed=config.seed)
+            splits.split_cutouts(config.cutouts, root, seed=config.seed)
         facts["cutouts"] = {
             part: sorted(
-                p.name
-                for p in (root / part / occluders.FOLDER).iterdir()
-                if p.name != "manifest.json"
+                p.name for p in (root / part / splits.FOLDER).iterdir() if p.name != "manifest.json"
             )
-            for part in photos.PARTS
+            for part in splits.PARTS
         }
-    facts["kinds"] = {part: list(occluders.KINDS[part]) for part in photos.PARTS}
-    facts["each"] = dict(occluders.EACH)
+    facts["kinds"] = {part: list(splits.KINDS[part]) for part in splits.PARTS}
+    facts["each"] = dict(splits.EACH)
     return facts
 
 
@@ -108,7 +105,7 @@ def _occlude(config: ExperimentConfig, name: str, *, cutouts: bool, step: Step) 
     out = config.out / "data" / name
     if (out / INDEX_NAME).is_file():
         return
-    recipe = occluders.recipe(name, seed=config.seed, cutouts=cutouts)
+    recipe = splits.occlusion_recipe(name, seed=config.seed, cutouts=cutouts)
     assets = config.out / "occluders" / name
     settings = prepare(
         parse(recipe, f"experiment, {name}"), assets=assets if cutouts else config.out, device="cpu"

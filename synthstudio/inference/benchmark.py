@@ -15,8 +15,8 @@ import psutil
 
 from synthstudio.core.errors import import_extra
 from synthstudio.core.rng import stream
-from synthstudio.evaluation.latency import Latency, latency
-from synthstudio.inference.onnx_model import SUFFIX, OnnxModel
+from synthstudio.evaluation.diagnostics import Latency, latency
+from synthstudio.inference.model_files import SUFFIX, OnnxModel
 from synthstudio.inference.predict import Predictor
 
 NOTE = "other programs on this machine affect the times: compare rows of one table only"

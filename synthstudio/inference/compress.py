@@ -26,20 +26,19 @@ from synthstudio.core.arrays import F64, I64, Array
 from synthstudio.core.errors import ModelError, import_extra
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.inference import scoring
+from synthstudio.inference import networks
 from synthstudio.inference.export import Info, narrow, onnx_program, quiet
-from synthstudio.inference.onnx_model import OnnxModel
-from synthstudio.inference.scoring import Hits
-from synthstudio.models.backbones.pyramid import ConvPyramid
-from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.inference.model_files import OnnxModel
+from synthstudio.inference.networks import Hits
+from synthstudio.models.backbones import ConvPyramid
 from synthstudio.models.contract import PoseNet
-from synthstudio.models.losses import Weights, pose_losses
+from synthstudio.models.losses import pose_losses
+from synthstudio.models.pose_bank import PoseBank, bank_of
 from synthstudio.training import checkpoint
 from synthstudio.training.config import NO_AUGMENTATION, Config, Source
 from synthstudio.training.data.batches import CropSubset, InputSpec, make_batch
 from synthstudio.training.loop import train
 from synthstudio.training.networks import build
-from synthstudio.training.poses import bank_of
 from synthstudio.training.predictions import people_batches
 
 BANKS = (2000, 500)
@@ -116,7 +115,7 @@ def candidates(
     images = np.concatenate([batch.images.numpy() for batch in batches])
 
     def hits(model: OnnxModel, of: CropSubset) -> Hits:
-        return scoring.hits(model, of, size, skeleton)
+        return networks.hits(model, of, size, skeleton)
 
     for name, made in _networks(net, config, skeleton, people, target, folder=folder, log=log):
         _, _, program = onnx_program(made, skeleton, about)
@@ -233,13 +232,7 @@ def effects(
         rows = people.rows[start : start + _BATCH]
         batch = make_batch(people.crops, rows, spec, NO_AUGMENTATION)
         net.zero_grad()
-        terms = pose_losses(
-            net(batch.images),
-            batch.labels,
-            weights=Weights(),
-            sigmas=sigmas,
-            balance=torch.ones(4),
-        )
+        terms = pose_losses(net(batch.images), batch.labels, sigmas=sigmas, balance=torch.ones(4))
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         for name, norms in groups.items():
             change = sum(

@@ -30,7 +30,7 @@ from synthstudio.core.visibility import VISIBLE_THRESHOLD
 from synthstudio.dataset.durable import write_file
 from synthstudio.inference.finder import FORMAT as FINDER_FORMAT
 from synthstudio.inference.finder import Finder
-from synthstudio.inference.onnx_model import FORMAT, OnnxModel
+from synthstudio.inference.model_files import FORMAT, OnnxModel
 from synthstudio.inference.predict import PRESENT
 from synthstudio.models.bottom_up.fcpose import FCPose
 from synthstudio.models.contract import PoseNet

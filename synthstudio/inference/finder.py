@@ -17,7 +17,7 @@ from synthstudio.core.arrays import F64, U8
 from synthstudio.core.errors import ModelError, import_extra
 from synthstudio.core.masks import nms, object_similarity
 from synthstudio.core.threads import threads_allowed
-from synthstudio.inference.onnx_model import open_session, stated_size
+from synthstudio.inference.model_files import open_session, stated_size
 from synthstudio.inference.predict import PRESENT, Person, PredictedBoxes, Predictor, predict
 from synthstudio.inference.sources import Boxes, FindPeople, SourceImage, source_boxes
 from synthstudio.models.packaged import default_finder

@@ -14,8 +14,7 @@ from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import VISIBILITY
 from synthstudio.core.visibility import is_visible
 from synthstudio.inference.sources import Boxes, FindPeople, SourceImage
-from synthstudio.inference.tracking import REPEATED, track_people
-from synthstudio.models.smooth import smooth
+from synthstudio.inference.tracking import REPEATED, smooth, track_people
 from synthstudio.training.data.windows import crop_and_resize, crop_window
 
 TRUNCATED = VISIBILITY[4]

@@ -274,7 +274,6 @@ def _base(found: Profile) -> dict[str, Any]:
 
 
 def _targets(found: Profile, wanted: dict[str, Any]) -> dict[str, Any]:
-    """Targets by the main cause of missed joints."""
     by = found.hidden_by
     if by["person"] > max(by["object"], by["self"]):
         wanted["people"]["count"] = [2, 4]

@@ -77,7 +77,6 @@ def _result(person: Person) -> dict[str, Any]:
 
 
 def _located(person: Person) -> Bool:
-    """(J,) whether a joint is located."""
     return np.asarray(np.isfinite(person.xy).all(1))
 
 

@@ -121,6 +121,9 @@ class Weights:
     lift: float = 0.02
 
 
+WEIGHTS = Weights()
+
+
 Term = Callable[[PoseOutputs, Labels, Tensor, Tensor], Tensor | None]
 TERMS: dict[str, Term] = {
     "presence": lambda found, labels, sigmas, balance: (
@@ -148,7 +151,12 @@ no such output. Terms without a field in Weights have weight 1."""
 
 
 def pose_losses(
-    predicted: PoseOutputs, labels: Labels, *, weights: Weights, sigmas: Tensor, balance: Tensor
+    predicted: PoseOutputs,
+    labels: Labels,
+    *,
+    sigmas: Tensor,
+    balance: Tensor,
+    weights: Weights = WEIGHTS,
 ) -> dict[str, Tensor]:
     """Each weighted term by name; their sum is the loss. Terms without an output are skipped."""
     *early, last = predicted.logits

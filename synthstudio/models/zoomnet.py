@@ -8,7 +8,7 @@
 FeatureNet keeps full resolution by two convolutions on the image. A part's window is
 square, a quarter larger than its box, and sampled with `cells` x `cells` points; the right hand is
 mirrored, so one head serves left hands only. Differences from the paper: the backbone has its own
-stem, so that any of models/backbones can be used; maps are probabilities under cross-entropy, as
+stem, so that any of backbones.py can be used; maps are probabilities under cross-entropy, as
 everywhere in the package, not squared errors; the presence of a part is a separate output,
 since a probability map cannot express it.
 

@@ -21,10 +21,10 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from synthstudio.core import images
 from synthstudio.core.arrays import F32, F64, U8, Bool
-from synthstudio.core.catalogue import ImageAsset, PlaceLight
+from synthstudio.core.catalogue import ImageAsset
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import LUMINANCE, srgb_to_linear
-from synthstudio.core.photo import REACH_M, Ground, ToneSpec
+from synthstudio.core.photo import REACH_M, Ground, PlaceLight, ToneSpec
 from synthstudio.core.spec import GreySpec
 
 SUFFIX = ".camera.yaml"

@@ -15,8 +15,8 @@ from synthstudio.core.labels import CAUSES, STATE_HIDDEN
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
 from synthstudio.dataset.reader import Dataset
-from synthstudio.evaluation.attention import AttentionExample, Sensitivity
-from synthstudio.evaluation.localization import distances
+from synthstudio.evaluation.diagnostics import AttentionExample, Sensitivity
+from synthstudio.evaluation.measures import distances
 from synthstudio.evaluation.storage import (
     Evaluation,
     Predictions,
@@ -24,7 +24,6 @@ from synthstudio.evaluation.storage import (
     lookup,
     number,
     percent,
-    points,
     range_text,
     ratio,
     value_of,
@@ -239,7 +238,7 @@ def _headline(metrics: Mapping[str, Any]) -> dict[str, str]:
         found = lookup(metrics, "localization", part, "PCK@0.1")
         out[f"PCK@0.1, {part} ({range_text(found)})"] = percent(found)
     lost = lookup(metrics, "counterfactual", "newly_hidden")
-    out[f"points by the occluder, where it hides ({range_text(lost)})"] = points(lost)
+    out[f"points by the occluder, where it hides ({range_text(lost)})"] = percent(lost, signed=True)
     out["AP of all joints"] = percent(lookup(metrics, "precision", "all", "AP"))
     out["AP of hidden joints"] = percent(lookup(metrics, "precision", "hidden", "AP"))
     out["AUROC: visible or hidden"] = number(lookup(metrics, "visibility", "AUROC"), 3)

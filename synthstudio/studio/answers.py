@@ -26,10 +26,9 @@ from synthstudio.core.errors import AssetError, FormatError, StudioError
 from synthstudio.core.images import decode_rgb, encode_jpeg
 from synthstudio.core.skeleton import COLOURS, Skeleton
 from synthstudio.inference.finder import find_people
-from synthstudio.inference.live import Follower, LiveOptions, TrackedFrame
-from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.inference.live import Follower, LiveOptions, TrackedFrame, annotated
+from synthstudio.inference.model_files import OnnxModel
 from synthstudio.inference.predict import TRUNCATED, Person
-from synthstudio.inference.screen import annotated
 from synthstudio.inference.sources import Boxes
 from synthstudio.inference.stream import LiveFrame, Stream, stream_source
 from synthstudio.inference.write import shown_number

@@ -27,10 +27,10 @@ from synthstudio.core.errors import ModelError, SynthStudioError
 from synthstudio.core.places import free_folder
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import new_parents, remove, replace_file
-from synthstudio.models.backbones.external import matching_report
-from synthstudio.models.backbones.vit import resized_positions
-from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
+from synthstudio.models.backbones import resized_positions
 from synthstudio.models.contract import PoseNet, System
+from synthstudio.models.external_backbones import matching_report
+from synthstudio.models.pose_bank import OUTSIDE, PoseBank, bank_of
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
 from synthstudio.training.networks import build, describe_backbone, empty_bank
@@ -320,7 +320,7 @@ def initialize(net: nn.Module, path: Path, *, skeleton: Skeleton, poses: int) ->
     if POSITIONS in own and POSITIONS in tensors:  # of a vit of another input size
         grid = (own[POSITIONS].shape[1], own[POSITIONS].shape[2])
         tensors[POSITIONS] = resized_positions(tensors[POSITIONS], grid)
-    had = getattr(getattr(net, "block", None), "bank", None)
+    had = bank_of(net)
     bank = merge_banks(had, tensors, maximum=poses)
     tensors = {k: v for k, v in tensors.items() if k not in (POSES, POSES_3D)}
     if bank is not None:

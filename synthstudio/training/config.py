@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from synthstudio.core.errors import ModelError
-from synthstudio.models.backbones.sizes import HOURGLASSES, HRNETS, VITS
+from synthstudio.models.packaged import HOURGLASSES, HRNETS, VITS
 from synthstudio.recipe.schema.load import read_yaml
 from synthstudio.transforms.pasting import PasteOptions
 

@@ -14,12 +14,16 @@ from torch import Tensor, nn
 from synthstudio.core.arrays import F64, I64, U8
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.evaluation.attention import AttentionExample, Sensitivity, occlusion_sensitivity
-from synthstudio.evaluation.latency import latency
-from synthstudio.models.backbones.external import RANDOM
-from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.evaluation.diagnostics import (
+    AttentionExample,
+    Sensitivity,
+    latency,
+    occlusion_sensitivity,
+)
 from synthstudio.models.contract import PoseOutputs
+from synthstudio.models.external_backbones import RANDOM
 from synthstudio.models.heatmaps import expected_hits, find_peaks
+from synthstudio.models.pose_bank import PoseBank, bank_of
 from synthstudio.training import devices, networks
 from synthstudio.training.config import NO_AUGMENTATION, Config
 from synthstudio.training.data import batches
@@ -57,13 +61,13 @@ def examples(
     visible = np.where(hidden[chosen], crops.visibility_fractions[batch.rows][..., 0], 2.0)
     known = batch.labels.known.numpy()
     joints = np.where(known & hidden[chosen], np.nan_to_num(visible, nan=1.5), 9.0).argmin(1)
-    bank = getattr(getattr(net, "block", None), "bank", None)
+    bank = bank_of(net)
     size, out = np.array([spec.cells[1], spec.cells[0]], np.float64), []
     for b, j in enumerate(joints.tolist()):
         if not (known[b, j] and hidden[chosen[b], j]):
             continue
         row, poses, weights = int(batch.rows[b]), None, None
-        if isinstance(bank, PoseBank) and "poses" in outputs.attention:
+        if bank is not None and "poses" in outputs.attention:
             top = outputs.attention["poses"][b].float().topk(min(_POSES, len(bank.poses)))
             poses = bank.poses[top.indices].double().cpu().numpy()
             weights = top.values.double().cpu().numpy()

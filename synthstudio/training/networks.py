@@ -11,19 +11,15 @@ from torch import Tensor, nn
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.whole_body import SKELETON as WHOLE_BODY
-from synthstudio.models.backbones import external
-from synthstudio.models.backbones.hourglass import StackedHourglass
-from synthstudio.models.backbones.hrnet import HRNet
-from synthstudio.models.backbones.pyramid import ConvPyramid
-from synthstudio.models.backbones.sizes import HOURGLASSES, HRNETS, VITS
-from synthstudio.models.backbones.vit import ViT
-from synthstudio.models.blocks.bank import PoseBank
-from synthstudio.models.blocks.heads import KPE, ClassicDecoder, KeptHead, PointHead
-from synthstudio.models.blocks.orn import ORN
+from synthstudio.models import external_backbones
+from synthstudio.models.backbones import ConvPyramid, HRNet, StackedHourglass, ViT
 from synthstudio.models.bottom_up.fcpose import FCPose
 from synthstudio.models.bottom_up.openpose import OpenPose
 from synthstudio.models.bottom_up.personlab import PersonLab
 from synthstudio.models.contract import PoseNet, System
+from synthstudio.models.heads import KPE, ORN, ClassicDecoder, KeptHead, PointHead
+from synthstudio.models.packaged import HOURGLASSES, HRNETS, VITS
+from synthstudio.models.pose_bank import PoseBank
 from synthstudio.models.zoomnet import ZoomNet
 from synthstudio.training.config import STRIDE, Network
 
@@ -47,7 +43,7 @@ def build(
     """Build the network of a config, with random weights.
 
     An external backbone comes with its published weights, those of a file (`weights`) or
-    external.RANDOM ones, and `log` receives a report of matches, unless `backbone` (of
+    external_backbones.RANDOM ones, and `log` receives a report of matches, unless `backbone` (of
     `describe_backbone`) describes it: then nothing is read from disk or the internet. ModelError
     for zoomnet unless for people of coco133.
     """
@@ -56,14 +52,14 @@ def build(
     joints, levels = len(skeleton.joints), {}
     features: Any
     if network.is_external:
-        request = external.Request(
+        request = external_backbones.Request(
             name=network.backbone,
             size=network.size,
             weights=weights,
             own_head=network.head == "own",
             stored=backbone,
         )
-        features = external.build(request, joints=joints, width=network.width, log=log)
+        features = external_backbones.build(request, joints=joints, width=network.width, log=log)
         levels = {"mean": features.mean, "std": features.std}
     else:
         features = _features(network, joints)
@@ -77,7 +73,7 @@ def _block(
     """The head of a top-down network, after a backbone of `channels`."""
     size, width = network.cells, network.width
     if ":" in network.head:
-        head: nn.Module = external.call(
+        head: nn.Module = external_backbones.call(
             network.head, channels, joints, size=size, width=width, stored=stored
         )
         return head
@@ -135,7 +131,7 @@ def _features(network: Network, joints: int) -> nn.Module:
 def describe_backbone(net: nn.Module) -> str:
     """Description of a network's external parts for `build`; "": none."""
     features, block = getattr(net, "features", None), getattr(net, "block", None)
-    own = type(block).__module__.startswith("synthstudio.models.blocks.")
+    own = type(block).__module__ == "synthstudio.models.heads"
     return getattr(features, "description", "") or ("" if own or block is None else "{}")
 
 

@@ -25,11 +25,19 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation.precision import Detections, match
 from synthstudio.evaluation.storage import Evaluation, Predictions
 from synthstudio.formats.coco.results import joint_names, own_results
-from synthstudio.training import evaluation_folder, robustness
 from synthstudio.training.config import Source
 from synthstudio.training.data.samples import Sample, dataset_samples
-from synthstudio.training.evaluation_folder import EvaluationOptions, Step
-from synthstudio.training.ground_truth import Runner, predict_all, with_found
+from synthstudio.training.evaluation import (
+    EvaluationOptions,
+    Runner,
+    SamplePredictor,
+    Step,
+    dataset_sha256,
+    measured,
+    predict_all,
+    with_found,
+    write,
+)
 
 Predict = Callable[[U8, F64], Any]
 """RGB (H, W, 3) and boxes (P, 4: x y w h) to joints (P, J, 2 or 3: x, y and perhaps a score), in
@@ -139,7 +147,7 @@ def evaluate_network(
     return _evaluation(answers, adapter.predicted, about, source, out, options, step)
 
 
-def predict_samples(network: Network) -> robustness.Predict:
+def predict_samples(network: Network) -> SamplePredictor:
     """The predictor of challenges; joints that the network lacks are unknown."""
 
     def predict(samples: Iterable[Sample], skeleton: Skeleton) -> tuple[Predictions, Skeleton]:
@@ -267,7 +275,7 @@ def _evaluation(
         "seed": 0,
         "skeleton": skeleton.name,
         "dataset": resolved(dataset).name,
-        "dataset_sha256": evaluation_folder.dataset_sha256(dataset),
+        "dataset_sha256": dataset_sha256(dataset),
         "splits": list(options.splits),
         **({} if options.frames is None else {"frames": list(options.frames)}),
         "decode": "its own",
@@ -277,9 +285,9 @@ def _evaluation(
         "trained_here": False,
         **about,
     }
-    metrics = evaluation_folder.measured(answers, skeleton, None, step, where=str(dataset))
+    metrics = measured(answers, skeleton, None, step, where=str(dataset))
     evaluation = Evaluation(about=about, metrics=metrics, predictions=answers)
     if options.frames is not None:
         source = source.of_frames(np.array(options.frames, np.int64))
-    evaluation_folder.write(out, evaluation, source, skeleton, step)
+    write(out, evaluation, source, skeleton, step)
     return evaluation

@@ -12,8 +12,8 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.rows import NO_STATE
-from synthstudio.models.blocks.bank import OUTSIDE, SHARPNESS, BankSample, PoseBank
 from synthstudio.models.contract import PoseNet
+from synthstudio.models.pose_bank import OUTSIDE, SHARPNESS, BankSample, PoseBank, bank_of
 from synthstudio.training.config import Config
 from synthstudio.training.data.augment import draw_rotations, rotated_canvas
 from synthstudio.training.data.batches import Batch, CropSubset
@@ -99,12 +99,6 @@ def bank_for(
     given: dict[str, Any] = {"size": network.size, "count": network.bank, "seed": config.seed}
     given |= {"rotated": config.augment.rotated, "sharpness": network.bank_sharpness}
     return pose_bank(people, skeleton, **given | changes)
-
-
-def bank_of(net: PoseNet) -> PoseBank | None:
-    """The pose bank that a network attends to, if it has one."""
-    bank = getattr(net.block, "bank", None)
-    return bank if isinstance(bank, PoseBank) else None
 
 
 def bank_of_others(

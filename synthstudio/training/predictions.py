@@ -17,16 +17,15 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.threads import CPU_BATCH
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
-from synthstudio.evaluation.localization import pck
+from synthstudio.evaluation.measures import pck
 from synthstudio.evaluation.metrics import joint_subsets, pck_of, subsets_of
 from synthstudio.evaluation.precision import Detections, match
 from synthstudio.evaluation.storage import Predictions
-from synthstudio.models.blocks.bank import PoseBank, fuse
-from synthstudio.models.bottom_up.contract import FoundPeople
-from synthstudio.models.contract import predict_maps
+from synthstudio.models.contract import FoundPeople, predict_maps
 from synthstudio.models.heatmaps import decode_peak, expected_hits, find_peaks, probabilities
+from synthstudio.models.pose_bank import PoseBank, fuse
 from synthstudio.models.zoomnet import FoundWholeBody
-from synthstudio.training import checkpoint, devices, diagnostics, robustness
+from synthstudio.training import checkpoint, devices, diagnostics
 from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import Batch, CropSubset, InputSpec
@@ -34,8 +33,9 @@ from synthstudio.training.data.crops import MARGIN, crop_people, crops_in_memory
 from synthstudio.training.data.frames import FrameSubset, labelled, make_frame_batch
 from synthstudio.training.data.samples import Report, Sample
 from synthstudio.training.data.windows import Letterbox
-from synthstudio.training.evaluation_folder import Decode
-from synthstudio.training.ground_truth import (
+from synthstudio.training.evaluation import (
+    Decode,
+    SamplePredictor,
     clip_windows,
     image_sizes,
     unpredicted,
@@ -69,7 +69,7 @@ def predict_subset(
 
     `bank`: fuse the maps with these poses (for blocks without a bank). `flip`: average with the
     predictions on mirrored crops (test-time flip). Windows may reach beyond their images, whose
-    sizes crops do not know: see `ground_truth.clip_windows`. ModelError when out of memory.
+    sizes crops do not know: see `evaluation.clip_windows`. ModelError when out of memory.
     """
     answers: list[PredictionColumns] = []
     with devices.evaluating(net), devices.memory_guard(device, f"{BATCH} people"):
@@ -81,7 +81,7 @@ def predict_subset(
     return of_people(people, answers, spec)
 
 
-def predict_samples(weights: Path, device: str) -> robustness.Predict:
+def predict_samples(weights: Path, device: str) -> SamplePredictor:
     """The predictor of challenges with the network of a weights file; ModelError."""
     on = devices.get_device(device)
     net, config, skeleton = checkpoint.load_network(weights)

@@ -33,7 +33,7 @@ from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.crops import Crops
 from synthstudio.training.data.samples import Loaded
 from synthstudio.training.data.sources import concatenate, crop_unlabelled, load_subset
-from synthstudio.training.evaluation_folder import Step
+from synthstudio.training.evaluation import Step, untimed
 from synthstudio.training.networks import build
 from synthstudio.training.predictions import people_batches
 from synthstudio.training.trainer import check_finite
@@ -321,11 +321,7 @@ def pretrain(
 ) -> dict[str, Any]:
     """Pretrain on a config's people, over its steps or epochs, and write OUT/pretrained.safetensors
     for `init_from`; ModelError."""
-    report = step("cropping people")
-
-    def cropping(done: int, total: int) -> None:
-        report(done, total, 0.0)
-
+    cropping = untimed(step("cropping people"))
     people = pose_people(config.train, config, cache=cache, progress=cropping)
     shown = pose_people(config.val, config, cache=cache, progress=cropping) if config.val else None
     poses, looks = len(np.unique(people.pose)), len(np.unique(people.look))

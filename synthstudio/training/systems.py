@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from synthstudio.core.arrays import U8
+from synthstudio.core.arrays import F64, U8, Bool
 from synthstudio.core.labels import STATE_HIDDEN
 from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import COLOURS, Skeleton
 from synthstudio.models.contract import PoseNet
-from synthstudio.models.losses import Weights, pose_losses
+from synthstudio.models.losses import pose_losses
 from synthstudio.models.zoomnet import ZOOMED, ZoomNet, ZoomTargets
 from synthstudio.training import devices, poses
 from synthstudio.training.data import batches, sources
 from synthstudio.training.data.augment import BatchPart
 from synthstudio.training.data.batches import Batch, CropSubset
 from synthstudio.training.data.frames import FrameBatch, FrameSubset, make_frame_batch
-from synthstudio.training.log import draw_samples
 from synthstudio.training.networks import BottomUpNet
 from synthstudio.training.predictions import find_people, validate, validate_frames
 from synthstudio.training.trainer import Trainer, enough_for_norms, to_float32
@@ -32,6 +34,7 @@ class PeopleTrainer(Trainer[CropSubset, Made]):
     """A run of a network of one person's picture; its output starts with a Batch."""
 
     unit = "people"
+    model: nn.Module
 
     def check(self, log: Callable[[str], None]) -> None:
         sources.check_labels(self.data, pasted=bool(self.config.augment.paste), log=log)
@@ -49,6 +52,16 @@ class PeopleTrainer(Trainer[CropSubset, Made]):
             pictures=self.data.pictures,
         )
         return batch, part
+
+    def run(self, batch: Batch, more: Any) -> Any:
+        """The network's outputs in float32; `more`: what it takes beside the pictures."""
+        images = self.images(batch.images)
+        with (
+            enough_for_norms(images, "person"),
+            devices.autocast(self.device, self.config.precision),
+        ):
+            outputs = self.model(images, more)
+        return to_float32(outputs)
 
     def validate(self, net: nn.Module) -> dict[str, float]:
         return validate(net, self.data.val, self.data.spec, device=self.device)
@@ -86,17 +99,10 @@ class CropTrainer(PeopleTrainer[tuple[Batch]]):
 
     def backward(self, made: tuple[Batch]) -> dict[str, float]:
         (batch,) = made
-        images = self.images(batch.images)
         sample = poses.bank_sample(self.net, batch, self.config, step=self.progress.step)
-        with (
-            enough_for_norms(images, "person"),
-            devices.autocast(self.device, self.config.precision),
-        ):
-            outputs = self.model(images, sample)
         terms = pose_losses(
-            to_float32(outputs),
+            self.run(batch, sample),
             self.to_device(batch.labels),
-            weights=Weights(),
             sigmas=self.sigmas,
             balance=self.balance,
         )
@@ -125,13 +131,8 @@ class ZoomTrainer(PeopleTrainer[tuple[Batch, ZoomTargets, Tensor]]):
 
     def backward(self, made: tuple[Batch, ZoomTargets, Tensor]) -> dict[str, float]:
         batch, targets, boxes = made
-        images = self.images(batch.images)
-        with (
-            enough_for_norms(images, "person"),
-            devices.autocast(self.device, self.config.precision),
-        ):
-            outputs = self.model(images, boxes.to(self.device))
-        return self.add_gradients(self.net.losses(to_float32(outputs), self.to_device(targets)))
+        outputs = self.run(batch, boxes.to(self.device))
+        return self.add_gradients(self.net.losses(outputs, self.to_device(targets)))
 
 
 class _Learner(nn.Module):
@@ -198,3 +199,42 @@ class FrameTrainer(Trainer[FrameSubset, tuple[FrameBatch, Any]]):
             [people.joints_px for people in some] for some in (batch.people[: len(images)], found)
         )
         return draw_samples(images, labelled, predicted, self.data.skeleton)
+
+
+def draw_samples(
+    images: Tensor,
+    labelled: Sequence[F64],
+    predicted: Sequence[F64],
+    skeleton: Skeleton,
+    hidden: Sequence[Bool] | None = None,
+) -> U8:
+    """Image (H, W, 3): samples with their labels in the upper row, predictions below.
+
+    `images` (B, 3, h, w) uint8; of each the joints (P, J, 2) of its people in pixels, NaN unknown.
+    Joints that are `hidden` (P, J) are rings.
+    """
+    zoom = max(1, 192 // images.shape[-2])
+    rows = []
+    for row_of_people in (labelled, predicted):
+        tiles = []
+        for b, people in enumerate(row_of_people):
+            image = images[b].numpy().transpose(1, 2, 0)
+            tile = np.repeat(np.repeat(image, zoom, 0), zoom, 1).copy()
+            rings = np.zeros(people.shape[:2], bool) if hidden is None else hidden[b]
+            for xy, ring in zip(people * zoom, rings, strict=True):
+                _draw_person(tile, xy, ring, skeleton)
+            tiles.append(tile)
+        rows.append(np.concatenate(tiles, 1))
+    return np.concatenate(rows, 0)
+
+
+def _draw_person(tile: U8, xy: F64, hidden: Bool, skeleton: Skeleton) -> None:
+    known: Bool = np.asarray(np.isfinite(xy).all(-1))
+    at = np.round(np.nan_to_num(xy, nan=-99)).astype(int).clip(-9999, 9999).tolist()
+    for a, b in skeleton.edges:
+        if known[a] and known[b]:
+            cv2.line(tile, tuple(at[a]), tuple(at[b]), (90, 90, 90), 1, cv2.LINE_AA)
+    for j, side in enumerate(skeleton.sides):
+        if known[j]:
+            fill = 1 if hidden[j] else -1
+            cv2.circle(tile, tuple(at[j]), 3, COLOURS[side], fill, cv2.LINE_AA)

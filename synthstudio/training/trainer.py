@@ -1,4 +1,4 @@
-"""The state of a training run and the common parts of steps; used by loop.py.
+"""The state of a training run, its log, and the common parts of steps; used by loop.py.
 
 Steps of each system are in systems.py.
 """
@@ -6,6 +6,7 @@ Steps of each system are in systems.py.
 from __future__ import annotations
 
 import copy
+import csv
 import dataclasses
 import functools
 import math
@@ -22,21 +23,77 @@ import torch
 from torch import Tensor, nn
 
 from synthstudio.core.arrays import I64, U8
-from synthstudio.core.errors import ModelError
+from synthstudio.core.errors import ModelError, import_extra
+from synthstudio.core.images import encode_png
 from synthstudio.core.skeleton import lacks_pairs
-from synthstudio.models.backbones.external import RANDOM
+from synthstudio.models.external_backbones import RANDOM
 from synthstudio.models.packaged import DEFAULT, default_tensors
 from synthstudio.training import checkpoint, devices, networks, optimization, poses
 from synthstudio.training.config import Config
 from synthstudio.training.data.augment import BatchPart
 from synthstudio.training.data.sources import Samples, TrainingData
 from synthstudio.training.data.streamed import StreamReader
-from synthstudio.training.log import Log
 
 Made = TypeVar("Made")
 """A batch as a trainer makes it."""
 Outputs = TypeVar("Outputs")
 Values = TypeVar("Values")
+_LOG_EVERY = 10
+
+
+class Log:
+    """log.csv (a row every 10 steps and every validation) and TensorBoard's files of a run; rows
+    from step `keep_before` on are dropped."""
+
+    def __init__(self, folder: Path, *, keep_before: int) -> None:
+        tensorboard = import_tensorboard()
+        self.path = folder / "log.csv"
+        self.image_folder = folder / "pictures"
+        kept = self._rows_before(keep_before)
+        self.file = self.path.open("w", newline="", encoding="utf-8")
+        self.rows = csv.writer(self.file)
+        self.rows.writerows(kept or [["step", "what", "value"]])
+        purge: dict[str, Any] = {"purge_step": keep_before} if keep_before else {}
+        self.board = tensorboard.SummaryWriter(str(folder), **purge)
+
+    def _rows_before(self, step: int) -> list[list[str]]:
+        if not self.path.is_file():
+            return []
+        with self.path.open(newline="", encoding="utf-8") as file:
+            head, *rows = list(csv.reader(file)) or [[]]
+        return [head, *(row for row in rows if len(row) == 3 and int(row[0]) < step)]
+
+    def step(self, step: int, losses: dict[str, float], *, lr: float, grad_norm: float) -> None:
+        if step % _LOG_EVERY == 0:
+            self._write(step, {f"loss/{k}": v for k, v in losses.items()})
+            total = sum(losses.values())
+            self._write(step, {"loss/all": total, "rate": lr, "gradient": grad_norm})
+            self.file.flush()  # else a kill after the next saved state loses the row
+
+    def validation(self, step: int, metrics: dict[str, float]) -> None:
+        self._write(step - 1, {f"validation/{k}": v for k, v in metrics.items()})
+        self.file.flush()
+
+    def images(self, step: int, rgb: U8) -> None:
+        """Keep a picture (H, W, 3) of a batch with its labels and predictions."""
+        self.image_folder.mkdir(exist_ok=True)
+        (self.image_folder / f"batch_{step:06d}.png").write_bytes(encode_png(rgb))
+        self.board.add_image("batch", rgb, step, dataformats="HWC")
+
+    def _write(self, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self.rows.writerow([step, name, f"{value:.6g}"])
+            self.board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self.file.close()
+        self.board.close()
+
+
+def import_tensorboard() -> Any:
+    """torch's TensorBoard writers; ModelError names the extra when TensorBoard is missing."""
+    import_extra("tensorboard", extra="train")
+    return import_extra("torch.utils.tensorboard", extra="train")
 
 
 @dataclass(frozen=True, kw_only=True)

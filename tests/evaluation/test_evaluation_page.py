@@ -9,7 +9,7 @@ from test_metrics import BONES, J, answers
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.whole_body import PARTS
-from synthstudio.evaluation.attention import (
+from synthstudio.evaluation.diagnostics import (
     AttentionExample,
     occlusion_sensitivity,
     sensitivity_summary,

@@ -9,7 +9,7 @@ from test_metrics import BONES, answers
 from test_precision import a_truth
 
 from synthstudio.core.rng import stream
-from synthstudio.evaluation import calibration, intervals
+from synthstudio.evaluation import intervals, measures
 from synthstudio.evaluation.intervals import (
     auroc_margin,
     majority_margin,
@@ -163,25 +163,25 @@ ROWS = np.repeat(np.arange(300), WEIGHT[OF].astype(int))
 
 
 def counts(rows):
-    return calibration.confusion(TRUTH[rows], SAID[rows], classes=3)
+    return measures.confusion(TRUTH[rows], SAID[rows], classes=3)
 
 
 FIGURES = {
     "auroc": (
         intervals.auroc(SCORE, TIED, OF),
-        lambda rows: calibration.auroc(SCORE[rows], TIED[rows]),
+        lambda rows: measures.auroc(SCORE[rows], TIED[rows]),
     ),
     "f1": (
         intervals.macro_f1(TRUTH, SAID, OF, classes=3),
-        lambda rows: calibration.macro_f1(counts(rows)),
+        lambda rows: measures.macro_f1(counts(rows)),
     ),
     "majority": (
         intervals.majority_f1(TRUTH, OF, classes=3),
-        lambda rows: calibration.majority_f1(counts(rows)),
+        lambda rows: measures.majority_f1(counts(rows)),
     ),
     "ece": (
         intervals.calibration_error(SCORE, TIED, OF),
-        lambda rows: calibration.reliability(SCORE[rows], TIED[rows]).ece,
+        lambda rows: measures.reliability(SCORE[rows], TIED[rows]).ece,
     ),
 }
 

@@ -9,13 +9,13 @@ from scipy.spatial.transform import Rotation
 
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.evaluation import calibration, localization
-from synthstudio.evaluation.attention import (
+from synthstudio.evaluation import measures
+from synthstudio.evaluation.diagnostics import (
     PATCH_GREY,
+    latency,
     occlusion_sensitivity,
     sensitivity_summary,
 )
-from synthstudio.evaluation.latency import latency
 
 BONES = get_skeleton("coco17")
 
@@ -27,7 +27,7 @@ def people(count, dims=2):
 def test_pck_by_hand():
     truth = np.zeros((1, 4, 2))
     answer = np.array([[[0, 0], [10, 0], [10.001, 0], [np.nan, 0]]])
-    hits = localization.pck(answer, truth, length=np.array([100.0]), at=0.1)
+    hits = measures.pck(answer, truth, length=np.array([100.0]), at=0.1)
     assert hits.tolist() == [[1, 1, 0, 0]]
 
 
@@ -37,31 +37,31 @@ def test_pck_auc_of_even_errors():
     truth = np.zeros((1, count, 2))
     answer = np.stack([np.linspace(0, 20, count), np.zeros(count)], -1)[None]
     known = np.ones((1, count), bool)
-    auc = localization.pck_auc(answer, truth, known=known, length=np.array([100.0]))
+    auc = measures.pck_auc(answer, truth, known=known, length=np.array([100.0]))
     assert auc == pytest.approx(0.5, abs=2e-3)
 
 
 def test_lengths():
     truth = np.zeros((1, 17, 2))
     truth[0, BONES.joints.index("left_shoulder")] = (3, 4)
-    assert localization.torso_px(truth, BONES.joints)[0] == pytest.approx(5)
+    assert measures.torso_px(truth, BONES.joints)[0] == pytest.approx(5)
     truth[0, BONES.joints.index("right_shoulder")] = (3, 4)
-    assert localization.head_px(truth, BONES.joints)[0] == pytest.approx(5)
+    assert measures.head_px(truth, BONES.joints)[0] == pytest.approx(5)
 
 
 def test_each_3d_error_ignores_what_it_should():
     truth, known = people(2, 3), np.ones((2, 17), bool)
-    assert localization.n_mpjpe(truth * 0.4, truth, known=known) == pytest.approx(
+    assert measures.n_mpjpe(truth * 0.4, truth, known=known) == pytest.approx(
         np.zeros((2, 17)), abs=1e-6
     )
     rotated = Rotation.from_euler("z", 30, degrees=True).apply(truth.reshape(-1, 3))
-    assert localization.n_mpjpe(rotated.reshape(truth.shape), truth, known=known).mean() > 1
+    assert measures.n_mpjpe(rotated.reshape(truth.shape), truth, known=known).mean() > 1
     turn = Rotation.from_euler("xyz", [30, -70, 200], degrees=True)
     moved = 0.3 * turn.apply(truth.reshape(-1, 3)).reshape(truth.shape) + (1, 2, 3)
-    assert localization.pa_mpjpe(moved, truth, known=known) == pytest.approx(
+    assert measures.pa_mpjpe(moved, truth, known=known) == pytest.approx(
         np.zeros((2, 17)), abs=1e-6
     )
-    assert localization.pa_mpjpe(truth * (1, 1, -1), truth, known=known).mean() > 1
+    assert measures.pa_mpjpe(truth * (1, 1, -1), truth, known=known).mean() > 1
 
 
 def test_pa_mpjpe_equals_another_solver():
@@ -76,10 +76,10 @@ def test_pa_mpjpe_equals_another_solver():
     scale = (b * t).sum() / (b * b).sum()
     wanted = np.linalg.norm(scale * b - t, axis=-1)
     more = [np.concatenate([xyz, np.full((1, 1, 3), 9.0)], 1) for xyz in (answer, truth)]
-    mine = localization.pa_mpjpe(*more, known=np.arange(18)[None] < 17)  # the last is unknown
+    mine = measures.pa_mpjpe(*more, known=np.arange(18)[None] < 17)  # the last is unknown
     assert mine[0] == pytest.approx([*wanted, np.nan], abs=1e-6, nan_ok=True)
     two = np.arange(17)[None] < 2  # too few joints
-    assert np.isnan(localization.pa_mpjpe(answer, truth, known=two)).all()
+    assert np.isnan(measures.pa_mpjpe(answer, truth, known=two)).all()
 
 
 # F1, AUROC, calibration and latency.
@@ -88,15 +88,15 @@ def test_pa_mpjpe_equals_another_solver():
 def test_f1_by_hand():
     truth = np.array([0, 0, 0, 1, 1, 2])
     answer = np.array([0, 0, 1, 1, 0, 2])
-    counts = calibration.confusion(truth, answer, classes=4)
+    counts = measures.confusion(truth, answer, classes=4)
     assert counts[0].tolist() == [2, 1, 0, 0]
     # class 0: precision 2/3, recall 2/3; class 1: 1/2, 1/2; class 2: 1; class 3 never occurs
-    scores = calibration.f1_scores(counts)
+    scores = measures.f1_scores(counts)
     assert scores[:3] == pytest.approx([2 / 3, 1 / 2, 1])
     assert np.isnan(scores[3])
-    assert calibration.macro_f1(counts) == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
+    assert measures.macro_f1(counts) == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
     # always "0": precision 3/6, recall 1 -> F1 2/3, the others 0
-    assert calibration.majority_f1(counts) == pytest.approx(2 / 9)
+    assert measures.majority_f1(counts) == pytest.approx(2 / 9)
 
 
 def test_auroc_is_the_chance_of_a_right_order():
@@ -104,20 +104,18 @@ def test_auroc_is_the_chance_of_a_right_order():
     score, positive = rng.integers(0, 6, 60) / 5, rng.random(60) < 0.4
     pairs = score[positive][:, None] - score[~positive][None]
     wanted = ((pairs > 0) + 0.5 * (pairs == 0)).mean()
-    assert calibration.auroc(score, positive) == pytest.approx(wanted, abs=1e-12)
-    assert calibration.auroc(positive.astype(float), positive) == 1
-    assert np.isnan(calibration.auroc(score, np.ones(60, bool)))
+    assert measures.auroc(score, positive) == pytest.approx(wanted, abs=1e-12)
+    assert measures.auroc(positive.astype(float), positive) == 1
+    assert np.isnan(measures.auroc(score, np.ones(60, bool)))
 
 
 def test_reliability_of_one_who_is_always_right_and_one_who_is_too_sure():
     rng = stream(2, "calibration")
     output = rng.random(40_000)
     came = rng.random(40_000) < output
-    assert calibration.reliability(output, came).ece < 0.01
-    assert calibration.reliability(np.sqrt(output), came).ece > 0.1
-    table = calibration.reliability(
-        np.array([1.0, 0.0, 0.5]), np.array([True, False, True]), bins=2
-    )
+    assert measures.reliability(output, came).ece < 0.01
+    assert measures.reliability(np.sqrt(output), came).ece > 0.1
+    table = measures.reliability(np.array([1.0, 0.0, 0.5]), np.array([True, False, True]), bins=2)
     assert table.count.tolist() == [1, 2]
     assert table.ece == pytest.approx((1 * 0 + 2 * 0.25) / 3)
 

@@ -8,7 +8,7 @@ import experiment_world as world
 import pytest
 
 from synthstudio.core.errors import AssetError, FormatError
-from synthstudio.experiment import occluders, photos
+from synthstudio.experiment import splits
 from synthstudio.formats.coco.file import CocoFile
 from synthstudio.props import procedural
 from synthstudio.recipe.schema.load import parse
@@ -20,7 +20,7 @@ def root(tmp_path_factory):
 
 
 def part(root, out, file="coco.json", seed=0):
-    return photos.split(root / file, root / "images", out, seed=seed)
+    return splits.split_photos(root / file, root / "images", out, seed=seed)
 
 
 def read(out, name):
@@ -34,7 +34,7 @@ def names(out, name):
 def test_every_photo_is_in_one_part_and_the_seed_decides_which(root, tmp_path):
     facts = part(root, tmp_path / "a")
     assert part(root, tmp_path / "b") == facts
-    train, test = (names(tmp_path / "a", part) for part in photos.PARTS)
+    train, test = (names(tmp_path / "a", part) for part in splits.PARTS)
     assert test == names(tmp_path / "b", "test")
     assert not train & test
     assert len(train | test) == 12 and len(test) == facts["photos"]["test"] == 4
@@ -58,7 +58,7 @@ def test_a_photo_with_two_names_is_in_one_part(root, tmp_path):
         found["annotations"].append(who | {"id": 100 + k, "image_id": 100 + k})
     (mine / "coco.json").write_text(json.dumps(found))
     part(mine, tmp_path / "out")
-    for name in photos.PARTS:
+    for name in splits.PARTS:
         numbers = {i["id"] for i in read(tmp_path / "out", name)["images"]}
         assert {n + 99 for n in numbers if n < 100} == {n for n in numbers if n >= 100}
 
@@ -68,7 +68,7 @@ def test_joints_are_taken_by_name_and_unused_names_are_no_joints(tmp_path, names
     facts = part(world.write(tmp_path / "people", 5, names=names), tmp_path / "out")
     assert facts["skeleton"] == "body12" and len(facts["joints"]) == 12
     part(world.write(tmp_path / "plain", 5), tmp_path / "same")
-    for name in photos.PARTS:
+    for name in splits.PARTS:
         a, b = (read(tmp_path / o, name)["annotations"] for o in ("out", "same"))
         assert [p["keypoints"] for p in a] == [p["keypoints"] for p in b]
 
@@ -101,7 +101,7 @@ def test_the_parts_are_read_by_the_importer(root, tmp_path):
             del who["area"]
 
     part(root, tmp_path / "out", world.changed(root, no_area))
-    for name in photos.PARTS:
+    for name in splits.PARTS:
         opened = CocoFile(tmp_path / "out" / f"{name}.json")
         assert opened.skeleton.name == "body12"
         people = [row for _, rows in opened.samples() for row in rows]
@@ -144,10 +144,10 @@ def test_bad_annotations_are_one_clear_message(root, tmp_path, change, says):
 
 def test_missing_pictures_are_one_clear_message(root, tmp_path):
     with pytest.raises(AssetError, match=r"no such folder.*the photos"):
-        photos.split(root / "coco.json", tmp_path / "nowhere", tmp_path / "out", seed=0)
+        splits.split_photos(root / "coco.json", tmp_path / "nowhere", tmp_path / "out", seed=0)
     (tmp_path / "empty").mkdir()
     with pytest.raises(FormatError, match=r"image 1: there is no such file.*p00000.png"):
-        photos.split(root / "coco.json", tmp_path / "empty", tmp_path / "out", seed=0)
+        splits.split_photos(root / "coco.json", tmp_path / "empty", tmp_path / "out", seed=0)
 
 
 # What hides people in training never hides them in the test.
@@ -155,17 +155,17 @@ def test_missing_pictures_are_one_clear_message(root, tmp_path):
 
 def test_kinds_are_known_and_in_one_part():
     known = {obj.kind for obj in procedural.kinds()}
-    assert not set(occluders.KINDS["train"]) & set(occluders.KINDS["test"])
-    assert set(occluders.KINDS["train"]) | set(occluders.KINDS["test"]) <= known
-    for name in occluders.KINDS:
+    assert not set(splits.KINDS["train"]) & set(splits.KINDS["test"])
+    assert set(splits.KINDS["train"]) | set(splits.KINDS["test"]) <= known
+    for name in splits.KINDS:
         for cutouts in (False, True):
-            made = parse(occluders.recipe(name, seed=4, cutouts=cutouts))
+            made = parse(splits.occlusion_recipe(name, seed=4, cutouts=cutouts))
             assert made.photo_options.ground == "any"
             assert not made.occlude.by.get("person")
 
 
 def held(tmp_path, folder, seed=0):
-    return occluders.split_cutouts(folder, tmp_path / f"out-{seed}", seed=seed)
+    return splits.split_cutouts(folder, tmp_path / f"out-{seed}", seed=seed)
 
 
 def test_cutouts_are_parted_by_category_with_their_licences(tmp_path):

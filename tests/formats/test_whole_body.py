@@ -9,7 +9,8 @@ from exchange_sets import differences, make_set, rows_of
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.evaluation.whole_body import PARTS, evaluate_files
+from synthstudio.evaluation.precision import WHOLE_BODY_PARTS as PARTS
+from synthstudio.evaluation.precision import evaluate_whole_body
 from synthstudio.formats.coco.dialects import keypoints_key
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
@@ -111,14 +112,14 @@ def as_results(exported, path, *, move="", px=0.0):
 
 
 def test_an_export_scores_one_against_itself(exported, tmp_path):
-    found = evaluate_files(exported / TRAIN, as_results(exported, tmp_path / "same.json"))
+    found = evaluate_whole_body(exported / TRAIN, as_results(exported, tmp_path / "same.json"))
     assert tuple(found) == PARTS
     assert {part: round(each["AP"], 6) for part, each in found.items()} == dict.fromkeys(PARTS, 1.0)
 
 
 @pytest.mark.parametrize("part", ["foot", "face", "lefthand"])
 def test_a_part_that_is_off_costs_that_part(exported, tmp_path, part):
-    found = evaluate_files(
+    found = evaluate_whole_body(
         exported / TRAIN, as_results(exported, tmp_path / "off.json", move=part, px=40)
     )
     own = {"lefthand": "left_hand"}.get(part, part)
@@ -144,7 +145,7 @@ def test_oks_of_a_part_is_that_of_the_published_evaluation(exported, tmp_path):
     face[:, 0] += off
     mine["face_kpts"] = face.ravel().tolist()
     (tmp_path / "moved.json").write_text(json.dumps([mine]))
-    found = evaluate_files(tmp_path / "one.json", tmp_path / "moved.json")
+    found = evaluate_whole_body(tmp_path / "one.json", tmp_path / "moved.json")
     assert found["face"]["AP"] == pytest.approx((thresholds <= oks).mean())
     assert 0 < found["face"]["AP"] < 1
 
@@ -174,7 +175,7 @@ def test_results_of_an_unknown_picture_are_refused(exported, tmp_path):
     entries[0]["image_id"] = 999
     path.write_text(json.dumps(entries))
     with pytest.raises(FormatError, match="image 999 is not in the annotations"):
-        evaluate_files(exported / TRAIN, path)
+        evaluate_whole_body(exported / TRAIN, path)
 
 
 def test_a_part_that_is_not_valid_is_unlabelled(exported, tmp_path):

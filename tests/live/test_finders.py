@@ -19,7 +19,7 @@ from synthstudio.inference.finder import (
 from synthstudio.inference.networks import bottom_up_finder
 from synthstudio.inference.predict import CropPredictions, predict
 from synthstudio.inference.sources import Boxes, SourceImage
-from synthstudio.models.bottom_up.contract import FoundPeople
+from synthstudio.models.contract import FoundPeople
 from synthstudio.models.packaged import default_model
 
 

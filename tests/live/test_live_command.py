@@ -18,7 +18,7 @@ from waiting import PATIENCE_S, wait_for_line
 import synthstudio as ss
 from synthstudio.api.live import run_live
 from synthstudio.core.errors import ArgumentError, DiskError, FormatError
-from synthstudio.inference import screen
+from synthstudio.inference.live import video_out, window_missing
 
 BOX = "60,30,60,120"
 COUNT = 12
@@ -93,7 +93,7 @@ def test_a_video_is_written_and_keeps_the_time(folder, tmp_path):
     assert np.abs(drawn[:240].astype(int) - 90).max() > 60  # something is drawn
     film.release()
     picture = dancers.picture([(70.0, 50.0)])
-    with screen.video_out(tmp_path / "a.avi") as write:
+    with video_out(tmp_path / "a.avi") as write:
         for number in (3, 4, 9):  # missed pictures are made up for
             write(picture, number, 25.0)
     film = cv2.VideoCapture(str(tmp_path / "a.avi"))
@@ -109,27 +109,27 @@ def test_a_video_that_cannot_be_whole_is_not_there(tmp_path, monkeypatch):
     full.fourcc = cv2.VideoWriter.fourcc
     monkeypatch.setattr(cv2, "VideoWriter", full)
     raised = pytest.raises(DiskError, match="incomplete")
-    with raised, screen.video_out(tmp_path / "a.mp4") as write:
+    with raised, video_out(tmp_path / "a.mp4") as write:
         write(dancers.picture([]), 0, 25.0)
     assert not list(tmp_path.iterdir())
 
 
 def test_without_a_window_it_says_so_and_goes_on(folder, capsys, monkeypatch):
     run_live(folder / "model.onnx", folder / "a.mp4", boxes=[[60, 30, 60, 120]], frames=2)
-    if screen.window_missing():
+    if window_missing():
         assert "no window: " in capsys.readouterr().err
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "  GUI:           QT5\n")
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    assert screen.window_missing() == "no display"
+    assert window_missing() == "no display"
     monkeypatch.setenv("DISPLAY", ":0")
-    assert screen.window_missing() == ""
+    assert window_missing() == ""
 
 
 def test_q_in_the_window_ends_it(folder, monkeypatch):
     shown = []
-    monkeypatch.setattr(screen, "window_missing", lambda: "")
+    monkeypatch.setattr("synthstudio.api.live.window_missing", lambda: "")
     monkeypatch.setattr(cv2, "imshow", lambda title, bgr: shown.append(bgr.shape))
     monkeypatch.setattr(cv2, "waitKey", lambda ms: ord("q") if len(shown) == 3 else -1)
     monkeypatch.setattr(cv2, "getWindowProperty", lambda title, what: 1.0)

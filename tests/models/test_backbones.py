@@ -5,13 +5,10 @@ import torch
 import transformers
 
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.models.backbones.hourglass import StackedHourglass
-from synthstudio.models.backbones.hrnet import HRNet
-from synthstudio.models.backbones.pyramid import ConvPyramid
-from synthstudio.models.backbones.sizes import HOURGLASSES, HRNETS, ViTSize
-from synthstudio.models.backbones.vit import ViT
-from synthstudio.models.blocks.heads import ClassicDecoder, PointHead
+from synthstudio.models.backbones import ConvPyramid, HRNet, StackedHourglass, ViT
 from synthstudio.models.contract import PoseNet
+from synthstudio.models.heads import ClassicDecoder, PointHead
+from synthstudio.models.packaged import HOURGLASSES, HRNETS, ViTSize
 from synthstudio.training import config as configs
 from synthstudio.training import networks, optimization
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from synthstudio.core.errors import ModelError
-from synthstudio.models.blocks.bank import FLOOR, SHARPNESS, PoseBank, fuse
 from synthstudio.models.heatmaps import blur, decode_peak, gaussian_map
+from synthstudio.models.pose_bank import FLOOR, SHARPNESS, PoseBank, fuse
 
 H, W = 24, 18
 

@@ -9,10 +9,10 @@ from stick_frames import SKELETON, crowd, frame_of, oks, pose
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
-from synthstudio.models.backbones.pyramid import ConvPyramid
-from synthstudio.models.bottom_up.contract import FramePeople, finite
+from synthstudio.models.backbones import ConvPyramid
 from synthstudio.models.bottom_up.openpose import OpenPose, OpenPoseOutputs
 from synthstudio.models.bottom_up.personlab import PersonLab, PersonLabOutputs
+from synthstudio.models.contract import FramePeople, finite
 
 SIZE = (256, 320)
 ELBOW = SKELETON.joints.index("left_elbow")

@@ -10,9 +10,9 @@ from torch import nn
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.models.backbones import external
-from synthstudio.models.backbones.efficientnet import EfficientNetLite0
-from synthstudio.models.backbones.external import TRUST, Features, OwnMaps
+from synthstudio.models import external_backbones as external
+from synthstudio.models.efficientnet import EfficientNetLite0
+from synthstudio.models.external_backbones import TRUST, Features, OwnMaps
 from synthstudio.training import checkpoint, networks, optimization
 from synthstudio.training import config as configs
 from synthstudio.training.config import Network

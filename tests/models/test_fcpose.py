@@ -12,8 +12,7 @@ from torch.nn import functional
 
 from synthstudio.core.masks import nms
 from synthstudio.core.rng import stream
-from synthstudio.models.backbones.pyramid import ConvPyramid
-from synthstudio.models.bottom_up.contract import FramePeople
+from synthstudio.models.backbones import ConvPyramid
 from synthstudio.models.bottom_up.fcpose import (
     FCPose,
     FCPoseOutputs,
@@ -24,6 +23,7 @@ from synthstudio.models.bottom_up.fcpose import (
     joint_loss,
     person_maps,
 )
+from synthstudio.models.contract import FramePeople
 from synthstudio.models.heatmaps import gaussian_map
 
 SIZE = (128, 160)

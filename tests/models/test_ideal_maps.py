@@ -20,33 +20,30 @@ from stick_frames import (
 )
 
 from synthstudio.core.rng import stream
-from synthstudio.models.bottom_up.grouping import Grouping, collect_people, group_people
-from synthstudio.models.bottom_up.openpose import affinity_fields, confidence_maps, openpose_targets
-from synthstudio.models.bottom_up.personlab import directed_limbs, personlab_targets
-from synthstudio.models.bottom_up.voting import Maps, Voting, hough_votes, vote_people
+from synthstudio.models.bottom_up import openpose, personlab
 
-EDGES, DIRECTED = torch.tensor(SKELETON.edges), directed_limbs(SKELETON)
+EDGES, DIRECTED = torch.tensor(SKELETON.edges), personlab.directed_limbs(SKELETON)
 RADIUS_PX = 32
 
 
 def openpose_maps(frames, stride=8):
-    return openpose_targets(frames, EDGES, stride=stride, sigma=0.875, width=1.0)
+    return openpose.openpose_targets(frames, EDGES, stride=stride, sigma=0.875, width=1.0)
 
 
 def grouped(made, stride=8, **changes):
-    how = Grouping(**{"limbs": SKELETON.edges, "sigma": 0.875} | changes)
-    return group_people(made.maps, made.fields, how, stride=stride)
+    how = openpose.Grouping(**{"limbs": SKELETON.edges, "sigma": 0.875} | changes)
+    return openpose.group_people(made.maps, made.fields, how, stride=stride)
 
 
 def personlab_maps(frames, stride=8):
     limbs, radius = torch.tensor(DIRECTED), RADIUS_PX / stride
-    return personlab_targets(frames, limbs, stride=stride, radius=radius)
+    return personlab.personlab_targets(frames, limbs, stride=stride, radius=radius)
 
 
 def voted(made, stride=8, *, masks=False, **changes):
-    how = Voting(limbs=DIRECTED, radius=RADIUS_PX / stride, **changes)
+    how = personlab.Voting(limbs=DIRECTED, radius=RADIUS_PX / stride, **changes)
     said = {name: getattr(made, name) for name in ("discs", "short", "mid", "long", "body")}
-    return vote_people(said, how, stride=stride, masks=masks)
+    return personlab.vote_people(said, how, stride=stride, masks=masks)
 
 
 OPENPOSE = SimpleNamespace(maps=openpose_maps, decode=grouped, leads="fields")
@@ -91,7 +88,7 @@ def test_without_fields_or_offsets_that_fit_nobody_is_whole(spoil, frames, syste
 
 def test_a_field_is_the_limbs_direction_beside_it_and_the_mean_where_two_cross():
     xy = torch.tensor([[[2.5, 8.5], [14.5, 8.5]], [[8.5, 2.5], [8.5, 14.5]]])
-    field = affinity_fields(xy, torch.tensor([[0, 1]]), 18, 18, width=1.0)[0]
+    field = openpose.affinity_fields(xy, torch.tensor([[0, 1]]), 18, 18, width=1.0)[0]
     assert field[:, 8, 4].tolist() == [1, 0]
     assert field[:, 7, 4].tolist() == [1, 0]
     assert field[:, 6, 4].tolist() == [0, 0]
@@ -120,7 +117,7 @@ def test_fields_are_those_of_a_second_way_of_drawing_them():
 
 def test_maps_take_the_highest_gaussian_and_the_rest_is_background():
     xy = torch.tensor([[[4.5, 4.5]], [[6.5, 4.5]], [[-1.0, 4.5]]])
-    joint, background = confidence_maps(xy, 9, 12, sigma=1.0)
+    joint, background = openpose.confidence_maps(xy, 9, 12, sigma=1.0)
     assert joint[4, 4] == joint[4, 6] == 1
     assert joint[4, 5] == pytest.approx(np.exp(-0.5))  # not the sum of two
     assert joint[4, 0] == pytest.approx(np.exp(-8))  # the one outside has none
@@ -131,12 +128,14 @@ def test_people_of_few_joints_or_of_a_low_score_are_dropped():
     xy = np.arange(12.0).reshape(3, 2, 2)
     score = np.array([[0.9, 0.2], [0.6, 0.2], [0.9, 0.0]])
     people, limbs = [[1, 3], [0, 2, 4], [5], [0]], [[0.1], [0.5, 0.6], [], []]
-    found = collect_people(xy, score, people, limbs, joints=2, minimum=0.1, stride=4)
+    found = openpose.collect_people(xy, score, people, limbs, joints=2, minimum=0.1, stride=4)
     assert found.score == pytest.approx([3.5 / 5, 0.5 / 3])
     assert found.joints_px[0] == pytest.approx(4 * xy[:, 0])
     assert np.isnan(found.joints_px[1, 2]).all()
     for joints, minimum in ((3, 0.1), (2, 0.5 / 3)):
-        found = collect_people(xy, score, people, limbs, joints=joints, minimum=minimum, stride=4)
+        found = openpose.collect_people(
+            xy, score, people, limbs, joints=joints, minimum=minimum, stride=4
+        )
         assert len(found.score) == 1
 
 
@@ -200,11 +199,11 @@ def test_votes_are_those_of_a_second_way_of_counting():
     """Each cell's vote spread over the four nearest centres, one after the other."""
     rng = stream(9, "votes")
     h, w = 9, 11
-    maps = Maps(
+    maps = personlab.Maps(
         discs=rng.uniform(0, 1, (2, h, w)), short=rng.normal(0, 3, (2, 2, h, w)),
         mid=np.zeros((1, 2, h, w)), long=np.zeros((2, 2, h, w)), body=np.zeros((h, w)),
     )  # fmt: skip
-    voting = Voting(limbs=((0, 1), (1, 0)), radius=2.0)
+    voting = personlab.Voting(limbs=((0, 1), (1, 0)), radius=2.0)
     wanted = np.zeros((2, h + 2, w + 2))
     for j, row, column in np.ndindex(2, h, w):
         if maps.discs[j, row, column] <= voting.vote:
@@ -214,7 +213,7 @@ def test_votes_are_those_of_a_second_way_of_counting():
             near = np.maximum(1 - np.abs(place - [c - 0.5, r - 0.5]), 0).prod()
             if (place >= -0.5).all() and (place < [w + 0.5, h + 0.5]).all():
                 wanted[j, r, c] += near * maps.discs[j, row, column] / (np.pi * 4)
-    assert hough_votes(maps, voting) == pytest.approx(wanted, abs=1e-9)
+    assert personlab.hough_votes(maps, voting) == pytest.approx(wanted, abs=1e-9)
 
 
 @pytest.mark.parametrize("stride", [4, 8, 16])

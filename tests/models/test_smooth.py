@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from synthstudio.core.rng import stream
-from synthstudio.models.smooth import smooth
+from synthstudio.inference.tracking import smooth
 
 
 def _walk(frames, *, turn=0.0):

@@ -9,13 +9,12 @@ import torch
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models import heatmaps as hm
-from synthstudio.models.backbones.pyramid import ConvPyramid
-from synthstudio.models.blocks.bank import PoseBank
-from synthstudio.models.blocks.heads import KPE
-from synthstudio.models.blocks.orn import ORN
+from synthstudio.models.backbones import ConvPyramid
 from synthstudio.models.contract import PoseNet, predict_maps, standardized
+from synthstudio.models.heads import KPE, ORN
 from synthstudio.models.layers import Residual
-from synthstudio.models.losses import Labels, Weights, fractions_loss, pose_losses
+from synthstudio.models.losses import Labels, fractions_loss, pose_losses
+from synthstudio.models.pose_bank import PoseBank
 from synthstudio.training.config import Network
 from synthstudio.training.networks import build
 
@@ -50,7 +49,7 @@ def labels(count=2):
 
 def losses(output, found):
     sigmas = torch.from_numpy(SKELETON.sigmas).float()
-    return pose_losses(output, found, weights=Weights(), sigmas=sigmas, balance=torch.ones(4))
+    return pose_losses(output, found, sigmas=sigmas, balance=torch.ones(4))
 
 
 def net(system):

@@ -7,7 +7,7 @@ import torch
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
-from synthstudio.models.backbones.pyramid import ConvPyramid
+from synthstudio.models.backbones import ConvPyramid
 from synthstudio.models.heatmaps import decode_peak, gaussian_map
 from synthstudio.models.zoomnet import BODY, PARTS, ZoomNet, found_boxes, sample_windows, zoom_to
 

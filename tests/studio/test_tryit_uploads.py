@@ -14,8 +14,8 @@ from job_orders import LEAD, settings_in
 from synthstudio.cli.review import parse_studio
 from synthstudio.core.errors import FormatError, StudioError
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.inference.live import annotated
 from synthstudio.inference.predict import CropPredictions
-from synthstudio.inference.screen import annotated
 from synthstudio.inference.stream import LiveFrame
 from synthstudio.studio import answers
 from synthstudio.studio.settings import Limits

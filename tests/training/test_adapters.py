@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.inference import adapters
-from synthstudio.inference.adapters.kinds import bilinear, local_means, newton_peaks
+from synthstudio.inference.adapters import bilinear, local_means, newton_peaks
 
 RGB = stream(0, "image").integers(0, 256, (120, 160, 3), dtype=np.uint8)
 BOX = np.array([[40.0, 20.0, 48.0, 64.0]])

@@ -11,16 +11,16 @@ from torch import nn
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.models.heatmaps import gaussian_map
+from synthstudio.models.pose_bank import OUTSIDE, PoseBank
 from synthstudio.training import config, networks, poses
 from synthstudio.training.config import Augment, Network, overfitted
 from synthstudio.training.data import batches, sources, windows
 from synthstudio.training.data.batches import CropSubset
 from synthstudio.training.data.crops import MARGIN
 from synthstudio.training.data.windows import PADDING
-from synthstudio.training.ground_truth import clip_windows, image_sizes
+from synthstudio.training.evaluation import clip_windows, image_sizes
 from synthstudio.training.poses import bank_sample, filled, pose_bank
 from synthstudio.training.predictions import predict_subset
 

@@ -16,8 +16,8 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.training.config import NO_AUGMENTATION, Augment
 from synthstudio.training.data import augment as aug
 from synthstudio.training.data import batches, crops, windows
+from synthstudio.training.data.batches import prefetch
 from synthstudio.training.data.crops import root_relative
-from synthstudio.training.data.prefetch import prefetch
 from synthstudio.transforms.pasting import fractions_under_paste
 
 BONES = get_skeleton("coco17")

@@ -20,7 +20,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.generation.stage import FrameGenerator, prepare
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.schema.load import load
-from synthstudio.training.robustness import averaged, exposures
+from synthstudio.training.evaluation import averaged, exposures
 
 
 @pytest.fixture(scope="module")

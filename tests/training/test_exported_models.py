@@ -19,8 +19,8 @@ from synthstudio.core.images import encode_png
 from synthstudio.core.labels import VISIBILITY
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference import export as exporting
+from synthstudio.inference.model_files import OnnxModel
 from synthstudio.inference.networks import network_predictor
-from synthstudio.inference.onnx_model import OnnxModel
 from synthstudio.models import packaged
 from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION

@@ -12,8 +12,8 @@ from synthstudio.api import speed
 from synthstudio.core.errors import ArgumentError, ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference import compress as compressing
-from synthstudio.inference import scoring
-from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.inference import networks
+from synthstudio.inference.model_files import OnnxModel
 from synthstudio.training import checkpoint
 from synthstudio.training.networks import build
 
@@ -28,7 +28,7 @@ def run(learnt):
 @pytest.fixture(scope="module")
 def people(pairs, tmp_path_factory):
     cache, skeleton = tmp_path_factory.mktemp("crops"), get_skeleton("coco23")
-    return scoring.labelled_people(pairs, splits=(), size=SIZE, skeleton=skeleton, cache=cache)
+    return networks.labelled_people(pairs, splits=(), size=SIZE, skeleton=skeleton, cache=cache)
 
 
 def test_benchmark_times_both_runtimes(run, pairs, tmp_path):
@@ -55,7 +55,7 @@ def test_benchmark_times_both_runtimes(run, pairs, tmp_path):
 
 def test_points_found_are_those_of_evaluate(run, pairs, people, tmp_path):
     model = ss.Model.load(run, device="cpu")
-    ours = scoring.hits(model.predictor(), people, SIZE, model.skeleton)
+    ours = networks.hits(model.predictor(), people, SIZE, model.skeleton)
     theirs = ss.evaluate(run, pairs, out=tmp_path / "e", progress=False, device="cpu").metrics
     for subset in ("all", "visible", "hidden"):
         told = theirs["localization"][subset]["PCK@0.1"]["value"]

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from waiting import wait_for
 
 from synthstudio.core.errors import DiskError, ModelError
-from synthstudio.models.backbones import external
+from synthstudio.models import external_backbones as external
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import checkpoint, devices, systems
 from synthstudio.training import config as configs

@@ -13,8 +13,8 @@ from synthstudio.core.errors import FormatError, ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
-from synthstudio.models.blocks.bank import OUTSIDE
 from synthstudio.models.packaged import default_tensors
+from synthstudio.models.pose_bank import OUTSIDE
 from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION, Augment

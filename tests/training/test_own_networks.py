@@ -8,7 +8,7 @@ from torch import nn
 
 import synthstudio as ss
 from synthstudio.core.errors import ArgumentError, ModelError, SynthStudioError
-from synthstudio.models.backbones import external
+from synthstudio.models import external_backbones as external
 from synthstudio.models.heatmaps import gaussian_map
 from synthstudio.training import devices, trainer
 from synthstudio.training.config import NO_AUGMENTATION

@@ -17,7 +17,7 @@ from synthstudio.dataset.merge import merge_sets
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.imports import import_from
 from synthstudio.inference import write
-from synthstudio.inference.scoring import labelled_people
+from synthstudio.inference.networks import labelled_people
 from synthstudio.review.history import content_key
 from synthstudio.review.risk.predictions import iter_predictions
 from synthstudio.review.store import default_url, open_store

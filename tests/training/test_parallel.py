@@ -12,7 +12,7 @@ import two_processes
 from synthstudio.api import networks
 from synthstudio.core.errors import ArgumentError, DeviceError, ModelError, WorkerError
 from synthstudio.models import losses
-from synthstudio.training import devices, ray_train
+from synthstudio.training import devices, loop
 
 
 @pytest.mark.parametrize(("kind", "backend"), [("cpu", "gloo"), ("cuda", "nccl")])
@@ -122,12 +122,12 @@ def test_processes_share_the_count_of_what_is_known(monkeypatch):
 def test_what_several_processes_cannot_do(pairs, tmp_path, monkeypatch):
     config = tiny.config(pairs)
     with pytest.raises(ModelError, match="multiple of 2"):  # before a cluster is joined
-        ray_train.train(tiny.config(pairs, batch=9), tmp_path / "run", processes=2)
+        loop.train_by_ray(tiny.config(pairs, batch=9), tmp_path / "run", processes=2)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(
         WorkerError, match=r'ray is not installed.*pip install "synthstudio\[ray\]"'
     ):
-        ray_train.train(config, tmp_path / "run", processes=2)
+        loop.train_by_ray(config, tmp_path / "run", processes=2)
     assert not (tmp_path / "run").exists()
     with pytest.raises(ArgumentError, match="need torchrun"):
         networks.train(config, tmp_path / "run", processes=2)

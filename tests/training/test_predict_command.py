@@ -39,7 +39,7 @@ from synthstudio.review.risk.predictions import iter_predictions, prediction_lay
 from synthstudio.review.risk.scores import models_of
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import default_url, open_store
-from synthstudio.training import prediction_workers, predictions
+from synthstudio.training import predictions, run_evaluation
 from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import InputSpec
@@ -364,7 +364,7 @@ def test_a_worker_that_dies_is_named_with_its_people_and_nothing_is_left(
 ):
     weights = untrained.save(tmp_path / "best.safetensors", block="kpe")
     dying = functools.partial(dying_workers.predict_job, tmp_path / "died")
-    monkeypatch.setattr(prediction_workers, "predict_job", dying)
+    monkeypatch.setattr(run_evaluation, "predict_job", dying)
     with pytest.raises(WorkerError, match=r"died at job people \d+ to \d+; .*SIGKILL"):
         ss.evaluate(weights, pairs, out=tmp_path / "out", workers=2, cache=cache, device="cpu")
     assert (tmp_path / "died").exists() and not (tmp_path / "out").exists()

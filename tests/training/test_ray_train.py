@@ -11,7 +11,7 @@ import two_processes
 from waiting import wait_for
 
 from synthstudio.core.errors import ModelError, WorkerError
-from synthstudio.training import ray_train
+from synthstudio.training import loop
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("ray.train.torch")
@@ -51,11 +51,11 @@ def test_two_workers_learn_what_torchrun_does_though_one_dies(
     thread = threading.Thread(target=_kill_a_worker, args=(run / "state.safetensors",))
     thread.start()
     with pytest.raises(WorkerError, match=r"training process died.*`resume`"):
-        ray_train.train(config, run, processes=2, cache=cache, log=lambda text: None)
+        loop.train_by_ray(config, run, processes=2, cache=cache, log=lambda text: None)
     thread.join()
     with pytest.raises(ModelError, match="a run already exists"):  # as a worker says it
-        ray_train.train(config, run, processes=1, cache=cache, log=lambda text: None)
-    done = ray_train.train(
+        loop.train_by_ray(config, run, processes=1, cache=cache, log=lambda text: None)
+    done = loop.train_by_ray(
         config,
         run,
         processes=2,
@@ -95,7 +95,7 @@ def _workers():
 def test_a_cluster_that_is_too_small_is_said(cluster, pairs, tmp_path):
     config = tiny.config(pairs, **two_processes.LONG)
     with pytest.raises(WorkerError, match=r"cluster is too small.*its 2 CPUs.*got 4"):
-        ray_train.train(config, tmp_path / "new", processes=4, log=lambda text: None)
+        loop.train_by_ray(config, tmp_path / "new", processes=4, log=lambda text: None)
 
 
 def test_a_cluster_that_is_not_there_is_one_message(pairs, tmp_path, monkeypatch):
@@ -106,4 +106,4 @@ def test_a_cluster_that_is_not_there_is_one_message(pairs, tmp_path, monkeypatch
     monkeypatch.setattr(ray, "init", nowhere)
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.9:6379")
     with pytest.raises(WorkerError, match=r"RAY_ADDRESS=10.0.0.9:6379.*nobody answers"):
-        ray_train.train(tiny.config(pairs), tmp_path / "run", processes=2)
+        loop.train_by_ray(tiny.config(pairs), tmp_path / "run", processes=2)

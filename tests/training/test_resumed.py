@@ -12,7 +12,7 @@ import tiny
 import yaml
 from tiny_pairs import recipe
 
-from synthstudio.models.backbones.sizes import VITS
+from synthstudio.models.packaged import VITS
 
 pytestmark = pytest.mark.nightly("a resume matrix; three cases that differ are in test_loop.py")
 

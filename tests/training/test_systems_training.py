@@ -12,7 +12,7 @@ import torch
 import synthstudio as ss
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import SKELETONS, get_skeleton
-from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.models.pose_bank import PoseBank
 from synthstudio.training import checkpoint, optimization
 from synthstudio.training import config as configs
 from synthstudio.training.config import Network

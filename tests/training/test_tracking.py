@@ -11,8 +11,7 @@ from synthstudio.core.errors import ArgumentError
 from synthstudio.core.rng import stream
 from synthstudio.dataset.reader import Dataset
 from synthstudio.inference.predict import smoothed
-from synthstudio.inference.tracking import REPEATED, track_people
-from synthstudio.models.smooth import overlaps
+from synthstudio.inference.tracking import REPEATED, overlaps, track_people
 
 NOBODY = (np.zeros((0, 4)), np.zeros((0, 17, 2)), np.zeros((0, 17)))
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 from synthstudio.training import config as configs
-from synthstudio.training import evaluate
 from synthstudio.training.data.sources import load_data
-from synthstudio.training.evaluation_folder import EvaluationOptions
+from synthstudio.training.evaluation import EvaluationOptions
 from synthstudio.training.loop import train
+from synthstudio.training.run_evaluation import evaluate_run
 
 STILL = {"flip": 0, "scale": 0, "rotation_deg": 0, "shift": 0, "colour": 0}
 """Augmentation that changes nothing."""
@@ -42,7 +42,7 @@ def loaded(settings, cache):
 
 
 def evaluated(weights, data, out, **options):
-    return evaluate.evaluate(
+    return evaluate_run(
         weights,
         data,
         out,

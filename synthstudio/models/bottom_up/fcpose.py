@@ -4,7 +4,7 @@ A small detector without anchors, after FCOS (Tian et al. 2019), finds people: e
 levels is a *location* that predicts whether a person's centre is near, and the distances to the
 left, top, right and bottom of that person's box, clipped to the frame. At each person a controller
 generates the filters of three 1x1 convolutions; applied to shared channels and to coordinates
-relative to that person, they give the maps of this person's joints. Letters: contract.py; N
+relative to that person, they give the maps of this person's joints. Letters: models/contract.py; N
 locations of all levels, level after level, row by row; M people.
 """
 
@@ -21,14 +21,14 @@ from torch import Tensor, nn
 from synthstudio.core.arrays import F64
 from synthstudio.core.masks import nms
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.models.bottom_up.contract import (
+from synthstudio.models.contract import (
     FoundPeople,
     FrameNet,
     FramePeople,
+    System,
     finite,
     is_inside,
 )
-from synthstudio.models.contract import System
 from synthstudio.models.heatmaps import cell_centres, decode_peak, probabilities
 from synthstudio.models.layers import conv, resize
 from synthstudio.models.losses import gaussian_cross_entropy, masked_mean

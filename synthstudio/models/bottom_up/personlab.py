@@ -1,23 +1,25 @@
 """PersonLab: discs of joints, offsets to joints, and the masks of people (Papandreou et al. 2018).
 
 Short offsets lead from a joint's disc to the joint, mid offsets from there to the joint at the
-other end of a limb, long ones from any cell of a person to each of their joints. voting.py forms
-people from them. Letters: contract.py; E directed limbs, each way once.
+other end of a limb, long ones from any cell of a person to each of their joints. People are voted
+for in NumPy, frame by frame. Letters: models/contract.py; E directed limbs, each way once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.models.bottom_up import contract
-from synthstudio.models.bottom_up.voting import Voting, vote_people
-from synthstudio.models.contract import System
+from synthstudio.models import contract
+from synthstudio.models.contract import FoundPeople, System, finite
 from synthstudio.models.heatmaps import cell_centres
 from synthstudio.models.layers import conv
 from synthstudio.models.losses import masked_mean
@@ -180,7 +182,261 @@ class PersonLab(System):
         terms = entropies | errors
         return {name: weight * terms[name] for name, weight in WEIGHTS.items()}
 
-    def decode(self, outputs: PersonLabOutputs) -> list[contract.FoundPeople]:
+    def decode(self, outputs: PersonLabOutputs) -> list[FoundPeople]:
         """The people of each frame, without masks: nothing reads them."""
         chances = {"discs": outputs.discs.sigmoid(), "body": outputs.body.sigmoid()}
         return vote_people(vars(outputs) | chances, self.voting, stride=self.stride, masks=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voting:
+    """Thresholds of roots, duplicates and masks; defaults are the paper's.
+
+    `limbs` (E pairs of joints: from, to) and `radius` in cells: those of the targets. `refine`:
+    number of corrections of mid and long offsets by short ones. Cells whose disc's probability is
+    above `vote` vote (in the paper all do). A root has votes above `root`; it is a duplicate
+    if it is within `same` of a found person's joint (of the radius; the paper's 10 px of 32).
+    `inside`: probability of a disc or body. A cell belongs to the nearest person within `distance`.
+    People below `score` are dropped: three joints of seventeen pass. `maximum`: roots in a frame.
+    """
+
+    limbs: tuple[tuple[int, int], ...]
+    radius: float
+    refine: int = 2
+    vote: float = 0.1
+    root: float = 0.01
+    same: float = 10 / 32
+    inside: float = 0.5
+    distance: float = 0.25
+    score: float = 0.15
+    maximum: int = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Maps:
+    """The network's outputs for one frame: `discs` (J, h, w) and `body` (h, w) from 0 to 1, offsets
+    `short` (J, 2, h, w), `mid` (E, 2, h, w) and `long` (J, 2, h, w) in cells."""
+
+    discs: F64
+    short: F64
+    mid: F64
+    long: F64
+    body: F64
+
+
+def vote_people(
+    outputs: Mapping[str, Tensor], voting: Voting, *, stride: int, masks: bool = True
+) -> list[FoundPeople]:
+    """The people of each frame; `outputs` by the names of Maps, with leading axis B."""
+    arrays = {name: finite(value) for name, value in outputs.items()}
+    found = []
+    for b in range(len(arrays["discs"])):
+        frame = {name: value[b] for name, value in arrays.items() if name != "body"}
+        maps = Maps(**frame, body=arrays["body"][b, 0])
+        joint, root = find_roots(hough_votes(maps, voting), voting)
+        corrected = correct(maps, voting)
+        xy, scores, score = choose_people(maps, corrected, voting, joint, root)
+        cells = assign_cells(maps, corrected, voting, xy, scores) if masks else None
+        found.append(FoundPeople(joints_px=xy * stride, scores=scores, score=score, masks=cells))
+    return found
+
+
+def hough_votes(maps: Maps, voting: Voting) -> F64:
+    """Votes (J, h + 2, w + 2) for joints, a cell wider on each side: of every cell, its disc's
+    probability for the target of its short offset, bilinear. A whole disc's sum to about 1."""
+    joints, h, w = maps.discs.shape
+    at = np.flatnonzero(maps.discs > voting.vote)
+    joint, x, y = _led(maps, at)
+    x, y = x + 0.5, y + 0.5  # of the padded cells' centres, counted from 0
+    ok = (x >= 0) & (x < w + 1) & (y >= 0) & (y < h + 1)
+    if not ok.all():
+        at, joint, x, y = at[ok], joint[ok], x[ok], y[ok]
+    weight = maps.discs.reshape(-1)[at] / (np.pi * voting.radius**2)
+    left, top = x.astype(np.int64), y.astype(np.int64)
+    right, down = x - left, y - top
+    corner = (joint * (h + 2) + top) * (w + 2) + left
+    over, under, far = weight * (1 - down), weight * down, 1 - right
+    places = np.concatenate([corner, corner + 1, corner + w + 2, corner + w + 3])
+    parts = [over * far, over * right, under * far, under * right]
+    size = (joints, h + 2, w + 2)
+    return np.bincount(places, np.concatenate(parts), minlength=math.prod(size)).reshape(size)
+
+
+def _led(maps: Maps, at: I64) -> tuple[I64, F64, F64]:
+    """The joints of cells `at` (N,) of all discs, and the targets x, y of their short offsets.
+
+    Cells of all joints are numbered joint by joint, row by row.
+    """
+    _, h, w = maps.discs.shape
+    joint, cell = np.divmod(at.astype(np.int32), h * w)  # which divides faster than int64
+    row, column = np.divmod(cell, w)
+    offset = maps.short.reshape(-1)
+    there = at + joint * (h * w)
+    return joint, column + 0.5 + offset[there], row + 0.5 + offset[there + h * w]
+
+
+def find_roots(votes: F64, voting: Voting) -> tuple[I64, F64]:
+    """Joints (C,) and positions (C, 2) in cells of candidates, most votes first: maxima, at the
+    mean of the votes in 3 x 3 cells, exact for votes that agree."""
+    padded = np.pad(votes, ((0, 0), (1, 1), (1, 1)))
+    _, high, wide = padded.shape
+    flat = padded.reshape(-1)
+    at = np.flatnonzero(flat > voting.root)
+    steps = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1)]
+    away = [r * wide + c for r, c in steps]
+    for k in (1, 7, 3, 5, 0, 8, 2, 6):  # most cells are eliminated at the first
+        here, other = flat[at], flat[at + away[k]]
+        at = at[other < here if k < 4 else other <= here]
+    around = flat[at[:, None] + away]
+    joint, cell = np.divmod(at, high * wide)
+    row, column = np.divmod(cell, wide)
+    total = around.sum(1)
+    x = column - 1.5 + around @ [c for _, c in steps] / total
+    y = row - 1.5 + around @ [r for r, _ in steps] / total
+    order = np.argsort(-total, kind="stable")[: voting.maximum]
+    return joint[order], np.stack([x, y], -1)[order]
+
+
+def grow(
+    maps: Maps, corrected: Corrected, voting: Voting, joint: I64, root: F64
+) -> tuple[F64, F64]:
+    """The joints (C, J, 2) and their scores (C, J) of the people grown from roots (C, 2).
+
+    All grow in parallel, a limb per step: from the most confident joint with an unplaced neighbour.
+    A joint's score is its disc's probability there, 0 outside the frame.
+    """
+    count, (joints, h, w) = len(joint), maps.discs.shape
+    begin, end = np.array(voting.limbs).T
+    mid, discs = maps.mid.reshape(-1), maps.discs.reshape(-1)
+    every = np.arange(count)
+    x, y = np.full((2, joints, count), np.nan)
+    scores = np.full((joints, count), -1.0)
+    placed = np.zeros((joints, count))  # 2 for placed joints: above any score
+    cell = np.zeros((joints, count), np.int64)  # in which a joint lies
+    who, b, px, py = every, joint, root[:, 0], root[:, 1]
+    for step in range(joints):
+        if step:
+            worth = scores.take(begin, 0)
+            worth -= placed.take(end, 0)
+            limb = worth.argmax(0)
+            who = np.flatnonzero(worth[limb, every] >= 0)  # all, unless a skeleton is disconnected
+            limb = limb[who]
+            b, here = end[limb], cell[begin[limb], who]
+            there = limb * (2 * h * w) + here
+            row, column = np.divmod(here, w)
+            px, py = column + 0.5 + mid[there], row + 0.5 + mid[there + h * w]
+            px, py = corrected.places(b, px, py)
+        at, inside = _cells(px, py, h, w)
+        slot = b * count + who
+        for table, value in ((x, px), (y, py), (cell, at), (placed, 2.0)):
+            table.reshape(-1)[slot] = value
+        scores.reshape(-1)[slot] = discs[b * (h * w) + at] * inside
+    return np.stack([x.T, y.T], -1), scores.T.clip(0)
+
+
+def _cells(x: F64, y: F64, h: int, w: int) -> tuple[I64, Bool]:
+    """Indices of the cells of positions, clipped to the frame, and whether they are inside."""
+    column = np.minimum(np.maximum(x, 0), w - 1).astype(np.int64)
+    row = np.minimum(np.maximum(y, 0), h - 1).astype(np.int64)
+    return row * w + column, (x >= 0) & (x < w) & (y >= 0) & (y < h)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corrected:
+    """Targets of short offsets of all joints' cells: `x`, `y` (J * h * w,), NaN outside discs."""
+
+    x: F64
+    y: F64
+    size: tuple[int, int]
+
+    def places(self, joint: I64, x: F64, y: F64) -> tuple[F64, F64]:
+        """Positions x, y of joints, corrected inside discs."""
+        h, w = self.size
+        at, inside = _cells(x, y, h, w)
+        at += joint * (h * w)
+        to_x = self.x[at]
+        led = inside & (to_x == to_x)  # not NaN
+        return np.where(led, to_x, x), np.where(led, self.y[at], y)
+
+
+def correct(maps: Maps, voting: Voting) -> Corrected:
+    """Follow the short offsets `refine` times."""
+    joints, h, w = maps.discs.shape
+    nothing = np.full(joints * h * w, np.nan, np.float32)
+    found = Corrected(x=nothing, y=nothing, size=(h, w))
+    if not voting.refine:
+        return found
+    at = np.flatnonzero(maps.discs > voting.inside)
+    joint, x, y = _led(maps, at)
+    for k in range(voting.refine):
+        x, y = found.places(joint, x, y) if k else (x, y)
+        tables = nothing.copy(), nothing.copy()
+        tables[0][at], tables[1][at] = x, y
+        found = Corrected(x=tables[0], y=tables[1], size=(h, w))
+    return found
+
+
+def choose_people(
+    maps: Maps, corrected: Corrected, voting: Voting, joint: I64, root: F64
+) -> tuple[F64, F64, F64]:
+    """Joints (P, J, 2), their scores (P, J) and the people's (P,), most confident first.
+
+    A root is dropped at the joint of a person with more votes. A person's score
+    is the mean over joints, those that are another's with more votes counting 0.
+    """
+    reach = (voting.same * voting.radius) ** 2
+    free = np.ones(len(joint), bool)
+    places = np.empty((0, len(maps.discs), 2))
+    scores: list[F64] = []
+    score: list[float] = []
+    grown, confidence = grow(maps, corrected, voting, joint, root)
+    for c in range(len(joint)):
+        if free[c]:
+            xy = grown[c]
+            apart = ((places - xy) ** 2).sum(-1) > reach
+            value = float(confidence[c] @ apart.all(0)) / len(xy)
+            free &= ((xy[joint] - root) ** 2).sum(-1) > reach
+            if value > voting.score:
+                places = np.concatenate([places, xy[None]])
+                scores.append(confidence[c])
+                score.append(value)
+    order = np.argsort(-np.array(score), kind="stable")
+    return places[order], np.array(scores).reshape(places.shape[:2])[order], np.array(score)[order]
+
+
+def assign_cells(maps: Maps, corrected: Corrected, voting: Voting, xy: F64, scores: F64) -> Bool:
+    """Masks (P, h, w): each cell of a body is the nearest person's.
+
+    The distance of a cell from a person is the mean over joints, weighted by their scores, between
+    the targets of its long offsets and the person's joint, relative to the root of the area of the
+    joints' box.
+    """
+    joints, h, w = maps.discs.shape
+    masks = np.zeros((len(xy), h, w), bool)
+    cells = np.flatnonzero(maps.body > voting.inside)
+    if not len(xy) or not len(cells):
+        return masks
+    row, column = np.divmod(cells, w)
+    offset = maps.long.reshape(joints, 2, h * w)[:, :, cells]
+    joint = np.arange(joints)[:, None]
+    x, y = corrected.places(joint, column + 0.5 + offset[:, 0], row + 0.5 + offset[:, 1])
+    x, y = x.astype(np.float32), y.astype(np.float32)  # (J, N)
+    confident = np.where(scores > voting.inside, scores, 0.0).astype(np.float32)
+    counts = (confident > 0)[..., None]
+    high = np.where(counts, xy, -np.inf).max(1)
+    low = np.where(counts, xy, np.inf).min(1)
+    size = np.sqrt(np.maximum((high - low).clip(0).prod(1), 1.0))
+    distance = np.full((len(xy), len(cells)), np.inf)
+    own = np.nan_to_num(xy).astype(np.float32)
+    weight = confident / np.maximum(confident.sum(1) * size, 1e-6)[:, None]
+    # A mean of distances is at least the distance of the means, so most cells need no more.
+    apart = [weight @ to - (weight * own[..., k]).sum(1)[:, None] for k, to in enumerate((x, y))]
+    near = apart[0] ** 2 + apart[1] ** 2 < (1.001 * voting.distance) ** 2
+    for p in np.flatnonzero(counts.any((1, 2))):
+        some = np.flatnonzero(near[p])
+        away = np.sqrt((x[:, some] - own[p, :, :1]) ** 2 + (y[:, some] - own[p, :, 1:]) ** 2)
+        distance[p, some] = confident[p] @ away / (confident[p].sum() * size[p])
+    nearest = distance.argmin(0)
+    mine = distance[nearest, np.arange(len(cells))] < voting.distance
+    masks.reshape(len(xy), -1)[nearest[mine], cells[mine]] = True
+    return masks

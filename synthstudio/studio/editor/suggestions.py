@@ -116,7 +116,7 @@ def grabcut(rgb: U8, points: F32, box: F32 | None) -> F32:
 @functools.lru_cache(1)
 def network(path: Path, changed: int) -> Segment:
     """A network, cached until its file changes; ModelError for another kind of file."""
-    from synthstudio.inference.onnx_model import open_session
+    from synthstudio.inference.model_files import open_session
 
     session, _ = open_session(
         path, what="segmenter", form="", where=str(path), device="auto", threads=0

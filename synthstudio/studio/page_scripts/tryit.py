@@ -12,7 +12,7 @@ import streamlit as st
 from synthstudio.core.errors import ModelError, SynthStudioError
 from synthstudio.core.images import SUFFIXES
 from synthstudio.core.video import VIDEOS
-from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.inference.model_files import OnnxModel
 from synthstudio.inference.stream import LiveFrame
 from synthstudio.review.values import User
 from synthstudio.studio import answers, guard

@@ -28,7 +28,7 @@ from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.rows import NO_STATE, Row
 from synthstudio.formats.joints import convert_row
-from synthstudio.models.bottom_up.contract import FramePeople
+from synthstudio.models.contract import FramePeople
 from synthstudio.training.config import Augment
 from synthstudio.training.data import augment as aug
 from synthstudio.training.data import samples as caching

@@ -12,7 +12,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,8 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class CropSettings:
-    """Settings of a worker to render a moment and crop its people."""
+    """How a worker crops the people of a rendered moment."""
 
-    stage: Settings
     variants: tuple[str, ...]
     skeleton: Skeleton
     size: tuple[int, int]
@@ -86,14 +85,15 @@ class RenderedPeople:
         `progress`: of the first epoch's people; later ones are rendered during steps."""
         path = Path(source.recipe)
         recipe = load(path)
-        settings = prepare(recipe, assets=Path(source.assets) if source.assets else path.parent)
+        self.stage_settings = prepare(
+            recipe, assets=Path(source.assets) if source.assets else path.parent
+        )
         own = get_skeleton(recipe.skeleton)
         self.skeleton = skeleton or own
         self.notes = conversion_notes(own, self.skeleton)
         self.source, self.splits, self.workers = source, tuple(splits), workers
         self.progress = progress
         self.settings = CropSettings(
-            stage=settings,
             variants=source.variants,
             skeleton=self.skeleton,
             size=size,
@@ -107,7 +107,7 @@ class RenderedPeople:
                 expected=f"{' or '.join(splits)} above 0 in its splits",
                 got=str(recipe.splits.model_dump()),
             )
-        identity = asdict(identity_of(settings)) | {
+        identity = asdict(identity_of(self.stage_settings)) | {
             "source": [source.moments, source.renew, *self.splits],
             "bones": self.skeleton.name,
         }
@@ -128,7 +128,7 @@ class RenderedPeople:
         moments, renew = self.source.moments, self.source.renew or self.source.moments
         places = range(epoch * renew, epoch * renew + moments)
         if self._thread is None:
-            prepare_caches(self.settings.stage)
+            prepare_caches(self.stage_settings)
         with self._changed:
             self._needed = range(places.start, places.stop + renew)
             self._moments = {p: rows for p, rows in self._moments.items() if p >= places.start}
@@ -168,7 +168,7 @@ class RenderedPeople:
                 render_moment,
                 self._jobs(),
                 workers=self.workers,
-                initializer=opening(engine, CropWorker, self.settings.stage, self.settings),
+                initializer=opening(engine, CropWorker, self.stage_settings, self.settings),
                 on_done=self._store,
             )
         except BaseException as error:
@@ -199,12 +199,12 @@ class CropWorker:
     """A worker's state: the stage and crop settings."""
 
     def __init__(self, stage: Settings, settings: CropSettings) -> None:
-        self.settings, self.stage = replace(settings, stage=stage), FrameGenerator(stage)
+        self.settings, self.stage = settings, FrameGenerator(stage)
 
 
 def render_moment(worker: CropWorker, job: Job, report: local.Report) -> tuple[int, People]:
     """The index of a job and the rows of its moment's people (crops.crop_people)."""
-    recipe = worker.settings.stage.recipe
+    recipe = worker.stage.settings.recipe
     rows: People = []
     if job.place < 0:
         time.sleep(_IDLE_S)

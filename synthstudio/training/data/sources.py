@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
+from torch.utils.data import ConcatDataset
 
 from synthstudio.core.arrays import F64, I64, U8, Array, Bool
 from synthstudio.core.errors import ModelError
@@ -30,7 +31,6 @@ from synthstudio.training.data.batches import NO_PICTURES, CropSubset, InputSpec
 from synthstudio.training.data.crops import Crops, crop_kind
 from synthstudio.training.data.frames import Frames, FrameSubset, frame_kind
 from synthstudio.training.data.samples import (
-    ImageSequence,
     Kind,
     Loaded,
     Report,
@@ -301,53 +301,42 @@ def selected_rows(source: Source, samples: Crops | Frames) -> I64:
     return np.flatnonzero(use)
 
 
-@dataclass(frozen=True)
-class Concatenation:
-    """Images of several sources, one after the other, without a copy."""
-
-    parts: tuple[ImageSequence, ...]
-    ends: I64
-
-    def __getitem__(self, row: int) -> U8:
-        part = int(np.searchsorted(self.ends, row, side="right"))
-        return self.parts[part][int(row - (self.ends[part - 1] if part else 0))]
-
-    def __len__(self) -> int:
-        return int(self.ends[-1])
-
-
 def _columns(parts: Sequence[Any], without: set[str]) -> dict[str, Any]:
     plain = {f.name for f in fields(parts[0])} - without
     return {name: np.concatenate([getattr(p, name) for p in parts]) for name in plain}
+
+
+def _joined(parts: Sequence[Any], name: str) -> ConcatDataset[U8]:
+    """Images of several sources, one after the other, without a copy."""
+    return ConcatDataset([getattr(part, name) for part in parts])
 
 
 def concatenate(parts: Sequence[Crops]) -> Crops:
     """All people of several sources, one source after the other."""
     if len(parts) == 1:
         return parts[0]
-    ends = np.cumsum([len(p) for p in parts])
-    starts = ends - [len(p) for p in parts]
+    starts = np.cumsum([0, *(len(p) for p in parts)])
     groups = np.cumsum([0] + [int(p.group.max()) + 1 for p in parts])
     return Crops(
-        images=Concatenation(tuple(p.images for p in parts), ends),
-        cover=Concatenation(tuple(p.cover for p in parts), ends),
+        images=_joined(parts, "images"),
+        cover=_joined(parts, "cover"),
         group=np.concatenate([p.group + g for p, g in zip(parts, groups, strict=False)]),
         clean=np.concatenate(
-            [np.where(p.clean < 0, -1, p.clean + s) for p, s in zip(parts, starts, strict=True)]
+            [np.where(p.clean < 0, -1, p.clean + s) for p, s in zip(parts, starts, strict=False)]
         ),
         **_columns(parts, {"images", "cover", "group", "clean"}),
     )
 
 
 def concatenate_frames(parts: Sequence[Frames]) -> Frames:
-    """The frames of several sources, one source after the other."""
+    """As `concatenate`, of whole frames."""
     if len(parts) == 1:
         return parts[0]
     people = np.cumsum([0, *(len(p.xy) for p in parts)])
     first = [p.first[:-1] + begin for p, begin in zip(parts, people, strict=False)]
     return Frames(
-        images=Concatenation(tuple(p.images for p in parts), np.cumsum([len(p) for p in parts])),
-        masks=Concatenation(tuple(p.masks for p in parts), people[1:]),
+        images=_joined(parts, "images"),
+        masks=_joined(parts, "masks"),
         first=np.concatenate([*first, people[-1:]]),
         **_columns(parts, {"images", "masks", "first"}),
     )

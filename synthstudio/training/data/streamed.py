@@ -26,8 +26,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.training.config import Config, Joints3D, Source
 from synthstudio.training.data import crops, samples
 from synthstudio.training.data.augment import BatchPart
-from synthstudio.training.data.batches import CropSubset
-from synthstudio.training.data.prefetch import prefetch
+from synthstudio.training.data.batches import CropSubset, prefetch
 from synthstudio.training.devices import World
 
 CropRow = dict[str, Any]

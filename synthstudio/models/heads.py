@@ -1,13 +1,14 @@
-"""ORN, the Occlusion Robust Network block: it infers hidden joints from visible evidence.
+"""Heads: features to heat maps; plain ones, those of the backbones' papers, and ORN.
 
-It replaces KPE. Steps:
+ORN, the Occlusion Robust Network block, infers hidden joints from visible evidence, in place of
+KPE. Steps:
 
 1. First maps from the features, as in KPE, and a map of the occluder.
 2. Each joint samples the features at its first map.
 3. From these: the reliability of each joint's evidence, and how much the pose bank may
    change its map.
-4. Attention over a bank of poses (bank.py): poses weighted by how well the *other* joints' trusted
-   maps support them give every joint a second map, and 3D joints.
+4. Attention over a bank of poses (pose_bank.py): poses weighted by how well the *other* joints'
+   trusted maps support them give every joint a second map, and 3D joints.
 5. Refinement: a convolution over features, both maps and the cover corrects the joined maps.
 6. Each joint samples the features again at the refined maps. From these and from step 3
    follow the visibility outputs: here a joint's position is most accurate.
@@ -26,10 +27,70 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
-from synthstudio.models.blocks.bank import BankSample, PoseBank, fuse
 from synthstudio.models.contract import VISIBLE, PoseOutputs
 from synthstudio.models.heatmaps import log_probabilities
 from synthstudio.models.layers import conv, mixed, pointwise, resize
+from synthstudio.models.pose_bank import BankSample, PoseBank, fuse
+
+
+class KPE(nn.Module):
+    """Features (B, channels, h', w') to one map per joint: the "simple decoder" of ViTPose (Xu et
+    al. 2022) with `layers` convolutions of `width` channels, resized to `size` cells if needed."""
+
+    def __init__(
+        self, channels: int, joints: int, *, size: tuple[int, int], width: int = 48, layers: int = 1
+    ) -> None:
+        super().__init__()
+        self.size = size
+        widths = [channels] + [width] * layers
+        self.stem = nn.Sequential(*[conv(a, b) for a, b in itertools.pairwise(widths)])
+        self.maps = nn.Conv2d(widths[-1], joints, 1)
+
+    def forward(self, features: Tensor) -> PoseOutputs:
+        return PoseOutputs(logits=(self.maps(self.stem(resize(features, self.size))),))
+
+
+class PointHead(nn.Module):
+    """A 1x1 convolution, on features resized to `size` cells if needed: HRNet, hourglass, FPN."""
+
+    def __init__(self, channels: int, joints: int, *, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+        self.maps = nn.Conv2d(channels, joints, 1)
+
+    def forward(self, features: Tensor) -> PoseOutputs:
+        return PoseOutputs(logits=(self.maps(resize(features, self.size)),))
+
+
+class KeptHead(nn.Module):
+    """The backbone's own joint maps, as logits on `size` cells."""
+
+    def __init__(self, *, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, features: Tensor) -> PoseOutputs:
+        return PoseOutputs(logits=(resize(features, self.size),))
+
+
+class ClassicDecoder(nn.Module):
+    """Deconvolutions 4x4 that double the size up to `times`, then 1x1 (Xu et al. 2022)."""
+
+    def __init__(self, channels: int, joints: int, *, times: int, width: int = 256) -> None:
+        super().__init__()
+        steps: list[nn.Module] = []
+        for number in range(round(math.log2(times))):
+            steps += [
+                nn.ConvTranspose2d(width if number else channels, width, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(inplace=True),
+            ]
+        self.grown = nn.Sequential(*steps)
+        self.maps = nn.Conv2d(width, joints, 1)
+
+    def forward(self, features: Tensor) -> PoseOutputs:
+        return PoseOutputs(logits=(self.maps(self.grown(features)),))
+
 
 MIN_POWER, FUSION_POWER = 0.2, 0.7
 """Power of the poses' map in the final fusion for a visible and a hidden joint."""

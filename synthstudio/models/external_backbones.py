@@ -29,9 +29,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError, import_extra
-from synthstudio.models.backbones import efficientnet
-from synthstudio.models.backbones.efficientnet import EfficientNetLite0
+from synthstudio.models import efficientnet
 from synthstudio.models.contract import IMAGE_MEAN, IMAGE_STD, Colour
+from synthstudio.models.efficientnet import EfficientNetLite0
 from synthstudio.models.layers import resize
 
 RANDOM = "random"

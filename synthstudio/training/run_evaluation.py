@@ -1,42 +1,66 @@
-"""Evaluate a trained network on a data set: predictions, metrics and a page, in one folder."""
+"""A trained network evaluated on a data set: predictions, metrics and a page, in one folder.
+
+Predictions are made here or by workers: there a job is one batch of people or frames. Jobs contain
+their pixels, so workers need no data set; metrics are computed in the main process. Batches do not
+depend on the number of workers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
+from synthstudio.core.arrays import F32, U8, Bool
 from synthstudio.core.errors import ModelError, SynthStudioError
+from synthstudio.core.images import decode_rgb
 from synthstudio.core.places import Place, Url, free_folder, parse_place, resolved
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import Row
 from synthstudio.dataset.splits import shared_notes
-from synthstudio.evaluation import attention
-from synthstudio.evaluation.attention import AttentionExample, Sensitivity
+from synthstudio.evaluation.diagnostics import (
+    AttentionExample,
+    Sensitivity,
+    sensitivity_summary,
+)
 from synthstudio.evaluation.precision import MIN_OKS
-from synthstudio.evaluation.storage import Evaluation
-from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.evaluation.storage import Evaluation, Predictions
+from synthstudio.generation.engines import Engine
+from synthstudio.generation.engines.local import Report
+from synthstudio.generation.shards import check_device
+from synthstudio.models.contract import FoundPeople
+from synthstudio.models.pose_bank import PoseBank, bank_of
+from synthstudio.render import runtime
 from synthstudio.training import checkpoint, devices, diagnostics, poses, predictions
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.samples import conversion_notes
 from synthstudio.training.data.sources import load_subset
-from synthstudio.training.evaluation_folder import (
+from synthstudio.training.evaluation import (
+    LABELS_PX,
+    Decode,
     EvaluationOptions,
     Step,
+    clip_windows,
     dataset_sha256,
+    image_sizes,
     measured,
+    untimed,
     write,
 )
-from synthstudio.training.ground_truth import LABELS_PX, clip_windows, image_sizes
-from synthstudio.training.prediction_workers import RemotePredictor, WorkerPool, request
+from synthstudio.training.predictions import PredictionColumns
 
 
-def evaluate(
+def evaluate_run(
     weights: Path,
     dataset: Place,
     out: Path,
@@ -45,11 +69,12 @@ def evaluate(
     cache: Path,
     device: str = "auto",
     step: Step,
-    pool: WorkerPool | None = None,
+    pool: tuple[Engine, int] | None = None,
 ) -> Evaluation:
     """Evaluate the network of a weights file on a data set, into the new folder `out`. `pool`:
-    workers for predictions. People are converted to the network's joints. ModelError if the options
-    do not fit it; FormatError without a common joint; DatasetError, DiskError."""
+    engine and number of workers for predictions. People are converted to the network's joints.
+    ModelError if the options do not fit it; FormatError without a common joint; DatasetError,
+    DiskError."""
     free_folder(out)
     on = devices.get_device(device)
     net: Any
@@ -59,7 +84,7 @@ def evaluate(
     # Pixels of people are not used beside whole frames.
     labels = config.with_network(size=LABELS_PX) if net.sees_frames else config
     source = Source(dataset=str(dataset), splits=options.splits)
-    cropping = _untimed(step("cropping people"))
+    cropping = untimed(step("cropping people"))
     people, _ = load_subset((source,), labels, cache, cropping, skeleton=skeleton)
     notes = [*conversion_notes(Dataset(dataset).skeleton, skeleton)]
     notes += _notes(config, dataset, options)
@@ -68,8 +93,10 @@ def evaluate(
     net, found, remote = net.to(on), None, None
     how: dict[str, Any] = {"decode": options.decode, "flip": options.flip, "bank": bank}
     if pool is not None:
-        remote = RemotePredictor(request=request(weights, device, **how), pool=pool)
-    progress = _untimed(step("finding people" if net.sees_frames else "predicting"))
+        remote = RemotePredictor(
+            request=request(weights, device, **how), engine=pool[0], workers=pool[1]
+        )
+    progress = untimed(step("finding people" if net.sees_frames else "predicting"))
     if net.sees_frames:
         find = None if remote is None else remote.find_people
         answers, found = predictions.find_in_dataset(
@@ -84,10 +111,10 @@ def evaluate(
     shown: list[AttentionExample] = []
     maps: list[Sensitivity] = []
     if net.has_joint_maps:
-        progress = _untimed(step("sliding a patch over people"))
+        progress = untimed(step("sliding a patch over people"))
         maps = diagnostics.patch_sensitivity(net, people, spec, device=on, progress=progress)
         listed = {"maps": [m.map.tolist() for m in maps]}
-        metrics["sensitivity"] = attention.sensitivity_summary(maps) | listed
+        metrics["sensitivity"] = sensitivity_summary(maps) | listed
         shown = diagnostics.examples(net, people, spec, device=on)
     if net.sees_frames:
         metrics["latency"] = predictions.frame_cost(net, spec, data)
@@ -103,10 +130,6 @@ def evaluate(
     return evaluation
 
 
-def _untimed(report: Callable[[int, int, float], None]) -> Callable[[int, int], None]:
-    return lambda done, total: report(done, total, 0.0)
-
-
 def part_of(
     source: Dataset, people: CropSubset, frames: tuple[int, ...] | None
 ) -> tuple[Dataset, CropSubset]:
@@ -120,7 +143,7 @@ def part_of(
 
 
 def _bank(net: nn.Module, config: Config, skeleton: Skeleton, cache: Path) -> PoseBank:
-    if getattr(getattr(net, "block", None), "bank", None) is not None:
+    if bank_of(net) is not None:
         raise ModelError(
             "the network has its own pose bank",
             where="--bank",
@@ -224,3 +247,154 @@ def _title(config: Config) -> str:
         return f"{network.head}, {network.backbone}"
     head = {"own": "own head", "orn": "ORN", "kpe": "KPE"}.get(network.head, network.head)
     return head if network.backbone == "pyramid" else f"{network.backbone}, {head}"
+
+
+Poses = tuple[F32, F32 | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A prediction request: `weights`, the bytes of its file; `poses` of a bank for its maps."""
+
+    weights: bytes
+    device: str
+    decode: Decode = "hits"
+    flip: bool = False
+    poses: Poses | None = None
+
+
+def request(
+    weights: Path, device: str, *, decode: Decode, flip: bool, bank: PoseBank | None
+) -> Request:
+    """A picklable request without tensors."""
+    poses: Poses | None = None
+    if bank is not None:
+        xyz = None if bank.xyz_m is None else bank.xyz_m.cpu().numpy()
+        poses = (bank.poses.cpu().numpy(), xyz)
+    return Request(
+        weights=weights.read_bytes(), device=device, decode=decode, flip=flip, poses=poses
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A worker's state: a network on its device."""
+
+    net: Any
+    spec: InputSpec
+    device: torch.device
+    bank: PoseBank | None
+    request: Request
+
+
+def open_network(query: Request, model: str) -> Network:
+    """Load the network in a worker; DeviceError if the device is not the `model` ("": any)."""
+    if model:
+        check_device(runtime.resolve_device(query.device), model)  # type: ignore[arg-type]
+    device = devices.get_device(query.device)
+    with tempfile.NamedTemporaryFile(prefix="synthstudio-", suffix=".safetensors") as file:
+        file.write(query.weights)
+        file.flush()
+        net, config, skeleton = checkpoint.load_any(Path(file.name))
+    bank = None
+    if query.poses is not None:
+        poses, xyz = query.poses
+        bank = PoseBank(torch.from_numpy(poses), None if xyz is None else torch.from_numpy(xyz))
+    return Network(
+        net=net.to(device).eval(),
+        spec=InputSpec(size=config.network.size, skeleton=skeleton),
+        device=device,
+        bank=None if bank is None else bank.to(device),
+        request=query,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A batch of `unit` "people" or "frames"; `first`: index of the first. `images`: crops
+    (B, 3, H, W), or the frames' encoded pictures and their names."""
+
+    first: int
+    unit: str
+    images: U8 | tuple[tuple[bytes, str], ...]
+
+    def __str__(self) -> str:
+        return f"{self.unit} {self.first} to {self.first + len(self.images) - 1}"
+
+
+def predict_job(network: Network, job: Job, note: Report) -> tuple[int, Any]:
+    """Predict a job in a worker: PredictionColumns of people, FoundPeople of each frame; ModelError
+    when out of memory."""
+    answers: Any
+    net, how = network.net, network.request
+    if isinstance(job.images, tuple):
+        pictures = [decode_rgb(data, name) for data, name in job.images]
+        answers = predictions.find_in_images(net, pictures, network.spec.size)
+    else:
+        with devices.memory_guard(network.device, f"{len(job.images)} people"):
+            answers = predictions.predict_images(
+                net,
+                torch.from_numpy(job.images).to(network.device),
+                network.spec.skeleton,
+                decode=how.decode,
+                flip=how.flip,
+                bank=network.bank,
+            )
+    note(len(job.images))
+    return job.first, answers
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemotePredictor:
+    """A predictor by workers of an engine; raises WorkerError and errors of jobs."""
+
+    request: Request
+    engine: Engine
+    workers: int
+
+    def predict_people(
+        self, people: CropSubset, spec: InputSpec, progress: Callable[[int, int], None]
+    ) -> Predictions:
+        """As `predictions.predict_subset`."""
+        known: list[Bool] = []
+
+        def jobs() -> Iterator[Job]:
+            for number, batch in enumerate(predictions.people_batches(people, spec)):
+                known.append(batch.labels.known.numpy())
+                first, images = number * predictions.BATCH, batch.images.numpy()
+                yield Job(first=first, unit="people", images=images)
+
+        parts: list[PredictionColumns] = self._run(jobs(), len(people), progress)
+        whole = [part | {"known": k} for part, k in zip(parts, known, strict=True)]
+        return predictions.of_people(people, whole, spec)
+
+    def find_people(
+        self, dataset: Dataset, rows: Sequence[Row], progress: Callable[[int, int], None]
+    ) -> list[FoundPeople]:
+        """The people found in the frames of these rows, one table each, in order."""
+
+        def jobs() -> Iterator[Job]:
+            for first in range(0, len(rows), predictions.FRAME_BATCH):
+                some = rows[first : first + predictions.FRAME_BATCH]
+                files = ((dataset.image_bytes_of(row), str(dataset.image_of(row))) for row in some)
+                yield Job(first=first, unit="frames", images=tuple(files))
+
+        return [people for part in self._run(jobs(), len(rows), progress) for people in part]
+
+    def _run(
+        self, jobs: Iterable[Job], total: int, progress: Callable[[int, int], None]
+    ) -> list[Any]:
+        device, model = self.request.device, ""
+        if self.engine.apart:
+            model = runtime.device_model(runtime.resolve_device(device))  # type: ignore[arg-type]
+        done: dict[int, Any] = {}
+        self.engine.run(
+            predict_job,
+            jobs,
+            workers=self.workers,
+            initializer=partial(open_network, self.request, model),
+            on_done=lambda result: done.__setitem__(*result),
+            units=range(total),
+            on_progress=lambda done, total, rate: progress(done, total),
+        )
+        return [done[first] for first in sorted(done)]

@@ -275,6 +275,12 @@ def _same(poses: Tensor, own: Tensor) -> Tensor:
     return (apart <= SAME**2 * known.sum(1, keepdim=True)) & known.any(1, keepdim=True)
 
 
+def bank_of(net: nn.Module) -> PoseBank | None:
+    """The pose bank that a network attends to, if it has one."""
+    bank = getattr(getattr(net, "block", None), "bank", None)
+    return bank if isinstance(bank, PoseBank) else None
+
+
 def fuse(maps: Tensor, logs: Tensor, power: Tensor | float = 0.5) -> Tensor:
     """maps * second ** power, each normalised to one; `logs` are those of the second maps."""
     joined = (maps + 2e-7) * torch.exp(power * logs)

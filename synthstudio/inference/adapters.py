@@ -1,20 +1,37 @@
-"""Kinds of files for `open_network`: functions of an opened file that return the number of joints
-and the predictor; ModelError where inputs or outputs differ from the original's."""
+"""Adapters of top-down networks in files: a function for each kind of file of other programs, and
+exported networks of ours.
+
+Each takes an opened file and returns the number of joints and the predictor, a function of an RGB
+image (H, W, 3) and boxes (P, 4: x y w h) to joints (P, J, 3: x, y, score), in continuous pixels;
+ModelError where inputs or outputs differ from the original's. Pre- and postprocessing follow the
+networks' authors.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from synthstudio.core.arrays import F32, F64, U8, Array
-from synthstudio.inference.adapters.files import FileModel, centre_and_scale, each, normalised
-from synthstudio.models.smooth import overlaps
+from synthstudio.core.errors import ModelError
+from synthstudio.dataset.durable import file_sha256
+from synthstudio.formats.coco.results import ORDERS, order_of_count
+from synthstudio.inference.model_files import FileModel, OnnxModel, open_model
+from synthstudio.inference.predict import predict
+from synthstudio.inference.sources import Boxes, SourceImage
+from synthstudio.inference.tracking import overlaps
 from synthstudio.training.data.windows import crop_and_resize
-from synthstudio.training.outside import Predict
+from synthstudio.training.outside import Network, Predict
 
+PADDING = 1.25
+"""Box padding of MMPose and ViTPose (GetBBoxCenterScale)."""
+MEAN = np.array([123.675, 116.28, 103.53], np.float32)
+DEVIATION = np.array([58.395, 57.12, 57.375], np.float32)
+"""ImageNet's mean colour (RGB), as subtracted by MMPose and ViTPose."""
 _HALF = 0.5
 _POINTS, _JOINTS, _LARGER = 39, 33, 1.25  # of mediapipe
 _CENTRE, _SCALE = 33, 34
@@ -24,6 +41,25 @@ _AROUND = 1.2  # of movenet
 _EXPECTED = "outputs simcc_x (1, J, k W) and simcc_y (1, J, k H)"
 _GREY, _CONFIDENCE, _OVERLAP, _MAX = 114, 0.001, 0.7, 300  # of ultralytics
 _KERNEL = 11  # of vitpose
+
+
+def each(one: Callable[[U8, F64], F64]) -> Callable[[U8, F64], F64]:
+    """A function of an image and boxes (P, 4), from one of an image and a box."""
+    return lambda rgb, boxes: np.stack([one(rgb, box) for box in boxes])
+
+
+def centre_and_scale(box: F64, size: tuple[int, int]) -> tuple[F64, F64]:
+    """Centre and extent (x, y) of a box x y w h, widened by PADDING and to the shape of (H, W)."""
+    aspect = size[1] / size[0]
+    w, h = box[2:] * PADDING
+    extent = (w, w / aspect) if w > h * aspect else (h * aspect, h)
+    return box[:2] + box[2:] / 2, np.array(extent)
+
+
+def normalised(crop: Array) -> F32:
+    """An RGB crop (H, W, 3) as the input (1, 3, H, W) of networks with ImageNet's normalisation."""
+    scaled = (crop.astype(np.float32) - MEAN) / DEVIATION
+    return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])
 
 
 def mediapipe(model: FileModel) -> tuple[int, Predict]:
@@ -307,3 +343,53 @@ LOADERS: dict[str, Callable[[FileModel], tuple[int, Predict]]] = {
     each_kind.__name__: each_kind
     for each_kind in (mediapipe, movenet, onnx, rtmpose, ultralytics, vitpose)
 }
+
+
+def open_network(
+    path: Path, kind: str, joints: tuple[str, ...] | None = None, device: str = "auto"
+) -> Network:
+    """A .onnx or .tflite file of a `kind`, one of LOADERS; ModelError for a file
+    that cannot be run, or whose inputs and outputs differ from the original's."""
+    model = open_model(path, device)
+    count, run = LOADERS[kind](model)
+    return Network(
+        name=path.stem,
+        predict=run,
+        joints=_order(model, joints, count),
+        sha256=file_sha256(path),
+        kind=f"{kind} file",
+    )
+
+
+def _order(model: FileModel, joints: tuple[str, ...] | None, count: int) -> tuple[str, ...]:
+    """The names of `count` joints: those given, or by number; ModelError."""
+    order = joints or order_of_count(count)
+    if order is None or len(order) != count:
+        raise ModelError(
+            "the file's joint order is unknown",
+            where=model.where,
+            expected=f"{count} names, or one of {', '.join(ORDERS)}",
+            got="none" if joints is None else f"{len(joints)} names",
+            then="Pass keypoints.",
+        )
+    return order
+
+
+def own_network(model: OnnxModel, path: Path, *, name: str = "") -> Network:
+    """An exported network of ours, with causes of occlusion. `name`: by default its training's."""
+
+    def run(rgb: U8, boxes: F64) -> dict[str, F64]:
+        image = SourceImage(number=0, name="image", rgb=rgb)
+        given = Boxes(xywh=boxes, score=np.ones(len(boxes)), measured=True)
+        people = list(predict(model, [image], lambda _: given, size=model.size))
+        names = ("xy", "score", "visibility_fractions", "present", "quality")
+        return {name: np.stack([getattr(p, name) for p in people]) for name in names}
+
+    joints = zip(model.skeleton.known_as, model.skeleton.joints, strict=True)
+    return Network(
+        name=name or model.name or path.stem,
+        predict=run,
+        joints=tuple(known or joint for known, joint in joints),
+        sha256=file_sha256(path),
+        kind=f"exported network {model.size[0]}x{model.size[1]}",
+    )

@@ -1,8 +1,12 @@
-"""Predictor of an exported network on crops: ONNX Runtime, without PyTorch."""
+"""Networks in files: exported ones of ours, and those of other programs.
+
+They are run by ONNX Runtime or LiteRT, without PyTorch.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +21,7 @@ from synthstudio.core.threads import CPU_BATCH, threads_allowed
 from synthstudio.inference.predict import CropPredictions
 
 FORMAT = "synthstudio pose network 2"
-SUFFIX = ".onnx"
+SUFFIX, TFLITE = ".onnx", ".tflite"
 _MAX_BYTES = 2**31
 _OUTPUTS = {"joints": (2,), "score": ()}
 _MORE = {"present": (), "visibility_fractions": (4,), "expected_oks": ()}
@@ -194,3 +198,97 @@ def _check_ports(session: Any, size: tuple[int, int], joints: int, where: str) -
             expected=f"images (B, 3, {size[0]}, {size[1]}), joints (B, {joints}, 2), ...",
             got=f"{inputs}, {outputs}"[:200],
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileModel:
+    """An opened file with one input. `shape`: of the input, 0 for free axes; `dtype`: NumPy's
+    name; `run`: the input to its outputs by name; `facts`: its metadata."""
+
+    where: str
+    shape: tuple[int, ...]
+    dtype: str
+    run: Callable[[Array], dict[str, Array]]
+    facts: Mapping[str, str]
+
+    def refuse(self, expected: str, got: Any) -> ModelError:
+        """The error for unexpected inputs or outputs."""
+        return ModelError(
+            "the file is another kind of network",
+            where=self.where,
+            expected=expected,
+            got=str(got)[:200],
+            then="Name its kind: ultralytics, rtmpose, movenet, mediapipe, vitpose or onnx.",
+        )
+
+    def planar_size(self) -> tuple[int, int]:
+        """(H, W) of an input (B, 3, H, W); ModelError for another."""
+        if len(self.shape) != 4 or self.shape[1] != 3 or min(self.shape[2:]) < 1:
+            raise self.refuse("an input (B, 3, H, W) of a fixed size", self.shape)
+        return self.shape[2], self.shape[3]
+
+    def square_size(self) -> int:
+        """N of an input (1, N, N, 3); ModelError for another."""
+        size = self.shape[1] if len(self.shape) == 4 else 0
+        if self.shape[1:] != (size, size, 3) or size < 1:
+            raise self.refuse("an input (1, N, N, 3)", self.shape)
+        return size
+
+
+def open_model(path: Path, device: str) -> FileModel:
+    """Open a .onnx or .tflite file; ModelError for a damaged one or several inputs."""
+    if path.suffix == TFLITE:
+        return _lite(path)
+    if path.suffix != SUFFIX:
+        raise ModelError("unknown kind of file", where=str(path), expected=f"{SUFFIX} or {TFLITE}")
+    session, facts = open_session(
+        path, what="pose network", form="", where=str(path), device=device, threads=0
+    )
+    inputs = session.get_inputs()
+    names = [output.name for output in session.get_outputs()]
+
+    def run(value: Array) -> dict[str, Array]:
+        try:
+            outputs = session.run(names, {inputs[0].name: value})
+        except Exception as error:  # no common error class
+            raise ModelError(
+                "ONNX Runtime cannot run this file", where=str(path), got=str(error)[:200]
+            ) from error
+        return dict(zip(names, outputs, strict=True))
+
+    dtype = inputs[0].type.removeprefix("tensor(").removesuffix(")")
+    model = FileModel(
+        where=str(path),
+        shape=tuple(d if isinstance(d, int) else 0 for d in inputs[0].shape),
+        dtype="float32" if dtype == "float" else dtype,
+        run=run,
+        facts=facts,
+    )
+    if len(inputs) != 1:
+        raise model.refuse("one input", ", ".join(i.name for i in inputs))
+    return model
+
+
+def _lite(path: Path) -> FileModel:
+    runtime = import_extra("ai_edge_litert.interpreter", extra="tflite")
+    content = read_model(path)
+    try:
+        reader = runtime.Interpreter(model_content=content, num_threads=threads_allowed() or None)
+        reader.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(
+            "LiteRT cannot load this file", where=str(path), got=str(error)[:200]
+        ) from error
+    (first, *more), outputs = reader.get_input_details(), reader.get_output_details()
+
+    def run(value: Array) -> dict[str, Array]:
+        reader.set_tensor(first["index"], value)
+        reader.invoke()
+        return {o["name"]: reader.get_tensor(o["index"]) for o in outputs}
+
+    dtype = np.dtype(first["dtype"]).name
+    shape = tuple(map(int, first["shape"]))
+    model = FileModel(where=str(path), shape=shape, dtype=dtype, run=run, facts={})
+    if more:
+        raise model.refuse("one input", len(more) + 1)
+    return model

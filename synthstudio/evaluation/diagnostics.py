@@ -1,4 +1,4 @@
-"""Examples of how ORN reads its pose bank, and occlusion-sensitivity maps.
+"""Diagnostics of a network: how ORN reads its pose bank, occlusion-sensitivity maps, latency.
 
 Sensitivity maps follow PARE (Kocabas et al. 2021): a grey patch slides over a person;
 `not_under_patch` is the fraction of added error at joints outside the patch.
@@ -7,6 +7,7 @@ Letters: J joints, h, w cells, K poses, R, C rows and columns of patch positions
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -97,3 +98,28 @@ def sensitivity_summary(maps: Sequence[Sensitivity]) -> dict[str, Any]:
         "under_patch": float(under.mean()) if len(under) else float("nan"),
         "not_under_patch": elsewhere / total if total else float("nan"),
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Milliseconds a call over `rounds` calls: mean, median, 95th and 99th percentile."""
+
+    mean_ms: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    rounds: int
+
+
+def latency(call: Callable[[], object], *, rounds: int = 30, warm_up: int = 3) -> Latency:
+    """Time `call`, which must be synchronous, after `warm_up` uncounted calls."""
+    for _ in range(warm_up):
+        call()
+    elapsed_s = np.empty(rounds)
+    for k in range(rounds):
+        start = time.perf_counter()
+        call()
+        elapsed_s[k] = time.perf_counter() - start
+    p50, p95, p99 = (float(v) for v in np.percentile(elapsed_s, [50, 95, 99]) * 1000)
+    mean_ms = float(elapsed_s.mean() * 1000)
+    return Latency(mean_ms=mean_ms, p50_ms=p50, p95_ms=p95, p99_ms=p99, rounds=rounds)

@@ -1,1 +1,0 @@
-"""Backbones: an image in, one feature map out."""

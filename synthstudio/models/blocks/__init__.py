@@ -1,1 +1,0 @@
-"""Blocks for any backbone: KPE, ORN and its pose bank."""
