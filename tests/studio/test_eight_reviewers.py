@@ -180,7 +180,7 @@ class Program(threading.Thread):
                 self.said[key] = say(person)["event"]
             except Refused as refused:
                 self.said[key] = refused.reason
-            except ReviewError:  # twice without an answer: it may have result_text
+            except ReviewError:  # twice without an answer: it may have happened
                 self.said[key] = None
             time.sleep(0.05 if SHORT else 0.4)
 
