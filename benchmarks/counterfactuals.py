@@ -67,16 +67,15 @@ def shot(stage: FrameGenerator, spec: FrameSpec) -> Shot:
     built = pipeline.build(stage, spec)
     packed = pack(built.scene, device=stage.settings.device)
     rendering = shade.render(packed, built.scene, want=frozenset({"shadow"}))
-    assert rendering.shadow is not None  # asked for
     scale, camera = spec.supersample, spec.camera
     fine = raster.instance_map(packed, raster.rasterise(packed, scale=scale))
     blocks = fine.reshape(camera.height_px, scale, camera.width_px, scale).swapaxes(1, 2)
-    shadow = rendering.shadow
     rendering = blend.over(rendering, built.cutouts)
+    assert rendering.shadow is not None  # asked for
     return Shot(
         spec=spec,
         rgb=rendering.rgb,
-        shadow=shadow,
+        shadow=rendering.shadow,
         samples=blocks.reshape(camera.height_px, camera.width_px, -1),
         cutouts=built.cutouts,
         labels=pipeline.decide_labels(stage, spec, built, packed, rendering),

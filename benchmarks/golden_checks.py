@@ -27,7 +27,7 @@ from benchmarks.small_inputs import (
 FORMATS = ("coco", "crowdpose", "ochuman", "yolo", "cvat", "webdataset", "huggingface")
 FORMATS += ("label-studio", "mpii", "lsp", "h36m")
 SKELETONS = ("coco17", "mpii16", "crowdpose14", "h36m17", "lsp14", "ochuman19")
-GROUPS = ("", "review", "experiment")
+GROUPS = ("", "review", "experiment", "assets")
 COCO_FILE = "annotations/person_keypoints_train.json"
 _OPTION = re.compile(r"^\s+(?:-\w, )?(--[a-z][a-z-]*)(?: / (--[a-z-]+))?(?:\s+<([^>]*)>?)?", re.M)
 _COMMAND = re.compile(r"^  ([a-z][a-z-]*)\s", re.M)

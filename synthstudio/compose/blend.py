@@ -9,12 +9,16 @@ import numpy as np
 
 from synthstudio.core.arrays import F32, U8
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
-from synthstudio.core.scene import NO_PART, CutoutLayer, Rendering
+from synthstudio.core.scene import NO_PART, CutoutLayer, Rendering, Shadow
 
 OPAQUE = 0.5
 """From this alpha on a cut-out determines the pixel's ids, parts and depth."""
 SOLID = 0.9999
 """Above this alpha, surfaces behind change no grey level."""
+LIT = 0.995
+"""From this transmitted light on there is no shadow."""
+_ON_FLOOR = 0.01
+"""Of its depth, how far a surface may be from the floor to receive its shadow."""
 _DROP_BLUR = 0.012
 """Blur of what a drop on the lens shows, as a share of the frame's height."""
 
@@ -23,9 +27,10 @@ def over(rendering: Rendering, layers: tuple[CutoutLayer, ...]) -> Rendering:
     """The rendering with the layers laid over it, the farthest first.
 
     Among layers of the same depth the later one lies on top. Where the rendering is nearer
-    than a layer it stays in front (a layer of depth 0 is in front of everything). Light is
-    mixed by alpha in linear light (Porter and Duff 1984); `instance`, `depth_m`, `part`,
-    `normal` and `surface` take the layer where its alpha is 0.5 or more.
+    than a layer it stays in front (a layer of depth 0 is in front of everything). A layer's
+    shadow falls on the backdrop and the floor. Light is mixed by alpha in linear light (Porter
+    and Duff 1984); `instance`, `depth_m`, `part`, `normal` and `surface` take the layer where
+    its alpha is 0.5 or more.
     """
     if not layers:
         return rendering
@@ -37,10 +42,33 @@ def over(rendering: Rendering, layers: tuple[CutoutLayer, ...]) -> Rendering:
         part=rendering.part.copy(),
         normal=None if rendering.normal is None else rendering.normal.copy(),
         surface=None if rendering.surface is None else rendering.surface.copy(),
+        shadow=None if rendering.shadow is None else rendering.shadow.copy(),
     )
     for layer in sorted(layers, key=lambda layer: -layer.depth_m if layer.depth_m else 0.0):
+        if layer.shadow is not None:
+            _shade(out, layer.shadow, rendering)
         _lay(out, layer, rendering.depth_m)
     return out
+
+
+def _shade(out: Rendering, shadow: Shadow, rendering: Rendering) -> None:
+    """Let a shadow fall on `out` where that shows the backdrop or the floor."""
+    h, w = shadow.light.shape
+    box = (slice(shadow.top_px, shadow.top_px + h), slice(shadow.left_px, shadow.left_px + w))
+    depth, floor = rendering.depth_m[box], shadow.floor_depth_m
+    assert floor is not None  # of a cut-out that stands
+    hit = np.isinf(depth) | (np.abs(depth - floor) < _ON_FLOOR * floor)
+    hit &= out.instance[box] == rendering.instance[box]  # not on farther layers
+    light = np.where(hit, shadow.light, np.float32(1))
+    darken(out.rgb[box], light)
+    if out.shadow is not None:
+        out.shadow[box] *= light[..., None]
+
+
+def darken(rgb: U8, light: F32) -> None:
+    """Let the share `light` (h, w) of the light of colours (h, w, 3) through, in place."""
+    dark = light < LIT
+    rgb[dark] = linear_to_srgb_u8(srgb_to_linear(rgb[dark]) * light[dark][:, None])
 
 
 def _lay(out: Rendering, layer: CutoutLayer, depth_m: F32) -> None:

@@ -133,6 +133,16 @@ FOG_END_M = 50.0
 """Depth of a bank of fog; the sky is behind it."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shadow:
+    """Transmitted light on the floor, in a window of the frame; 1 outside."""
+
+    left_px: int
+    top_px: int
+    light: F32  # (h, w)
+    floor_depth_m: F32 | None = None  # (h, w) z in camera metres
+
+
 @dataclass(frozen=True, kw_only=True)
 class CutoutLayer:
     """A layer ready to compose over the frame: a cut-out clipped to it, or weather."""
@@ -145,6 +155,7 @@ class CutoutLayer:
     depth_m: float  # z in camera metres; 0 is in front of everything
     per_m: float = 0.0  # of fog: extinction coefficient where it is thickest
     seen_px: F32 | None = None  # of a lens drop: (h, w, 2) x, y seen in it, tinted by `rgb`
+    shadow: Shadow | None = None  # of a cut-out that stands
 
     def alpha_before(self, alpha: Float, depth_m: F32 | F64) -> Float:
         """`alpha` before surfaces at these depths: of fog 1 less its transmittance.

@@ -220,6 +220,7 @@ class CutoutSpec:
     gain: float = 1.0  # brightness in linear light
     feather_px: float = 1.0
     depth_m: float | None = None
+    stands: bool = False  # upright on the floor at `depth_m`, with a shadow there
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from synthstudio.core import whole_body
 from synthstudio.core.arrays import F64, I64, Bool
@@ -53,6 +52,8 @@ class Detections:
 def assign(similarity: F64, *, minimum: float = MIN_OKS) -> I64:
     """(P,) indices of found people (of D) for P true ones, -1 for none; `similarity` (D, P).
     Hungarian assignment; pairs below `minimum` are no match."""
+    from scipy.optimize import linear_sum_assignment  # a third of a second
+
     rows, columns = linear_sum_assignment(-similarity)
     out = np.full(similarity.shape[1], -1, np.int64)
     fine = similarity[rows, columns] >= minimum

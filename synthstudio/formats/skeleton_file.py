@@ -13,6 +13,7 @@ import yaml
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_json import read_value
+from synthstudio.core.safe_yaml import MAX_BYTES, read_yaml
 from synthstudio.core.skeleton import (
     COCO17,
     FOREIGN,
@@ -25,7 +26,6 @@ from synthstudio.core.skeleton import (
 from synthstudio.dataset.durable import replace_file
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import RawCoco
-from synthstudio.recipe.schema.load import MAX_BYTES, read_yaml
 
 _NO_NAME = re.compile(r"[^a-z0-9_-]+")
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from synthstudio.compose import blend, defocus, lens
+from synthstudio.compose.floor_shadow import standing_shadow
 from synthstudio.core.arrays import F32, U8
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import SynthStudioError, WorkerError
@@ -37,6 +38,7 @@ from synthstudio.core.scene import (
 )
 from synthstudio.core.spec import (
     PERSON_BASE,
+    CutoutSpec,
     FrameSpec,
     HdriBackdrop,
     PhotoBackdrop,
@@ -129,16 +131,14 @@ def build(stage: FrameGenerator, spec: FrameSpec) -> Built:
         kind = obj.kind if obj.asset is None else obj.asset.name
         named.append((FIRST_OBJECT + i, kind, held_by))
     first_cutout = FIRST_OBJECT + len(spec.objects)
-    size = (spec.camera.width_px, spec.camera.height_px)
+    lit = recent.get(("light", spec.backdrop, spec.light), partial(_light, stage, spec))
     layers = tuple(
-        cutouts.cutout_layer(c, stage.cutout(c.asset), instance=first_cutout + i, frame_wh=size)
-        for i, c in enumerate(spec.cutouts)
+        _cutout(stage, spec, c, lit, instance=first_cutout + i) for i, c in enumerate(spec.cutouts)
     )
     named += [(first_cutout + i, c.kind, None) for i, c in enumerate(spec.cutouts)]
     for instance, item in enumerate(spec.weather, first_cutout + len(spec.cutouts)):
         layers += tuple(weather.weather_layers(spec, item, instance=instance))
         named.append((instance, item.kind, None))
-    lit = recent.get(("light", spec.backdrop, spec.light), partial(_light, stage, spec))
     backdrop = recent.get(
         ("backdrop", spec.backdrop, spec.light.exposure, spec.light.sun_direction, spec.camera),
         partial(_backdrop, stage, spec),
@@ -163,6 +163,20 @@ def build(stage: FrameGenerator, spec: FrameSpec) -> Built:
         objects=tuple(named),
         velocities=tuple(velocities) if goes else (),
     )
+
+
+def _cutout(
+    stage: FrameGenerator, spec: FrameSpec, cutout: CutoutSpec, lit: Light, *, instance: int
+) -> CutoutLayer:
+    """The layer of a cut-out, with its shadow if it stands."""
+    rgba, size = stage.cutout(cutout.asset), (spec.camera.width_px, spec.camera.height_px)
+    layer = cutouts.cutout_layer(cutout, rgba, instance=instance, frame_wh=size)
+    if not cutout.stands:
+        return layer
+    alpha = cutouts.crop_to_alpha(rgba)[:, :: -1 if cutout.mirrored else 1, 3]
+    share = light.floor_sun_share(lit)
+    shadow = standing_shadow(cutout, alpha, spec.camera, sun=lit.sun_direction, sun_share=share)
+    return replace(layer, shadow=shadow)
 
 
 def _with_pictures(

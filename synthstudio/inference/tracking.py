@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from synthstudio.core.arrays import F64, I64
 from synthstudio.core.errors import ArgumentError
@@ -101,6 +100,8 @@ class Tracker:
 
 def _matched(now: _Frame, rows: list[int], past: dict[int, _Track]) -> dict[int, int]:
     """Row -> track, for the best assignment of `rows` to tracks."""
+    from scipy.optimize import linear_sum_assignment  # a third of a second
+
     names = list(past)
     if not names or not rows:
         return {}

@@ -1,4 +1,4 @@
-"""The visibility of every joint, and the causes of occlusion.
+"""Visibility fractions of every joint; core/visibility.py derives state and cause from them.
 
 A joint's patch is a fixed set of points on the body's outside around it. A point's weight in a
 frame is its area share x max(0, cos of its angle to the camera): the share of the patch's

@@ -1,4 +1,4 @@
-"""Losses. Every term is logged under its name; their weights are in the training config."""
+"""Losses. Every term is logged under its name; `Weights` has their defaults."""
 
 from __future__ import annotations
 

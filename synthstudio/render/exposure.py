@@ -1,4 +1,4 @@
-"""A picture of moving people: the mean of sharp ones over the exposure.
+"""Motion blur: the picture of moving people is the mean of sharp ones over the exposure.
 
 The accumulation buffer of Haeberli and Akeley (SIGGRAPH 1990): it models a sensor, including hidden
 objects that come into view, shadows that move and limbs before limbs, none of which a blur along

@@ -60,6 +60,13 @@ def ambient_from_sky(sky_rgb: Vec3, ground_rgb: Vec3) -> F64:
     return out
 
 
+def floor_sun_share(light: Light) -> float:
+    """The sun's share of the luminance of a level floor, 0 to 1."""
+    sky = float((sh_basis(np.array([0.0, 0.0, 1.0])) @ light.ambient_sh) @ LUMINANCE)
+    sun = float(light.sun_rgb @ LUMINANCE) * max(0.0, float(light.sun_direction[2]))
+    return sun / max(sun + sky, 1e-6)
+
+
 def ambient_from_side(rgb: Vec3, direction: Vec3) -> F64:
     """(9, 3) coefficients of the half of a sphere round a unit `direction`.
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from synthstudio.core.errors import ModelError
+from synthstudio.core.safe_yaml import read_yaml
 from synthstudio.models.packaged import HOURGLASSES, HRNETS, VITS
-from synthstudio.recipe.schema.load import read_yaml
-from synthstudio.transforms.pasting import PasteOptions
+
+if TYPE_CHECKING:
+    from synthstudio.transforms.pasting import PasteOptions
 
 STRIDE = 4
 """Pixels of the network's input per heat-map cell."""
@@ -259,6 +261,8 @@ class Augment(Section):
 
     @property
     def pastes(self) -> PasteOptions:
+        from synthstudio.transforms.pasting import PasteOptions
+
         return PasteOptions(
             chance=self.paste,
             fraction=self.paste_fraction,

@@ -125,6 +125,7 @@ def _features(network: Network, joints: int) -> nn.Module:
         return StackedHourglass(HOURGLASSES[size], joints, cells=cells, stacks=stacks)
     if network.family == "vit":
         return ViT(VITS[size], picture=network.size)
+    assert network.family == "pyramid", network.family
     return ConvPyramid(widths=network.widths, channels=network.width, depth=network.depth)
 
 

@@ -3,8 +3,9 @@ import json
 import pytest
 
 from synthstudio.core.errors import RecipeError
+from synthstudio.core.safe_yaml import MAX_BYTES
 from synthstudio.recipe.schema import load
-from synthstudio.recipe.schema.load import MAX_BYTES, dump, parse
+from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.recipe.schema.recipe import Recipe
 
 

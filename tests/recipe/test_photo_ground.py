@@ -164,6 +164,27 @@ def test_cutouts_stand_on_the_floor_in_their_real_size():
     assert seen > 20
 
 
+def test_cutouts_stand_clear_of_people():
+    wish = {"cutouts": {"folder": "c", "count": 3, "over_person": 0.5}, "people": {"count": 4}}
+    people = seen = 0
+    for spec in frames(15, known(), **wish):
+        camera, boxes = spec.camera, [FakeSolve().box_m(person) for person in spec.people]
+        for cutout in spec.cutouts:
+            (left, top), (width, height) = cutout.top_left_px, cutout.size_px
+            x = left + width * np.linspace(0.05, 0.95, 19)
+            front = camera.unproject(
+                np.column_stack([x, np.full(19, top + height)]), np.full(19, cutout.depth_m)
+            )
+            floor = camera.to_world(front)[:, :2]
+            for low, high in boxes:
+                people += 1
+                inside = (floor > low[:2] + 0.02) & (floor < high[:2] - 0.02)
+                assert not inside.all(axis=1).any(), spec.index
+            seen += 1
+    assert seen > 20
+    assert people > 80
+
+
 def test_what_is_before_somebody_is_nearer_than_they_are():
     wish = {"cutouts": {"folder": "c", "count": 1, "over_person": 1.0}, "people": {"count": 1}}
     found = [s for s in frames(20, known(), **wish) if s.cutouts]

@@ -96,7 +96,7 @@ def test_two_processes_of_torchrun_learn_what_one_does(by_two, pairs, tmp_path):
     two = [two_processes.read(by_two("as-one"), rank) for rank in (0, 1)]
     assert len(one["losses"]) == 8
     for process in two:
-        assert process["losses"][:3] == pytest.approx(one["losses"][:3], rel=1e-6)
+        assert process["losses"][:3] == pytest.approx(one["losses"][:3], rel=1e-5)
         # Rounding grows: where a gradient is near 0, Adam's first steps are its sign.
         assert process["losses"] == pytest.approx(one["losses"], rel=1e-3)
     for step, people in enumerate(one["people"]):

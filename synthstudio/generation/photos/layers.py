@@ -15,17 +15,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.compose.floor_shadow import standing_shadow
 from synthstudio.core.arrays import F32, F64, U8
 from synthstudio.core.images import LUMINANCE, linear_to_srgb_u8, srgb_to_linear, toned
 from synthstudio.core.masks import mask_edges
 from synthstudio.core.photo import PasteSpec, PhotoSpec
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import CutoutLayer, Rendering
+from synthstudio.core.scene import CutoutLayer, Rendering, Shadow
 from synthstudio.core.spec import FrameSpec, GreySpec, LensSpec, PlainBackdrop
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FrameGenerator
 from synthstudio.label.photo import Annotated, crop
-from synthstudio.props.cutouts import cutout_layer
+from synthstudio.props.cutouts import crop_to_alpha, cutout_layer
 from synthstudio.render import raster, shade
 from synthstudio.render.pack import Packed, pack
 
@@ -40,8 +41,6 @@ _SPREAD = 0.8
 _MIN_TIMES, _MAX_TIMES = 0.85, 1.7
 """Limits of the change of a paste's contrast, towards 0.8 of its surroundings'."""
 _NEARER, _FAR_GREY = 0.3, 70.0
-_CONTACT = 0.5
-_CONTACT_REACH = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,15 +51,6 @@ class Rendered:
     built: pipeline.Built
     packed: Packed
     rendering: Rendering
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Shadow:
-    """Transmitted light (h, w) around a paste, in a window of the photo; 1 outside."""
-
-    left_px: int
-    top_px: int
-    light: F32
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -138,41 +128,10 @@ def _from_cutout(
         layer = dataclasses.replace(layer, rgb=rgb)
     shown = int((rgba[..., 3] > 0).any(axis=0).sum())
     sigma = max(cutout.feather_px, _CUTOUT_SIGMA * cutout.size_px[0] / max(1, shown))
-    shadow = _contact(layer, size) if paste.grounded else None
+    # The photo's sun direction is unknown.
+    alpha, camera = crop_to_alpha(rgba)[:, :: -1 if cutout.mirrored else 1, 3], paste.camera
+    shadow = standing_shadow(cutout, alpha, camera) if paste.grounded else None
     return layer, shadow, sigma
-
-
-def _contact(layer: CutoutLayer, size: tuple[int, int]) -> Shadow | None:
-    """The contact shadow of a cut-out on the floor, as transmitted light.
-
-    Dark under the lowest points of its outline, wide as the object, foreshortened as the floor.
-    """
-    solid = layer.alpha >= 0.5
-    columns = np.flatnonzero(solid.any(axis=0))
-    if not len(columns):
-        return None
-    lowest = solid.shape[0] - 1 - np.argmax(solid[::-1], axis=0)
-    foot = int(lowest[columns].max())
-    tall, wide = int(np.ptp(np.flatnonzero(solid.any(axis=1)))) + 1, len(columns)
-    near = columns[foot - lowest[columns] <= max(2, _CONTACT_REACH * tall)]
-    thick = max(1, round(0.02 * tall))
-    wide_sigma, flat_sigma = max(1.0, 0.05 * wide), max(0.7, 0.02 * max(tall, wide / 2))
-    rows, x = layer.top_px + lowest[near], layer.left_px + near
-    # Beyond five sigma OpenCV's kernels have ended.
-    left, right = _span(int(x[0]), int(x[-1]) + 1, 5 * wide_sigma, size[0])
-    top, bottom = _span(int(rows.min()), int(rows.max()), thick + 5 * flat_sigma, size[1])
-    dark = np.zeros((bottom - top, right - left), np.float32)
-    for c, y in zip(x, rows, strict=True):
-        dark[max(0, y - thick - top) : max(0, y + thick - top), c - left] = 1
-    soft = cv2.GaussianBlur(dark, (0, 0), sigmaX=wide_sigma, sigmaY=flat_sigma)
-    tight = cv2.GaussianBlur(dark, (0, 0), sigmaX=max(0.8, wide_sigma / 4), sigmaY=flat_sigma / 2)
-    both = 0.6 * soft / max(float(soft.max()), 1e-6) + 0.4 * tight / max(float(tight.max()), 1e-6)
-    light = np.asarray(1 - _CONTACT * both, np.float32)
-    return Shadow(left_px=left, top_px=top, light=light)
-
-
-def _span(low: int, high: int, reach: float, size: int) -> tuple[int, int]:
-    return max(0, low - math.ceil(reach)), min(size, high + math.ceil(reach))
 
 
 # What is rendered --------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import numpy as np
 from synthstudio.compose import blend
 from synthstudio.core import masks
 from synthstudio.core.arrays import U8, Array, Bool
-from synthstudio.core.images import encode_jpeg, linear_to_srgb_u8, read_rgb, srgb_to_linear
+from synthstudio.core.images import encode_jpeg, read_rgb
 from synthstudio.core.labels import STATE_OUTSIDE, STATE_VISIBLE, VISIBILITY, target_row
 from synthstudio.core.people import hidden_columns
 from synthstudio.core.photo import Outline, PhotoPerson, PhotoSpec, PhotoView, Window
@@ -240,8 +240,7 @@ def composed(photo: U8, pastes: tuple[PasteLayer, ...], people: list[Annotated])
         if one.shadow is not None:
             box = _window(one.shadow.left_px, one.shadow.top_px, one.shadow.light)
             below, kept = rgb[box], 1 - (1 - one.shadow.light) * (1 - upright[box])
-            dark = kept < 0.995
-            below[dark] = linear_to_srgb_u8(srgb_to_linear(below[dark]) * kept[dark][:, None])
+            blend.darken(below, kept)
         box = _window(one.layer.left_px, one.layer.top_px, one.layer.alpha)
         blend.mix(rgb[box], one.layer.rgb, one.layer.alpha)
         np.maximum(upright[box], one.layer.alpha, out=upright[box])

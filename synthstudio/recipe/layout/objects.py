@@ -352,6 +352,7 @@ _AHEAD = (0.12, 0.6)
 _AROUND = (0.5, 1.7)
 """Distance of other objects from the camera, relative to the group."""
 _MIN_GAP_M = 0.05
+_MAX_DEEP_M = 0.25
 _MAX_WIDE, _MAX_HIGH = 0.9, 1.2
 """The maximum size relative to the frame."""
 _MIN_PX = 6
@@ -364,11 +365,10 @@ def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]
         return ()
     count = sample_count(options.count, layout.ctx.shared_rng("cutouts"))
     if options.size == "real":
-        bodies = [p for p in people if isinstance(p.item, PersonSpec)]
         found: list[CutoutSpec] = []
         for number in range(count):
             rng = layout.ctx.rng("standing cutout", number)
-            one = _standing(layout, options, bodies, rng, {other.asset for other in found})
+            one = _standing(layout, options, people, rng, {other.asset for other in found})
             found += [] if one is None else [one]
         return tuple(found)
     seen = layout.camera.project(layout.camera.to_camera(layout.joints_m(people)))
@@ -380,13 +380,14 @@ def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]
 
 
 def _standing(
-    layout: Layout, options: Cutouts, people: list[Placed], rng: Generator, used: set[AssetRef]
+    layout: Layout, options: Cutouts, placed: list[Placed], rng: Generator, used: set[AssetRef]
 ) -> CutoutSpec | None:
     """A cut-out standing on the floor in real size; None if none can.
 
     It is upright and flat; its lower edge is at the floor's row at its depth. Those `used` in the
     frame are repeated only when there are no others.
     """
+    people = [p for p in placed if isinstance(p.item, PersonSpec)]
     over = bool(rng.random() < options.over_person) and bool(people)
     which = float(rng.random())
     hidden = people[int(which * len(people))] if over else None
@@ -403,6 +404,8 @@ def _standing(
         lies = _picture_box(layout, asset, options, spot, tall)
         if not _has_floor(layout, spot, wide, hides=hidden is not None):
             continue
+        if not _is_clear(layout, spot, wide, placed):
+            continue
         if lies is None or (hidden is not None and lies[2] > _nearest_m(layout, hidden)):
             continue
         (left, top), size, depth = lies
@@ -415,6 +418,7 @@ def _standing(
             gain=round(sample(options.gain, rng) * layout.gain, 4),
             feather_px=sample(options.feather_px, rng),
             depth_m=depth,
+            stands=True,
         )
     return None
 
@@ -440,6 +444,16 @@ def _has_floor(layout: Layout, spot: F64, wide_m: float, *, hides: bool) -> bool
         return True
     ends = np.array([-wide_m / 2, wide_m / 2])[:, None] * layout.camera.world_to_camera[0, :2]
     return bool(layout.footing.holds(spot + ends, below=hides).all())
+
+
+def _is_clear(layout: Layout, spot: F64, wide_m: float, placed: list[Placed]) -> bool:
+    """Whether nothing stands where the object does, as deep as half its width."""
+    across = layout.camera.world_to_camera[0, :2]
+    deep = np.array([-across[1], across[0]]) * min(0.5 * wide_m, _MAX_DEEP_M)
+    ends = spot + np.outer((-0.5, 0.5), across) * wide_m
+    low, high = (f(np.concatenate([ends, ends + deep]), axis=0) for f in (np.min, np.max))
+    boxes = [one.box_m[:, :2] for one in placed]
+    return not any((low < box[1]).all() and (high > box[0]).all() for box in boxes)
 
 
 def _nearest_m(layout: Layout, hidden: Placed) -> float:

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from synthstudio.core.errors import RecipeError
+from synthstudio.core.safe_yaml import compose
 from synthstudio.recipe.schema.recipe import Recipe
 
-MAX_BYTES = 1_000_000
 _SHOWN = 12
 R = TypeVar("R", bound=Recipe)
 Path_ = tuple[str | int, ...]
@@ -30,29 +30,8 @@ def load(path: Path | str) -> Recipe:
 def load_as(kind: type[R], path: Path | str) -> R:
     """As `load`, for a subclass of Recipe."""
     path = Path(path)
-    data, node = _compose(path)
+    data, node = compose(path)
     return _validate(data, str(path), node, kind)
-
-
-def read_yaml(path: Path, what: str = "recipe") -> Any:
-    """Read any YAML file with a recipe's checks (size, aliases, duplicate keys); RecipeError.
-
-    `what` is the kind of file, for messages.
-    """
-    return _compose(path, what)[0]
-
-
-def _compose(path: Path, what: str = "recipe") -> tuple[Any, yaml.Node | None]:
-    text = _read(path, what)
-    try:
-        node = yaml.compose(text, Loader=_Loader)
-        return yaml.load(text, Loader=_Loader), node  # a SafeLoader
-    except yaml.YAMLError as error:
-        raise _yaml_fault(error, str(path), what) from error
-    except (RecursionError, ValueError, OverflowError) as error:
-        raise RecipeError(
-            "the YAML cannot be read", where=str(path), got=str(error)[:200] or "too deep"
-        ) from error
 
 
 def parse(data: Any, where: str = "recipe") -> Recipe:
@@ -91,85 +70,6 @@ def json_schema() -> dict[str, Any]:
         **Recipe.model_json_schema(),
         "title": "synthstudio recipe",
     }
-
-
-def _read(path: Path, what: str) -> str:
-    """The file's text; RecipeError if there is no small UTF-8 file."""
-    where = str(path)
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "something else" if path.exists() else "nothing"
-        raise RecipeError(f"no {what} there", where=where, expected="a YAML file", got=found)
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise RecipeError(
-            f"the {what} cannot be read", where=where, got=error.strerror or str(error)
-        ) from error
-    if len(raw) > MAX_BYTES:
-        raise RecipeError(
-            f"the {what} is too large",
-            where=where,
-            expected=f"at most {MAX_BYTES:,} bytes",
-            got=f"{path.stat().st_size:,}",
-        )
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise RecipeError(
-            f"the {what} is not UTF-8 text",
-            where=where,
-            got=f"byte {raw[error.start]:#04x} at {error.start}",
-            then="Save it as UTF-8.",
-        ) from error
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without aliases, anchors, merge keys and duplicate keys."""
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Refuse aliases and anchors: a few lines of them can expand to gigabytes."""
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise yaml.composer.ComposerError(
-                None, None, "aliases (*) and anchors (&) are not allowed", event.start_mark
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse duplicate keys: YAML would silently keep the last."""
-        seen: dict[Any, int] = {}
-        for key_node, _ in node.value:
-            key = (key_node.tag, str(key_node.value))
-            line = key_node.start_mark.line + 1
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    f"the field was given in line {seen[key]}",
-                    node.start_mark,
-                    f"the field {key_node.value!r} is given twice",
-                    key_node.start_mark,
-                )
-            seen[key] = line
-        return super().construct_mapping(node, deep=deep)
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Leave merge keys (<<) alone; they then are unknown fields."""
-
-
-# YAML 1.1 wants a dot in "1e-3" and a sign in "1.0e3"; people omit them.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
-
-
-def _yaml_fault(error: yaml.YAMLError, where: str, what: str) -> RecipeError:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    line = f"{where}:{mark.line + 1}" if mark is not None else where
-    parts = (getattr(error, "problem", None), getattr(error, "context", None))
-    text = "; ".join(part for part in parts if part) or str(error).splitlines()[0]
-    return RecipeError(f"this is not a {what} in YAML: {text}", where=line)
 
 
 def _validate(data: Any, where: str, node: yaml.Node | None, kind: type[R]) -> R:
