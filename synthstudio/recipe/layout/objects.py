@@ -353,6 +353,7 @@ _AROUND = (0.5, 1.7)
 """Distance of other objects from the camera, relative to the group."""
 _MIN_GAP_M = 0.05
 _MAX_DEEP_M = 0.25
+_MARGIN_M = 0.08
 _MAX_WIDE, _MAX_HIGH = 0.9, 1.2
 """The maximum size relative to the frame."""
 _MIN_PX = 6
@@ -366,10 +367,13 @@ def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]
     count = sample_count(options.count, layout.ctx.shared_rng("cutouts"))
     if options.size == "real":
         found: list[CutoutSpec] = []
+        taken = [one.box_m[:, :2] for one in people]
         for number in range(count):
             rng = layout.ctx.rng("standing cutout", number)
-            one = _standing(layout, options, people, rng, {other.asset for other in found})
-            found += [] if one is None else [one]
+            one = _standing(layout, options, people, rng, {other.asset for other in found}, taken)
+            if one is not None:
+                found.append(one[0])
+                taken.append(one[1])
         return tuple(found)
     seen = layout.camera.project(layout.camera.to_camera(layout.joints_m(people)))
     seen = seen[layout.camera.shows(seen)]
@@ -380,12 +384,17 @@ def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]
 
 
 def _standing(
-    layout: Layout, options: Cutouts, placed: list[Placed], rng: Generator, used: set[AssetRef]
-) -> CutoutSpec | None:
-    """A cut-out standing on the floor in real size; None if none can.
+    layout: Layout,
+    options: Cutouts,
+    placed: list[Placed],
+    rng: Generator,
+    used: set[AssetRef],
+    taken: list[F64],
+) -> tuple[CutoutSpec, F64] | None:
+    """A cut-out standing on the floor in real size, and its box (2, 2) there; None if none can.
 
     It is upright and flat; its lower edge is at the floor's row at its depth. Those `used` in the
-    frame are repeated only when there are no others.
+    frame are repeated only when there are no others. `taken`: boxes (2, 2) of the floor.
     """
     people = [p for p in placed if isinstance(p.item, PersonSpec)]
     over = bool(rng.random() < options.over_person) and bool(people)
@@ -404,12 +413,13 @@ def _standing(
         lies = _picture_box(layout, asset, options, spot, tall)
         if not _has_floor(layout, spot, wide, hides=hidden is not None):
             continue
-        if not _is_clear(layout, spot, wide, placed):
+        box = _footprint(layout, spot, wide)
+        if any((box[0] < other[1]).all() and (box[1] > other[0]).all() for other in taken):
             continue
         if lies is None or (hidden is not None and lies[2] > _nearest_m(layout, hidden)):
             continue
         (left, top), size, depth = lies
-        return CutoutSpec(
+        made = CutoutSpec(
             asset=asset.asset,
             kind=asset.category or "unknown",
             top_left_px=(left, top),
@@ -420,6 +430,7 @@ def _standing(
             depth_m=depth,
             stands=True,
         )
+        return made, box
     return None
 
 
@@ -446,14 +457,13 @@ def _has_floor(layout: Layout, spot: F64, wide_m: float, *, hides: bool) -> bool
     return bool(layout.footing.holds(spot + ends, below=hides).all())
 
 
-def _is_clear(layout: Layout, spot: F64, wide_m: float, placed: list[Placed]) -> bool:
-    """Whether nothing stands where the object does, as deep as half its width."""
+def _footprint(layout: Layout, spot: F64, wide_m: float) -> F64:
+    """(2, 2) x, y of the floor that a cut-out needs: as deep as half its width, and a margin."""
     across = layout.camera.world_to_camera[0, :2]
     deep = np.array([-across[1], across[0]]) * min(0.5 * wide_m, _MAX_DEEP_M)
     ends = spot + np.outer((-0.5, 0.5), across) * wide_m
-    low, high = (f(np.concatenate([ends, ends + deep]), axis=0) for f in (np.min, np.max))
-    boxes = [one.box_m[:, :2] for one in placed]
-    return not any((low < box[1]).all() and (high > box[0]).all() for box in boxes)
+    points = np.concatenate([ends, ends + deep])
+    return np.stack([points.min(axis=0) - _MARGIN_M, points.max(axis=0) + _MARGIN_M])
 
 
 def _nearest_m(layout: Layout, hidden: Placed) -> float:
