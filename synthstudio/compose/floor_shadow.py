@@ -1,8 +1,8 @@
 """Shadow of an upright picture on the floor z = 0.
 
-Beside its footprint the sky's light is lost as
-before a wide wall (form factor of a floor point), within it most of all light; the sun's shadow is
-that of pictures one behind another, turned to face the sun.
+Beside its footprint the sky's light is lost as before a wide wall (form factor of a floor point),
+within it most of all light. The sun's shadow is that of the picture turned to face the sun, several
+times one behind another.
 """
 
 from __future__ import annotations
@@ -47,10 +47,9 @@ def standing_shadow(
         return None
     wide, tall = width * depth / camera.focal_px, height * depth / camera.focal_px
     across = camera.world_to_camera[0, :2] / np.linalg.norm(camera.world_to_camera[0, :2])
-    deep = min(_DEEP * wide, _DEEP_M) * np.array([-across[1], across[0]])
-    slices = [
-        _sun_quad_m(foot, (wide, tall), sun) + part * deep for part in np.linspace(0, 1, _SLICES)
-    ]
+    away, deep = np.array([-across[1], across[0]]), min(_DEEP * wide, _DEEP_M)  # of the camera
+    steps = np.linspace(0, deep, _SLICES)
+    slices = [_sun_quad_m(foot, (wide, tall), sun) + step * away for step in steps]
     reach = _REACH * min(wide, tall) + wide
     box = _window(np.concatenate([*slices, foot + reach * _CORNERS]), camera)
     if any(side.start == side.stop for side in box):
@@ -59,16 +58,17 @@ def standing_shadow(
     floor = camera.floor_m(np.stack([x, y], axis=-1) + 0.5)
     touching = np.flatnonzero(alpha[-max(1, len(alpha) // 8) :].any(axis=0))
     ends = (touching[[0, -1]] / alpha.shape[1] - 0.5) * wide
-    along, behind = (floor - foot) @ across, (floor - foot) @ deep / float(deep @ deep) ** 0.5
-    beyond = np.maximum(0, np.maximum(-behind, behind - float(deep @ deep) ** 0.5))
-    away = np.hypot(beyond, np.maximum(0, np.maximum(ends[0] - along, along - ends[1])))
-    below = np.hypot(beyond, np.maximum(0, np.abs(along) - wide / 2))
-    sky = 0.5 * (1 - away / np.hypot(away, min(wide, tall))) - _FAINTEST
+    along, behind = (floor - foot) @ across, (floor - foot) @ away
+    beyond = np.maximum(0, np.maximum(-behind, behind - deep))
+    # Metres from what touches the floor, and from what the whole picture stands over.
+    from_foot = np.hypot(beyond, np.maximum(0, np.maximum(ends[0] - along, along - ends[1])))
+    from_below = np.hypot(beyond, np.maximum(0, np.abs(along) - wide / 2))
+    sky = 0.5 * (1 - from_foot / np.hypot(from_foot, min(wide, tall))) - _FAINTEST
     dark = (1 - sun_share) * np.maximum(0, sky)
     if sun_share > 0 and sun[2] > _LOWEST_SUN:
         blocked = [_sun_blocked(alpha, quad, camera)[box] for quad in slices]
-        dark += sun_share * np.maximum.reduce([*blocked, 1 - below / _UNDER_M])
-    dark = np.nan_to_num(np.maximum(dark, _UNDER * (1 - away / _UNDER_M)))
+        dark += sun_share * np.maximum.reduce([*blocked, 1 - from_below / _UNDER_M])
+    dark = np.nan_to_num(np.maximum(dark, _UNDER * (1 - from_foot / _UNDER_M)))
     light = 1 - np.asarray(cv2.GaussianBlur(dark.astype(np.float32), (0, 0), _EDGE_PX), np.float32)
     points = np.concatenate([floor, np.zeros_like(floor[..., :1])], axis=-1)
     return Shadow(
