@@ -44,8 +44,14 @@ def sample(number: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     }
 
 
-weights, size = args.weights, {"min_size": args.size, "max_size": args.size}
-model = keypointrcnn_resnet50_fpn(weights=weights, weights_backbone=None, num_keypoints=17, **size)
+model = keypointrcnn_resnet50_fpn(
+    weights=args.weights,
+    weights_backbone=None,
+    num_keypoints=17,
+    min_size=args.size,
+    max_size=args.size,
+    box_detections_per_img=20,  # of 100: the head of keypoints is what takes time
+)
 optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=1e-4)
 known = [number for number, entries in people.items() if entries]
 for step in range(args.steps):
