@@ -71,7 +71,7 @@ def aligned(
     """Yield a data set in order, a shard at a time, each with all of its people.
 
     `frame_columns` must have index, `person_columns` frame_index; None: all columns.
-    DatasetError for people of no frame.
+    DatasetError for people of no frame, and for rows that are not in the order of the frames.
     """
     tables = zip(
         dataset.iter_tables("frames", frame_columns),
@@ -79,8 +79,10 @@ def aligned(
         strict=True,
     )
     for frames, people in tables:
-        owners = as_numpy(people["frame_index"])
-        lost = owners[~np.isin(owners, as_numpy(frames["index"]))]
+        owners, index = as_numpy(people["frame_index"]), as_numpy(frames["index"])
+        if (np.diff(index) <= 0).any() or (np.diff(owners) < 0).any():
+            raise people_of_no_frame("rows in another order")
+        lost = owners[~np.isin(owners, index)]
         if len(lost):
             raise people_of_no_frame(f"{len(lost)} people, as of frame {int(lost[0])}")
         if len(frames):

@@ -122,11 +122,11 @@ def validate_dataset(
     image = functools.partial(_stored, dataset) if pictures else None
     try:
         out = _validate_chunks(chunks_of(dataset), skeleton, image=image, on_step=on_step)
-    except DatasetError:  # inconsistent tables: rows before the fault are checked by frame
+    except DatasetError as error:  # inconsistent tables: rows before the fault, by frame
         problems: list[Finding] = []
         samples = _guarded(pair_rows(dataset.iter_frames(), dataset.iter_instances()), problems)
         out = validate_samples(samples, skeleton, image=image, on_step=on_step)
-        _note(out, problems)
+        _note(out, problems or [_mismatch(error)])
     if pictures:
         where, lines = str(dataset.place.name), dataset.verify()
         _note(out, (Finding(kind="stored_bytes", where=where, what=line) for line in lines))
@@ -207,7 +207,11 @@ def _guarded(samples: Iterator[Sample], problems: list[Finding]) -> Iterator[Sam
     try:
         yield from samples
     except DatasetError as error:
-        problems.append(Finding(kind="table_mismatch", where="tables", what=str(error)))
+        problems.append(_mismatch(error))
+
+
+def _mismatch(error: DatasetError) -> Finding:
+    return Finding(kind="table_mismatch", where="tables", what=str(error))
 
 
 def _stored(dataset: Dataset, row: Row) -> bytes:

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from coco_objects import to_coco
 from painted_frames import painted, write_set
+from tampered import tamper
 
-from synthstudio.core.errors import FormatError
+from synthstudio.core.errors import DatasetError, FormatError
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.matching import without
+from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
 from synthstudio.formats.checked import compressed_counts
 from synthstudio.quality import checks, rows
@@ -246,6 +249,16 @@ def test_stored_pictures_are_held_against_their_hashes(tmp_path):
     assert found.counts["image_mirrored"] == 1 and found.counts["stored_bytes"] >= 1
     path.unlink()
     assert validating.validate_dataset(dataset).findings.counts["image_missing"] == 1
+
+
+def test_frames_in_another_order_are_a_finding_and_not_paired(tmp_path):
+    folder = tmp_path / "set"
+    write_set(folder, [painted(i) for i in range(3)])
+    tamper(folder, "frames.parquet", lambda table: table.take([1, 0, 2]))
+    dataset = Dataset(folder, check=False)
+    assert validating.validate_dataset(dataset).findings.counts["table_mismatch"] == 1
+    with pytest.raises(DatasetError, match="another order"):
+        without(dataset, {2}, tmp_path / "fixed")
 
 
 def test_a_mended_copy(clean, folder, tmp_path):
