@@ -394,14 +394,18 @@ def _standing(
     """A cut-out standing on the floor in real size, and its box (2, 2) there; None if none can.
 
     It is upright and flat; its lower edge is at the floor's row at its depth. Those `used` in the
-    frame are repeated only when there are no others. `taken`: boxes (2, 2) of the floor.
+    frame are repeated only when there are no others. `taken`: boxes (2, 2) of the floor, on which
+    it stands only if none of its tries is clear of them.
     """
     people = [p for p in placed if isinstance(p.item, PersonSpec)]
     over = bool(rng.random() < options.over_person) and bool(people)
     which = float(rng.random())
     hidden = people[int(which * len(people))] if over else None
     once = {c.asset for c in usable_cutouts(options, layout.ctx.catalogue.cutouts)} > used
-    for _ in range(_TRIES):
+    crowded: tuple[CutoutSpec, F64] | None = None
+    for attempt in range(_TRIES):
+        if attempt == _TRIES // 2:  # no place before that person
+            hidden = None
         asset = _picture(layout.ctx, options, rng)
         if once and asset.asset in used:
             continue
@@ -413,12 +417,10 @@ def _standing(
         lies = _picture_box(layout, asset, options, spot, tall)
         if not _has_floor(layout, spot, wide, hides=hidden is not None):
             continue
-        box = _footprint(layout, spot, wide)
-        if any((box[0] < other[1]).all() and (box[1] > other[0]).all() for other in taken):
-            continue
         if lies is None or (hidden is not None and lies[2] > _nearest_m(layout, hidden)):
             continue
         (left, top), size, depth = lies
+        box = _footprint(layout, spot, wide)
         made = CutoutSpec(
             asset=asset.asset,
             kind=asset.category or "unknown",
@@ -430,8 +432,10 @@ def _standing(
             depth_m=depth,
             stands=True,
         )
-        return made, box
-    return None
+        if not any((box[0] < other[1]).all() and (box[1] > other[0]).all() for other in taken):
+            return made, box
+        crowded = crowded or (made, box)
+    return crowded
 
 
 def _before(layout: Layout, hidden: Placed, wide_m: float, rng: Generator) -> F64:
