@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from synthstudio.core.arrays import F32, U8
+from synthstudio.core.arrays import F32, U8, Array
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.scene import NO_PART, CutoutLayer, Rendering, Shadow
 
@@ -53,8 +53,7 @@ def over(rendering: Rendering, layers: tuple[CutoutLayer, ...]) -> Rendering:
 
 def _shade(out: Rendering, shadow: Shadow, rendering: Rendering) -> None:
     """Let a shadow fall on `out` where that shows the backdrop or the floor."""
-    h, w = shadow.light.shape
-    box = (slice(shadow.top_px, shadow.top_px + h), slice(shadow.left_px, shadow.left_px + w))
+    box = window(shadow.left_px, shadow.top_px, shadow.light)
     depth, floor = rendering.depth_m[box], shadow.floor_depth_m
     assert floor is not None  # of a cut-out that stands
     hit = np.isinf(depth) | (np.abs(depth - floor) < _ON_FLOOR * floor)
@@ -65,6 +64,11 @@ def _shade(out: Rendering, shadow: Shadow, rendering: Rendering) -> None:
         out.shadow[box] *= light[..., None]
 
 
+def window(left: int, top: int, part: Array) -> tuple[slice, slice]:
+    """Rows and columns of a picture that `part` (h, w) covers."""
+    return slice(top, top + part.shape[0]), slice(left, left + part.shape[1])
+
+
 def darken(rgb: U8, light: F32) -> None:
     """Let the share `light` (h, w) of the light of colours (h, w, 3) through, in place."""
     dark = light < LIT
@@ -73,8 +77,7 @@ def darken(rgb: U8, light: F32) -> None:
 
 def _lay(out: Rendering, layer: CutoutLayer, depth_m: F32) -> None:
     """Lay one layer over the arrays of `out`, where it is before the rendering's depth (H, W)."""
-    h, w = layer.alpha.shape
-    box = (slice(layer.top_px, layer.top_px + h), slice(layer.left_px, layer.left_px + w))
+    box = window(layer.left_px, layer.top_px, layer.alpha)
     alpha = layer.alpha_before(layer.alpha, depth_m[box])
     alpha = np.where(layer.depth_m <= depth_m[box], alpha, np.float32(0))
     mix(out.rgb[box], layer.rgb if layer.seen_px is None else _seen(out.rgb, layer), alpha)

@@ -52,7 +52,7 @@ class Detections:
 def assign(similarity: F64, *, minimum: float = MIN_OKS) -> I64:
     """(P,) indices of found people (of D) for P true ones, -1 for none; `similarity` (D, P).
     Hungarian assignment; pairs below `minimum` are no match."""
-    from scipy.optimize import linear_sum_assignment  # a third of a second
+    from scipy.optimize import linear_sum_assignment  # slow to import
 
     rows, columns = linear_sum_assignment(-similarity)
     out = np.full(similarity.shape[1], -1, np.int64)

@@ -173,8 +173,7 @@ def _cutout(
     layer = cutouts.cutout_layer(cutout, rgba, instance=instance, frame_wh=size)
     if not cutout.stands:
         return layer
-    alpha = cutouts.crop_to_alpha(rgba)[:, :: -1 if cutout.mirrored else 1, 3]
-    share = light.floor_sun_share(lit)
+    alpha, share = cutouts.shown_part(cutout, rgba)[..., 3], light.floor_sun_share(lit)
     shadow = standing_shadow(cutout, alpha, spec.camera, sun=lit.sun_direction, sun_share=share)
     return replace(layer, shadow=shadow)
 

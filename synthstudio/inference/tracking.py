@@ -100,7 +100,7 @@ class Tracker:
 
 def _matched(now: _Frame, rows: list[int], past: dict[int, _Track]) -> dict[int, int]:
     """Row -> track, for the best assignment of `rows` to tracks."""
-    from scipy.optimize import linear_sum_assignment  # a third of a second
+    from scipy.optimize import linear_sum_assignment  # slow to import
 
     names = list(past)
     if not names or not rows:

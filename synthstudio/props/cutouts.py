@@ -56,9 +56,7 @@ def cutout_layer(
             expected=f"1 to {MAX_SIDE_PX} pixels a side",
             got=f"{width} x {height}",
         )
-    crop = crop_to_alpha(rgba)
-    if spec.mirrored:
-        crop = crop[:, ::-1]
+    crop = shown_part(spec, rgba)
     sigma = max(0.0, spec.feather_px)
     margin = math.ceil(3 * sigma)
     scaled = np.pad(
@@ -76,6 +74,11 @@ def cutout_layer(
         alpha=np.ascontiguousarray(alpha[rows]),
         depth_m=0.0 if spec.depth_m is None else spec.depth_m,
     )
+
+
+def shown_part(spec: CutoutSpec, rgba: U8) -> U8:
+    """The part of (h, w, 4) that `spec` shows, mirrored as it says."""
+    return crop_to_alpha(rgba)[:, :: -1 if spec.mirrored else 1]
 
 
 def crop_to_alpha(rgba: U8) -> U8:

@@ -26,7 +26,7 @@ from synthstudio.core.spec import FrameSpec, GreySpec, LensSpec, PlainBackdrop
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FrameGenerator
 from synthstudio.label.photo import Annotated, crop
-from synthstudio.props.cutouts import crop_to_alpha, cutout_layer
+from synthstudio.props.cutouts import cutout_layer, shown_part
 from synthstudio.render import raster, shade
 from synthstudio.render.pack import Packed, pack
 
@@ -129,8 +129,8 @@ def _from_cutout(
     shown = int((rgba[..., 3] > 0).any(axis=0).sum())
     sigma = max(cutout.feather_px, _CUTOUT_SIGMA * cutout.size_px[0] / max(1, shown))
     # The photo's sun direction is unknown.
-    alpha, camera = crop_to_alpha(rgba)[:, :: -1 if cutout.mirrored else 1, 3], paste.camera
-    shadow = standing_shadow(cutout, alpha, camera) if paste.grounded else None
+    alpha = shown_part(cutout, rgba)[..., 3]
+    shadow = standing_shadow(cutout, alpha, paste.camera) if paste.grounded else None
     return layer, shadow, sigma
 
 

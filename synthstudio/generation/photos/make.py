@@ -16,7 +16,7 @@ import numpy as np
 
 from synthstudio.compose import blend
 from synthstudio.core import masks
-from synthstudio.core.arrays import U8, Array, Bool
+from synthstudio.core.arrays import U8, Bool
 from synthstudio.core.images import encode_jpeg, read_rgb
 from synthstudio.core.labels import STATE_OUTSIDE, STATE_VISIBLE, VISIBILITY, target_row
 from synthstudio.core.people import hidden_columns
@@ -233,22 +233,18 @@ def composed(photo: U8, pastes: tuple[PasteLayer, ...], people: list[Annotated])
     masked = [person for person in people if person.has_mask]
     if masked and any(one.shadow is not None for one in pastes):
         for person in masked:
-            part = upright[_window(person.left_px, person.top_px, person.mask)]
+            part = upright[blend.window(person.left_px, person.top_px, person.mask)]
             np.maximum(part, person.mask, out=part)
         upright = np.asarray(cv2.GaussianBlur(upright, (0, 0), _SHADE_EDGE_PX), np.float32)
     for one in reversed(pastes):
         if one.shadow is not None:
-            box = _window(one.shadow.left_px, one.shadow.top_px, one.shadow.light)
+            box = blend.window(one.shadow.left_px, one.shadow.top_px, one.shadow.light)
             below, kept = rgb[box], 1 - (1 - one.shadow.light) * (1 - upright[box])
             blend.darken(below, kept)
-        box = _window(one.layer.left_px, one.layer.top_px, one.layer.alpha)
+        box = blend.window(one.layer.left_px, one.layer.top_px, one.layer.alpha)
         blend.mix(rgb[box], one.layer.rgb, one.layer.alpha)
         np.maximum(upright[box], one.layer.alpha, out=upright[box])
     return rgb
-
-
-def _window(left: int, top: int, part: Array) -> tuple[slice, slice]:
-    return slice(top, top + part.shape[0]), slice(left, left + part.shape[1])
 
 
 def _person_row(
@@ -283,7 +279,7 @@ def _modal(row: Row, person: Annotated, after: Relabelled, fraction: float) -> R
         return {"modal_box_px": box, "modal_area_px": round(row["modal_area_px"] * (1 - fraction))}
     height, width = row["mask_size"]
     whole: Bool = np.zeros((height, width), np.bool_)
-    whole[_window(person.left_px, person.top_px, after.mask)] = after.mask
+    whole[blend.window(person.left_px, person.top_px, after.mask)] = after.mask
     return {
         "modal_counts": masks.encode(whole)["counts"],
         "modal_box_px": box,

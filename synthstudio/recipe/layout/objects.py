@@ -359,7 +359,7 @@ _MAX_WIDE, _MAX_HIGH = 0.9, 1.2
 _MIN_PX = 6
 
 
-def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]:
+def draw_cutouts(layout: Layout, placed: list[Placed]) -> tuple[CutoutSpec, ...]:
     """The recipe's cut-outs, many of them in front of a person."""
     options = layout.ctx.recipe.cutouts
     if options is None:
@@ -367,15 +367,15 @@ def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]
     count = sample_count(options.count, layout.ctx.shared_rng("cutouts"))
     if options.size == "real":
         found: list[CutoutSpec] = []
-        taken = [one.box_m[:, :2] for one in people]
+        taken = [one.box_m[:, :2] for one in placed]
         for number in range(count):
             rng = layout.ctx.rng("standing cutout", number)
-            one = _standing(layout, options, people, rng, {other.asset for other in found}, taken)
+            one = _standing(layout, options, placed, rng, {other.asset for other in found}, taken)
             if one is not None:
                 found.append(one[0])
                 taken.append(one[1])
         return tuple(found)
-    seen = layout.camera.project(layout.camera.to_camera(layout.joints_m(people)))
+    seen = layout.camera.project(layout.camera.to_camera(layout.joints_m(placed)))
     seen = seen[layout.camera.shows(seen)]
     return tuple(
         _cutout(layout.ctx, options, seen, layout.ctx.rng("cutout", number))
