@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import sys
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -130,7 +130,8 @@ class Frame:
         return decode(self._layer(name), f"{self._where}, layer {name}", np.asarray)
 
     def drawn(self, *, rows_px: int = _SHOWN_ROWS_PX, legend: bool = True) -> U8:
-        """The picture (h, w, 3), about `rows_px` high, with its labels drawn in."""
+        """The picture (h, w, 3) with its labels drawn in, enlarged by a whole number to about
+        `rows_px` rows, and a legend below."""
         from synthstudio.report.draw import draw_labels, drawable
 
         labels = drawable(self.people)
@@ -164,8 +165,8 @@ def made_frame(frame: MadeFrame, skeleton: Skeleton) -> Frame:
     return Frame(
         frame_row(frame, ""),
         skeleton,
-        people=lambda: stack(frame.labels.people, skeleton, frame.spec),
-        jpeg=lambda: frame.jpeg,
+        people=partial(stack, frame.labels.people, skeleton, frame.spec),
+        jpeg=partial(bytes, frame.jpeg),
         layer=frame.layers.__getitem__,
         where=f"frame {frame.spec.index}",
     )
@@ -177,11 +178,15 @@ def stored_frame(dataset: StoredDataset, index: int) -> Frame:
     return Frame(
         row,
         dataset.skeleton,
-        people=lambda: dataset.people_of(index),
-        jpeg=lambda: dataset.image_bytes_of(row),
-        layer=lambda name: dataset.layer_path(index, name).read_bytes(),
+        people=partial(dataset.people_of, index),
+        jpeg=partial(dataset.image_bytes_of, row),
+        layer=partial(_stored_layer, dataset, index),
         where=f"{dataset.place}, frame {index}",
     )
+
+
+def _stored_layer(dataset: StoredDataset, index: int, name: str) -> bytes:
+    return dataset.layer_path(index, name).read_bytes()
 
 
 def to_index(key: Any, length: int, where: str) -> int:

@@ -145,21 +145,22 @@ def _detections(predictions: Predictions, found: Detections | None) -> dict[str,
     return {"xy": predictions.xy, "score": person_score(predictions)}
 
 
-def extended_truth(predictions: Predictions) -> tuple[Truth, Presence]:
-    """The truth for Ex-OKS: all labelled joints, inside the window or not. Joints without predicted
-    presence count as claimed inside."""
+def extended_truth(predictions: Predictions, joints: Bool) -> tuple[Truth, Presence]:
+    """The truth for Ex-OKS: the labelled ones of `joints` (J,), inside the window or not. Joints
+    without predicted presence count as claimed inside."""
     labelled = is_labelled(predictions.state) & np.isfinite(predictions.true_xy).all(-1)
     window, xy = predictions.window[:, None], predictions.true_xy
     within = ((xy >= window[..., :2]) & (xy < window[..., 2:])).all(-1)
-    known = labelled | (predictions.state == STATE_OUTSIDE)
+    known = (labelled | (predictions.state == STATE_OUTSIDE)) & joints
     truth = dataclasses.replace(truth_of(predictions), known=known)
     claimed = ~(predictions.present < PRESENT)  # NaN: not predicted
     return truth, Presence(window=predictions.window, inside=labelled & within, claimed=claimed)
 
 
 def _extended_precision(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
-    """AP by Ex-OKS, also of a baseline that predicts no joint outside."""
-    truth, presence = extended_truth(predictions)
+    """AP by Ex-OKS, also of a baseline that predicts no joint outside. Joints that count for
+    nobody, as those that a network does not predict, are left out."""
+    truth, presence = extended_truth(predictions, predictions.known.any(0))
     never_outside = dataclasses.replace(presence, claimed=np.ones_like(presence.claimed))
     out: dict[str, Any] = {"joints_outside": int((truth.known & ~presence.inside).sum())}
     for name, side in (("predicted", presence), ("never_outside", never_outside)):

@@ -203,7 +203,7 @@ def _evaluated(
         return None
     shown = counted if image is None else np.ones(len(xy), bool)
     pictures = (truth.image if image is None else image)[shown]
-    crowd = int(np.unique(pictures, return_counts=True)[1].max(initial=0))
+    crowd = int(np.unique(truth.image, return_counts=True)[1].max(initial=0))
     with contextlib.redirect_stdout(io.StringIO()):
         base, found = COCO(), COCO()
         base.dataset = _truth_file(truth, known, counted, np.union1d(truth.image, pictures))

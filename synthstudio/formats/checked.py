@@ -32,6 +32,8 @@ MAX_SPEC = 16_000_000
 """Maximum characters of a FrameSpec."""
 _INT64 = 2**63 - 1
 _CAUSES = ("unlabelled", "unknown", "visible")
+EDGE_PX = 0.5
+"""How far beyond the picture a joint may be and still count as inside: rounding."""
 Point = tuple[float, float, int]
 """A joint's continuous px, and v: 0 outside or unlabelled, 1 hidden, 2 visible."""
 ABSENT: Point = (0.0, 0.0, 0)
@@ -130,26 +132,35 @@ def person_of(
 ) -> Row:
     """Return a row of the instances table for joints with only x, y and v known.
 
-    The box defaults to that of the labelled joints, the area to the box's.
+    The box defaults to that of the labelled joints, the area to that of the mask, else of the
+    box. Joints more than EDGE_PX beyond the picture are outside.
     """
     if instance > MAX_PEOPLE:
         raise ValueError("too many people in a picture")
+    height, width = size = frame["height_px"], frame["width_px"]
     state = [integer(v, 0, 2) for _, _, v in points]
     px = [(number(x), number(y)) if v else (math.nan, math.nan) for x, y, v in points]
     around = list(box_px) if box_px is not None else around_points(px)
+    counts = more.get("modal_counts")
+    outside = [max(-x, x - width, -y, y - height) > EDGE_PX for x, y in px]  # False for NaN
     known = {
         "frame_index": frame["index"],
         "instance": instance,
         "joints_px": [v for pair in px for v in pair],
         "visibility_fractions": [math.nan] * (len(labels.VISIBILITY) * len(state)),
-        "state": [v or NO_STATE for v in state],
-        "cause": [_CAUSES[v] for v in state],
+        "state": [
+            labels.STATE_OUTSIDE if out else v or NO_STATE
+            for v, out in zip(state, outside, strict=True)
+        ],
+        "cause": [
+            "truncated" if out else _CAUSES[v] for v, out in zip(state, outside, strict=True)
+        ],
         "ambiguous": [False] * len(state),
         "occluder_id": [0] * len(state),
         "origin": ["human"] * len(state),
-        "mask_size": [frame["height_px"], frame["width_px"]],
+        "mask_size": [*size],
         "modal_box_px": around,
-        "modal_area_px": round(around[2] * around[3]),
+        "modal_area_px": check_counts(counts, size) if counts else round(around[2] * around[3]),
     }
     return complete({**known, **more}, labels.LABELS)
 

@@ -136,7 +136,8 @@ def from_ochuman(entries: Sequence[Mapping[str, Any]], frame: Row) -> list[Row]:
             points, frame, len(people) + 1, box_px=box, modal_counts=_mask(entry, frame)
         )
         row["cause"] = [
-            "self" if c == 2 else cause for c, cause in zip(codes, row["cause"], strict=True)
+            "self" if c == 2 and cause != "truncated" else cause
+            for c, cause in zip(codes, row["cause"], strict=True)
         ]
         people.append(row)
     return people

@@ -372,9 +372,13 @@ def _case(case: Case) -> Picture:
 def _limits(evaluation: Evaluation) -> list[str]:
     about, metrics = evaluation.about, evaluation.metrics
     groups = len(np.unique(evaluation.predictions.group))
-    lines = [
-        "Every person was cropped by the true amodal box. Detected boxes are less accurate, and "
-        "these metrics do not include that error.",
+    lines = []
+    if evaluation.found is None:
+        lines.append(
+            "Every person was cropped by the true amodal box. Detected boxes are less accurate, "
+            "and these metrics do not include that error."
+        )
+    lines += [
         "Intervals resample moments, not trained networks: this is one training run. "
         "Another seed gives another network; compare several with synthstudio compare.",
         "People come from the data set named above. Drawn people say little about photos: "

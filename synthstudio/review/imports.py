@@ -23,7 +23,13 @@ from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row, pair_rows
 from synthstudio.formats import FORMATS, get_format
-from synthstudio.formats.coco.results import Result, frames_by_bytes, frames_by_id, read_results
+from synthstudio.formats.coco.results import (
+    Result,
+    frame_of,
+    frames_by_bytes,
+    frames_by_id,
+    read_results,
+)
 from synthstudio.formats.exchange import exportable
 from synthstudio.formats.imports import import_from
 from synthstudio.review.check import FIRST_OBJECT, base_of, labels_of
@@ -307,13 +313,13 @@ def import_predictions(
     require(who, "import")
     entries, names = read_results(path, get_skeleton(dataset.identity.skeleton))
     if images is not None:
-        frame_of = frames_by_bytes(dataset, images, names, path)
+        frames = frames_by_bytes(dataset, images, names, path)
     else:
-        frame_of = frames_by_id(dataset, names)
+        frames, _ = frames_by_id(dataset, names)
     by_frame: dict[int, list[Result]] = {}
     unknown = 0
     for entry in entries:
-        if (frame := frame_of.get(entry.image)) is not None:
+        if (frame := frame_of(frames, entry.image)) is not None:
             by_frame.setdefault(frame, []).append(entry)
         else:
             unknown += 1
@@ -321,7 +327,7 @@ def import_predictions(
         raise FormatError(
             "no prediction belongs to a frame of the data set",
             where=str(path),
-            expected=f"image ids such as {', '.join(map(repr, list(frame_of)[:3]))}",
+            expected=f"image ids such as {', '.join(map(repr, list(frames)[:3]))}",
             got=", ".join(dict.fromkeys(repr(entry.image) for entry in entries[:3])),
             then="Pass the folder of the pictures: --images FOLDER.",
         )
@@ -364,6 +370,6 @@ def _predicted(dataset: Dataset, frame: int, entries: list[Result]) -> Iterator[
             frame=frame,
             instance=instance,
             joints=entry.joints,
-            score=entry.score,
+            score=min(max(entry.score, 0.0), 1.0),
             causes=entry.causes,
         )

@@ -106,28 +106,36 @@ class SkeletonPredictor:
 
     def _called(self, rgb: U8, boxes: F64, frame: int) -> dict[str, F64]:
         where = f"{self.network.name}, frame {frame}"
-        joints = len(self.network.joints or self.skeleton.joints)
+        shape = (len(boxes), len(self.network.joints or self.skeleton.joints))
         try:
             given = self.network.predict(rgb, boxes.copy())
             if isinstance(given, Mapping):
-                return {name: np.array(value, np.float64) for name, value in given.items()}
-            points = np.array(given, np.float64)
+                columns = {name: np.array(value, np.float64) for name, value in given.items()}
+            else:
+                columns = {"xy": np.array(_plain(given), np.float64)}
         except ModelError:
             raise
         except Exception as error:  # external code
             raise ModelError(
                 f"the function raised {type(error).__name__}: {str(error)[:200]}", where=where
             ) from error
-        if points.shape[:-1] != (len(boxes), joints) or points.shape[-1] not in (2, 3):
+        points = columns.get("xy", np.zeros(0))
+        fits = points.shape[:-1] == shape and points.shape[-1] in (2, 3)
+        if not fits or any(value.shape[:2] != shape for value in columns.values()):
             raise ModelError(
                 "the function returned a wrong shape",
                 where=where,
-                expected=f"({len(boxes)}, {joints}, 2 or 3): people, joints, x y and a score",
-                got=str(points.shape),
+                expected=f"({shape[0]}, {shape[1]}, 2 or 3): people, joints, x y and a score",
+                got=", ".join(f"{name} {value.shape}" for name, value in columns.items())[:200],
                 then="Return one row per box; pass the order of its joints: keypoints=.",
             )
-        score = points[..., 2] if points.shape[-1] == 3 else np.ones(points.shape[:-1])
-        return {"xy": points[..., :2], "score": score}
+        score = points[..., 2] if points.shape[-1] == 3 else np.ones(shape)
+        return {"score": score, **columns, "xy": points[..., :2]}
+
+
+def _plain(given: Any) -> Any:
+    """What NumPy cannot read of a PyTorch tensor: its gradient, its device, bfloat16."""
+    return given.detach().float().cpu().numpy() if hasattr(given, "detach") else given
 
 
 def evaluate_network(
@@ -142,9 +150,18 @@ def evaluate_network(
         "name": network.name,
         "weights_sha256": network.sha256 or hashlib.sha256(answers.xy.tobytes()).hexdigest(),
         "block": network.kind,
-        "notes": [note for note in adapter.notes if note],
+        "notes": [note for note in adapter.notes if note] + _implausible(answers.xy),
     }
     return _evaluation(answers, adapter.predicted, about, source, out, options, step)
+
+
+def _implausible(xy: F64) -> list[str]:
+    placed = xy[np.isfinite(xy).all(-1)]
+    if not len(placed):
+        return ["No joint has a finite position: all are missed."]
+    return (
+        ["All joints lie from 0 to 1: positions are pixels."] if np.abs(placed).max() <= 1 else []
+    )
 
 
 def predict_samples(network: Network) -> SamplePredictor:
@@ -176,7 +193,8 @@ def evaluate_results(
     source = Dataset(dataset)
     skeleton = source.skeleton
     own, lost, matched_by = own_results(path, source, keypoints)
-    truth = _of_dataset(source, options, step, None)
+    frames: list[int] = []
+    truth = _of_dataset(source, options, step, None, frames)
     points = np.full((len(own), len(skeleton.joints), 3), np.nan)
     for row, (_, entry) in zip(points, own, strict=True):
         for name, point in entry.joints.items():
@@ -186,7 +204,7 @@ def evaluate_results(
         image=np.array([frame for frame, _ in own], np.int64),
         xy=points[..., :2],
         joint_score=np.nan_to_num(points[..., 2]),
-        score=np.array([entry.score for _, entry in own]),
+        score=np.array([entry.score for _, entry in own], np.float64),
     )
     many = Counter((frame, e.instance) for frame, e in own)
     known = {
@@ -199,9 +217,13 @@ def evaluate_results(
     notes = []
     if lost:
         notes.append(f"{lost} of {lost + len(own)} predictions belong to no image of the data set.")
-    here = np.isin(found.image, truth.frame)
+    here = np.isin(found.image, frames)
     if unmatched := int(here.sum() - (place >= 0).sum()):
-        notes.append(f"{unmatched} of {here.sum()} predictions match no person, and are ignored.")
+        notes.append(
+            f"{unmatched} of {here.sum()} predictions match no person: they lower AP alone."
+        )
+    if unsure := sum(entry.unsure for _, entry in own):
+        notes.append(f"{unsure} joints with a score of 0 count as not found.")
     if missed := int((place < 0).sum()):
         notes.append(f"{missed} of {len(place)} people have no prediction: all joints missed.")
     if clipped := sum(entry.clipped for _, entry in own):
@@ -214,7 +236,9 @@ def evaluate_results(
         "notes": notes,
     }
     predicted = np.isin(skeleton.joints, sorted({n for _, e in own for n in e.names}))
-    return _evaluation(answers, predicted, about, source, out, options, step)
+    predicted |= not own
+    found = Detections(**{name: value[here] for name, value in vars(found).items()})
+    return _evaluation(answers, predicted, about, source, out, options, step, found)
 
 
 def _pairs(truth: Predictions, found: Detections, known: dict[Any, int], skeleton: Skeleton) -> I64:
@@ -238,8 +262,13 @@ def _pairs(truth: Predictions, found: Detections, known: dict[Any, int], skeleto
 
 
 def _of_dataset(
-    source: Dataset, options: EvaluationOptions, step: Step, run: Runner | None
+    source: Dataset,
+    options: EvaluationOptions,
+    step: Step,
+    run: Runner | None,
+    frames: list[int] | None = None,
 ) -> Predictions:
+    """Predictions, or without `run` the truth alone; `frames` takes the numbers of all frames."""
     only = Source(dataset=str(source.place), splits=options.splits)
     chosen = None if options.frames is None else set(options.frames)
     total = len(source) if chosen is None else len(chosen)
@@ -248,6 +277,8 @@ def _of_dataset(
     def counted() -> Any:
         for done, sample in enumerate(dataset_samples(source, "outline", only), 1):
             if chosen is None or sample.frame["index"] in chosen:
+                if frames is not None:
+                    frames.append(sample.frame["index"])
                 yield sample
             report(min(done, total), total, 0.0)
 
@@ -262,6 +293,7 @@ def _evaluation(
     out: Path,
     options: EvaluationOptions,
     step: Step,
+    found: Detections | None = None,
 ) -> Evaluation:
     """Measure and write; joints that are not predicted are left out."""
     skeleton, dataset = source.skeleton, source.place
@@ -285,8 +317,8 @@ def _evaluation(
         "trained_here": False,
         **about,
     }
-    metrics = measured(answers, skeleton, None, step, where=str(dataset))
-    evaluation = Evaluation(about=about, metrics=metrics, predictions=answers)
+    metrics = measured(answers, skeleton, found, step, where=str(dataset))
+    evaluation = Evaluation(about=about, metrics=metrics, predictions=answers, found=found)
     if options.frames is not None:
         source = source.of_frames(np.array(options.frames, np.int64))
     write(out, evaluation, source, skeleton, step)

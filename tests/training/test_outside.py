@@ -6,10 +6,14 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from command_line import run
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 import synthstudio as ss
 from synthstudio.core.errors import ArgumentError, FormatError, ModelError
+from synthstudio.core.rng import stream
 from synthstudio.formats.coco.results import ORDERS
 
 
@@ -99,9 +103,66 @@ def test_files_that_do_not_fit_are_refused(change, keypoints, message, data, tmp
         ss.evaluate(dataset=data)
 
 
-def test_none_at_all_is_refused(data, tmp_path):
-    with pytest.raises(FormatError, match="got no entry"):
-        ss.evaluate(predictions=written(tmp_path, []), dataset=data, out=tmp_path / "out")
+def test_who_finds_nobody_misses_everybody(data, tmp_path):
+    made = ss.evaluate(
+        predictions=written(tmp_path, []), dataset=data, out=tmp_path / "out", progress=False
+    )
+    assert made.metrics["localization"]["all"]["PCK@0.1"]["value"] == 0
+    assert made.metrics["precision"]["all"]["AP"] == 0
+    assert made.about["notes"] == ["18 of 18 people have no prediction: all joints missed."]
+
+
+def test_average_precision_is_that_of_pycocotools(data, tmp_path):
+    """Of several detections a person, by their own scores; false ones count, also where nobody is
+    labelled."""
+    rng, found = stream(0, "detections"), []
+    for entry in results(data):
+        for _ in range(4):
+            xy = np.reshape(entry["keypoints"], (-1, 3)) + rng.normal(0, 3, (17, 3)) * [1, 1, 0]
+            score = float(rng.uniform(0, 3))
+            found.append(entry | {"keypoints": xy.ravel().tolist(), "score": score})
+    path = written(tmp_path, found)
+    made = ss.evaluate(predictions=path, dataset=data, out=tmp_path / "out", progress=False)
+    truth, base = made.predictions, COCO()
+    points = np.nan_to_num(np.dstack([truth.true_xy - 0.5, np.where(truth.known, 2, 0)]))
+    base.dataset = {
+        "images": [{"id": k} for k in range(len(data))],
+        "categories": [{"id": 1}],
+        "annotations": [
+            {
+                **{"id": k + 1, "image_id": int(truth.frame[k]), "category_id": 1, "iscrowd": 0},
+                **{"keypoints": points[k].ravel().tolist(), "area": float(truth.area[k])},
+                **{"num_keypoints": int(truth.known[k].sum()), "bbox": truth.box[k].tolist()},
+            }
+            for k in range(len(truth))
+        ],
+    }
+    base.createIndex()
+    theirs = COCOeval(base, base.loadRes(json.loads(path.read_text())), "keypoints")
+    theirs.params.kpt_oks_sigmas = np.array(data.skeleton.sigmas)
+    for step in (theirs.evaluate, theirs.accumulate, theirs.summarize):
+        step()
+    ours = made.metrics["precision"]["all"]
+    assert 0.05 < ours["AP"] < 0.8
+    assert [ours[k] for k in ("AP", "AP50", "AP75", "AR")] == pytest.approx(
+        theirs.stats[[0, 1, 2, 5]], abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", ["images/{:06d}.jpg", "val/{:06d}.jpg", "C:\\set\\{:06d}.jpg"])
+def test_names_of_images_decide_where_ids_disagree(name, data, tmp_path):
+    entries = results(data)
+    images = [{"id": k + 1, "file_name": name.format(k)} for k in range(len(data))]
+    for number, entry in enumerate(entries):
+        entry["image_id"] += 1
+        entry |= {"id": number, "num_keypoints": 17}
+    shifted = {"images": images, "annotations": entries, "categories": [{"id": 1}]}
+    by_name = [e | {"image_id": name.format(e["image_id"] - 1)} for e in entries]
+    for value in (shifted, by_name):
+        path, out = written(tmp_path, value), tmp_path / str(type(value))
+        made = ss.evaluate(predictions=path, dataset=data, out=out, progress=False)
+        assert made.about["images_matched_by"] == "file name"
+        assert made.metrics["localization"]["visible"]["PCK@0.1"]["value"] == 1
 
 
 def doubled(entries):
@@ -123,13 +184,15 @@ def changed(entries, third):
     [
         (lambda e: e, [], 1, "frame number"),
         (lambda e: [o | {"image_id": f"{o['image_id']:06d}"} for o in e], [], 1, "file name"),
-        (lambda e: doubled(e), ["18 of 36 predictions match no person, and are ignored."], 1, None),
+        (lambda e: doubled(e),
+         ["18 of 36 predictions match no person: they lower AP alone."], 1, None),
         (lambda e: changed(e, 1.5), ["306 scores over 1 count as 1."], 1, None),
         (lambda e: changed(e, 0),  # COCO's "not found": missed, not left out
-         ["18 of 18 predictions match no person, and are ignored.",
+         ["18 of 18 predictions match no person: they lower AP alone.",
+          "306 joints with a score of 0 count as not found.",
           "18 of 18 people have no prediction: all joints missed."], 0, None),
         (lambda e: [o | {"keypoints": [None, None, 0.5] * 17} for o in e],
-         ["18 of 18 predictions match no person, and are ignored.",
+         ["18 of 18 predictions match no person: they lower AP alone.",
           "18 of 18 people have no prediction: all joints missed."], 0, None),
         (lambda e: e[:9], ["9 of 18 people have no prediction: all joints missed."], 0.5, None),
         (lambda e: [o | {"instance_number": 1} for o in e], [], 1, None),
@@ -155,6 +218,8 @@ def test_files_that_fit_badly_are_judged_and_said(
         (lambda boxes: None, "wrong shape"),
         (lambda boxes: 3, "wrong shape"),
         (lambda boxes: [["a"]], "raised ValueError"),
+        (lambda boxes: {"keypoints": np.zeros((len(boxes), 17, 2))}, "wrong shape.*got keypoints"),
+        (lambda boxes: {"xy": np.zeros((len(boxes), 17, 2)), "score": [1]}, r"score \(1,\)"),
     ],
 )
 def test_what_a_function_may_not_return(returned, message, data, tmp_path):
@@ -177,6 +242,24 @@ def test_a_function_that_is_not_sure_is_judged_and_said(data, tmp_path):
         "Not deterministic: two calls on one image differ.", "Some scores over 1 count as 1."
     ]  # fmt: skip
     assert made.predictions.score.max() == 1 and np.isnan(made.predictions.xy[:, 1:]).all()
+
+
+@pytest.mark.parametrize(
+    ("returned", "note"),
+    [
+        (lambda n: torch.full((n, 17, 2), torch.inf), "No joint has a finite position"),
+        (lambda n: torch.rand((n, 17, 2), dtype=torch.bfloat16), "All joints lie from 0 to 1"),
+        (lambda n: torch.rand((n, 17, 2), requires_grad=True), "All joints lie from 0 to 1"),
+    ],
+)
+def test_tensors_are_read_and_what_cannot_be_pixels_is_said(returned, note, data, tmp_path):
+    made = ss.evaluate(
+        predict=lambda rgb, boxes: returned(len(boxes)),
+        dataset=data,
+        out=tmp_path / "out",
+        progress=False,
+    )
+    assert any(text.startswith(note) for text in made.about["notes"])
 
 
 @pytest.mark.parametrize("device", ["cpu", "auto"])

@@ -295,7 +295,8 @@ def _edited(row: Row, keypoints: Sequence[float]) -> Row:
     stated, joints = _keypoints(row), len(row["state"])
     if keypoints == stated:
         return row
-    frame = {"index": 0, "height_px": 1, "width_px": 1}
+    height, width = row["mask_size"]
+    frame = {"index": 0, "height_px": height, "width_px": width}
     box = row["modal_box_px"]
     edited, unedited = (
         checked.person_of(_points(values, joints), frame, 1, box_px=box)

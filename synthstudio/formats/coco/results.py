@@ -8,9 +8,10 @@ else their number (ORDERS) or the caller decides.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from synthstudio.core.errors import FormatError
@@ -60,7 +61,8 @@ _BY_COUNT = {17: "coco17", 23: "coco23", 26: "halpe26", 33: "mediapipe33", 133: 
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """One predicted person. `image`: the id of its image; `joints`: x, y (continuous pixels) and
-    score of predicted ones; `names`: all joints of its order; `clipped`: scores above 1."""
+    score of predicted ones; `names`: all joints of its order; `clipped`: scores above 1; `unsure`:
+    joints with a place and a score of 0, which count as not found."""
 
     image: int | str
     joints: Mapping[str, tuple[float, float, float]]
@@ -70,27 +72,29 @@ class Result:
     instance: int | None
     names: tuple[str, ...]
     clipped: int = 0
+    unsure: int = 0
 
 
 def own_results(
     path: Path, dataset: Dataset, keypoints: str | Sequence[str] | None
 ) -> tuple[list[tuple[int, Result]], int, str]:
     """Predicted people with their frames of a data set; the number of people in other images; and
-    the key that images are matched by. FormatError without people."""
+    the key that images are matched by. FormatError when all are in other images."""
     entries, names = read_results(path, dataset.skeleton, keypoints)
-    frames = frames_by_id(dataset, names)
-    own = [(frames[e.image], e) for e in entries if e.image in frames]
-    if not own:
+    frames, named = frames_by_id(dataset, names)
+    found = [(frame_of(frames, e.image), e) for e in entries]
+    own = [(frame, e) for frame, e in found if frame is not None]
+    if entries and not own:
         raise FormatError(
             "no prediction belongs to an image of the data set",
             where=str(path),
             expected=f"image ids such as {', '.join(map(repr, [*frames][:: len(frames) - 1]))}",
-            got=", ".join(dict.fromkeys(repr(e.image) for e in entries[:3])) or "no entry",
-            then="Use the image ids of the exported or imported file.",
+            got=", ".join(dict.fromkeys(repr(e.image) for e in entries[:3])),
+            then="Use the image ids or file names of the exported or imported file.",
         )
     number = "id of the imported file" if dataset.source_ids() else "frame number"
-    named = {"file name" if isinstance(e.image, str) else number for _, e in own}
-    return own, len(entries) - len(own), " and ".join(sorted(named))
+    keys = {"file name" if named or isinstance(e.image, str) else number for _, e in own}
+    return own, len(entries) - len(own), " and ".join(sorted(keys))
 
 
 def read_results(
@@ -179,10 +183,11 @@ def _result(
         if len(flat) != 3 * len(names):
             raise ValueError(f"{len(names)} joints need {3 * len(names)} numbers, got {len(flat)}")
         stated = (value.get("joints") or {}).get("cause") if scored else None
-        joints, causes, clipped = {}, {}, 0
+        joints, causes, clipped, unsure = {}, {}, 0, 0
         for j, name in enumerate(names):
             x, y, third = flat[3 * j : 3 * j + 3]
             if third <= 0 or name not in skeleton.joints:
+                unsure += bool(scored and third == 0 and (x or y))
                 continue
             joints[name] = (x + HALF_PX, y + HALF_PX, min(third, 1.0) if scored else 1.0)
             clipped += scored and third > 1
@@ -195,10 +200,11 @@ def _result(
             joints=joints,
             causes=causes,
             box=checked.box(value["bbox"]) if value.get("bbox") is not None else None,
-            score=min(max(checked.number(value.get("score", 1.0)), 0.0), 1.0),
+            score=checked.number(value.get("score", 1.0)),
             instance=None if number is None else checked.integer(number),
             names=names,
             clipped=clipped,
+            unsure=unsure,
         )
 
 
@@ -226,21 +232,61 @@ def joint_names(skeleton: Skeleton) -> dict[str, str]:
     return {name: joint for name, joint in known if name} | {j: j for j in skeleton.joints}
 
 
-def frames_by_id(dataset: Dataset, names: Mapping[int | str, str]) -> dict[int | str, int]:
-    """Frames by image id: of the imported file or the frame's number, and by file names.
+def frames_by_id(
+    dataset: Dataset, names: Mapping[int | str, str]
+) -> tuple[dict[int | str, int], bool]:
+    """Frames by image id (of the imported file, else the frame's number) and by file name.
 
-    `names`: the file's own names of images; those of `predict` are frame numbers.
+    `names`: the file's own names of its images. Where ids and names disagree, as in a file
+    that counts images from 1, the names decide, and True is returned, too; those of
+    `predict` are frame numbers.
     """
     of_predict = bool(names) and all(
         isinstance(number, int) and name == f"{number:06d}" for number, name in names.items()
     )
     ids = {} if of_predict else dataset.source_ids()
-    rows = [(row["index"], row["file_name"]) for row in dataset.iter_frames(_NAMED)]
-    out = {id_key(ids.get(frame, frame)): frame for frame, _ in rows}
-    for frame, name in rows:
-        out.setdefault(Path(name).name, frame)
-        out.setdefault(Path(name).stem, frame)
+    own = {row["index"]: row["file_name"] for row in dataset.iter_frames(_NAMED)}
+    by_id = {id_key(ids.get(frame, frame)): frame for frame in own}
+    by_name = [_by_name(own), _by_name(_original_names(dataset))]
+    out = by_id | {k: f for files in reversed(by_name) for k, f in files.items() if k not in by_id}
+    if not of_predict:
+        stated = [
+            {
+                key: found
+                for key, name in names.items()
+                if (found := frame_of(files, name)) is not None
+            }
+            for files in by_name
+        ]
+        agree = any(one and all(by_id.get(k) == f for k, f in one.items()) for one in stated)
+        if not agree and (best := max(stated, key=len)):
+            return {key: f for key, f in out.items() if key not in names} | best, True
+    return out, False
+
+
+def frame_of(frames: Mapping[int | str, int], image: int | str) -> int | None:
+    """The frame of an image's id or name, which may have folders."""
+    if image in frames or not isinstance(image, str):
+        return frames.get(image)
+    name = PurePosixPath(image.replace("\\", "/")).name
+    return frames.get(name, frames.get(int(image)) if image.isdecimal() else None)
+
+
+def _by_name(names: Mapping[int, str]) -> dict[int | str, int]:
+    """Frames by whole names, then by the last parts that one frame alone has."""
+    out: dict[int | str, int] = {name: frame for frame, name in names.items()}
+    for part in ("name", "stem"):
+        short = {frame: getattr(PurePosixPath(name), part) for frame, name in names.items()}
+        many = Counter(short.values())
+        for frame, name in short.items():
+            if many[name] == 1:
+                out.setdefault(name, frame)
     return out
+
+
+def _original_names(dataset: Dataset) -> dict[int, str]:
+    rows = (dataset.sources_of_shard(shard) for shard in dataset.shard_digests)
+    return {frame: row["name"] for part in rows for frame, row in part.items()}
 
 
 def frames_by_bytes(
