@@ -62,12 +62,19 @@ class PersonCrops(TorchDataset[Any]):
                 "no person with a labelled joint",
                 where=str(dataset.path),
                 got=f"split {split}" if split else f"{len(dataset)} frames",
+                then="Leave out the split, or set one: synthstudio split." if split else "",
             )
 
     def __len__(self) -> int:
         return len(self._people)
 
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"PersonCrops({len(self)} people of {self.dataset.path}, {height} x {width})"
+
     def __getitem__(self, item: int) -> Any:
+        if not isinstance(item, int | np.integer):
+            raise ArgumentError("people are taken by number", where="item", got=repr(item)[:60])
         if not -len(self) <= item < len(self):
             raise IndexError(f"person {item} of {len(self)}")
         index, row = (int(v) for v in self._people[item])

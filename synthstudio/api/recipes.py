@@ -45,7 +45,7 @@ class Recipe(schema.Recipe):
         return yaml_files.parse_as(cls, fields)
 
     def with_(self, **changes: Any) -> Recipe:
-        """A validated copy with some fields changed.
+        """A validated copy with some fields changed; a section, as `people`, is replaced whole.
 
         Raises:
             RecipeError: for an unknown field or an invalid value.

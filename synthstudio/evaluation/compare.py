@@ -157,7 +157,7 @@ def _extended_ap(run: Evaluation, seen: Bool) -> Statistic:
     without boxes, which have no window of a person."""
     if run.found is not None:
         return lambda weight: float("nan")
-    truth, presence = metrics.extended_truth(run.predictions, seen.any(0))
+    truth, presence = metrics.extended_truth(run.predictions, np.asarray(seen.any(0)))
     return _precision(run, truth, presence=presence)
 
 

@@ -160,7 +160,7 @@ def extended_truth(predictions: Predictions, joints: Bool) -> tuple[Truth, Prese
 def _extended_precision(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
     """AP by Ex-OKS, also of a baseline that predicts no joint outside. Joints that count for
     nobody, as those that a network does not predict, are left out."""
-    truth, presence = extended_truth(predictions, predictions.known.any(0))
+    truth, presence = extended_truth(predictions, np.asarray(predictions.known.any(0)))
     never_outside = dataclasses.replace(presence, claimed=np.ones_like(presence.claimed))
     out: dict[str, Any] = {"joints_outside": int((truth.known & ~presence.inside).sum())}
     for name, side in (("predicted", presence), ("never_outside", never_outside)):

@@ -275,7 +275,7 @@ def _check_image(data: bytes, size: tuple[int, int], name: str) -> str:
             "the picture has another size",
             where=name,
             expected=f"{size[0]} x {size[1]}",
-            got=f"{found[0]} x {found[1]}" + (", to be rotated by its EXIF" if rotated else ""),
+            got=f"{upright[0]} x {upright[1]}" + (", upright by its EXIF" if rotated else ""),
             then="Labels are of the upright picture." if rotated else None,
         )
     return SUFFIX_OF[kind]

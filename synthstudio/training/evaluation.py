@@ -144,7 +144,8 @@ def predict_all(samples: Iterable[Sample], skeleton: Skeleton, run: Runner | Non
         raise ModelError(
             "no person has a labelled joint inside the image",
             where=skeleton.title,
-            expected="people with joints, in frames of the chosen split",
+            expected="people with joints, in frames of the chosen split (imported frames have none "
+            "unless their file names it: synthstudio split sets it)",
         )
     crops = Crops(images=(), cover=(), **columns_of(rows))
     sizes = np.array([[f["width_px"], f["height_px"]] for f in frames], np.float64)

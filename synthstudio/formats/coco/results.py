@@ -181,7 +181,10 @@ def _result(
         order = given or _names(category, categories, skeleton, len(flat) // 3)
         names = tuple(own.get(name, name) for name in order)
         if len(flat) != 3 * len(names):
-            raise ValueError(f"{len(names)} joints need {3 * len(names)} numbers, got {len(flat)}")
+            raise ValueError(
+                f"{len(names)} joints need {3 * len(names)} numbers, got {len(flat)}; "
+                "`keypoints` names another order"
+            )
         stated = (value.get("joints") or {}).get("cause") if scored else None
         joints, causes, clipped, unsure = {}, {}, 0, 0
         for j, name in enumerate(names):
