@@ -15,7 +15,7 @@ from synthstudio.core.scene import CutoutLayer, PosedPerson
 from synthstudio.core.skeleton import Skeleton, crowd_joints
 from synthstudio.core.spec import PersonSpec
 from synthstudio.core.visibility import occluded_fraction
-from synthstudio.label.visibility import PatchQuery, decide_visibility, place_joints
+from synthstudio.label.visibility import PatchQuery, decide_visibility, joint_pixels
 
 Object = tuple[int, str, int | None]
 
@@ -105,7 +105,7 @@ def _label_person(
         cutouts=cutouts,
         frame_px=(camera.width_px, camera.height_px),
     )
-    places = place_joints(camera, posed.joints_m)
+    joints_camera_m = camera.to_camera(posed.joints_m)
     modal_box, inner_box = mask_box(modal), mask_box(person.amodal)
     modal_area, amodal_area = (int(np.count_nonzero(m)) for m in (modal, person.amodal))
     return PersonLabel(
@@ -113,8 +113,8 @@ def _label_person(
         identity=person.spec.identity,
         pose=person.spec.pose.name,
         pose_family=person.spec.pose.family,
-        joints_px=places.px,
-        joints_camera_m=places.camera_m,
+        joints_px=joint_pixels(camera, joints_camera_m),
+        joints_camera_m=joints_camera_m,
         joints_world_m=posed.joints_m,
         kinematic_joints_world_m=posed.kinematic_joints_m,
         **vars(visibility),

@@ -34,7 +34,6 @@ from synthstudio.core.visibility import (
     is_labelled,
     joint_causes,
     joint_states,
-    occluded_fraction,
 )
 
 MIN_RADIUS_PX = 2.0
@@ -64,11 +63,6 @@ class Relabelled(JointLabels):
     """The labels after the paste."""
 
     mask: Bool  # its remaining part
-    touched: Bool  # (J,)
-
-    def hidden_fraction(self, before: Bool) -> float:
-        """The hidden fraction of the earlier mask; 0 of an empty one."""
-        return occluded_fraction(int(self.mask.sum()), int(before.sum()))
 
 
 def radii_px(sigmas: F64, area_px: float) -> F64:
@@ -80,18 +74,15 @@ def relabel(
     person: Annotated, layers: tuple[CutoutLayer, ...], *, frame_px: tuple[int, int]
 ) -> Relabelled:
     """The person's labels behind `layers`, the nearest first; `frame_px` width, height."""
-    joints = len(person.state)
     fractions, state = person.visibility_fractions.copy(), person.state.copy()
     cause, hidden = list(person.cause), list(person.hidden_by)
     ambiguous, occluder = person.ambiguous.copy(), person.occluder_id.copy()
-    touched = np.zeros(joints, np.bool_)
     near = [(layer, _is_near(person, layer)) for layer in layers]
     for j in np.flatnonzero(is_labelled(state)).tolist():
         before_it = [layer for layer, is_near in near if is_near[j]]
         hidden_fractions = _occluder_fractions(person, j, before_it, frame_px)
         if not hidden_fractions:
             continue
-        touched[j] = True
         covered = sum(hidden_fractions.values())
         for blocker, share in person.hidden_by[j]:
             hidden_fractions[blocker] = hidden_fractions.get(blocker, 0.0) + share * (1 - covered)
@@ -116,7 +107,6 @@ def relabel(
         occluder_id=occluder,
         hidden_by=tuple(hidden),
         mask=left,
-        touched=touched,
     )
 
 

@@ -44,24 +44,13 @@ from synthstudio.core.visibility import (
 _GRID_PER_PX = float(1 << 20)
 
 
-@dataclass(frozen=True, kw_only=True)
-class JointPlaces:
-    """One person's joints. `inside`: the centre lies in the frame, not before the near plane."""
-
-    px: F64  # (J, 2) continuous pixels, also outside the frame; NaN before the near plane
-    camera_m: F64  # (J, 3)
-    inside: Bool  # (J,)
-
-
-def place_joints(camera: Camera, joints_m: F64) -> JointPlaces:
-    """Project world joints (J, 3) in metres.
+def joint_pixels(camera: Camera, camera_m: F64) -> F64:
+    """(J, 2) the continuous pixels of joints (J, 3) in camera metres; NaN before the near plane.
 
     Pixels are snapped to 2^-20 px. Far below every tolerance, and then W - x is exact, so that
     a mirror undone gives the same bits.
     """
-    inside_camera = camera.to_camera(joints_m)
-    pixels = np.round(camera.project(inside_camera) * _GRID_PER_PX) / _GRID_PER_PX
-    return JointPlaces(px=pixels, camera_m=inside_camera, inside=camera.shows(pixels))
+    return np.asarray(np.round(camera.project(camera_m) * _GRID_PER_PX) / _GRID_PER_PX)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +84,7 @@ def patch_query(camera: Camera, posed: PosedPerson) -> PatchQuery:
         px=px,
         depth_m=in_camera[..., 2],
         weights=np.where(camera.shows(px), _facing(camera, patches), 0.0),
-        inside=place_joints(camera, posed.joints_m).inside,
+        inside=camera.shows(joint_pixels(camera, camera.to_camera(posed.joints_m))),
     )
 
 

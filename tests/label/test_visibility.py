@@ -12,8 +12,8 @@ from synthstudio.label.visibility import (
     PatchQuery,
     alpha_at,
     decide_visibility,
+    joint_pixels,
     patch_query,
-    place_joints,
 )
 
 W, H = 32, 24
@@ -266,5 +266,6 @@ def test_the_frame_is_half_open():
 
 
 def test_a_mirror_of_pixels_is_exact():
-    x = place_joints(make_camera(), np.array([[0.123456789, 0.1, 1.1]])).px[:, 0]
+    camera = make_camera()
+    x = joint_pixels(camera, camera.to_camera([[0.123456789, 0.1, 1.1]]))[:, 0]
     assert (320 - (320 - x) == x).all()

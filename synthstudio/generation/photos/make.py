@@ -251,7 +251,7 @@ def _person_row(
     row: Row, person: Annotated, after: Relabelled, target: OcclusionTarget, spec: PhotoSpec
 ) -> Row:
     amodal = row["amodal_counts"] is not None or row["amodal_area_px"] is not None
-    fraction = after.hidden_fraction(person.mask)
+    fraction = occluded_fraction(int(after.mask.sum()), int(person.mask.sum()))
     area = int(person.mask.sum()) if person.has_mask else row["modal_area_px"]
     out = {
         **row,
