@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from copy import deepcopy
 
 import cv2
 import numpy as np
@@ -34,16 +34,7 @@ def over(rendering: Rendering, layers: tuple[CutoutLayer, ...]) -> Rendering:
     """
     if not layers:
         return rendering
-    out = replace(
-        rendering,
-        rgb=rendering.rgb.copy(),
-        depth_m=rendering.depth_m.copy(),
-        instance=rendering.instance.copy(),
-        part=rendering.part.copy(),
-        normal=None if rendering.normal is None else rendering.normal.copy(),
-        surface=None if rendering.surface is None else rendering.surface.copy(),
-        shadow=None if rendering.shadow is None else rendering.shadow.copy(),
-    )
+    out = deepcopy(rendering)
     for layer in sorted(layers, key=lambda layer: -layer.depth_m if layer.depth_m else 0.0):
         if layer.shadow is not None:
             _shade(out, layer.shadow, rendering)

@@ -21,6 +21,7 @@ from synthstudio.core.arrays import F32, I32, U8, Bool
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
+from synthstudio.core.masks import mask_edges
 from synthstudio.core.scene import PosedPerson
 from synthstudio.core.spec import FrameSpec
 
@@ -151,11 +152,8 @@ def _mixed(circles: F32, level: I32) -> Bool:
 
 def _box(mask: Bool, margin: int) -> tuple[slice, slice]:
     """The rows and columns that a mask fills, and a margin."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return (
-        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
-        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
-    )
+    x0, y0, x1, y1 = mask_edges(mask)
+    return slice(max(0, y0 - margin), y1 + margin), slice(max(0, x0 - margin), x1 + margin)
 
 
 def _laid(below: F32, layer: _Layer, size_px: float, *, farthest: bool) -> F32:
