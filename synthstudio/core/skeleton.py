@@ -101,6 +101,7 @@ def both(*kinds: str) -> tuple[str, ...]:
 
 _CROWD = both("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 _CROWD_PAIRS = (both("shoulder"), both("ear"))
+_CROWD_MIN = 4
 
 
 def crowd_joints(joints: Sequence[str]) -> tuple[I64, I64]:
@@ -112,6 +113,13 @@ def crowd_joints(joints: Sequence[str]) -> tuple[I64, I64]:
     limbs = [at[name] for name in _CROWD if name in at]
     pairs = [[at[name] for name in pair] for pair in _CROWD_PAIRS if set(pair) <= set(at)]
     return np.array(limbs, np.int64), np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def crowd_ratio(counts: Sequence[Sequence[int]]) -> float:
+    """The crowd index from `counts[i][k]`, the joints of person k in the box of person i."""
+    own = [(row[i], sum(row) - row[i]) for i, row in enumerate(counts)]
+    ratios = [min(1.0, other / mine) if mine >= _CROWD_MIN else 0.0 for mine, other in own]
+    return float(np.mean(ratios)) if ratios else 0.0
 
 
 SIGMAS = {

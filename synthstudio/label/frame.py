@@ -12,14 +12,12 @@ from synthstudio.core.errors import GeometryError
 from synthstudio.core.labels import FrameLabels, PersonLabel
 from synthstudio.core.masks import amodal_box, encode, mask_box
 from synthstudio.core.scene import CutoutLayer, PosedPerson
-from synthstudio.core.skeleton import Skeleton, crowd_joints
+from synthstudio.core.skeleton import Skeleton, crowd_joints, crowd_ratio
 from synthstudio.core.spec import PersonSpec
 from synthstudio.core.visibility import occluded_fraction
 from synthstudio.label.visibility import PatchQuery, decide_visibility, joint_pixels
 
 Object = tuple[int, str, int | None]
-
-_CROWD_MIN = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +70,7 @@ def crowd_index(camera: Camera, skeleton: Skeleton, people: tuple[PersonLabel, .
     that a skeleton lacks are left out.
     """
     joints = [_crowd_joints(camera, skeleton, p) for p in people]
-    ratios = []
-    for i, person in enumerate(people):
-        counts = [_inside_box(px, person.amodal_box_px) for px in joints]
-        own, other = counts[i], sum(counts) - counts[i]
-        ratios.append(min(1.0, other / own) if own >= _CROWD_MIN else 0.0)
-    return float(np.mean(ratios)) if ratios else 0.0
+    return crowd_ratio([[_inside_box(px, p.amodal_box_px) for px in joints] for p in people])
 
 
 def _label_person(

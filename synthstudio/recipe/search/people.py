@@ -20,7 +20,7 @@ from synthstudio.core.arrays import F64, Bool
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import GeometryQueries
 from synthstudio.core.rng import Generator
-from synthstudio.core.skeleton import crowd_joints
+from synthstudio.core.skeleton import crowd_joints, crowd_ratio
 from synthstudio.core.spec import PersonSpec
 from synthstudio.recipe.layout.placement import (
     CLEAR_M,
@@ -340,7 +340,6 @@ def _turn_error(layout: Layout, person: PersonSpec, own: Goal, self_share: float
 
 _SAMPLES = 56
 _POINTS = 150
-_MIN_OWN = 4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -435,10 +434,6 @@ def crowd_index(camera: Camera, cards: list[Shown]) -> float:
     """An approximation of `label.frame.crowd_index`."""
     joints = [s.at(s.card.crowd_m) for s in cards]
     joints = [px[camera.shows(px)] for px in joints]
-    ratios = []
-    for i, own in enumerate(cards):
-        low, high = own.at(own.card.box_m)
-        counts = [int(((px >= low) & (px < high)).all(axis=1).sum()) for px in joints]
-        mine = counts[i]
-        ratios.append(min(1.0, (sum(counts) - mine) / mine) if mine >= _MIN_OWN else 0.0)
-    return float(np.mean(ratios)) if ratios else 0.0
+    boxes = [own.at(own.card.box_m) for own in cards]
+    counts = [[np.all((px >= a) & (px < b), axis=1).sum() for px in joints] for a, b in boxes]
+    return crowd_ratio(counts)
