@@ -6,20 +6,8 @@ eye level, better described by height than width.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from synthstudio.core.catalogue import ImageAsset
 from synthstudio.core.spec import Vec2
-
-
-@dataclass(frozen=True)
-class TrueSize:
-    """The range of the longer side, and whether the object stands on the floor."""
-
-    low_m: float
-    high_m: float
-    stands: bool
-
 
 _UNKNOWN = (0.3, 0.7, False)
 SIZES: dict[str, tuple[float, float, bool]] = {
@@ -51,7 +39,7 @@ SIZES: dict[str, tuple[float, float, bool]] = {
     "tv": (0.6, 1.0, False), "umbrella": (0.9, 1.1, False), "vase": (0.25, 0.4, False),
     "wine_glass": (0.18, 0.23, False), "zebra": (1.9, 2.3, True),
 }  # fmt: skip
-"""As the fields of a `TrueSize`."""
+"""The range of the longer side, and whether the object stands on the floor."""
 HEIGHTS_M: dict[str, Vec2] = {
     "backpack": (0.42, 0.52), "bear": (0.9, 1.2), "bench": (0.8, 0.95), "bicycle": (1.0, 1.1),
     "bus": (2.9, 3.2), "car": (1.4, 1.65), "cat": (0.28, 0.4), "chair": (0.8, 1.0),
@@ -70,9 +58,9 @@ def _named(category: str) -> str:
     return category.strip().lower().replace(" ", "_").replace("-", "_")
 
 
-def true_size(category: str) -> TrueSize:
-    """The size of a category; blanks and hyphens in its name are ignored."""
-    return TrueSize(*SIZES.get(_named(category), _UNKNOWN))
+def true_size(category: str) -> tuple[float, float, bool]:
+    """A category's entry of SIZES; blanks and hyphens in its name are ignored."""
+    return SIZES.get(_named(category), _UNKNOWN)
 
 
 def stands_m(cutout: ImageAsset) -> Vec2 | None:

@@ -24,7 +24,7 @@ from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext, pick_one
 from synthstudio.recipe.sampling.light import match_light, picture_gain, towards
 from synthstudio.recipe.sampling.people import draw_people
-from synthstudio.recipe.sampling.true_sizes import TrueSize, stands_m, true_size
+from synthstudio.recipe.sampling.true_sizes import stands_m, true_size
 from synthstudio.recipe.sampling.view import detail_at
 from synthstudio.recipe.schema.distributions import pick, sample
 from synthstudio.recipe.schema.people import PhotoCutouts
@@ -255,21 +255,21 @@ def _cutout(
     assert options is not None and options.cutouts is not None  # ensured by the caller
     picture = _picture(ctx, options.cutouts, rng)
     asset, category = picture.asset, picture.category or UNNAMED
-    known = true_size(category)
+    low_m, high_m, stands = true_size(category)
     own = options.cutouts.sizes_m.get(category)
     tall = stands_m(picture) if options.ground == "known" and own is None else None
     if tall is not None:
-        known = TrueSize(*tall, stands=True)
-    metres = palette.between(known.low_m, known.high_m, rng) if own is None else sample(own, rng)
+        low_m, high_m, stands = *tall, True
+    metres = palette.between(low_m, high_m, rng) if own is None else sample(own, rng)
     ahead = 1 - sample(options.between, rng)
-    if known.stands:
+    if stands:
         ahead = _ahead(view, person, ahead)
     away = view.focal_px / person.px_per_m
-    if not known.stands:
+    if not stands:
         ahead = palette.between(*_WITHIN_REACH_M, rng) / away
     lies, flip = float(rng.random()), bool(rng.random() < 0.5)
-    too_near = known.stands and (ahead * away < _NEAREST_M or ahead < _MIN_AHEAD)
-    if too_near or ahead > _BEHIND or (not known.stands and away > _CLOSE_UP_M):
+    too_near = stands and (ahead * away < _NEAREST_M or ahead < _MIN_AHEAD)
+    if too_near or ahead > _BEHIND or (not stands and away > _CLOSE_UP_M):
         return None
     per_m = person.px_per_m / ahead
     outline = view.outline(asset)
@@ -283,7 +283,7 @@ def _cutout(
     camera = ground_camera(view, person)
     horizon = person.foot_px - camera.position_m[2] * person.px_per_m
     foot = horizon + (person.foot_px - horizon) / ahead
-    bottom = foot if known.stands else view.height_px + height * (0.22 + 0.4 * lies)
+    bottom = foot if stands else view.height_px + height * (0.22 + 0.4 * lies)
     left, top = person.box_px[0] + person.box_px[2] / 2 - width / 2, bottom - height
     if top > view.height_px - 4:
         return None
@@ -297,7 +297,7 @@ def _cutout(
         light=_light(person, rng, soft=options.ground == "known"),
         surroundings=person.light.grey,
         gain_rgb=(red, green, blue),
-        grounded=known.stands,
+        grounded=stands,
         cutout=CutoutSpec(
             asset=asset,
             kind=category,
