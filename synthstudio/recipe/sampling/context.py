@@ -186,21 +186,21 @@ def usable_cutouts(options: Cutouts, images: Sequence[ImageAsset]) -> tuple[Imag
 STRATA = 100
 
 
-def stratified(seed: int, key: str, *, number: int, block: int = STRATA) -> float:
+def stratified(seed: int, key: str, *, number: int) -> float:
     """Sample `number` (from 0) of the stratified stream `key`: a float in [0, 1).
 
-    Samples k block .. (k + 1) block - 1 are (perm[i] + u[i]) / block with a random permutation
-    and uniform u: each of the `block` equal intervals holds exactly one, in random order. So the
-    share of any n samples from the first on below a threshold t is within block / n of t, and
-    that of whole blocks within 1 / block.
+    Each block of STRATA samples is (perm[i] + u[i]) / STRATA with a random permutation and
+    uniform u: each of the equal intervals holds exactly one, in random order. So the share of
+    any n samples from the first on below a threshold t is within STRATA / n of t.
     """
-    return float(_stratum_block(seed, key, number // block, block)[number % block])
+    block, place = divmod(number, STRATA)
+    return float(_stratum_block(seed, key, block)[place])
 
 
 @functools.lru_cache(maxsize=4096)
-def _stratum_block(seed: int, key: str, place: int, block: int) -> F64:
-    rng = stream(seed, "plan", key, place, block)
-    values: F64 = (rng.permutation(block) + rng.random(block)) / block
+def _stratum_block(seed: int, key: str, block: int) -> F64:
+    rng = stream(seed, "plan", key, block, STRATA)
+    values: F64 = (rng.permutation(STRATA) + rng.random(STRATA)) / STRATA
     return values.clip(0.0, 1.0 - 2.0**-53)
 
 
