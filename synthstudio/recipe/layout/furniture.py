@@ -39,7 +39,6 @@ from synthstudio.recipe.sampling.interiors import INTERIORS, Extra, Interior, Sh
 from synthstudio.recipe.sampling.view import Behind, Reach, floor_pattern
 from synthstudio.recipe.schema import scene as scene_schema
 from synthstudio.recipe.schema.distributions import pick
-from synthstudio.recipe.schema.scene import Room as RoomOptions
 
 _FREE_SIDES_M = ((0.0, 1.2), (0.5, 1.6))
 """Extra width on either side of a furnished room, and depth behind the people."""
@@ -259,7 +258,7 @@ class _Room:
 
 
 def interior_of(ctx: SampleContext) -> str:
-    rooms = [s.backdrop for s in ctx.recipe.backdrops if isinstance(s.backdrop, RoomOptions)]
+    rooms = [s.backdrop for s in ctx.recipe.backdrops if isinstance(s.backdrop, scene_schema.Room)]
     usual = {name: one.weight for name, one in INTERIORS.items()}
     return pick((rooms and rooms[0].rooms) or usual, ctx.shared_rng("interior"))
 

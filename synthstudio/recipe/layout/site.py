@@ -63,16 +63,12 @@ def gaps_m(box_m: F64, boxes_m: F64) -> F64:
 
 def view_of(camera: Camera, standing: Sequence[Placed]) -> tuple[F64, F64]:
     """(P, 2, 2) pixels and (P,) depths of people that a camera may see."""
-    rects, depths = [], []
-    for placed in standing:
-        if not isinstance(placed.item, PersonSpec):
-            continue
-        at = camera.to_camera(corners(placed.box_m))
-        if at[:, 2].max() <= 0:
-            continue
-        rects.append(_rect_px(camera, at))
-        depths.append(float(at[:, 2].max()))
-    return np.array(rects).reshape(-1, 2, 2), np.array(depths)
+    people = [
+        camera.to_camera(corners(p.box_m)) for p in standing if isinstance(p.item, PersonSpec)
+    ]
+    seen = [at for at in people if at[:, 2].max() > 0]
+    rects = np.array([_rect_px(camera, at) for at in seen]).reshape(-1, 2, 2)
+    return rects, np.array([float(at[:, 2].max()) for at in seen])
 
 
 def _rect_px(camera: Camera, at: F64) -> F64:
@@ -138,7 +134,7 @@ def seen_at(camera: Camera, y_m: float) -> Vec2:
 # Walls --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Wall:
     """A wall from `start` on along `along` (unit), `inward` its normal into the room."""
 
@@ -174,15 +170,8 @@ def walls_of(site: Site, room: RoomBackdrop) -> dict[str, Wall]:
     # Of the walls beside people only the far half is in view.
     across, along, half_way = (1.0, 0.0), (0.0, 1.0), depth / 2
     return {
-        name: Wall(
-            start=np.array(start),
-            along=np.array(way),
-            inward=np.array(inward),
-            length_m=length,
-            min_m=low,
-            max_m=high,
-        )
-        for name, start, way, inward, length, low, high in (
+        name: Wall(np.array(start), np.array(way), np.array(inward), *metres)
+        for name, start, way, inward, *metres in (
             ("back", (x0, y1), across, (0.0, -1.0), width, left, right),
             ("left", (x0, y0), along, (1.0, 0.0), depth, half_way, depth),
             ("right", (x1, y0), along, (-1.0, 0.0), depth, half_way, depth),
