@@ -503,18 +503,15 @@ def _cutout(ctx: SampleContext, options: Cutouts, seen_px: F64, rng: Generator) 
     scale = min(scale, options.max_scale)
     width, height = (max(2, round(side * scale)) for side in (asset.width_px, asset.height_px))
     x, y = rng.random(2) * (image.width_px, image.height_px)
-    over, stands, which = (
-        rng.random() < options.over_person,
-        rng.random() < options.stands,
-        rng.random(),
-    )
+    covers, rests, which = rng.random(3)
+    over = covers < options.over_person
     if over and len(seen_px):
         x, y = seen_px[int(which * len(seen_px))]
     # The joint, or a random pixel, is in the middle 70 % of the picture.
     left = x - width * palette.between(0.15, 0.85, rng)
     top = y - height * palette.between(0.15, 0.85, rng)
     foot = palette.between(0.67, 1.08, rng) * image.height_px
-    if stands:
+    if rests < options.stands:
         top = max(foot, y if over else foot) - height
     gain, feather = sample(options.gain, rng), sample(options.feather_px, rng)
     return CutoutSpec(

@@ -307,9 +307,7 @@ def draw_lens(ctx: SampleContext, people: int) -> LensSpec:
     """Effects of lens, sensor and encoder with so many people; unused values are drawn, too."""
     rng = ctx.rng("lens")
     options = ctx.recipe.lens
-    blurred, shaken, noisy = (
-        rng.random() < p for p in (options.blur, options.motion, options.noise)
-    )
+    blurred, shaken, noisy = rng.random(3) < (options.blur, options.motion, options.noise)
     blur, motion = sample(options.blur_sigma_px, rng), sample(options.motion_px, rng)
     noise = sample(options.noise_sigma, rng)
     balance, tone = ctx.rng("white balance"), ctx.rng("tone curve")
