@@ -109,12 +109,11 @@ def prepare(
         raise DeviceError("unknown renderer", where="renderer", expected=known, got=renderer)
     folders = recipe.folders
 
-    def images(use: str, kind: Any) -> Any:
-        return scan_images(assets, folders[use], kind=kind) if use in folders else ()
+    def scanned(use: str, scan: Callable[..., Any], **options: Any) -> Any:
+        return scan(assets, folders[use], **options) if use in folders else ()
 
-    own: tuple[GarmentAsset, ...] = ()
-    if "makehuman" in folders:
-        own = scan_garments(assets, folders["makehuman"], describe=makehuman.describe)
+    own: tuple[GarmentAsset, ...] = scanned("makehuman", scan_garments, describe=makehuman.describe)
+    motion_suffixes = tuple(sorted(MOTION_READERS))
     catalogue = Catalogue(
         poses=pose_library.library(),
         limits_rad=dict(poses.LIMITS_RAD),
@@ -124,12 +123,12 @@ def prepare(
         makehuman=own,
         expressions=face.EXPRESSIONS,
         objects=procedural.kinds(),
-        backgrounds=images("backgrounds", "background"),
-        hdris=images("hdris", "hdri"),
-        cutouts=images("cutouts", "cutout"),
-        meshes=scan_meshes(assets, folders["meshes"]) if "meshes" in folders else (),
-        places=scan_places(assets, folders["places"]) if "places" in folders else (),
-        motions=_motions(assets, folders["motions"]) if "motions" in folders else (),
+        backgrounds=scanned("backgrounds", scan_images, kind="background"),
+        hdris=scanned("hdris", scan_images, kind="hdri"),
+        cutouts=scanned("cutouts", scan_images, kind="cutout"),
+        meshes=scanned("meshes", scan_meshes),
+        places=scanned("places", scan_places),
+        motions=scanned("motions", scan_motions, suffixes=motion_suffixes, length=_motion_length),
     )
     check(recipe, catalogue)
     return Settings(
@@ -141,12 +140,9 @@ def prepare(
     )
 
 
-def _motions(root: Path, folder: str) -> tuple[MotionAsset, ...]:
-    def length(path: Path) -> tuple[int, float]:
-        motion = read_motion(path)
-        return motion.frames, motion.fps
-
-    return scan_motions(root, folder, suffixes=tuple(sorted(MOTION_READERS)), length=length)
+def _motion_length(path: Path) -> tuple[int, float]:
+    motion = read_motion(path)
+    return motion.frames, motion.fps
 
 
 def prepare_caches(settings: Settings) -> None:
