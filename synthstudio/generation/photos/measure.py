@@ -15,25 +15,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.compose.blend import window
 from synthstudio.core.arrays import F32, F64, I32, U8, Bool
 from synthstudio.core.photo import GroundCells
 from synthstudio.label.photo import Annotated
 
 FIELD_OF_VIEW_RAD = math.radians(50)
 
+_UPRIGHT_M = {("shoulder", "hip"): 0.48, ("hip", "knee"): 0.43, ("knee", "ankle"): 0.41}
+_LIMBS_M = {**_UPRIGHT_M, ("shoulder", "elbow"): 0.28, ("elbow", "wrist"): 0.25}
 _BONES_M = {
-    ("left_shoulder", "left_hip"): 0.48,
-    ("right_shoulder", "right_hip"): 0.48,
-    ("left_hip", "left_knee"): 0.43,
-    ("right_hip", "right_knee"): 0.43,
-    ("left_knee", "left_ankle"): 0.41,
-    ("right_knee", "right_ankle"): 0.41,
-    ("left_shoulder", "left_elbow"): 0.28,
-    ("right_shoulder", "right_elbow"): 0.28,
-    ("left_elbow", "left_wrist"): 0.25,
-    ("right_elbow", "right_wrist"): 0.25,
-    ("left_shoulder", "right_shoulder"): 0.36,
-}
+    (f"{side}_{above}", f"{side}_{below}"): metres
+    for side in ("left", "right")
+    for (above, below), metres in _LIMBS_M.items()
+} | {("left_shoulder", "right_shoulder"): 0.36}
 """Lengths in an adult of 1.70 m (Drillis and Contini 1966); a view only shortens them."""
 _ANKLE_M = 0.08
 _ABOVE_FLOOR_M = {"knee": 0.48, "hip": 0.8, "shoulder": 1.25, "nose": 1.4}
@@ -161,7 +156,6 @@ def joints_by_name(names: Sequence[str], px: F64, labelled: Bool) -> dict[str, t
 
 _PARTS = ("shoulder", "hip", "knee", "ankle")
 _TELLING = ("nose", *_PARTS)
-_METRES = {("shoulder", "hip"): 0.48, ("hip", "knee"): 0.43, ("knee", "ankle"): 0.41}
 _LEAN, _BENT = 0.7, 1.6
 """Maximum lean of a body part, and maximum ratio of apparent lengths."""
 _SHOE_M = 0.04
@@ -195,7 +189,7 @@ def _scale_of_parts(joints: Mapping[str, tuple[float, float]]) -> float | None:
     middle = {part: _middle(joints, part) for part in _PARTS}
     long = metres = 0.0
     scales = []
-    for (above, below), length in _METRES.items():
+    for (above, below), length in _UPRIGHT_M.items():
         a, b = middle[above], middle[below]
         if a is None or b is None:
             if above == "shoulder":
@@ -286,9 +280,8 @@ def _grid(rgb: U8, people: Sequence[Annotated]) -> _Grid:
     lab = cv2.cvtColor(cv2.resize(part, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB)
     whole = np.zeros((height, width), np.float32)
     for person in people:
-        rows, columns = person.mask.shape
-        window = whole[person.top_px : person.top_px + rows, person.left_px :][:, :columns]
-        np.maximum(window, person.mask, out=window)
+        own = whole[window(person.left_px, person.top_px, person.mask)]
+        np.maximum(own, person.mask, out=own)
     taken = cv2.resize(
         whole[: size[1] * cell, : size[0] * cell], size, interpolation=cv2.INTER_AREA
     )
