@@ -51,6 +51,12 @@ _BARE_LEGS = 0.5
 _DYES = 12
 _BY_SKIN: tuple[Slot, ...] = ("top", "bottom", "over")
 """Slots whose cloth must differ from skin."""
+_MADE = {
+    "shoes": palette.shoes,
+    "high_visibility": palette.high_visibility,
+    "medical": palette.medical,
+}
+"""Both materials of shoes and of special dyes."""
 _PRINTS: tuple[Pattern, ...] = ("floral", "abstract", "logo")
 _PRINTED_BELOW = 1 / 3
 _LIKE_OWN_SKIN, _LIKE_SKIN = 22.0, 13.0
@@ -105,17 +111,12 @@ def dyed(
     Tops and bottoms are of no colour of skin, least of all their wearer's, unless the palette has
     nothing else.
     """
-    if kind.slot == "shoes":
-        upper, sole = palette.shoes(rng)
-        return GarmentSpec(kind=kind.kind, shape=shape, material=upper, second_material=sole)
+    made = _MADE.get("shoes" if kind.slot == "shoes" else kind.dye)
+    if made is not None:
+        first, second = made(rng)
+        return GarmentSpec(kind=kind.kind, shape=shape, material=first, second_material=second)
     options = ctx.recipe.people.wardrobe
     patterns = [p for p in kind.patterns if options.patterns is None or p in options.patterns]
-    if kind.dye == "high_visibility":
-        first, second = palette.high_visibility(rng)
-        return GarmentSpec(kind=kind.kind, shape=shape, material=first, second_material=second)
-    if kind.dye == "medical":
-        material = palette.medical(rng)
-        return GarmentSpec(kind=kind.kind, shape=shape, material=material, second_material=material)
 
     def cloth() -> Material:
         patterned, saturated = options.patterned, options.saturated

@@ -59,27 +59,16 @@ _DARK_SKIN: Vec3 = (0.11, 0.055, 0.035)
 _PAINT = _row(
     "8a8c8e 5d6064 c9c7c0 3b3d40 7a4a2a a8683a 2f4a66 4f6b4a 9a2a24 d0a83a 22507a e6e2d8 5b4636"
 )
-# First colours, each with its matching second colour below.
-_SURFACE: dict[Pattern, tuple[tuple[Vec3, ...], tuple[Vec3, ...]]] = {
-    "wood": (
-        _row("8f6a43 6b4a2d a9835a 4b3220 c2a27a"),
-        _row("5d4228 4a301c 7c5c39 2f1e12 96764e"),
-    ),
-    "planks": (
-        _row("8f6a43 6b4a2d a9835a 9a948a c2a27a"),
-        _row("4d3722 38261a 5e452c 5a564f 7a5f3f"),
-    ),
-    "bricks": (
-        _row("8c4a36 a05c44 7a3c2c b08a6a d8d2c8"),
-        _row("b8b0a4 a8a096 cfc8bd 8a8278 b5aea2"),
-    ),
-    "tiles": (
-        _row("d8d5cc b9b4a8 8e9aa0 a4917a e8e6e0"),
-        _row("9a968c 7f7b72 b3aea4 6a665f c9c5ba"),
-    ),
-    "concrete": (_row("9b9a96 85847f b3b1ab 6f6e6a"), _row("7d7c78 6a6965 95938e 575653")),
-    "grass": (_row("4b6a2c 5d7a35 3d5a28 77803f"), _row("2f4a1c 3b5522 263d18 5a5f2c")),
+# First colours, each with its matching second colour.
+_SURFACE_HEX: dict[Pattern, tuple[str, str]] = {
+    "wood": ("8f6a43 6b4a2d a9835a 4b3220 c2a27a", "5d4228 4a301c 7c5c39 2f1e12 96764e"),
+    "planks": ("8f6a43 6b4a2d a9835a 9a948a c2a27a", "4d3722 38261a 5e452c 5a564f 7a5f3f"),
+    "bricks": ("8c4a36 a05c44 7a3c2c b08a6a d8d2c8", "b8b0a4 a8a096 cfc8bd 8a8278 b5aea2"),
+    "tiles": ("d8d5cc b9b4a8 8e9aa0 a4917a e8e6e0", "9a968c 7f7b72 b3aea4 6a665f c9c5ba"),
+    "concrete": ("9b9a96 85847f b3b1ab 6f6e6a", "7d7c78 6a6965 95938e 575653"),
+    "grass": ("4b6a2c 5d7a35 3d5a28 77803f", "2f4a1c 3b5522 263d18 5a5f2c"),
 }
+_SURFACE = {pattern: (_row(first), _row(other)) for pattern, (first, other) in _SURFACE_HEX.items()}
 _SCALE_M: dict[Pattern, tuple[float, float]] = {
     "plain": (0.1, 0.1), "stripes": (0.02, 0.11), "checks": (0.025, 0.09), "dots": (0.025, 0.08),
     "plaid": (0.06, 0.16), "camouflage": (0.12, 0.28), "denim": (0.02, 0.03), "knit": (0.008, 0.02),
@@ -205,9 +194,10 @@ def high_visibility(rng: Generator) -> tuple[Material, Material]:
     return vest, bands
 
 
-def medical(rng: Generator) -> Material:
-    """The cloth of scrubs, gowns and caps of hospitals."""
-    return Material(kind="cloth", base_rgb=choose(_MEDICAL, rng), roughness=0.9, sheen=0.1)
+def medical(rng: Generator) -> tuple[Material, Material]:
+    """The cloth of scrubs, gowns and caps of hospitals, of one colour."""
+    cloth = Material(kind="cloth", base_rgb=choose(_MEDICAL, rng), roughness=0.9, sheen=0.1)
+    return cloth, cloth
 
 
 def printed(material: Material, patterns: Sequence[Pattern], rng: Generator) -> Material:
