@@ -1,16 +1,11 @@
 """Effects of lens, sensor and encoder on a finished picture. Nothing here moves a pixel:
 distortion is the camera's (core/camera.py, render/bend.py).
-
-Blurs and noise are albumentations' with every parameter given; noise comes from `core.rng`.
 """
 
 from __future__ import annotations
 
 import math
-import os
 from functools import lru_cache
-from importlib import import_module
-from typing import Any
 
 import cv2
 import numpy as np
@@ -51,12 +46,13 @@ def develop(rgb: U8, lens: LensSpec) -> U8:
     """
     _check(lens)
     if lens.blur_sigma_px > 0:
-        size = 2 * math.ceil(3.5 * lens.blur_sigma_px) + 1
-        kernel = _functional("blur").create_gaussian_kernel_1d(lens.blur_sigma_px, size)
-        rgb = _functional("pixel").separable_convolve(rgb, kernel)
+        reach = math.ceil(3.5 * lens.blur_sigma_px)
+        bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / lens.blur_sigma_px) ** 2)
+        bell /= bell.sum()
+        rgb = np.asarray(cv2.sepFilter2D(rgb, -1, bell, bell), np.uint8)
     if lens.motion_px > 0:
         kernel = motion_kernel(lens.motion_px, lens.motion_angle_rad)
-        rgb = _functional("pixel").convolve(rgb, kernel)
+        rgb = np.asarray(cv2.filter2D(rgb, -1, kernel), np.uint8)
     if lens.vignette > 0:
         rgb = _vignetted(rgb, lens.vignette)
     if lens.exposure_ev != 0:
@@ -65,7 +61,7 @@ def develop(rgb: U8, lens: LensSpec) -> U8:
     if lens.iso > 0 or lens.white_balance_mired != 0 or lens.tint_ev != 0:
         rgb = sensed(rgb, lens)
     if lens.noise_sigma > 0:
-        rgb = _functional("pixel").add_noise(rgb, _noise(rgb.shape, lens))
+        rgb = np.asarray(cv2.add(rgb, _noise(rgb.shape, lens), dtype=cv2.CV_8U), np.uint8)
     if lens.contrast > 0:
         rgb = np.asarray(cv2.LUT(rgb, tone_curve(lens.contrast)), np.uint8)
     if lens.sharpening > 0:
@@ -151,12 +147,6 @@ def _check(lens: LensSpec) -> None:
             )
 
 
-def _functional(effect: str) -> Any:
-    """Import albumentations when an effect needs it: it takes two seconds."""
-    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-    return import_module(f"albumentations.augmentations.{effect}.functional")
-
-
 def _vignetted(rgb: U8, strength: float) -> U8:
     """Keep the middle and darken outwards along a Gaussian, to 1 - strength far away."""
     gain = _bell(*rgb.shape[:2]) * np.float32(strength) + np.float32(1 - strength)
@@ -174,7 +164,6 @@ def _bell(height: int, width: int) -> F32:
 
 def _noise(shape: tuple[int, ...], lens: LensSpec) -> F32:
     """Noise of that shape in grey levels, none beyond 2.9 sigma."""
-    # Rounded here, because albumentations would cut towards zero and weaken it.
     table = np.rint(normal_table() * np.float32(lens.noise_sigma))
     return np.asarray(cv2.LUT(random_bytes(shape, lens.noise_seed, "noise"), table), np.float32)
 
