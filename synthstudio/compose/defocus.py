@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from synthstudio.compose.blend import three
 from synthstudio.core.arrays import F32, I32, U8, Bool
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.errors import GeometryError
@@ -228,5 +229,5 @@ def _outlined(layer: _Layer, colour: F32, alpha: F32) -> F32:
 
 
 def _times(colour: F32, weight: Any) -> F32:
-    """(h, w, 3) colours times (h, w): NumPy is slow along an axis of three."""
-    return np.asarray(cv2.multiply(colour, cv2.merge((weight, weight, weight))), np.float32)
+    """(h, w, 3) colours times (h, w)."""
+    return np.asarray(cv2.multiply(colour, three(weight)), np.float32)

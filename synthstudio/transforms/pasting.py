@@ -15,7 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from synthstudio.core.arrays import F32, F64, I64, U8, Array, Bool
+from synthstudio.compose.blend import three
+from synthstudio.core.arrays import F32, F64, I64, U8, Bool
 from synthstudio.core.images import read_rgba
 from synthstudio.core.labels import VISIBILITY
 from synthstudio.core.rng import Generator, stream
@@ -161,7 +162,7 @@ def blend(
     if draws.soft_px[b] > 0.3:
         layer = np.asarray(cv2.GaussianBlur(layer, (0, 0), float(draws.soft_px[b])), np.uint8)
     covering = np.ascontiguousarray(layer[..., 3])
-    alpha: F32 = _three(covering.astype(np.float32) / np.float32(255))
+    alpha: F32 = three(covering.astype(np.float32) / np.float32(255))
     if draws.filled[b]:
         colours = fill(stream(int(draws.seed[b]), "fill"), other, (height, width)) * alpha
     else:
@@ -171,11 +172,6 @@ def blend(
     mixed = image * (1 - alpha)
     mixed += np.minimum(colours, 255 * alpha)
     return mixed.astype(np.uint8), covering
-
-
-def _three(plane: Array) -> Array:
-    """A plane (h, w) repeated three times: NumPy is slow along an axis of three."""
-    return np.asarray(cv2.merge((plane, plane, plane)))
 
 
 def _matrix(cutout: Cutout, scale: float, place: F64, draws: PasteDraws, b: int) -> F64:
@@ -349,9 +345,9 @@ def fill(rng: Generator, other: U8 | None, size: tuple[int, int]) -> U8:
     turn[:, 2] -= [width / 2, height / 2]
     large = cv2.resize(cells, (2 * width, 2 * height), interpolation=how)
     colours = cv2.warpAffine(large, turn, (width, height), borderMode=cv2.BORDER_REFLECT_101)
-    grain = _three(rng.integers(-20, 21, (height, width)) * rng.random())
+    grain = three(rng.integers(-20, 21, (height, width)) * rng.random())
     grain += colours
-    return np.clip(grain, 0, 255, out=grain).astype(np.uint8)
+    return np.asarray(np.clip(grain, 0, 255, out=grain), np.uint8)
 
 
 def _piece(rng: Generator, other: U8, size: tuple[int, int]) -> U8:

@@ -13,8 +13,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from synthstudio.compose.blend import three
 from synthstudio.compose.floor_shadow import standing_shadow
 from synthstudio.core.arrays import F32, F64, U8
 from synthstudio.core.images import LUMINANCE, linear_to_srgb_u8, srgb_to_linear, toned
@@ -263,13 +263,8 @@ def _match_surroundings(layer: CutoutLayer, about: GreySpec) -> U8:
     # All channels by the factor of the grey: hues stay.
     target = np.clip(mean + shift + (grey - mean) * times, 1, 254)
     factor = np.clip(target / np.maximum(grey, 4.0), 0.4, 2.5)
-    matched: F32 = layer.rgb * _three(factor)
+    matched: F32 = layer.rgb * three(factor)
     return np.clip(np.rint(matched, out=matched), 0, 255, out=matched).astype(np.uint8)
-
-
-def _three(plane: NDArray[np.floating]) -> Any:
-    """A plane (h, w) as three alike: NumPy is slow along an axis of three."""
-    return cv2.merge((plane, plane, plane))
 
 
 def _match_photo(layer: CutoutLayer, spec: PhotoSpec, place: int) -> U8:
@@ -277,7 +272,7 @@ def _match_photo(layer: CutoutLayer, spec: PhotoSpec, place: int) -> U8:
     colour: F32 = srgb_to_linear(layer.rgb)
     if not colour.size:
         return layer.rgb
-    grey = _three(colour @ _LUMINANCE)
+    grey = three(colour @ _LUMINANCE)
     colour -= grey
     colour *= np.float32(spec.tone.saturation)
     colour += grey
@@ -293,7 +288,7 @@ def _match_photo(layer: CutoutLayer, spec: PhotoSpec, place: int) -> U8:
     noise = rng.standard_normal(rgb.shape[:2])
     grain: F64 = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.6), np.float64)
     grain *= spec.lens.noise_sigma / max(float(grain.std()), 1e-6)
-    noisy: F64 = rgb + _three(grain)
+    noisy: F64 = rgb + three(grain)
     return np.clip(np.rint(noisy, out=noisy), 0, 255, out=noisy).astype(np.uint8)
 
 
@@ -308,7 +303,7 @@ def _as_colourful(rgb: U8, alpha: F32, maximum: float) -> U8:
     own = float(np.quantile(shown, 0.95)) if shown.size else 0.0
     if own <= maximum:
         return rgb
-    grey = _three(rgb.astype(np.float32) @ _LUMINANCE)
+    grey = three(rgb.astype(np.float32) @ _LUMINANCE)
     kept = np.minimum(1, np.float32(maximum) / np.maximum(apart.astype(np.float32), 1))
-    paler: F32 = grey + (rgb - grey) * _three(kept)
+    paler: F32 = grey + (rgb - grey) * three(kept)
     return np.clip(np.rint(paler), 0, 255).astype(np.uint8)
