@@ -242,14 +242,9 @@ def _visible(
     sums: F64 = (weight[:, None] * became).reshape(*patches.weights.shape, 5).sum(axis=1)
     centres = camera.to_camera(person.joints_m)
     inside = _inside(camera, centres, _pixels(camera, centres))
-    for j in range(len(sums)):
-        if not inside[j]:
-            sums[j] = (0.0, 0.0, 0.0, 0.0, 1.0)
-        elif sums[j].sum() < EMPTY_BASE:
-            sums[j] = (0.0, 1.0, 0.0, 0.0, 0.0)
-        else:
-            sums[j] /= sums[j].sum()
-    return sums
+    base = sums.sum(axis=1, keepdims=True)
+    shares = np.where(base < EMPTY_BASE, (0, 1, 0, 0, 0), sums / np.maximum(base, EMPTY_BASE))
+    return np.where(inside[:, None], shares, (0, 0, 0, 0, 1))
 
 
 def _what_becomes(built: Built, own: int, pixel: F64, z: F64, blocker: tuple[I32, F32]) -> F64:
@@ -316,18 +311,11 @@ def _pixels(camera: Camera, seen_m: F64) -> F64:
             squared = (seen_m[:, :2] ** 2).sum(axis=1) / seen_m[:, 2] ** 2
         turns = np.roots([5 * k2, 3 * k1, 1.0]).astype(complex).tolist()
         first = min([r.real for r in turns if r.imag == 0 and r.real > 0], default=np.inf)
-        bent = cv2.projectPoints(seen_m, np.zeros(3), np.zeros(3), k, np.array([k1, k2, 0.0, 0.0]))[
-            0
-        ]
+        lens = np.array([k1, k2, 0.0, 0.0])
+        bent, _ = cv2.projectPoints(seen_m, np.zeros(3), np.zeros(3), k, lens)
         return np.where((squared < first)[:, None], bent[:, 0], np.inf)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.stack(
-            [
-                k[0, 0] * seen_m[:, 0] / seen_m[:, 2] + k[0, 2],
-                k[1, 1] * seen_m[:, 1] / seen_m[:, 2] + k[1, 2],
-            ],
-            axis=1,
-        )
+        return np.diag(k)[:2] * seen_m[:, :2] / seen_m[:, 2:] + k[:2, 2]
 
 
 def _inside(camera: Camera, seen_m: F64, pixel: F64) -> Bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -101,12 +101,8 @@ def build(stage: FrameGenerator, spec: FrameSpec) -> Built:
         velocities += goes[i].surfaces if i in goes else [None] * len(person.surfaces)
     surfaces: list[Surface] = []
     people, textures = _with_pictures(people)
-    named: list[tuple[int, str, int | None]] = []
     if isinstance(spec.backdrop, RoomBackdrop):
         surfaces += backgrounds.room_surfaces(spec.backdrop)
-        first = {s.instance: s.name for s in reversed(surfaces)}  # a ceiling counts as walls
-        named += [(instance, first[instance], None) for instance in sorted(first)]
-        velocities += [None] * len(surfaces)
     if isinstance(spec.backdrop, PlaceBackdrop):
         model = stage.place_model(spec.backdrop.asset)
         surfaces += recent.get(
@@ -114,8 +110,9 @@ def build(stage: FrameGenerator, spec: FrameSpec) -> Built:
             partial(places.place_surfaces, spec.backdrop, model, texture_offset=0),
         )
         textures += model.mesh.textures
-        named += sorted({(s.instance, s.name, None) for s in surfaces})
-        velocities += [None] * len(surfaces)
+    first = {s.instance: s.name for s in reversed(surfaces)}  # a ceiling counts as walls
+    named: list[tuple[int, str, int | None]] = [(k, first[k], None) for k in sorted(first)]
+    velocities += [None] * len(surfaces)
     for i, obj in enumerate(spec.objects):
         made, brought = recent.get(
             ("object", obj, i, len(textures)),
@@ -250,9 +247,8 @@ def _through_lens(rendering: Rendering, spec: FrameSpec, built: Built) -> tuple[
     """Return the rendering through the lens, cut-outs over it, and its picture in focus."""
     rendering = blend.over(bend.bent(rendering, spec.camera), built.cutouts)
     circles = defocus.out_of_focus(rendering.depth_m, built.scene.people, spec)
-    return rendering, rendering.rgb if circles is None else defocus.defocused(
-        rendering.rgb, circles
-    )
+    seen = rendering.rgb if circles is None else defocus.defocused(rendering.rgb, circles)
+    return rendering, seen
 
 
 def _exposed(
@@ -384,23 +380,25 @@ def generate(  # noqa: PLR0913 - the options of one command
 
 def _tried_twice(skip_failed: bool, stage: FrameGenerator, index: int) -> Frame | FailedFrame:
     """Make a frame; a second failure is recorded, or stops the run with the frame's index."""
-    for attempt in (1, 2):
-        try:
-            return make_frame(stage, draw_spec(stage, index), layers=stage.settings.recipe.layers)
-        except Exception as error:
-            if attempt == 1:
-                continue
-            if skip_failed:
-                return FailedFrame(index=index, error=type(error).__name__)
-            if isinstance(error, SynthStudioError):
-                raise type(error)(f"frame {index}: {error.with_options}") from error
-            raise WorkerError(
-                f"failed twice with {type(error).__name__}: {error}",
-                where=f"frame {index}",
-                then="This is a bug: please report it with the recipe. "
-                "--skip-failed leaves such frames out and records them.",
-            ) from error
-    raise AssertionError("unreachable: the second attempt returns or raises")
+
+    def made() -> Frame:
+        return make_frame(stage, draw_spec(stage, index), layers=stage.settings.recipe.layers)
+
+    with suppress(Exception):
+        return made()
+    try:
+        return made()
+    except Exception as error:
+        if skip_failed:
+            return FailedFrame(index=index, error=type(error).__name__)
+        if isinstance(error, SynthStudioError):
+            raise type(error)(f"frame {index}: {error.with_options}") from error
+        raise WorkerError(
+            f"failed twice with {type(error).__name__}: {error}",
+            where=f"frame {index}",
+            then="This is a bug: please report it with the recipe. "
+            "--skip-failed leaves such frames out and records them.",
+        ) from error
 
 
 @contextmanager
