@@ -129,11 +129,8 @@ def _form(value: Any) -> str | None:
         return "fixed"
     if isinstance(value, list | tuple):
         return "range" if len(value) == 2 else None
-    if isinstance(value, NormalNumber) or (isinstance(value, dict) and set(value) == {"normal"}):
-        return "normal"
-    if isinstance(value, ChoiceNumber | ChoiceCount):
-        return "choice"
-    return "choice" if isinstance(value, dict) and set(value) == {"choice"} else None
+    fields = value if isinstance(value, dict) else getattr(type(value), "model_fields", {})
+    return next((form for form in ("normal", "choice") if set(fields) == {form}), None)
 
 
 Number = Annotated[
