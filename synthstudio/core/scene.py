@@ -24,13 +24,9 @@ Painter = Callable[[Bool], U8]
 """Paints the pixels of a mask (H, W); returns (H, W, 3) sRGB, anything outside the mask."""
 
 PARTS = (
-    "head",
-    "scalp",
-    "neck",
-    "torso",
-    "pelvis",
+    "head", "scalp", "neck", "torso", "pelvis",
     *both("upper_arm", "forearm", "hand", "thigh", "shin", "foot"),
-)
+)  # fmt: skip
 """Body parts. A part's id is its index; a set of parts is a uint32 with those bits set."""
 
 NO_PART = 255

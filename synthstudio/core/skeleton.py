@@ -115,8 +115,9 @@ def crowd_joints(joints: Sequence[str]) -> tuple[I64, I64]:
     return np.array(limbs, np.int64), np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def crowd_ratio(counts: Sequence[Sequence[int]]) -> float:
-    """The crowd index from `counts[i][k]`, the joints of person k in the box of person i."""
+def crowd_ratio(joints_px: Sequence[F64], boxes_px: Sequence[tuple[F64, F64] | F64]) -> float:
+    """The crowd index from each person's joints (n, 2) in the picture and box (least, greatest)."""
+    counts = [[np.all((px >= a) & (px < b), axis=1).sum() for px in joints_px] for a, b in boxes_px]
     own = [(row[i], sum(row) - row[i]) for i, row in enumerate(counts)]
     ratios = [min(1.0, other / mine) if mine >= _CROWD_MIN else 0.0 for mine, other in own]
     return float(np.mean(ratios)) if ratios else 0.0
@@ -313,30 +314,17 @@ def get_skeleton(name: str) -> Skeleton:
 MAX_JOINTS, MAX_LIMBS, MAX_CHARS = 200, 600, 100_000
 SIGMA_RANGE = (0.001, 1.0)
 FIELDS = (
-    "name",
-    "joints",
-    "limbs",
-    "pairs",
-    "sigmas",
-    "sigma_source",
-    "same_as",
-    "places",
-    "category",
+    "name", "joints", "limbs", "pairs", "sigmas", "sigma_source", "same_as", "places", "category",
     "figure",
-)
+)  # fmt: skip
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _JOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}")
 _NOT_IN_A_QUERY = re.compile(r"[^a-z0-9_-]")
 _QUERY_WORDS = ("any", "all", "both", "no", "not", "and", "or", "at", "least", "in")
 _IN_BROWSERS = (
-    "constructor",
-    "hasOwnProperty",
-    "isPrototypeOf",
-    "propertyIsEnumerable",
-    "toLocaleString",
-    "toString",
-    "valueOf",
-)
+    "constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString",
+    "toString", "valueOf",
+)  # fmt: skip
 """Properties of every JavaScript object, which the editor would confuse with joints."""
 _DEFAULT_SOURCE = (
     "COCO's where joints are COCO's; else 0.072, the median of COCO's 17 (not measured)"

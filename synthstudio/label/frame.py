@@ -70,7 +70,8 @@ def crowd_index(camera: Camera, skeleton: Skeleton, people: tuple[PersonLabel, .
     that a skeleton lacks are left out.
     """
     joints = [_crowd_joints(camera, skeleton, p) for p in people]
-    return crowd_ratio([[_inside_box(px, p.amodal_box_px) for px in joints] for p in people])
+    boxes = [(np.array(p.amodal_box_px[:2]), np.array(p.amodal_box_px[2:])) for p in people]
+    return crowd_ratio(joints, [(corner, corner + size) for corner, size in boxes])
 
 
 def _label_person(
@@ -131,9 +132,3 @@ def _crowd_joints(camera: Camera, skeleton: Skeleton, person: PersonLabel) -> F6
     middles = camera.project(person.joints_camera_m[pairs].mean(axis=1))
     px = np.concatenate([person.joints_px[limbs], middles])
     return px[camera.shows(px)]
-
-
-def _inside_box(px: F64, box: tuple[float, float, float, float]) -> int:
-    x, y, w, h = box
-    inside = (px[:, 0] >= x) & (px[:, 0] < x + w) & (px[:, 1] >= y) & (px[:, 1] < y + h)
-    return int(inside.sum())

@@ -434,6 +434,4 @@ def crowd_index(camera: Camera, cards: list[Shown]) -> float:
     """An approximation of `label.frame.crowd_index`."""
     joints = [s.at(s.card.crowd_m) for s in cards]
     joints = [px[camera.shows(px)] for px in joints]
-    boxes = [own.at(own.card.box_m) for own in cards]
-    counts = [[np.all((px >= a) & (px < b), axis=1).sum() for px in joints] for a, b in boxes]
-    return crowd_ratio(counts)
+    return crowd_ratio(joints, [own.at(own.card.box_m) for own in cards])
