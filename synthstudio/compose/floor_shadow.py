@@ -89,14 +89,9 @@ def _sun_quad_m(foot_m: F64, size_m: tuple[float, float], sun: F64) -> F64:
     return ends
 
 
-def _on_floor_px(points_m: F64, camera: Camera) -> F64:
-    flat = np.column_stack([points_m, np.zeros(len(points_m))])
-    return camera.project(camera.to_camera(flat))
-
-
 def _window(points_m: F64, camera: Camera) -> tuple[slice, slice]:
     """Rows and columns around floor points (n, 2); all if one is not before the camera."""
-    seen = _on_floor_px(points_m, camera)
+    seen = camera.floor_px(points_m)
     size = (camera.width_px, camera.height_px)
     if not np.isfinite(seen).all():
         return slice(0, size[1]), slice(0, size[0])
@@ -107,7 +102,7 @@ def _window(points_m: F64, camera: Camera) -> tuple[slice, slice]:
 def _sun_blocked(alpha: U8, ends_m: F64, camera: Camera) -> F32:
     """(H, W) of the frame: the share of the sun that the picture hides from the floor."""
     out = np.zeros((camera.height_px, camera.width_px), np.float32)
-    seen = _on_floor_px(ends_m, camera).astype(np.float32)
+    seen = camera.floor_px(ends_m).astype(np.float32)
     if not np.isfinite(seen).all() or abs(cv2.contourArea(seen)) < 1:
         return out
     rows, columns = alpha.shape

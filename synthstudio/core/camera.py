@@ -113,6 +113,11 @@ class Camera:
         down = np.where(ray[..., 2] < -1e-9, ray[..., 2], np.nan)
         return np.asarray(eye[:2] - ray[..., :2] * (eye[2] / down)[..., None])
 
+    def floor_px(self, points_m: F64) -> F64:
+        """Pixels (..., 2) of the floor z = 0 at world x, y (..., 2); NaN nearer than the plane."""
+        flat = np.concatenate([points_m, np.zeros_like(points_m[..., :1])], axis=-1)
+        return self.project(self.to_camera(flat))
+
     @cached_property
     def pinhole(self) -> Camera:
         """The camera without its distortion that sees all that this one sees, nowhere coarser.

@@ -134,8 +134,8 @@ class Layout:
             spots = np.array([now.position_m[:2] for now in (new.item, *new.path)])
             if not self.footing.holds(spots).all():
                 return False
-        if self.footing is not None and not self.footing.takes(new.box_m):
-            return False
+        if isinstance(self.footing, Stand) and not self.footing.takes(new.box_m):
+            return False  # a photo's geometry is unknown
         minimum = self.ctx.recipe.people.min_gap_m
         near = [other for other in placed if box_gap_m(new.box_m, other.box_m) < minimum]
         if any(_same_spot(new, other) for other in near):

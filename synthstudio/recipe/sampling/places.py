@@ -202,18 +202,13 @@ class Footing:
     def name(self) -> str:
         return self.photo.asset.name
 
-    def takes(self, box_m: F64) -> bool:
-        """Whether a box (2, 3) is free; always true, as a photo's geometry is unknown."""
-        return True
-
     def holds(self, spots_m: F64, *, below: bool = False) -> Bool:
         """Return (N,) whether feet may stand at world x, y (N, 2).
 
         With `below`, the area under the photo's lower edge counts like the edge above it.
         """
-        floor = np.column_stack([spots_m, np.zeros(len(spots_m))])
-        seen = self.camera.project(self.camera.to_camera(floor))
-        fractions = in_photo(self.photo, self.camera, seen) / np.array(self.size_px)
+        seen = in_photo(self.photo, self.camera, self.camera.floor_px(spots_m))
+        fractions = seen / np.array(self.size_px)
         if below:
             fractions[:, 1] = np.minimum(fractions[:, 1], _LOWER_EDGE)
         return self.ground.holds(fractions) & np.isfinite(fractions).all(axis=1)

@@ -264,9 +264,7 @@ def _foot_px(camera: Camera, obj: ObjectSpec) -> F64:
     """(5, 2) pixels of the corners and the middle of an object's base."""
     out = np.array([(0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1)]) * np.array(obj.size_m[:2]) / 2
     c, s = math.cos(obj.yaw_rad), math.sin(obj.yaw_rad)
-    places = np.zeros((len(out), 3))
-    places[:, :2] = out @ np.array([(c, s), (-s, c)]) + np.array(obj.position_m[:2])
-    return camera.project(camera.to_camera(places))
+    return camera.floor_px(out @ np.array([(c, s), (-s, c)]) + np.array(obj.position_m[:2]))
 
 
 def _are_ground(view: PhotoView, px: F64) -> Bool:
