@@ -16,7 +16,7 @@ from synthstudio.core.catalogue import CABIN, KeyPose, ObjectKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import ObjectSpec, PersonSpec, PoseSpec
-from synthstudio.recipe.contacts.grips import Holder, placed
+from synthstudio.recipe.contacts.grips import GRIPS, Holder, angles_of
 from synthstudio.recipe.contacts.supports import draw_support, seats_in
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext, Unit, pick_one, pose_held
@@ -104,13 +104,21 @@ def contact_object(
     holder = Holder(
         geometry=ctx.geometry, person=person, kind=kind, hand=hand, size_m=size, joints=at
     )
-    obj = ObjectSpec(
+    put = GRIPS[kind.grip](holder)
+    yaw, pitch, roll = (round(a, 6) for a in angles_of(put.turn))
+    x, y, z = (round(float(v), 5) for v in put.origin_m)
+    return ObjectSpec(
         kind=kind.kind,
         role="support" if kind.grip in _PUSHED else "held",
+        size_m=put.size_m,
+        shape=put.shape,
         materials=palette.materials(kind, rng),
+        position_m=(x, y, z),
+        yaw_rad=yaw,
+        pitch_rad=pitch,
+        roll_rad=roll,
         held_by=place,
     )
-    return placed(holder, obj)
 
 
 def _holding(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Contact]:
@@ -183,11 +191,10 @@ def _dressed(
         pose = dataclasses.replace(person.pose, name=key.name, family=key.family, angles_rad=steady)
         return (dataclasses.replace(person, pose=pose), key), hand
 
+    side = "" if hand == "both_hands" else hand.removesuffix("hand")
+
     def taken(angle: str) -> bool:
-        if is_of(angle, _LOOK):
-            return True
-        own = hand == "both_hands" or angle.startswith(hand.removesuffix("hand"))
-        return own and is_of(angle, ARM)
+        return is_of(angle, _LOOK) or (angle.startswith(side) and is_of(angle, ARM))
 
     mixed = {k: v for k, v in person.pose.angles_rad.items() if not taken(k)}
     mixed |= {k: v for k, v in steady.items() if taken(k)}

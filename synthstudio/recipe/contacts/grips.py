@@ -16,7 +16,7 @@ import numpy as np
 
 from synthstudio.core.arrays import F64
 from synthstudio.core.catalogue import GeometryQueries, ObjectKind
-from synthstudio.core.spec import ObjectSpec, PersonSpec, Vec3
+from synthstudio.core.spec import PersonSpec, Vec3
 from synthstudio.recipe.sampling.people import facing
 
 SKIN_M = 0.015
@@ -44,10 +44,6 @@ class Holder:
     hand: str  # left_hand, right_hand, both_hands or back
     size_m: Vec3
     joints: dict[str, F64]  # (3,) each
-
-    @property
-    def facing(self) -> F64:
-        return facing(self.person)
 
     @property
     def left(self) -> F64:
@@ -91,22 +87,6 @@ def angles_of(turn: F64) -> tuple[float, float, float]:
     pitch = math.asin(min(1.0, max(-1.0, float(turn[2, 1]))))
     roll = math.atan2(-float(turn[2, 0]), float(turn[2, 2]))
     return math.atan2(-float(turn[0, 1]), float(turn[1, 1])), pitch, roll
-
-
-def placed(holder: Holder, obj: ObjectSpec) -> ObjectSpec:
-    """The object in its grip; angles and places are rounded to 0.1 mm."""
-    put = GRIPS[holder.kind.grip](holder)
-    yaw, pitch, roll = (round(a, 6) for a in angles_of(put.turn))
-    x, y, z = (round(float(v), 5) for v in put.origin_m)
-    return replace(
-        obj,
-        size_m=put.size_m,
-        shape=put.shape,
-        position_m=(x, y, z),
-        yaw_rad=yaw,
-        pitch_rad=pitch,
-        roll_rad=roll,
-    )
 
 
 def _unit(vector: F64) -> F64:
@@ -154,7 +134,7 @@ def _bar(holder: Holder) -> GripTransform:
 def _shaft(holder: Holder) -> GripTransform:
     """Put the object's z along the hand's bar, half turned to the vertical."""
     palm = holder.palm()
-    return _at(holder, _axes(x=holder.facing, z=palm[:3, 0] + 0.7 * _UP), palm[:3, 3])
+    return _at(holder, _axes(x=facing(holder.person), z=palm[:3, 0] + 0.7 * _UP), palm[:3, 3])
 
 
 def _cup(holder: Holder) -> GripTransform:
@@ -197,9 +177,7 @@ def _hang(holder: Holder) -> GripTransform:
 def _stand(holder: Holder) -> GripTransform:
     """Stand it beside the person, at hand height, clear of the feet; its grip may be aside."""
     palm = holder.palm()
-    share = holder.kind.grip_share[2]
-    tall = holder.fitted(2, float(palm[2, 3]) / share)
-    size = (holder.size_m[0], holder.size_m[1], tall)
+    size = (*holder.size_m[:2], holder.fitted(2, float(palm[2, 3]) / holder.kind.grip_share[2]))
     turn, feet = _axes(x=palm[:3, 0], z=_UP), holder.skin(_FEET)
     puts = [
         _on_floor(_at(holder, turn, palm[:3, 3] + aside * size[0] * turn[:, 0], size))
@@ -239,7 +217,7 @@ def _carry(holder: Holder) -> GripTransform:
     middle, way, apart = _between(holder)
     across = _level(way)
     ahead = np.cross(across, _UP)  # to the front: the box's own front is there too
-    ahead = ahead if ahead @ holder.facing > 0 else -ahead
+    ahead = ahead if ahead @ facing(holder.person) > 0 else -ahead
     width = holder.fitted(0, apart + 2 * SKIN_M)
     chin = float(holder.joints["left_shoulder"][2] + holder.joints["right_shoulder"][2]) / 2
     tall = holder.fitted(2, min(holder.size_m[2], (chin - float(middle[2])) / (1 - _CARRIED_AT)))
@@ -345,7 +323,7 @@ def _steer(holder: Holder) -> GripTransform:
     """Run a wheel's rim through both hands, a half circle apart."""
     middle, way, apart = _between(holder)
     size = holder.fitted(0, apart + 2 * SKIN_M)
-    z = math.cos(_WHEEL_RAD) * _UP + math.sin(_WHEEL_RAD) * holder.facing
+    z = math.cos(_WHEEL_RAD) * _UP + math.sin(_WHEEL_RAD) * facing(holder.person)
     turn = _axes(x=way, z=z - way * (z @ way))
     return _at(holder, turn, middle, (size, holder.size_m[1], size))
 
