@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -67,6 +67,9 @@ from synthstudio.recipe.sampling.outfits import unusable_garments
 from synthstudio.render import bend, light, points, raster, shade
 from synthstudio.render.exposure import exposed
 from synthstudio.render.pack import Packed, pack
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 DEPTH_UNIT_M = 0.001
 """Depth layers are 16-bit PNG in millimetres; 0 is background or beyond 65 m."""
@@ -220,26 +223,23 @@ def _backdrop(stage: FrameGenerator, spec: FrameSpec) -> U8 | Painter:
 def make_frame(stage: FrameGenerator, spec: FrameSpec, *, layers: Sequence[str] = ()) -> Frame:
     """Replay a spec into pixels and labels: deterministic."""
     took: dict[str, float] = {}
-    with _timed(took, "build"):
-        built = build(stage, spec)
-    with _timed(took, "pack"):
-        packed = pack(built.scene, device=stage.settings.device)
-    with _timed(took, "render"):
-        want = frozenset({"normal"} if "normals" in layers else ())
-        rendering = RENDERERS[stage.settings.renderer](packed, built.scene, want)
-    with _timed(took, "compose"):
-        still = rendering
-        rendering, seen = _through_lens(still, spec, built)
-    with _timed(took, "exposure"):
-        seen = _exposed(stage, spec, built, still, seen)
-    with _timed(took, "develop"):
-        seen = lens.develop(seen, spec.lens)
-    with _timed(took, "jpeg"):
-        jpeg = encode_jpeg(seen, spec.lens.jpeg_quality)
-    with _timed(took, "label"):
-        labels = decide_labels(stage, spec, built, packed, rendering)
-    with _timed(took, "layers"):
-        pngs = {name: encode_png(LAYERS[name](rendering)) for name in layers}
+
+    def timed(name: str, work: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+        start = time.perf_counter()
+        made = work(*args, **options)
+        took[name] = (time.perf_counter() - start) * 1e3
+        return made
+
+    built = timed("build", build, stage, spec)
+    packed = timed("pack", pack, built.scene, device=stage.settings.device)
+    want = frozenset({"normal"} if "normals" in layers else ())
+    still = timed("render", RENDERERS[stage.settings.renderer], packed, built.scene, want)
+    rendering, seen = timed("compose", _through_lens, still, spec, built)
+    seen = timed("exposure", _exposed, stage, spec, built, still, seen)
+    seen = timed("develop", lens.develop, seen, spec.lens)
+    jpeg = timed("jpeg", encode_jpeg, seen, spec.lens.jpeg_quality)
+    labels = timed("label", decide_labels, stage, spec, built, packed, rendering)
+    pngs = timed("layers", lambda: {n: encode_png(LAYERS[n](rendering)) for n in layers})
     return Frame(spec=spec, jpeg=jpeg, labels=labels, layers=pngs, timings_ms=took)
 
 
@@ -399,13 +399,6 @@ def _tried_twice(skip_failed: bool, stage: FrameGenerator, index: int) -> Frame 
             then="This is a bug: please report it with the recipe. "
             "--skip-failed leaves such frames out and records them.",
         ) from error
-
-
-@contextmanager
-def _timed(took: dict[str, float], name: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    took[name] = took.get(name, 0.0) + (time.perf_counter() - start) * 1e3
 
 
 def _with_pyrender(packed: Packed, scene: Scene, want: frozenset[str]) -> Rendering:
