@@ -98,7 +98,9 @@ def relabel(
             occluder[j] = next(
                 (i for i, _ in hidden[j] if cause_of_instance(i, person.instance) == cause[j]), 0
             )
-    left = person.mask & ~_opaque(person, layers)
+    left = person.mask.copy()
+    for layer in layers:
+        left &= crop(layer, person.left_px, person.top_px, left.shape) < OPAQUE
     return Relabelled(
         visibility_fractions=fractions,
         state=state,
@@ -187,14 +189,6 @@ def _fractions_after(
             row[VISIBILITY.index(cause_of_instance(blocker, person.instance))] += share
     row[0] = min(max(row[0], 0.0), 1.0)
     return row, known
-
-
-def _opaque(person: Annotated, layers: tuple[CutoutLayer, ...]) -> Bool:
-    """(h, w) of the crop: where a layer has alpha 0.5 or more."""
-    out = np.zeros(person.mask.shape, np.bool_)
-    for layer in layers:
-        out |= crop(layer, person.left_px, person.top_px, person.mask.shape) >= OPAQUE
-    return out
 
 
 def crop(layer: CutoutLayer, left_px: int, top_px: int, shape: tuple[int, int]) -> F32:

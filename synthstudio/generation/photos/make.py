@@ -64,11 +64,10 @@ class PhotoStage(FrameGenerator):
         self.pixels = functools.lru_cache(4)(lambda ref: read_rgb(table.resolve(ref)))
         self.outline = functools.lru_cache(512)(lambda asset: outline(self.cutout(asset)))
         self.sample = functools.lru_cache(4)(Album(album).sample)
-        self.people = functools.lru_cache(4)(self._people)
+        self.people = functools.lru_cache(4)(
+            lambda sample: [annotated(row, self.annotated_skeleton) for row in sample.people]
+        )
         self.specs = functools.lru_cache(4)(self._specs)
-
-    def _people(self, sample: Sample) -> list[Annotated]:
-        return [annotated(row, self.annotated_skeleton) for row in sample.people]
 
     def _specs(self, place: int) -> tuple[PhotoSpec, ...]:
         sample = self.sample(place)
@@ -106,8 +105,8 @@ def annotated(row: Mapping[str, Any], skeleton: Skeleton) -> Annotated:
     x, y, bw, bh = row["modal_box_px"]
     if row["modal_counts"] is not None:
         whole = masks.decode({"size": [h, w], "counts": row["modal_counts"]})
-        bx, by, mw, mh = (int(v) for v in masks.mask_box(whole))
-        mask, left, top = whole[by : by + mh, bx : bx + mw], bx, by
+        left, top, right, bottom = masks.mask_edges(whole)
+        mask = whole[top:bottom, left:right]
     else:
         left, top = max(0, math.floor(x + 0.5)), max(0, math.floor(y + 0.5))
         right, bottom = min(w, math.floor(x + bw + 0.5)), min(h, math.floor(y + bh + 0.5))
