@@ -177,20 +177,14 @@ def _answer(ray: Any, answer: Any, job: Any) -> tuple[Any, int]:
         kind, value = ray.get(answer)
     except ray.exceptions.RayTaskError as error:  # the result cannot be pickled
         raise portable(error) from error
-    except ray.exceptions.OutOfMemoryError as error:
-        raise WorkerError(
-            f"a job does not fit into memory: {str(job)[:200]}",
-            where="the cluster",
-            got=_cause(error),
-            then=f"Use nodes with more memory, or smaller pictures. {_RESUME}",
-        ) from error
     except ray.exceptions.RayError as error:
-        raise WorkerError(
-            f"a job was lost {RETRIES + 1} times: {str(job)[:200]}",
-            where="the cluster",
-            got=_cause(error),
-            then=f"If its nodes are healthy, the job kills its worker. {_RESUME}",
-        ) from error
+        what = f"a job was lost {RETRIES + 1} times"
+        then = "If its nodes are healthy, the job kills its worker."
+        if isinstance(error, ray.exceptions.OutOfMemoryError):
+            what = "a job does not fit into memory"
+            then = "Use nodes with more memory, or smaller pictures."
+        text, then = f"{what}: {str(job)[:200]}", f"{then} {_RESUME}"
+        raise WorkerError(text, where="the cluster", got=_cause(error), then=then) from error
     if kind == FAILED:
         raise value
     if kind == REFUSED:

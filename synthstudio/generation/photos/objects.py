@@ -48,9 +48,7 @@ def render_objects(
 
     Each picture is a function of (seed, number). RecipeError for an unknown kind.
     """
-    objects: dict[str, object] = {"kind": "procedural"}
-    if kinds is not None:
-        objects["kinds"] = dict.fromkeys(kinds, 1)
+    objects = {"kind": "procedural", "kinds": None if kinds is None else dict.fromkeys(kinds, 1)}
     recipe = parse({"name": "objects", "seed": seed, "objects": [objects]})
     stage = FrameGenerator(prepare(recipe, assets=Path(), device=device))
     found: Counter[str] = Counter()

@@ -40,26 +40,26 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
     behind += [place.asset for place in catalogue.places]
     places = {n for asset in behind for n in names(asset)}
     options = recipe.people
-    _known(recipe, "people.poses.names", options.poses.names or (), poses)
-    _known(recipe, "people.poses.families", options.poses.families or (), families)
+    _known(recipe, "people.poses.names", options.poses.names, poses)
+    _known(recipe, "people.poses.families", options.poses.families, families)
     garments = {g.kind for g in catalogue.garments}
     _known(recipe, "people.wardrobe.kinds", options.wardrobe.kinds, garments)
     for i, objects in enumerate(recipe.objects):
         if isinstance(objects, ProceduralObjects):
             role = "near" if objects.placement == "near" else "occluder"
             occluders = {t.kind for t in catalogue.objects if role in t.roles}
-            _known(recipe, f"objects.{i}.kinds", objects.kinds or (), occluders)
+            _known(recipe, f"objects.{i}.kinds", objects.kinds, occluders)
     for share in recipe.backdrops:
         if isinstance(share.backdrop, Room):
-            _known(recipe, "backdrop.rooms", share.backdrop.rooms or (), INTERIORS.keys())
+            _known(recipe, "backdrop.rooms", share.backdrop.rooms, INTERIORS.keys())
     held = {t.kind for t in catalogue.objects if t.grip}
-    _known(recipe, "people.hold.kinds", options.hold.kinds or (), held)
+    _known(recipe, "people.hold.kinds", options.hold.kinds, held)
     seats = {t.kind for t in catalogue.objects if "seat" in t.roles}
-    _known(recipe, "people.seats", options.seats or (), seats)
+    _known(recipe, "people.seats", options.seats, seats)
     meetings = {m.name for m in catalogue.meetings}
-    _known(recipe, "people.interactions.kinds", options.interactions.kinds or (), meetings)
+    _known(recipe, "people.interactions.kinds", options.interactions.kinds, meetings)
     motions = {m.name for m in catalogue.motions}
-    _known(recipe, "motion.names", (recipe.motion and recipe.motion.names) or (), motions)
+    _known(recipe, "motion.names", recipe.motion.names if recipe.motion else (), motions)
     moving = motions | {FAMILY} if motions else set()
     _known(recipe, "holdout.poses", recipe.holdout.poses, poses | families | meetings | moving)
     _known(recipe, "holdout.occluders", recipe.holdout.occluders, kinds | meshes | cutouts)
@@ -156,8 +156,8 @@ def check_places(recipe: Recipe, catalogue: Catalogue) -> None:
             )
 
 
-def _known(recipe: Recipe, field: str, names_given: Iterable[str], known: Set[str]) -> None:
-    for name in names_given:
+def _known(recipe: Recipe, field: str, given: Iterable[str] | None, known: Set[str]) -> None:
+    for name in given or ():
         if name not in known:
             near = difflib.get_close_matches(name, sorted(known), n=1)
             raise RecipeError(

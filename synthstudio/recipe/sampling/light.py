@@ -322,11 +322,9 @@ def draw_weather(ctx: SampleContext, backdrop: Backdrop) -> tuple[WeatherSpec, .
     if options is None:
         return ()
     rng = ctx.rng("weather")
-    room = isinstance(backdrop, RoomBackdrop) and not backdrop.walls and backdrop.ceiling is None
-    sky = backdrop.sky if isinstance(backdrop, RoomBackdrop) else None
-    open_air = (room or isinstance(backdrop, PlainBackdrop)) and (
-        sky is None or sky.cover >= _COVERED
-    )
+    open_air = isinstance(backdrop, PlainBackdrop)
+    if isinstance(backdrop, RoomBackdrop):
+        open_air = not backdrop.walls and (backdrop.sky is None or backdrop.sky.cover >= _COVERED)
     found: list[WeatherSpec] = []
     kinds: tuple[WeatherKind, ...] = get_args(WeatherKind)
     for kind in kinds:
