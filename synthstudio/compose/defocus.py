@@ -99,7 +99,7 @@ def defocused(rgb: U8, circles: F32) -> U8:
     """
     level = _levels(circles)
     present = [int(k) for k in np.unique(level)[::-1]]
-    if present == [0] or present == [_FRONT]:
+    if present in ([0], [_FRONT]):
         return rgb
     light = srgb_to_linear(rgb)
     out = light.copy()

@@ -115,7 +115,7 @@ def reassigned(
     requests: tuple[OcclusionTarget, ...], hidden_already: F64
 ) -> tuple[OcclusionTarget, ...]:
     """The targets with fractions permuted: the most hidden person has the largest."""
-    if any(request.occluded_fraction is None for request in requests) or not requests:
+    if any(request.occluded_fraction is None for request in requests):
         return requests
     fractions = sorted(request.occluded_fraction or 0.0 for request in requests)
     order = np.argsort(hidden_already, kind="stable")
