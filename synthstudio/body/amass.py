@@ -17,10 +17,8 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from synthstudio.body.recording import (
@@ -31,7 +29,7 @@ from synthstudio.body.recording import (
     Motion,
     recorded,
 )
-from synthstudio.core.arrays import F64
+from synthstudio.core.arrays import F64, Array
 from synthstudio.core.errors import AssetError, FormatError
 from synthstudio.core.images import check_bytes
 from synthstudio.core.safe_files import read_npz
@@ -114,7 +112,7 @@ def read_amass(path: Path) -> Motion:
     )
 
 
-def _rate(arrays: Mapping[str, NDArray[Any]], where: str) -> float:
+def _rate(arrays: Mapping[str, Array], where: str) -> float:
     name = next((name for name in _RATES if name in arrays), None)
     if name is None:
         raise _fault(
@@ -135,7 +133,7 @@ def _rate(arrays: Mapping[str, NDArray[Any]], where: str) -> float:
     return rate
 
 
-def _poses(arrays: Mapping[str, NDArray[Any]], where: str) -> F64:
+def _poses(arrays: Mapping[str, Array], where: str) -> F64:
     """Return (F, 66): the axis-angle vectors of JOINTS."""
     if "poses" in arrays:
         return _numbers(arrays, "poses", tuple(_WIDTHS), where)[:, :_USED]
@@ -159,9 +157,7 @@ def _poses(arrays: Mapping[str, NDArray[Any]], where: str) -> F64:
     )
 
 
-def _numbers(
-    arrays: Mapping[str, NDArray[Any]], name: str, widths: tuple[int, ...], where: str
-) -> F64:
+def _numbers(arrays: Mapping[str, Array], name: str, widths: tuple[int, ...], where: str) -> F64:
     """Return the member's numbers, (F, one of widths); of poses only those of JOINTS."""
     at = f"{where}: {name}"
     if name not in arrays:
@@ -190,11 +186,11 @@ def _numbers(
     return out
 
 
-def _plain(value: NDArray[Any]) -> bool:
+def _plain(value: Array) -> bool:
     return value.dtype.kind in "fiu" and value.dtype.itemsize <= 8
 
 
-def _listed(arrays: Mapping[str, NDArray[Any]]) -> str:
+def _listed(arrays: Mapping[str, Array]) -> str:
     return ", ".join(sorted(arrays)) or f"none of {', '.join(_MEMBERS)}"
 
 

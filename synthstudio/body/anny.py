@@ -7,7 +7,6 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synthstudio.body.atlas import Atlas, BareBody, bare_body, load_atlas, rest_of
 from synthstudio.body.footing import Gait, gait_of, soles_of, steps
@@ -17,7 +16,7 @@ from synthstudio.body.reach import meet
 from synthstudio.body.recording import Motion, mirrored
 from synthstudio.body.touching import Pair, Posed
 from synthstudio.body.wardrobe import dress, pictures
-from synthstudio.core.arrays import F32, F64
+from synthstudio.core.arrays import F32, F64, I64, Intp
 from synthstudio.core.catalogue import Step, Touch
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.scene import PARTS, JointPatches, PosedPerson, Surface
@@ -51,7 +50,7 @@ class Body:
     atlas: Atlas
     table: PatchTable
     skeleton: str
-    rows: NDArray[np.int64]  # (J,) of BareBody.joints_m
+    rows: I64  # (J,) of BareBody.joints_m
 
     def posed(self, person: PersonSpec, *, instance: int) -> PosedPerson:
         """Return the dressed person in the world, its surfaces marked with `instance`."""
@@ -112,7 +111,7 @@ class Body:
 
 
 @functools.cache
-def _skin_of(parts: tuple[str, ...]) -> NDArray[np.intp]:
+def _skin_of(parts: tuple[str, ...]) -> Intp:
     atlas = load_atlas()
     wanted = [PARTS.index(part) for part in parts]
     return np.unique(atlas.body_faces[atlas.skin_face & np.isin(atlas.part, wanted)])
@@ -264,7 +263,7 @@ def palm_frames(atlas: Atlas, bare: BareBody) -> F64:
 
 
 @functools.cache
-def _palm(side: str) -> tuple[NDArray[np.intp], F64]:
+def _palm(side: str) -> tuple[Intp, F64]:
     """Return the palm's skin vertices and its axes (3, 3) in the identity pose."""
     atlas = load_atlas()
     points = atlas.template_m.astype(np.float64)

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from scipy import sparse
 
@@ -23,7 +22,7 @@ from synthstudio.body.face import with_face
 from synthstudio.body.landmarks import KINDS, LANDMARKS, landmark_weights, unfold
 from synthstudio.body.motion import with_turns
 from synthstudio.body.poses import BONES, Chain, bone_rotations, chain_of, posed_chain, rotations_of
-from synthstudio.core.arrays import F32, F64, I32, U8, Bool
+from synthstudio.core.arrays import F32, F64, I32, I64, U8, Array, Bool, Intp
 from synthstudio.core.scene import PARTS
 from synthstudio.core.skeleton import JOINTS, joint_kind
 from synthstudio.core.spec import BoneTurn, Phenotype
@@ -102,7 +101,7 @@ class Atlas:
         return self.body_faces[self.skin_face]
 
     @functools.cached_property
-    def skin(self) -> NDArray[np.intp]:
+    def skin(self) -> Intp:
         """The vertices of `skin_faces`."""
         return np.unique(self.skin_faces).astype(np.intp)
 
@@ -219,9 +218,7 @@ def _of_skin() -> tuple[sparse.csr_array, sparse.csr_array]:
     return atlas.weights[:end], joints[:, :end]
 
 
-def some_vertices_m(
-    phenotype: Phenotype, which: NDArray[np.intp], poses: Sequence[dict[str, float]]
-) -> F64:
+def some_vertices_m(phenotype: Phenotype, which: Intp, poses: Sequence[dict[str, float]]) -> F64:
     """(N, P, 3) places of some of `bare_body`'s vertices in several poses, given as angles."""
     rest, weights = rest_of(phenotype), load_atlas().weights[which]
     transforms, _ = posed_chain(rest.chain, rotations_of(poses))
@@ -250,7 +247,7 @@ def rest_of(phenotype: Phenotype) -> Rest:
 
 
 @functools.cache
-def _body_vertices() -> NDArray[np.int32]:
+def _body_vertices() -> I32:
     return np.unique(load_atlas().body_faces)
 
 
@@ -262,7 +259,7 @@ def _skin(weights: sparse.csr_array, transforms: F32, vertices: F32) -> F32:
     return np.asarray(blend[..., 0] * x + blend[..., 1] * y + blend[..., 2] * z + blend[..., 3])
 
 
-def normals_at(vertices_m: F64, faces: I32, places: NDArray[np.intp]) -> F64:
+def normals_at(vertices_m: F64, faces: I32, places: Intp) -> F64:
     """(N, 3) unit normals of a mesh (V, 3) at `places` (N,) among its vertices, 0 off its faces."""
     selected = np.zeros(len(vertices_m), np.bool_)
     selected[places] = True
@@ -275,7 +272,7 @@ def normals_at(vertices_m: F64, faces: I32, places: NDArray[np.intp]) -> F64:
     return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12))
 
 
-def frozen(array: NDArray[Any]) -> Any:
+def frozen(array: Array) -> Any:
     array = np.ascontiguousarray(array)
     array.flags.writeable = False
     return array
@@ -307,7 +304,7 @@ def _groups(raw: dict[str, Any], points: torch.Tensor, body_faces: I32) -> dict[
     return {name: np.array(faces, np.int32) for name, faces in out.items()}
 
 
-def _uv_corners(raw: dict[str, Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _uv_corners(raw: dict[str, Any]) -> tuple[I64, I64]:
     """Return (C,) vertex and (C,) texture coordinate numbers of every face corner."""
     sources = ("body", *_GROUPS)
     vertex = [raw[s]["face_vertex_indices"].reshape(-1).numpy() for s in sources]
@@ -315,7 +312,7 @@ def _uv_corners(raw: dict[str, Any]) -> tuple[NDArray[np.int64], NDArray[np.int6
     return np.concatenate(vertex), np.concatenate(uv)
 
 
-def _mask(name: str, corners: NDArray[np.int64], uv: F32, count: int) -> F32:
+def _mask(name: str, corners: I64, uv: F32, count: int) -> F32:
     """Return (V,) the greatest grey value of a picture over each vertex's corners."""
     path = root_folder() / "data" / "mpfb2" / "textures" / f"mpfb_{name}.jpg"
     with Image.open(path) as image:
@@ -386,7 +383,7 @@ def _kinematic_moved(transforms: F32, points_m: F64, joints: Sequence[str]) -> F
 
 
 @functools.cache
-def _kinematic_bones(joints: tuple[str, ...]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+def _kinematic_bones(joints: tuple[str, ...]) -> tuple[Intp, Bool]:
     """(K,) the place in BONES of the bone that moves each joint, (K, 1) whether it is its head."""
     centre = np.array([[KINDS[joint_kind(joint)].centre] for joint in joints])
     return np.array([BONES.index(_bone(joint)) for joint in joints]), centre

@@ -15,11 +15,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synthstudio.body.atlas import load_atlas, rest_of
 from synthstudio.body.poses import BONES, posed_chain, rotations_of
-from synthstudio.core.arrays import F64
+from synthstudio.core.arrays import F64, Intp
 from synthstudio.core.scene import PARTS
 from synthstudio.core.spec import FrozenDict, Phenotype
 
@@ -72,7 +71,7 @@ def frames(phenotype: Phenotype, rotations: F64) -> Frames:
     return Frames(heads_m=heads, turns=turns, ends_m=ends, radius_m=radius_m)
 
 
-Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
+Pairs = tuple[Intp, Intp]
 """Places (K,) and (K,) of capsules."""
 
 
@@ -128,7 +127,7 @@ def _heads_m(phenotype: Phenotype, rotations: F64) -> tuple[F64, F64]:
 
 
 @functools.lru_cache(maxsize=512)
-def _fitted(phenotype: Phenotype) -> tuple[NDArray[np.intp], F64, F64]:
+def _fitted(phenotype: Phenotype) -> tuple[Intp, F64, F64]:
     """Of a body's N capsules the bone (N,) that each follows, their ends (2, N, 3) from that bone's
     head in the identity pose, and their radii (N,).
     """
@@ -180,7 +179,7 @@ def _slab(points: F64) -> tuple[F64, float]:
 
 
 @functools.cache
-def _vertices(parts: tuple[str, ...]) -> NDArray[np.intp]:
+def _vertices(parts: tuple[str, ...]) -> Intp:
     atlas = load_atlas()
     own = np.isin(atlas.vertex_part, [PARTS.index(part) for part in parts])
     return atlas.skin[own[atlas.skin]]

@@ -10,10 +10,9 @@ import functools
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
-from synthstudio.core.arrays import F32, F64, I32
+from synthstudio.core.arrays import F32, F64, I32, Intp
 from synthstudio.core.errors import RecipeError
 
 _PAIRS = (
@@ -84,7 +83,7 @@ def with_face(vertices_m: F32, face: dict[str, float], groups: dict[str, I32]) -
 
 
 @functools.cache
-def _unit(name: str) -> tuple[NDArray[np.intp], F32]:
+def _unit(name: str) -> tuple[Intp, F32]:
     files = [f"{name}{side}" for side in ("Left", "Right")] if name in _PAIRS else [name]
     rows = np.concatenate([_read(file) for file in files])
     # The two sides of a pair may share vertices in the middle: their offsets add up.

@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
@@ -28,7 +27,7 @@ from synthstudio.body.motion import (
 )
 from synthstudio.body.poses import BONES, Chain
 from synthstudio.body.recording import Motion, joints_m
-from synthstudio.core.arrays import F32, F64
+from synthstudio.core.arrays import F32, F64, Bool
 from synthstudio.core.catalogue import Step
 
 SOLE_M = 0.05
@@ -65,7 +64,7 @@ class Soles:
     """The points of both feet that may touch the floor, in the identity pose."""
 
     points_m: F64  # (N, 3)
-    left: NDArray[np.bool_]  # (N,)
+    left: Bool  # (N,)
     weights: F64  # (N, B) skinning weights
 
 

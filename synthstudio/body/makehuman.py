@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 
@@ -60,7 +59,7 @@ from synthstudio.body.clothes.hair import SCALP
 from synthstudio.body.clothes.sew import Wearer, outside_skin
 from synthstudio.body.clothes.tailor import FAR, Field, Shape, Tailored
 from synthstudio.body.makehuman_files import AssetFiles, Polygons, bad_asset, read_asset, read_skin
-from synthstudio.core.arrays import F32, I32, U8, U32, Bool
+from synthstudio.core.arrays import F32, I32, U8, U32, Bool, Intp
 from synthstudio.core.catalogue import GarmentKind, Slot
 from synthstudio.core.images import srgb_to_linear
 from synthstudio.core.scene import PARTS, Surface
@@ -94,9 +93,9 @@ class Bound:
     shift_m: F32  # (3, V) away from the blend, per unit of size
     sizes: tuple[tuple[int, int, float], ...]  # along x, y, z: two vertices, metres at size 1
     pulls: sparse.csr_array  # (V, B) skinning weights
-    corner: NDArray[np.intp]  # (3, F)
+    corner: Intp  # (3, F)
     normal_sum: sparse.csr_array  # (V, F)
-    anchors: NDArray[np.intp]  # (3, V)
+    anchors: Intp  # (3, V)
     min_m: F32  # (V,) above the skin
     smooth: sparse.csr_array  # (V, V) one pass
     drawn: sparse.csr_array  # (W, V)
@@ -365,7 +364,7 @@ def _texel_at(picture: U8, uv: F32) -> U8:
     return np.asarray(picture[row, column])
 
 
-def _height_m(base: Basis, at: F32, anchors: NDArray[np.intp]) -> F32:
+def _height_m(base: Basis, at: F32, anchors: Intp) -> F32:
     """(V,) above the skin's tangent planes at rest, of the three anchors the lowest."""
     skin = base.atlas.template_m
     normals = unit(spread(base.normal_sum, cross_of(np.ascontiguousarray(skin.T), base.corner))).T

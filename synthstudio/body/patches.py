@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from synthstudio.body import landmarks
 from synthstudio.body.anny_model import cache_folder
 from synthstudio.body.atlas import Atlas, frozen, load_atlas
 from synthstudio.body.landmarks import KINDS, cross
-from synthstudio.core.arrays import F32, F64, I32, U8
+from synthstudio.core.arrays import F32, F64, I32, I64, U8, Bool
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import PARTS, JointPatches
 from synthstudio.core.skeleton import JOINTS, get_skeleton, joint_kind
@@ -148,7 +147,7 @@ def _build(atlas: Atlas, joints: tuple[str, ...], points: int, seed: int) -> Pat
     return PatchTable(face=face, barycentric=barycentric, weights=weights, part=atlas.part[face])
 
 
-def _near_faces(atlas: Atlas, corners: F64, centre: F64, joint: str) -> NDArray[np.int64]:
+def _near_faces(atlas: Atlas, corners: F64, centre: F64, joint: str) -> I64:
     """Return the faces of a joint's parts and side that may reach into its radius."""
     kind = KINDS[joint_kind(joint)]
     side = joint.removesuffix(joint_kind(joint)).rstrip("_")
@@ -166,7 +165,7 @@ def _near_faces(atlas: Atlas, corners: F64, centre: F64, joint: str) -> NDArray[
     return np.flatnonzero(near)
 
 
-def escape_share(corners: F64, wanted: NDArray[np.int64]) -> F64:
+def escape_share(corners: F64, wanted: I64) -> F64:
     """Return for the middles of the `wanted` faces the cosine-weighted share of directions
     that leave the mesh `corners` (F, 3, 3) without meeting another face.
     """
@@ -195,9 +194,7 @@ def _sphere(count: int) -> F64:
     return np.stack([r * np.cos(phi), r * np.sin(phi), z], axis=1)
 
 
-def _blocked(
-    corners: F64, origin: F64, own: NDArray[np.int64], direction: F64
-) -> NDArray[np.bool_]:
+def _blocked(corners: F64, origin: F64, own: I64, direction: F64) -> Bool:
     """Return (M,) whether a ray from each origin along `direction` meets a face not its own.
 
     Seen along the direction the rays are points in a plane: each triangle tests those near it.
@@ -230,7 +227,7 @@ def _blocked(
 
 
 def _patch(
-    corners: F64, faces: NDArray[np.int64], centre: F64, joint: str, points: int, seed: int
+    corners: F64, faces: I64, centre: F64, joint: str, points: int, seed: int
 ) -> tuple[I32, F64, F64]:
     """Return (N,) face, (N, 3) barycentric, (N,) area share of one joint."""
     radius_m = KINDS[joint_kind(joint)].radius_m
@@ -253,7 +250,7 @@ def _patch(
     return (faces[pick[keep[chosen]]].astype(np.int32), barycentric[keep[chosen]], share)
 
 
-def _thin(place: F64, centre: F64, points: int) -> tuple[NDArray[np.int64], F64]:
+def _thin(place: F64, centre: F64, points: int) -> tuple[I64, F64]:
     """Return (N,) evenly spread candidates and the share of candidates nearest to each.
 
     Farthest-point sampling from the candidate nearest to the joint, then Lloyd steps in which
@@ -276,9 +273,7 @@ def _thin(place: F64, centre: F64, points: int) -> tuple[NDArray[np.int64], F64]
     return picked, np.bincount(cell, minlength=points) / len(place)
 
 
-def _mirror(
-    corners: F64, faces: NDArray[np.int64], left: tuple[I32, F64, F64]
-) -> tuple[I32, F64, F64]:
+def _mirror(corners: F64, faces: I64, left: tuple[I32, F64, F64]) -> tuple[I32, F64, F64]:
     face, barycentric, share = left
     wanted = np.einsum("nk,nkx->nx", barycentric, corners[face]) * (-1, 1, 1)
     near = cKDTree(corners[faces].mean(axis=1)).query(wanted, k=min(24, len(faces)))[1]

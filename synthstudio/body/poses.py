@@ -31,9 +31,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from synthstudio.core.arrays import F32, F64
+from synthstudio.core.arrays import F32, F64, Intp
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.last_used import LastUsed
 from synthstudio.core.spec import Vec2
@@ -385,7 +384,7 @@ def posed_chain(chain: Chain, deltas: F64) -> tuple[F32, F64]:
 @functools.lru_cache(maxsize=2)
 def _levels(
     parents: tuple[int, ...],
-) -> tuple[NDArray[np.intp], NDArray[np.intp], list[tuple[slice, NDArray[np.intp]]]]:
+) -> tuple[Intp, Intp, list[tuple[slice, Intp]]]:
     """Bones by their depth below the root, the place of each in that order, and from the root's
     children on each level's places and those of their parents.
     """

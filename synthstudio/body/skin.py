@@ -6,11 +6,10 @@ import functools
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synthstudio.body.atlas import Atlas
 from synthstudio.body.clothes.hair import bald_m, hairline
-from synthstudio.core.arrays import F32, I32, Bool
+from synthstudio.core.arrays import F32, I32, I64, Bool, Intp
 from synthstudio.core.scene import NO_PART, PARTS, Surface
 from synthstudio.core.spec import Look, Material, Vec3
 
@@ -91,7 +90,7 @@ def textured(atlas: Atlas, skin: Surface, normals: F32, base_rgb: Vec3) -> Surfa
 
 
 @functools.lru_cache(maxsize=2)
-def _seamed(atlas: Atlas) -> tuple[NDArray[np.int64], I32]:
+def _seamed(atlas: Atlas) -> tuple[I64, I32]:
     """(N', 2) pairs of vertex and texture coordinate, and (F, 3) body faces among them."""
     uv = atlas.model.face_texture_coordinate_indices.numpy()
     pairs = np.stack([atlas.body_faces.ravel(), uv.ravel()], axis=1)
@@ -148,7 +147,7 @@ def _own_tint(atlas: Atlas, look: Look, *, hair: bool, bald: float | None) -> F3
 
 
 @functools.lru_cache(maxsize=2)
-def _roots(atlas: Atlas) -> tuple[NDArray[np.intp], F32]:
+def _roots(atlas: Atlas) -> tuple[Intp, F32]:
     """Return (M,) vertices with hair roots and (M, 1) their share of the tint."""
     at = atlas.template_m
     height = hairline(at)
@@ -210,7 +209,7 @@ def _eyes(atlas: Atlas, vertices_m: F32, iris_rgb: Vec3) -> Surface:
 
 
 @functools.lru_cache(maxsize=4)
-def _both(atlas: Atlas, group: str, sides: tuple[str, str]) -> tuple[NDArray[np.intp], I32]:
+def _both(atlas: Atlas, group: str, sides: tuple[str, str]) -> tuple[Intp, I32]:
     """Return the vertices of two groups of a kind, and (F, 3) triangles among them."""
     faces = np.vstack([atlas.groups[f"{side}_{group}"] for side in sides])
     used, inverse = np.unique(faces, return_inverse=True)

@@ -15,7 +15,6 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from synthstudio.body import capsules
@@ -23,7 +22,7 @@ from synthstudio.body.atlas import BareBody, load_atlas, normals_at
 from synthstudio.body.capsules import Frames
 from synthstudio.body.pose_library import angles_of, hands, loaded, typed
 from synthstudio.body.poses import BONES, bone_rotations
-from synthstudio.core.arrays import F64
+from synthstudio.core.arrays import F64, Intp
 from synthstudio.core.catalogue import Interaction, Role, Touch
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import PARTS
@@ -229,7 +228,7 @@ class Spot:
 
     vertex: int
     bone: int
-    round: NDArray[np.intp]  # (N,) vertices whose mean normal is the spot's
+    round: Intp  # (N,) vertices whose mean normal is the spot's
 
 
 @functools.cache

@@ -14,13 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from synthstudio.body.atlas import load_atlas, normals_at, posed_skin_m, some_vertices_m
 from synthstudio.body.capsules import JOINED, side_and_limb
 from synthstudio.body.poses import LIMITS_RAD
-from synthstudio.core.arrays import F64, I32
+from synthstudio.core.arrays import F64, I32, Bool, Intp
 from synthstudio.core.scene import PARTS
 from synthstudio.core.spec import BoneTurn, Phenotype
 
@@ -73,8 +72,8 @@ class _Contact:
 
     a: str
     b: str
-    points: NDArray[np.intp]  # (N,) the deepest first
-    nearest: NDArray[np.intp]  # (N,)
+    points: Intp  # (N,) the deepest first
+    nearest: Intp  # (N,)
     normals: F64  # (N, 3)
     depths_m: F64  # (N,)
 
@@ -139,7 +138,7 @@ def _searched(
 
 
 @functools.cache
-def _bands() -> dict[str, tuple[NDArray[np.intp], I32]]:
+def _bands() -> dict[str, tuple[Intp, I32]]:
     """Return each band's vertices and its faces, which count among them."""
     atlas = load_atlas()
     faces, out = atlas.skin_faces, {}
@@ -152,7 +151,7 @@ def _bands() -> dict[str, tuple[NDArray[np.intp], I32]]:
 
 
 @functools.cache
-def _rim(band: str) -> NDArray[np.bool_]:
+def _rim(band: str) -> Bool:
     """Return which of a band's vertices its neighbours share: there its skin does not end."""
     own, faces = _bands()[band]
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
@@ -163,7 +162,7 @@ def _rim(band: str) -> NDArray[np.bool_]:
 
 
 @functools.cache
-def _skin() -> tuple[NDArray[np.intp], NDArray[np.intp], tuple[slice, ...]]:
+def _skin() -> tuple[Intp, Intp, tuple[slice, ...]]:
     """The vertices of all bands one after another, the place of each one's band, and each band."""
     owns = [own for own, _ in _bands().values()]
     counts = [len(own) for own in owns]
@@ -172,7 +171,7 @@ def _skin() -> tuple[NDArray[np.intp], NDArray[np.intp], tuple[slice, ...]]:
 
 
 @functools.cache
-def _tested(b: str) -> NDArray[np.bool_]:
+def _tested(b: str) -> Bool:
     """Return which of those vertices, every so many of a band, may lie in the band `b`."""
     every, _, bands = _skin()
     out = np.zeros(len(every), np.bool_)
@@ -216,7 +215,7 @@ def _contacts(
     return sorted(found, key=lambda contact: list(_BANDS).index(contact.a))
 
 
-def _far(b: str, near: NDArray[np.intp], skin_m: F64, joints: dict[str, F64]) -> NDArray[np.bool_]:
+def _far(b: str, near: Intp, skin_m: F64, joints: dict[str, F64]) -> Bool:
     """Return which points of other bands are far enough from the joint that both bands share."""
     out, of = np.ones(len(near), np.bool_), _skin()[1][near]
     limbs = _FROM_JOINT_M if b == _TRUNK else {"thigh"} if b.endswith("thigh") else ()
@@ -228,7 +227,7 @@ def _far(b: str, near: NDArray[np.intp], skin_m: F64, joints: dict[str, F64]) ->
     return out
 
 
-def _below(near: NDArray[np.intp], b: str, at: F64, skin: cKDTree) -> Iterator[_Contact]:
+def _below(near: Intp, b: str, at: F64, skin: cKDTree) -> Iterator[_Contact]:
     """Yield which of some vertices of other bands lie under the skin of `b`."""
     points, of = (each[near] for each in _skin()[:2])
     away, nearest = skin.query(at[points], distance_upper_bound=_SEEN_M)
@@ -286,7 +285,7 @@ def _nearer(
     phenotype: Phenotype,
     initial: dict[str, float],
     now: dict[str, float],
-    rows_of: list[tuple[_Contact, NDArray[np.intp]]],
+    rows_of: list[tuple[_Contact, Intp]],
     moving: dict[str, float],
     hands_m: F64 | None,
 ) -> dict[str, float]:
@@ -321,7 +320,7 @@ def _nearer(
     return dict(sorted(out.items()))
 
 
-def _one_way(found: list[_Contact]) -> Iterator[tuple[_Contact, NDArray[np.intp]]]:
+def _one_way(found: list[_Contact]) -> Iterator[tuple[_Contact, Intp]]:
     """Yield contacts and the rows of each that push two parts the way its deepest point goes.
 
     Thin parts lie in each other from both sides: pushed both ways they would stay.
@@ -338,7 +337,7 @@ def _one_way(found: list[_Contact]) -> Iterator[tuple[_Contact, NDArray[np.intp]
 
 
 @functools.cache
-def _palms() -> NDArray[np.intp]:
+def _palms() -> Intp:
     """Return some vertices of the left hand, its wrist, the right hand and its wrist, as many each.
 
     Hands that keep both keep how they are turned to each other, too.

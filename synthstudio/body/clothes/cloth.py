@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 
@@ -32,7 +31,7 @@ from synthstudio.body.clothes.garment_mesh import (
     towards,
 )
 from synthstudio.body.clothes.hang import Hang, hang_of
-from synthstudio.core.arrays import F32, F64, I32, U32, Bool
+from synthstudio.core.arrays import F32, F64, I32, U32, Array, Bool, Intp
 
 EARS_M = 0.635  # template height from which long hair hangs
 _HEAD_M = 0.53  # on the template: what lies higher on average is worn on the head
@@ -64,7 +63,7 @@ class Cut:
     bones: tuple[str, str] = ("head", "head")  # that turn the weave's shift, left and right
     wraps_trunk: bool = False  # texture space goes round the trunk, also where legs pull
     limp: bool = False  # long hair: gravity pulls what hangs below the ears
-    studs: NDArray[np.intp] | None = None  # vertices that carry a button
+    studs: Intp | None = None  # vertices that carry a button
     level_hem: F32 | None = None  # (V,) positive where the cloth forgets the limbs under it
     panel: Callable[[Places], F32] | None = None  # positive where the other material is drawn
 
@@ -85,9 +84,9 @@ class Rounds:
 class DrapeConstraint:
     """How loose cloth is placed on the skin under it in a pose."""
 
-    moving: NDArray[np.intp]  # (M,) vertices that move
+    moving: Intp  # (M,) vertices that move
     min_m: F32  # (M,) above the skin; of hair: above clothes under it
-    skin: NDArray[np.intp]  # vertices that may support them
+    skin: Intp  # vertices that may support them
     smooth: sparse.csr_array  # (M, V)
     rounds: int
     hair: bool
@@ -99,7 +98,7 @@ class Cloth:
 
     cut: Cut
     rows: sparse.csr_array  # (V, N)
-    corner: NDArray[np.intp]  # (3, F)
+    corner: Intp  # (3, F)
     all_faces: I32  # (F + rim, 3); rim vertices follow the V own ones
     rim: I32  # (E, 2)
     covers: U32  # (F + rim,)
@@ -109,10 +108,10 @@ class Cloth:
     mean: sparse.csr_array  # (V, V) towards the neighbours', for normals
     smooth: sparse.csr_array  # (V, V) one smoothing pass
     edge_mean: sparse.csr_array  # (E, V) rows of `mean` where the rim begins
-    anchors: NDArray[np.intp]  # (3, V) nearest skin vertices of the template
+    anchors: Intp  # (3, V) nearest skin vertices of the template
     across_m: F32  # (V,) first texture coordinate; (0,) where coords are fixed
     arm: F32  # (V,)
-    sleeves: tuple[NDArray[np.intp], NDArray[np.intp]]  # left and right vertices of an arm
+    sleeves: tuple[Intp, Intp]  # left and right vertices of an arm
     side: I32  # (V,) 0 left, 1 right
     crease: F32  # (3, V) phases of folds; (0,) without folds
     fade: F32  # (V,) folds fade towards hems; (0,) without folds
@@ -127,7 +126,7 @@ class Cloth:
     on_head: bool  # hair, hats and what the face wears
     panel: Bool | None = None  # (F + rim,) faces drawn with the other material
     parted: sparse.csr_array | None = None  # (W, V) drawn: cut along the panel's edges, W > V
-    hem: NDArray[np.intp]  # (H,) vertices that are smoothed much more
+    hem: Intp  # (H,) vertices that are smoothed much more
     hem_smooth: sparse.csr_array  # (H, V)
 
 
@@ -305,7 +304,7 @@ def _rim_faces(rim: I32, count: int) -> I32:
     ).astype(np.int32)
 
 
-def _with_rim(each: NDArray[Any], beside: NDArray[np.intp]) -> NDArray[Any]:
+def _with_rim(each: Array, beside: Intp) -> Array:
     """Return a value of each face (F,) and of the rim: that of the face `beside` it."""
     return np.concatenate([each, each[beside], each[beside]])
 
@@ -354,9 +353,7 @@ def on_limb(weight: F32) -> F32:
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
-def along_m(
-    rest: F32, arm: F32, sleeves: tuple[NDArray[np.intp], NDArray[np.intp]], joints_m: F64
-) -> F32:
+def along_m(rest: F32, arm: F32, sleeves: tuple[Intp, Intp], joints_m: F64) -> F32:
     """Return (V,) metres up the trunk or a leg, or up a sleeve, of a person's rest shape (3, V).
 
     `arm` (V,) 0..1, `sleeves` the left and right vertices of which it is not 0, `joints_m`

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from synthstudio.body.clothes.cloth import Cut
@@ -26,7 +25,7 @@ from synthstudio.body.clothes.garment_mesh import (
 )
 from synthstudio.body.clothes.hair import SCALP, head_faces, lumps, nowhere, tress
 from synthstudio.body.clothes.tailor import Field, Shape, Tailored, sheet, step, tube
-from synthstudio.core.arrays import F32, F64, I32
+from synthstudio.core.arrays import F32, F64, I32, Intp
 from synthstudio.core.scene import PARTS
 
 FACE = sum(1 << PARTS.index(part) for part in ("head", "scalp", "neck"))
@@ -95,7 +94,7 @@ def medical_mask(base: Basis, shape: Shape) -> Tailored:
     return Tailored(pieces=(cloth, *_loops(base, at)), inside=nowhere)
 
 
-def _face(base: Basis) -> NDArray[np.intp]:
+def _face(base: Basis) -> Intp:
     at = base.atlas.template_m[base.skin]
     head = base.atlas.vertex_part[base.skin] == PARTS.index("head")
     clear = base.atlas.masks["lips"][base.skin] < 0.2

@@ -9,16 +9,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse._sparsetools import csr_matvec
 from scipy.spatial import cKDTree
 
 from synthstudio.body.atlas import Atlas, bone_part
-from synthstudio.core.arrays import F32, F64, I32, U32, Bool
+from synthstudio.core.arrays import F32, F64, I32, I64, U32, Array, Bool, Intp
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.scene import PARTS
 from synthstudio.core.spec import Detail
@@ -72,14 +70,12 @@ class ValueCache:
     A later answer takes the place of an earlier one where both fall on it.
     """
 
-    def __init__(self, numbers: int, answers: NDArray[Any]) -> None:
+    def __init__(self, numbers: int, answers: Array) -> None:
         """Cache results like `answers` (M,) of so many numbers."""
         self._numbers = np.full((1 << _KNOWN_BITS, numbers), 0xFFFFFFFF, np.uint32)  # no number
         self._answers = np.empty((1 << _KNOWN_BITS, *answers.shape), answers.dtype)
 
-    def get(
-        self, numbers: F32, compute: Callable[[NDArray[np.intp]], NDArray[Any]]
-    ) -> NDArray[Any]:
+    def get(self, numbers: F32, compute: Callable[[Intp], Array]) -> Array:
         """Return (N, M) answers to numbers (K, N); `compute` is given which are not known."""
         bits = np.ascontiguousarray(numbers, np.float32).view(np.uint32)
         mixed = np.zeros(bits.shape[1], np.uint32)
@@ -87,7 +83,7 @@ class ValueCache:
             mixed = (mixed ^ row) * _MIX
         place = (mixed >> (32 - _KNOWN_BITS)).astype(np.intp)
         known = bits == self._numbers.take(place, axis=0).T
-        out: NDArray[Any] = self._answers.take(place, axis=0)
+        out: Array = self._answers.take(place, axis=0)
         new = np.flatnonzero(~known.all(axis=0))
         if len(new):
             out[new] = self._answers[place[new]] = compute(new)
@@ -102,13 +98,13 @@ class Basis:
     atlas: Atlas
     fine: bool  # helper triangles are split into four before they are cut
     places: Places  # of all N vertices
-    skin: NDArray[np.intp]  # vertices of the outer body, without eyes and tongue
+    skin: Intp  # vertices of the outer body, without eyes and tongue
     skin_tree: cKDTree
     part_trees: dict[int, cKDTree]  # part id -> its skin vertices
     normal_sum: sparse.csr_array  # (N, F) adds face normals at the body's vertices
-    corner: NDArray[np.intp]  # (3, F) of the body
-    shoulders: NDArray[np.intp]  # skin vertices of neck, chest, back and upper arms
-    legs: NDArray[np.intp]  # skin vertices of pelvis, thighs and shins
+    corner: Intp  # (3, F) of the body
+    shoulders: Intp  # skin vertices of neck, chest, back and upper arms
+    legs: Intp  # skin vertices of pelvis, thighs and shins
     joint_rows: sparse.csr_array  # (12, N) JOINTS of any person
     anchors: ValueCache = field(default_factory=lambda: ValueCache(3, np.zeros(ANCHORS, np.intp)))
     covered: ValueCache = field(default_factory=lambda: ValueCache(5, np.zeros((), np.uint32)))
@@ -168,7 +164,7 @@ def places_of(atlas: Atlas, weave: GarmentMesh) -> Places:
     return places(atlas, weave.rows, weave.shift_m)
 
 
-def along_chain(points_m: F32, chain_m: NDArray[np.float64]) -> F32:
+def along_chain(points_m: F32, chain_m: F64) -> F32:
     """Return (V,) metres along three joints; both bones blend at the middle joint's bisector."""
     a, b, c = chain_m
     first, second = float(np.linalg.norm(b - a)), float(np.linalg.norm(c - b))
@@ -191,7 +187,7 @@ def _limb_pulls(atlas: Atlas) -> F32:
     return np.asarray(atlas.weights @ out)
 
 
-def _joint_rows(atlas: Atlas, skin: NDArray[np.intp]) -> sparse.csr_array:
+def _joint_rows(atlas: Atlas, skin: Intp) -> sparse.csr_array:
     near = cKDTree(atlas.template_m[skin]).query(JOINTS, k=32)[1]
     data = np.full(near.size, 1 / near.shape[1], np.float32)
     where = (np.repeat(np.arange(len(JOINTS)), near.shape[1]), skin[near.ravel()])
@@ -226,7 +222,7 @@ def split_in_four(weave: GarmentMesh) -> GarmentMesh:
     return GarmentMesh(rows=_with_cuts(weave.rows, ends, half), faces=split.astype(np.int32))
 
 
-def anchored(base: Basis, at: F32, faces: I32, among: NDArray[np.intp]) -> GarmentMesh:
+def anchored(base: Basis, at: F32, faces: I32, among: Intp) -> GarmentMesh:
     """Return a free mesh (V, 3) tied to the three nearest of the vertices `among`."""
     distance, near = cKDTree(base.atlas.template_m[among]).query(at, k=3)
     weight = 1 / np.maximum(distance, 1e-4) ** 2
@@ -265,7 +261,7 @@ def compact(weave: GarmentMesh) -> GarmentMesh:
     )
 
 
-def _renumbered(faces: I32, count: int) -> tuple[NDArray[np.intp], I32]:
+def _renumbered(faces: I32, count: int) -> tuple[Intp, I32]:
     used = np.zeros(count, np.bool_)
     used[faces] = True
     place = np.cumsum(used, dtype=np.int32) - np.int32(1)
@@ -306,7 +302,7 @@ def _cut(weave: GarmentMesh, field: F32) -> tuple[I32, I32, GarmentMesh]:
     return inside.astype(np.int32), outside.astype(np.int32), whole
 
 
-def _with_cuts(rows: sparse.csr_array, ends: I32, share: NDArray[Any]) -> sparse.csr_array:
+def _with_cuts(rows: sparse.csr_array, ends: I32, share: Array) -> sparse.csr_array:
     """Append vertices at `share` of the way from ends[:, 0] to ends[:, 1]."""
     fractions = np.stack([1 - share, share], axis=1).ravel()
     begins = np.arange(0, 2 * len(ends) + 1, 2, dtype=np.int32)
@@ -314,7 +310,7 @@ def _with_cuts(rows: sparse.csr_array, ends: I32, share: NDArray[Any]) -> sparse
     return sparse.csr_array(sparse.vstack([rows, blend @ rows], format="csr"))
 
 
-def _unique_edges(start: I32, end: I32) -> tuple[I32, NDArray[np.intp]]:
+def _unique_edges(start: I32, end: I32) -> tuple[I32, Intp]:
     low, high = np.minimum(start, end).astype(np.int64), np.maximum(start, end).astype(np.int64)
     keys, inverse = np.unique(low << 32 | high, return_inverse=True)
     return np.stack([keys >> 32, keys & 0xFFFFFFFF], 1).astype(np.int32), inverse
@@ -333,7 +329,7 @@ def edges_of(faces: I32, count: int) -> sparse.csr_array:
     return _linked(start, end, np.arange(len(start)) + (1 << 32), count)
 
 
-def boundary_edges(faces: I32, edges: sparse.csr_array) -> tuple[I32, NDArray[np.intp]]:
+def boundary_edges(faces: I32, edges: sparse.csr_array) -> tuple[I32, Intp]:
     """Return the (E, 2) directed edges that only one face has, in that face's direction, and the
     (E,) faces. `edges` are `edges_of` the faces.
     """
@@ -365,12 +361,12 @@ def neighbour_means(edges: sparse.csr_array, rim: I32) -> tuple[sparse.csr_array
     return _mean(degree, column), _mean(own, along)
 
 
-def _linked(start: I32, end: I32, value: NDArray[np.int64], count: int) -> sparse.csr_array:
+def _linked(start: I32, end: I32, value: I64, count: int) -> sparse.csr_array:
     where = np.concatenate([start, end]), np.concatenate([end, start])
     return sparse.coo_array((np.tile(value, 2), where), shape=(count, count)).tocsr()
 
 
-def _mean(degree: NDArray[Any], column: NDArray[Any]) -> sparse.csr_array:
+def _mean(degree: Array, column: Array) -> sparse.csr_array:
     """Return the (V, V) mean of so many columns a row, in their order."""
     share = (np.float32(1) / np.maximum(degree, 1).astype(np.float32)).repeat(degree)
     begins = np.zeros(len(degree) + 1, np.int32)
@@ -378,7 +374,7 @@ def _mean(degree: NDArray[Any], column: NDArray[Any]) -> sparse.csr_array:
     return sparse.csr_array((share, column, begins), shape=(len(degree), len(degree)))
 
 
-def _backwards(begins: NDArray[Any]) -> NDArray[Any]:
+def _backwards(begins: Array) -> Array:
     """Return the places of a matrix's values with each row's from its last to its first."""
     return np.repeat(begins[:-1] + begins[1:] - 1, np.diff(begins)) - np.arange(begins[-1])
 
@@ -445,10 +441,10 @@ def _limits(base: Basis) -> tuple[F64, F64]:
     return np.stack(boxes, axis=1)[..., None], np.stack(limbs, axis=1)[..., None]
 
 
-def anchors_of(base: Basis, at: F32) -> NDArray[np.intp]:
+def anchors_of(base: Basis, at: F32) -> Intp:
     """Return (ANCHORS, V) the skin vertices nearest to places (V, 3), the nearest first."""
 
-    def nearest(new: NDArray[np.intp]) -> NDArray[np.intp]:
+    def nearest(new: Intp) -> Intp:
         return np.asarray(base.skin[base.skin_tree.query(at[new], k=ANCHORS)[1]])
 
     return np.ascontiguousarray(base.anchors.get(at.T, nearest).T)
@@ -476,7 +472,7 @@ def spread(matrix: sparse.csr_array, values: F32, times: int = 1) -> F32:
     return values
 
 
-def cross_of(v: F32, corner: NDArray[np.intp]) -> F32:
+def cross_of(v: F32, corner: Intp) -> F32:
     """Return (3, F) face normals whose length is twice the area; v (3, V), corner (3, F)."""
     a, b, c = (v.take(which, axis=1) for which in corner)
     b -= a

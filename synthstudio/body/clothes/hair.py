@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from synthstudio.body.clothes.cloth import Cut
@@ -22,7 +20,7 @@ from synthstudio.body.clothes.garment_mesh import (
     weave_of,
 )
 from synthstudio.body.clothes.tailor import Shape, Tailored, sheet, step, tube
-from synthstudio.core.arrays import F32, I32
+from synthstudio.core.arrays import F32, F64, I32, Array, Intp
 from synthstudio.core.scene import PARTS
 
 SCALP = 1 << PARTS.index("scalp")
@@ -37,7 +35,7 @@ def azimuth(at: F32) -> F32:
     return np.asarray(np.degrees(np.arctan2(np.abs(at[:, 0]), -(at[:, 1] - CENTRE_M[1]))))
 
 
-def hairline(at: F32) -> NDArray[Any]:
+def hairline(at: F32) -> Array:
     """Return (V,) metres above the hairline (negative: face, ears' root and neck)."""
     return at[:, 2] - np.interp(azimuth(at), _HAIRLINE_DEG, _HAIRLINE_M)
 
@@ -61,7 +59,7 @@ def curls(at: F32) -> F32:
     return np.asarray(d * [2.3, 2.3, 20.0], np.float32)
 
 
-def bald_m(at: F32, bald: float) -> NDArray[Any]:
+def bald_m(at: F32, bald: float) -> Array:
     """Return (V,) metres inside the bald part of a head: over the temples (0), all the top (1)."""
     x, y, z = at.T
     back = -0.100 + 0.150 * bald + (0.45 - 0.3 * bald) * (np.abs(x) - 0.03)
@@ -97,7 +95,7 @@ def cap(base: Basis) -> tuple[GarmentMesh, Places]:
     return weave, places_of(base.atlas, weave)
 
 
-def lumps(at: NDArray[Any]) -> F32:
+def lumps(at: Array) -> F32:
     """Return (V,) smooth noise in -1..1 with features of 2 to 4 cm."""
     x, y, z = at.T
     made: F32 = (
@@ -155,14 +153,14 @@ def long_hair(base: Basis, shape: Shape, *, curl_m: float = 0.0) -> Tailored:
 
 
 def tress(
-    weave: GarmentMesh, at: F32, offset: float | NDArray[Any], *, passes: int, limp: bool = False
+    weave: GarmentMesh, at: F32, offset: float | Array, *, passes: int, limp: bool = False
 ) -> Cut:
     hangs = {"limp": limp, "rim_m": 0.006 if limp else 0.0, "folds_m": 0.0, "level": False}
     look = {"covers": SCALP, "coords": strands(at)}
     return sheet(weave, offset, 0.0004, passes=passes, **hangs, **look)
 
 
-def skull(base: Basis) -> NDArray[np.intp]:
+def skull(base: Basis) -> Intp:
     """Return the skull's vertices: hair moves with them, not with face and ears."""
     at = base.atlas.template_m[base.skin]
     part = base.atlas.vertex_part[base.skin]
@@ -206,16 +204,16 @@ def shell(
     return weave, (at[:, 2] - edge).astype(np.float32)
 
 
-def _ragged(psi: NDArray[Any], degrees: NDArray[Any], fringe: float) -> NDArray[Any]:
+def _ragged(psi: Array, degrees: Array, fringe: float) -> Array:
     locks = 0.006 * np.sin(9 * psi + 2 * np.sin(4 * psi))
     front = (0.001 + 0.002 * fringe) * np.sin(31 * psi + 2 * np.sin(13 * psi))
     share = np.clip((degrees - 45) / 20, 0, 1)
     return np.asarray(front + share * (locks - front))
 
 
-def _edge_m(degrees: NDArray[Any], bottom_m: float, fringe: float) -> NDArray[Any]:
+def _edge_m(degrees: Array, bottom_m: float, fringe: float) -> Array:
     brow = 0.722 - 0.042 * fringe
-    made: NDArray[Any] = np.interp(
+    made: Array = np.interp(
         degrees, (0, 30, 44, 54, 62, 80), (brow, brow, 0.703, 0.655, bottom_m + 0.03, bottom_m)
     )
     return made
@@ -340,7 +338,7 @@ def _combed(base: Basis) -> Cut:
     return tress(weave, p.at, offset, passes=2)
 
 
-def _tail(base: Basis, path: NDArray[np.float64], radius: NDArray[np.float64]) -> Cut:
+def _tail(base: Basis, path: F64, radius: F64) -> Cut:
     at, faces = tube(path, radius, columns=12 if base.fine else 7)
     near = skull(base)
     start = np.linalg.norm(base.atlas.template_m[near] - path[0], axis=1)

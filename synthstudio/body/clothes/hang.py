@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from synthstudio.body.clothes.garment_mesh import JOINTS, Places, spread
-from synthstudio.core.arrays import F32, F64
+from synthstudio.core.arrays import F32, F64, Bool, Intp
 
 _LEVEL_M = 0.025
 _AZIMUTHS = 24
@@ -36,10 +35,10 @@ class Hang:
     """The columns of one garment."""
 
     axis: F32  # (12, V) blend of a person's twelve joints (left, right) that is a vertex's axis
-    trunk: NDArray[np.intp]  # vertices that hang round the trunk's own axis
-    order: NDArray[np.intp]  # (U,) vertices that hold the cloth out, sorted by bin
-    starts: NDArray[np.intp]  # (B,) where each occupied bin begins in `order`
-    bins: NDArray[np.intp]  # (B,) level * _AZIMUTHS + azimuth
+    trunk: Intp  # vertices that hang round the trunk's own axis
+    order: Intp  # (U,) vertices that hold the cloth out, sorted by bin
+    starts: Intp  # (B,) where each occupied bin begins in `order`
+    bins: Intp  # (B,) level * _AZIMUTHS + azimuth
     look_up: sparse.csr_array  # (V, levels x azimuths) bilinear look-up
     weight: F32  # (V,) how much of the hang a vertex takes
     taper: float
@@ -105,7 +104,7 @@ _COLUMNS = (
 _STEPS_DOWN = np.arange(_LEVELS, dtype=np.float32)[:, None]
 
 
-def _axis(where: Places, on_leg: NDArray[np.bool_], right: NDArray[np.bool_]) -> F64:
+def _axis(where: Places, on_leg: Bool, right: Bool) -> F64:
     """Return (V, 12) weights of hip, knee and ankle by metres down the leg; zeros on the trunk."""
     down = np.clip(where.down_leg, 0, 0.82)
     axis = np.zeros((len(down), 12))
@@ -119,9 +118,7 @@ def _axis(where: Places, on_leg: NDArray[np.bool_], right: NDArray[np.bool_]) ->
     return axis * on_leg[:, None]
 
 
-def _levels(
-    z: F32, on_leg: NDArray[np.bool_], right: NDArray[np.bool_]
-) -> tuple[F64, NDArray[np.intp], NDArray[np.intp]]:
+def _levels(z: F32, on_leg: Bool, right: Bool) -> tuple[F64, Intp, Intp]:
     """Return each vertex's fractional level, and the first and last level of its column."""
     first = np.where(on_leg, _TRUNK_LEVELS + _LEG_LEVELS * right, 0)
     last = first + np.where(on_leg, _LEG_LEVELS, _TRUNK_LEVELS) - 1
@@ -129,9 +126,7 @@ def _levels(
     return np.clip(first + (top - z) / _LEVEL_M, first, last), first, last
 
 
-def _look_up(
-    level: F64, azimuth: F32, first: NDArray[np.intp], last: NDArray[np.intp]
-) -> sparse.csr_array:
+def _look_up(level: F64, azimuth: F32, first: Intp, last: Intp) -> sparse.csr_array:
     count = len(level)
     row0 = np.clip(np.floor(level).astype(np.intp), first, last)
     row1 = np.minimum(row0 + 1, last)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from synthstudio.body.atlas import BareBody
@@ -13,7 +12,7 @@ from synthstudio.body.clothes.cloth import Cloth, DrapeConstraint, along_m
 from synthstudio.body.clothes.garment_mesh import Basis, cross_of, length, spread, tall, unit
 from synthstudio.body.clothes.hang import hung_m
 from synthstudio.body.face import head_size
-from synthstudio.core.arrays import F32, F64
+from synthstudio.core.arrays import F32, F64, Intp
 from synthstudio.core.scene import Surface
 from synthstudio.core.spec import Material
 
@@ -161,7 +160,7 @@ def _settled(v: F32, loose: DrapeConstraint | None, wearer: Wearer, over_m: floa
     return v
 
 
-def outside_skin(v: F32, anchors: NDArray[np.intp], wearer: Wearer, min_m: F32) -> F32:
+def outside_skin(v: F32, anchors: Intp, wearer: Wearer, min_m: F32) -> F32:
     """Move vertices (3, V) out of the skin near them until they are `min_m` (V,) above it.
 
     `anchors` (K, V) are skin vertices near each; the one deepest above it decides.
@@ -178,7 +177,7 @@ def outside_skin(v: F32, anchors: NDArray[np.intp], wearer: Wearer, min_m: F32) 
     return out
 
 
-def _height_m(v: F32, anchor: NDArray[np.intp], wearer: Wearer) -> F32:
+def _height_m(v: F32, anchor: Intp, wearer: Wearer) -> F32:
     nx, ny, nz, d = wearer.planes.take(anchor, axis=1)
     return np.asarray(nx * v[0] + ny * v[1] + nz * v[2] - d)
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from synthstudio.body.clothes.cloth import Cut
@@ -26,7 +25,7 @@ from synthstudio.body.clothes.garment_mesh import (
     places_of,
     weave_of,
 )
-from synthstudio.core.arrays import F32, I32, Bool
+from synthstudio.core.arrays import F32, I32, Array, Bool, Intp
 
 Shape = Mapping[str, float]
 Field = Callable[[Places], F32]
@@ -42,23 +41,21 @@ class Tailored:
     hides: Field | None = None  # > 0 where skin is not drawn; None: well inside `inside`
 
 
-def step(value: NDArray[Any], low: float, high: float) -> F32:
+def step(value: Array, low: float, high: float) -> F32:
     """Return the smooth step of `value` from 0 at `low` to 1 at `high` (or falling)."""
-    t: NDArray[Any] = np.clip((value - low) / (high - low), 0, 1)
+    t: Array = np.clip((value - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t))
 
 
-def intersection(*fields: NDArray[Any]) -> F32:
+def intersection(*fields: Array) -> F32:
     return np.asarray(functools.reduce(np.minimum, fields), np.float32)
 
 
-def union(*fields: NDArray[Any]) -> F32:
+def union(*fields: Array) -> F32:
     return np.asarray(functools.reduce(np.maximum, fields), np.float32)
 
 
-def sheet(
-    weave: GarmentMesh, off_m: float | NDArray[Any], min_m: float | NDArray[Any], **more: Any
-) -> Cut:
+def sheet(weave: GarmentMesh, off_m: float | Array, min_m: float | Array, **more: Any) -> Cut:
     """A piece `off_m` off the skin, everywhere or (V,), and never nearer than `min_m`."""
     count = weave.rows.shape[0]
     return Cut(weave=weave, offset_m=np.full(count, off_m), min_m=np.full(count, min_m), **more)
@@ -126,7 +123,7 @@ def _whole_group(base: Basis, group: str) -> tuple[GarmentMesh, Places]:
     return weave, places(base.atlas, weave.rows)
 
 
-def studs_at(p: Places, x_m: float, heights_m: Iterable[float]) -> NDArray[np.intp]:
+def studs_at(p: Places, x_m: float, heights_m: Iterable[float]) -> Intp:
     """The front's vertices nearest to `x_m` across at these heights."""
     front = np.where(p.y < -0.03, 0.0, FAR)
     return np.array([np.argmin(np.hypot(p.x - x_m, p.z - h) + front) for h in heights_m])
@@ -138,9 +135,7 @@ def suit(base: Basis, field: Field) -> tuple[GarmentMesh, Places]:
     return weave, places_of(base.atlas, weave)
 
 
-def tube(
-    path_m: NDArray[Any], radius_m: NDArray[Any], *, columns: int, closed: bool = False
-) -> tuple[F32, I32]:
+def tube(path_m: Array, radius_m: Array, *, columns: int, closed: bool = False) -> tuple[F32, I32]:
     """A round tube, outward, along (R, 3) of radii (R,); `closed`: its ends are joined."""
     along = np.roll(path_m, -1, axis=0) - np.roll(path_m, 1, axis=0)
     if not closed:

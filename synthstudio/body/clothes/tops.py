@@ -7,7 +7,6 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synthstudio.body.clothes.bottoms import (
     WAIST_M,
@@ -42,7 +41,7 @@ from synthstudio.body.clothes.tailor import (
     top_field,
     union,
 )
-from synthstudio.core.arrays import F32
+from synthstudio.core.arrays import F32, Array
 
 
 def top_cut(
@@ -298,7 +297,7 @@ def numbered_shirt(base: Basis, shape: Shape) -> Tailored:
     return plain_top(base, vee, drop_m=0.012, thick_m=0.009, flare_m=0.014, panel=marks)
 
 
-def _digit(across: NDArray[Any], up: NDArray[Any], value: int) -> F32:
+def _digit(across: Array, up: Array, value: int) -> F32:
     wide, high, half = 0.022, 0.042, 0.010
     inside = np.full(len(across), -FAR)
     for name in _DIGITS[value].split():
