@@ -79,18 +79,12 @@ def alone(packed: Packed, instance: int, camera: Camera) -> InPicture:
     used[faces] = True
     points = packed.host_camera_m[used].astype(np.float64)
     px = camera.project(points)
-    shown = camera.shows(px)
-    if shown.all():
-        extent = mask_edges(mask)
-        return InPicture(mask=mask, depth_m=seen[mask], extent_px=extent, outside_share=0.0)
-    faces = (np.cumsum(used, dtype=np.int32) - 1)[faces]
-    corners = points[faces]
-    return InPicture(
-        mask=mask,
-        depth_m=seen[mask],
-        extent_px=_extent_px(px[points[:, 2] >= NEAR_M], corners, mask, camera),
-        outside_share=_outside_share(corners, shown[faces], camera),
-    )
+    shown, extent, share = camera.shows(px), mask_edges(mask), 0.0
+    if not shown.all():
+        faces = (np.cumsum(used, dtype=np.int32) - 1)[faces]
+        extent = _extent_px(px[points[:, 2] >= NEAR_M], points[faces], mask, camera)
+        share = _outside_share(points[faces], shown[faces], camera)
+    return InPicture(mask=mask, depth_m=seen[mask], extent_px=extent, outside_share=share)
 
 
 def _extent_px(px: F64, corners: F64, mask: Bool, camera: Camera) -> tuple[int, int, int, int]:

@@ -81,7 +81,7 @@ def ambient_from_side(rgb: Vec3, direction: Vec3) -> F64:
 
 def ambient_from_panorama(radiance: NDArray[np.floating], *, yaw_rad: float = 0.0) -> F64:
     """(9, 3) coefficients of a panorama (h, w, 3) of linear radiance, sun included."""
-    small = _shrunk(_checked(radiance))
+    small = _shrunk(radiance)
     directions, steradians = _sphere(small.shape[0], small.shape[1], yaw_rad)
     weighted = small * steradians[..., None]
     return np.asarray(np.einsum("hwk,hwc->kc", sh_basis(directions), weighted) * _LOBE[:, None])
@@ -95,7 +95,7 @@ def light_from_panorama(
     The sun is the brightest lamp above the horizon; its RGB is what a white matte surface that
     faces it reflects: its radiance over what lies around it, by solid angle, divided by pi.
     """
-    rest, direction, rgb = _split(_shrunk(_checked(radiance)), yaw_rad)
+    rest, direction, rgb = _split(_shrunk(radiance), yaw_rad)
     return Light(
         sun_direction=direction,
         sun_rgb=rgb,
@@ -142,15 +142,8 @@ def _sphere(h: int, w: int, yaw_rad: float) -> tuple[F64, F64]:
     return directions, np.broadcast_to(bands[:, None], (h, w))
 
 
-def _shrunk(radiance: F64) -> F64:
+def _shrunk(radiance: NDArray[np.floating]) -> F64:
     """Average whole blocks until at most 128 rows are left: irradiance needs no more."""
-    step = max(1, radiance.shape[0] // _MAX_ROWS)
-    h, w = radiance.shape[0] // step * step, radiance.shape[1] // step * step
-    blocks = radiance[:h, :w].reshape(h // step, step, w // step, step, 3)
-    return np.asarray(blocks.mean(axis=(1, 3)))
-
-
-def _checked(radiance: NDArray[np.floating]) -> F64:
     if min(radiance.shape[:2]) < 8:
         raise AssetError(
             "a panorama has the wrong shape",
@@ -158,4 +151,7 @@ def _checked(radiance: NDArray[np.floating]) -> F64:
             expected="(h, w, 3), at least 8 by 8",
             got=str(radiance.shape),
         )
-    return np.asarray(radiance, np.float64)
+    step = max(1, radiance.shape[0] // _MAX_ROWS)
+    h, w = radiance.shape[0] // step * step, radiance.shape[1] // step * step
+    blocks = np.asarray(radiance, np.float64)[:h, :w].reshape(h // step, step, w // step, step, 3)
+    return np.asarray(blocks.mean(axis=(1, 3)))

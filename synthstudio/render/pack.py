@@ -41,7 +41,6 @@ class Packed:
     snapped: wp.array[wp.vec2i]  # (V,) screen x, y in 1/256 px
     surface: wp.array[wp.int32]  # (F,) place in scene.surfaces
     instance: wp.array[wp.int32]  # (F,)
-    part: wp.array[wp.uint8]  # (F,)
     covers: wp.array[wp.uint32]  # (F,)
     drawn: wp.array[wp.bool]  # (F,)
     cull: wp.array[wp.bool]  # (F,) back faces are left out
@@ -162,7 +161,6 @@ def pack(scene: Scene, *, device: str = "cpu") -> Packed:
         snapped=to_device(snapped, wp.vec2i, device),
         surface=to_device(surface, wp.int32, device),
         instance=to_device(instance, wp.int32, device),
-        part=to_device(part, wp.uint8, device),
         covers=to_device(covers, wp.uint32, device),
         drawn=to_device(drawn, wp.bool, device),
         cull=to_device(np.repeat(np.array(culled, np.bool_), counts), wp.bool, device),
@@ -301,9 +299,7 @@ def _bad(s: Surface, what: str, *, expected: str, got: str | None = None) -> Geo
 
 
 def _joined(arrays: list[Array], dtype: Any, empty: tuple[int, ...]) -> Array:
-    if not arrays:
-        return np.zeros(empty, dtype)
-    return np.concatenate(arrays, dtype=dtype, casting="same_kind")
+    return np.concatenate([np.zeros(empty, dtype), *arrays], dtype=dtype, casting="same_kind")
 
 
 def _per_face(surfaces: tuple[Surface, ...], name: str, dtype: Any, default: int) -> Array:

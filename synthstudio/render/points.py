@@ -235,6 +235,9 @@ def nearest_blockers(
     places = np.clip(places, -FARTHEST, FARTHEST).astype(np.int32)
     grid, order = _sorted(places, camera_m[chosen, 2], camera, packed.device)
     chosen = chosen[order]
+    query: Any = Query()
+    query.lens = wp.vec3d(camera.K[0, 0], camera.K[0, 2], camera.K[1, 2])
+    query.near, query.tolerance = NEAR_M, SELF_TOLERANCE_M
     keys = wp.full(len(chosen), NOTHING, dtype=wp.uint64, device=packed.device)
     run, bands = (CPU_RUN, 1) if packed.device == "cpu" else (1, CUDA_BANDS)
     faces = len(packed.host_faces)
@@ -245,7 +248,7 @@ def nearest_blockers(
             mesh_of(packed),
             _points(places[order], camera_m[chosen], owner[chosen], part[chosen], packed.device),
             grid,
-            _rules(camera),
+            query,
             faces,
             run,
             bands,
@@ -303,10 +306,3 @@ def _points(places: I32, camera_m: F64, owner: I32, part: U8, device: str) -> An
     bits = np.where(part < 32, np.uint32(1) << (part & 31).astype(np.uint32), np.uint32(0))
     points.part = to_device(bits.astype(np.uint32), wp.uint32, device)
     return points
-
-
-def _rules(camera: Camera) -> Any:
-    query: Any = Query()
-    query.lens = wp.vec3d(camera.K[0, 0], camera.K[0, 2], camera.K[1, 2])
-    query.near, query.tolerance = NEAR_M, SELF_TOLERANCE_M
-    return query

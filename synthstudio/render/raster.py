@@ -20,15 +20,8 @@ from synthstudio.core.camera import NEAR_M, Camera
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.masks import mask_edges
 from synthstudio.core.scene import NO_PART
+from synthstudio.render.kernels import vertices
 from synthstudio.render.kernels.fill import Mesh, View, extent_kernel, raster_kernel
-from synthstudio.render.kernels.vertices import (
-    CUT,
-    OUTSIDE,
-    RUN,
-    facing_kernel,
-    merge_kernel,
-    normal_map_kernel,
-)
 from synthstudio.render.pack import REACH_PX, SUBPIXELS, Packed, to_device, to_host
 
 NOTHING = (0x7F800000 << 32) | 0xFFFFFFFF
@@ -157,8 +150,8 @@ def _merged(packed: Packed, shape: tuple[int, int]) -> wp.array[Any]:
     for instance in dict.fromkeys(s.instance for s in people):
         own = alone(packed, instance)
         wp.launch(
-            merge_kernel,
-            dim=(own.keys.shape[0], -(-own.keys.shape[1] // RUN)),
+            vertices.merge_kernel,
+            dim=(own.keys.shape[0], -(-own.keys.shape[1] // vertices.RUN)),
             inputs=[own.keys, own.left_px, own.top_px],
             outputs=[keys],
             device=packed.device,
@@ -169,12 +162,12 @@ def _merged(packed: Packed, shape: tuple[int, int]) -> wp.array[Any]:
 def rasterise_projected(
     packed: Packed,
     *,
+    drawn: wp.array[wp.bool],
     points: wp.array[wp.vec3],
     snapped: wp.array[wp.vec2i],
-    width_px: int,
-    height_px: int,
-) -> VisibilityBuffer:
-    """The nearest drawn triangle of `packed` under another, orthographic projection.
+    size: int,
+) -> wp.array[Any]:
+    """(size, size) keys of the faces `drawn` (F,) under another, orthographic projection.
 
     `points` (V,): only z is read, a depth above 0; `snapped` (V,): x, y in 1/256 px, below
     2^30. Depth is linear over a triangle, there is no near plane and both sides are drawn:
@@ -183,9 +176,8 @@ def rasterise_projected(
     view: Any = View()
     view.scale, view.perspective = 1, False
     mesh = mesh_of(packed)
-    mesh.points, mesh.snapped = points, snapped
-    faces = 0, len(packed.host_faces)
-    return VisibilityBuffer(keys=_draw(packed, view, faces, (height_px, width_px), mesh=mesh))
+    mesh.drawn, mesh.points, mesh.snapped = drawn, points, snapped
+    return _draw(packed, view, (0, len(packed.host_faces)), (size, size), mesh=mesh)
 
 
 def instance_map(packed: Packed, buffer: VisibilityBuffer) -> I32:
@@ -213,8 +205,8 @@ def normal_map(packed: Packed, buffer: VisibilityBuffer) -> F32:
     flat = np.array([s.flat for s in packed.surfaces], np.bool_)[packed.host_surface]
     camera, s = packed.scene.camera, buffer.scale
     wp.launch(
-        normal_map_kernel,
-        dim=(height, -(-width // RUN)),
+        vertices.normal_map_kernel,
+        dim=(height, -(-width // vertices.RUN)),
         inputs=[
             buffer.keys,
             packed.faces,
@@ -300,7 +292,7 @@ def outside_share(packed: Packed, instance: int) -> float:
     planes = _frustum(packed.scene.camera)
     weight, side = np.zeros(last - first), np.zeros(last - first, np.int32)
     wp.launch(
-        facing_kernel,
+        vertices.facing_kernel,
         dim=last - first,
         inputs=[
             to_device(packed.host_camera_m, wp.vec3, "cpu"),
@@ -316,8 +308,8 @@ def outside_share(packed: Packed, instance: int) -> float:
     total = float(weight.sum())
     if total == 0.0:
         return 0.0
-    lost = float(weight[side == OUTSIDE].sum())
-    cut = np.flatnonzero((side == CUT) & (weight > 0))
+    lost = float(weight[side == vertices.OUTSIDE].sum())
+    cut = np.flatnonzero((side == vertices.CUT) & (weight > 0))
     if len(cut):
         corners = packed.host_camera_m[packed.host_faces[first + cut]].astype(np.float64)
         lost += float((weight[cut] * (1.0 - _kept(corners, planes))).sum())

@@ -19,37 +19,14 @@ from synthstudio.core.camera import NEAR_M
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.scene import Rendering, Scene, Surface, painted_backdrop
 from synthstudio.core.spec import MaterialKind, Pattern
-from synthstudio.render import shadow
-from synthstudio.render.kernels.occlusion import (
-    BLOCK,
-    SMOOTH,
-    obscured_kernel,
-    open_kernel,
-    spiral,
-)
+from synthstudio.render import raster, shadow
+from synthstudio.render.kernels import occlusion, paint
 from synthstudio.render.kernels.optics import Eye, Lamps, Mesh
-from synthstudio.render.kernels.paint import (
-    BARE,
-    LUT,
-    ONE,
-    RUN,
-    Sheet,
-    catch_kernel,
-    classify_kernel,
-    shade_kernel,
-)
 from synthstudio.render.kernels.patterns import Mat
 from synthstudio.render.kernels.shadow_values import shadow_kernel
 from synthstudio.render.light import SH_CONSTANTS
 from synthstudio.render.pack import Packed, near_crossings, to_device, to_host
-from synthstudio.render.raster import (
-    VisibilityBuffer,
-    instance_map,
-    normal_map,
-    part_map,
-    rasterise,
-    surface_map,
-)
+from synthstudio.render.raster import VisibilityBuffer
 
 KINDS = {kind: number for number, kind in enumerate(get_args(MaterialKind))}
 PATTERNS = {pattern: number for number, pattern in enumerate(get_args(Pattern))}
@@ -60,7 +37,7 @@ PATTERNS = {pattern: number for number, pattern in enumerate(get_args(Pattern))}
 def tables(device: str) -> tuple[wp.array[Any], wp.array[Any]]:
     """(256,) linear light of each byte and (LUT,) the byte of evenly spaced linear light."""
     linear = srgb_to_linear(np.arange(256, dtype=np.uint8))
-    encoded = linear_to_srgb_u8(np.linspace(0.0, 1.0, LUT))
+    encoded = linear_to_srgb_u8(np.linspace(0.0, 1.0, paint.LUT))
     return to_device(linear, wp.float32, device), to_device(encoded, wp.uint8, device)
 
 
@@ -72,9 +49,9 @@ def render(packed: Packed, scene: Scene, *, want: frozenset[str] = frozenset()) 
     at its centre.
     GeometryError when the scene leaves the rasteriser's range.
     """
-    single = rasterise(packed)
+    single = raster.rasterise(packed)
     scale = scene.supersample
-    fine = single if scale == 1 else rasterise(packed, scale=scale)
+    fine = single if scale == 1 else raster.rasterise(packed, scale=scale)
     rgb, lit = _painted(packed, fine, shadows="shadow" in want)
     return dataclasses.replace(rendering_of(packed, single, rgb, want), shadow=lit)
 
@@ -88,18 +65,20 @@ def _painted(packed: Packed, fine: VisibilityBuffer, *, shadows: bool) -> tuple[
     kind: Any = wp.empty((camera.height_px, camera.width_px), dtype=wp.uint8, device=device)
     thrown = shadow.casters(packed)
     mesh, eye, lamps = _mesh(packed), _eye(packed.scene), _lamps(packed, thrown)
-    sheet = _sheet(packed, fine)
+    sheet: Any = paint.Sheet()
+    sheet.keys, sheet.scale, sheet.width = fine.keys, fine.scale, camera.width_px
+    sheet.linear, sheet.encoded = tables(device)
     wp.launch(
-        classify_kernel,
-        dim=(camera.height_px, -(-camera.width_px // RUN)),
+        paint.classify_kernel,
+        dim=(camera.height_px, -(-camera.width_px // paint.RUN)),
         inputs=[sheet.keys, sheet.scale, mesh],
         outputs=[kind],
         device=device,
     )
     host_kind = to_host(kind)
-    backdrop = painted_backdrop(packed.scene, host_kind != ONE).reshape(-1, 3)
+    backdrop = painted_backdrop(packed.scene, host_kind != paint.ONE).reshape(-1, 3)
     sheet.rgb = to_device(backdrop.copy(), wp.uint8, device)
-    painted = host_kind != BARE
+    painted = host_kind != paint.BARE
     if packed.scene.window_px is not None:
         x0, y0, x1, y1 = packed.scene.window_px
         painted[:y0], painted[y1:], painted[:, :x0], painted[:, x1:] = False, False, False, False
@@ -107,9 +86,9 @@ def _painted(packed: Packed, fine: VisibilityBuffer, *, shadows: bool) -> tuple[
     if packed.scene.catches_shadow and thrown is not None:
         reach = shadow.floor_reach(thrown, lamps.contact, packed.scene.light)
         pixels = _shadow_pixels(packed.scene, reach, host_kind)
-        _over(catch_kernel, pixels, [eye, lamps, sheet], device)
+        _over(paint.catch_kernel, pixels, [eye, lamps, sheet], device)
     _over(
-        shade_kernel,
+        paint.shade_kernel,
         np.flatnonzero(painted),
         [kind.flatten(), mesh, eye, lamps, sheet],
         device,
@@ -130,19 +109,19 @@ def _dim(packed: Packed, sheet: Any) -> None:
     x0, y0, x1, y1 = packed.scene.window_px or (0, 0, size[1], size[0])
     own: Any = wp.vec4i(x0, y0, x1, y1)
     # What is smoothed takes in neighbours of the window's pixels.
-    x0, y0 = max(x0 - SMOOTH, 0), max(y0 - SMOOTH, 0)
-    x1, y1 = min(x1 + SMOOTH, size[1]), min(y1 + SMOOTH, size[0])
+    x0, y0 = max(x0 - occlusion.SMOOTH, 0), max(y0 - occlusion.SMOOTH, 0)
+    x1, y1 = min(x1 + occlusion.SMOOTH, size[1]), min(y1 + occlusion.SMOOTH, size[0])
     wide: Any = wp.vec4i(x0, y0, x1, y1)
     lens = wp.vec3(*(np.array([camera.focal_px, *camera.K[:2, 2]]) * sheet.scale))
-    blocks: Any = wp.zeros([-(-n // BLOCK) for n in size], dtype=wp.uint8, device=device)
-    mesh = [packed.faces, packed.camera_m, lens, to_device(spiral(), wp.vec2, device)]
+    blocks: Any = wp.zeros([-(-n // occlusion.BLOCK) for n in size], dtype=wp.uint8, device=device)
+    mesh = [packed.faces, packed.camera_m, lens, to_device(occlusion.spiral(), wp.vec2, device)]
     for kernel, inputs, window, outputs in (
-        (obscured_kernel, [sheet.keys, sheet.scale, *mesh], wide, [blocks, seen]),
-        (open_kernel, [seen, blocks, strength], own, [sheet.open]),
+        (occlusion.obscured_kernel, [sheet.keys, sheet.scale, *mesh], wide, [blocks, seen]),
+        (occlusion.open_kernel, [seen, blocks, strength], own, [sheet.open]),
     ):
         wp.launch(
             kernel,
-            dim=(window[3] - window[1], -(-(window[2] - window[0]) // RUN)),
+            dim=(window[3] - window[1], -(-(window[2] - window[0]) // paint.RUN)),
             inputs=[*inputs, window],
             outputs=outputs,
             device=device,
@@ -163,7 +142,7 @@ def _shadows(packed: Packed, kind: Any, inputs: list[Any]) -> F32:
 
 def _over(kernel: Any, pixels: Intp, inputs: list[Any], device: str) -> None:
     places = to_device(pixels.astype(np.int32), wp.int32, device)
-    wp.launch(kernel, dim=-(-len(pixels) // RUN), inputs=[places, *inputs], device=device)
+    wp.launch(kernel, dim=-(-len(pixels) // paint.RUN), inputs=[places, *inputs], device=device)
 
 
 def rendering_of(
@@ -173,10 +152,10 @@ def rendering_of(
     return Rendering(
         rgb=rgb,
         depth_m=single.depth_m,
-        instance=instance_map(packed, single),
-        part=part_map(packed, single),
-        normal=normal_map(packed, single) if "normal" in want else None,
-        surface=surface_map(packed, single) if "surface" in want else None,
+        instance=raster.instance_map(packed, single),
+        part=raster.part_map(packed, single),
+        normal=raster.normal_map(packed, single) if "normal" in want else None,
+        surface=raster.surface_map(packed, single) if "surface" in want else None,
     )
 
 
@@ -191,7 +170,7 @@ def _shadow_pixels(scene: Scene, reach: F64, kind: U8) -> Intp:
     size = np.array([camera.width_px, camera.height_px])
     x0, y0 = np.clip(np.floor(seen.min(axis=0)), 0, size).astype(int)
     x1, y1 = np.clip(np.ceil(seen.max(axis=0)), 0, size).astype(int)
-    rows, columns = np.nonzero(kind[y0:y1, x0:x1] != ONE)
+    rows, columns = np.nonzero(kind[y0:y1, x0:x1] != paint.ONE)
     return np.asarray((rows + y0) * size[0] + columns + x0)
 
 
@@ -268,11 +247,3 @@ def _lamps(packed: Packed, thrown: shadow.Casters | None) -> Any:
     lamps.shadow = shadow.sun_map(packed, thrown, light)
     lamps.contact = shadow.contact_map(packed, thrown)
     return lamps
-
-
-def _sheet(packed: Packed, fine: VisibilityBuffer) -> Any:
-    sheet: Any = Sheet()
-    sheet.keys, sheet.scale = fine.keys, fine.scale
-    sheet.width = packed.scene.camera.width_px
-    sheet.linear, sheet.encoded = tables(packed.device)
-    return sheet

@@ -8,7 +8,6 @@ convolution a height; its transform is (kh) K1(kh), so a few heights cost a few 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,15 +20,7 @@ import warp as wp
 
 from synthstudio.core.arrays import F32, F64, Bool
 from synthstudio.core.scene import Light
-from synthstudio.render.kernels.shadow import (
-    RUN,
-    TILE,
-    Choice,
-    ContactMap,
-    SunMap,
-    cast_kernel,
-    choose_kernel,
-)
+from synthstudio.render.kernels import shadow as kernels
 from synthstudio.render.pack import Packed, to_device, to_host
 from synthstudio.render.raster import rasterise_projected
 
@@ -115,7 +106,7 @@ def floor_reach(thrown: Casters, contact: Any, light: Light) -> F64:
 
 def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> Any:
     """The depth map from the sun; off if the sun is down, black or lights nothing."""
-    out: Any = SunMap()
+    out: Any = kernels.SunMap()
     out.keys = wp.zeros((1, 1), dtype=wp.uint64, device=packed.device)
     if thrown is None or light.sun_direction[2] <= LOWEST_SUN or not np.any(light.sun_rgb > 0.0):
         return out
@@ -125,8 +116,8 @@ def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> Any:
     axes = np.stack([side, np.cross(towards, side), towards])
     low, high = _box(thrown.vertices @ axes[:2].T.astype(np.float32)).astype(np.float64)
     extent = float((high - low).max())
-    texel = max(extent / (SUN_TEXELS - 2 * TILE), _useful_texel(packed, thrown.box_m))
-    size = TILE * math.ceil(extent / texel / TILE + 2)
+    texel = max(extent / (SUN_TEXELS - 2 * kernels.TILE), _useful_texel(packed, thrown.box_m))
+    size = kernels.TILE * math.ceil(extent / texel / kernels.TILE + 2)
     start = (low + high) / 2 / texel - size / 2
     if thrown.given:
         far = float((thrown.vertices @ axes[2].astype(np.float32)).max()) + _BEYOND_M
@@ -138,7 +129,7 @@ def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> Any:
     out.x0, out.y0 = float(-start[0]), float(-start[1])
     matrix = np.stack([axes[0] / texel, axes[1] / texel, -axes[2]])
     offset = np.array([-start[0], -start[1], far])
-    tiles = (size // TILE, size // TILE)
+    tiles = (size // kernels.TILE, size // kernels.TILE)
     out.crowded = wp.zeros(tiles, dtype=wp.uint8, device=packed.device)
     choice = _choice(packed, thrown.casts_shadow, size)
     choice.facing, choice.deepest = 1, np.inf
@@ -156,7 +147,7 @@ def _useful_texel(packed: Packed, box_m: F64) -> float:
 
 def contact_map(packed: Packed, thrown: Casters | None) -> Any:
     """The fraction of sky light lost by the floor z = 0 to objects on it."""
-    out: Any = ContactMap()
+    out: Any = kernels.ContactMap()
     if thrown is None:
         out.loss = wp.zeros((1, 1), dtype=wp.float32, device=packed.device)
         return out
@@ -178,7 +169,7 @@ def contact_map(packed: Packed, thrown: Casters | None) -> Any:
 
 
 def _choice(packed: Packed, casts_shadow: Bool, size: int) -> Any:
-    choice: Any = Choice()
+    choice: Any = kernels.Choice()
     closed = np.array([not s.two_sided for s in packed.surfaces], np.bool_)
     choice.casts_shadow = to_device(casts_shadow, wp.bool, packed.device)
     choice.closed = to_device(closed, wp.bool, packed.device)
@@ -198,28 +189,23 @@ def _depth(
     points = wp.empty(len(packed.host_world_m), dtype=wp.vec3, device=device)
     snapped = wp.empty(len(packed.host_world_m), dtype=wp.vec2i, device=device)
     wp.launch(
-        cast_kernel,
-        dim=-(-len(points) // RUN),
+        kernels.cast_kernel,
+        dim=-(-len(points) // kernels.RUN),
         inputs=[packed.world_m, wp.mat33(*matrix.ravel().tolist()), wp.vec3(*offset.tolist())],
         outputs=[points, snapped],
         device=device,
     )
     chosen = wp.empty(len(packed.host_faces), dtype=wp.bool, device=device)
     wp.launch(
-        choose_kernel,
-        dim=-(-len(chosen) // RUN),
+        kernels.choose_kernel,
+        dim=-(-len(chosen) // kernels.RUN),
         inputs=[packed.faces, choice, points, snapped],
         outputs=[chosen, crowded],
         device=device,
     )
-    buffer = rasterise_projected(
-        dataclasses.replace(packed, drawn=chosen),
-        points=points,
-        snapped=snapped,
-        width_px=choice.size,
-        height_px=choice.size,
+    return rasterise_projected(
+        packed, drawn=chosen, points=points, snapped=snapped, size=choice.size
     )
-    return buffer.keys
 
 
 def _ladder(texel_m: float) -> float:

@@ -32,10 +32,9 @@ def test_surfaces_lie_one_after_another():
         assert np.array_equal(packed.host_faces[faces], s.faces + packed.vertex_start[k])
         assert (packed.surface.numpy()[faces] == k).all()
         assert (packed.instance.numpy()[faces] == s.instance).all()
-        for name, usual in (("covers", 0), ("part", NO_PART), ("drawn", True)):
-            own = getattr(s, name)
-            wanted = np.broadcast_to(usual if own is None else own, len(s.faces))
-            assert np.array_equal(getattr(packed, name).numpy()[faces], wanted)
+        assert (packed.covers.numpy()[faces] == (0 if s.covers is None else s.covers)).all()
+        assert (packed.host_part[faces] == (NO_PART if s.part is None else s.part)).all()
+        assert (packed.drawn.numpy()[faces] == (True if s.drawn is None else s.drawn)).all()
     assert packed.face_range(2) == (packed.face_start[2], packed.face_start[4])
     assert packed.face_range(77) == (0, 0)
 
