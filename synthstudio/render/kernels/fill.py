@@ -6,9 +6,6 @@ Triangles are clipped at the near plane inside the kernel. Nothing here may be f
 approximated by a device: these kernels decide labels.
 """
 
-# mypy: ignore-errors
-# (Warp compiles these functions from their source; their types are not Python's.)
-
 import warp as wp
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})

@@ -8,9 +8,6 @@ The fields of `core.spec.Material`, beyond their names:
 * hair: `second_rgb` the streaks.
 """
 
-# mypy: ignore-errors
-# (Warp compiles these functions from their source; their types are not Python's.)
-
 import warp as wp
 
 from synthstudio.render.kernels.patterns import (

@@ -6,9 +6,6 @@ over its surface (after Bavoil, Sainz and Dimitrov, "Image-Space Horizon-Based A
 nothing.
 """
 
-# mypy: ignore-errors
-# (Warp compiles these functions from their source; their types are not Python's.)
-
 import numpy as np
 import warp as wp
 

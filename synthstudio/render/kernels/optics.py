@@ -4,9 +4,6 @@ Lambert and GGX (Walter et al. 2007, with Karis' approximations for shading with
 sheen for cloth, wrapped light with a red terminator for skin.
 """
 
-# mypy: ignore-errors
-# (Warp compiles these functions from their source; their types are not Python's.)
-
 import warp as wp
 
 from synthstudio.core.images import KNEE

@@ -1,8 +1,5 @@
 """Warp kernels of `shade.py`: classification of pixels, backdrop shadows, the picture."""
 
-# mypy: ignore-errors
-# (Warp compiles these functions from their source; their types are not Python's.)
-
 import warp as wp
 
 from synthstudio.render.kernels.optics import Eye, Lamps, Mesh, floor_keeps, ray_to, shaded

@@ -5,9 +5,6 @@ cost more than the rest of shading. Square waves: the wave's integral over the p
 footprint divided by the footprint (Quilez, "Filtering procedural textures").
 """
 
-# mypy: ignore-errors
-# (Warp compiles these functions from their source; their types are not Python's.)
-
 import warp as wp
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})

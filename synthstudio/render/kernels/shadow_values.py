@@ -1,8 +1,5 @@
 """Shadow fractions of each pixel, for comparing two variants of a frame (Warp)."""
 
-# mypy: ignore-errors
-# (Warp compiles these functions from their source; their types are not Python's.)
-
 import warp as wp
 
 from synthstudio.render.kernels.optics import Eye, Lamps, Mesh, ray_to, shadow_on, shadow_on_floor

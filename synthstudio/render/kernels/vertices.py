@@ -1,8 +1,5 @@
 """Warp kernels over vertices and pixels: projection, smooth normals, the normal map, merging."""
 
-# mypy: ignore-errors
-# (Warp compiles these functions from their source; their types are not Python's.)
-
 import warp as wp
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
