@@ -25,6 +25,7 @@ from synthstudio.props.objects.shapes import (
     CORNERS,
     Piece,
     about,
+    arc,
     ball,
     box,
     cylinder,
@@ -76,10 +77,8 @@ def bottle(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a bottle: body (0), cap (1), label (2)."""
     r = min(x, y)
     neck = 0.36 * r
-    shoulder = [
-        (neck + (r - neck) * math.cos(a), (0.66 + 0.17 * math.sin(a)) * h)
-        for a in np.linspace(0.15, math.pi / 2, 6)
-    ]
+    round_ = arc(0.15, math.pi / 2, 6)
+    shoulder = [(neck + (r - neck) * c, (0.66 + 0.17 * s) * h) for c, s in round_]
     body = [(0, 0), (0.88 * r, 0), (0.98 * r, 0.02 * h), (0.98 * r, 0.64 * h), *shoulder]
     return [
         revolved([*body, (neck, 0.93 * h), (0, 0.93 * h)], segments=28),
@@ -105,10 +104,8 @@ def _arch(half: float, foot: float, top: float, y: float, radius: float, slot: i
     """A handle: up from x = -half, along the top, down at x = half."""
     bend = min(0.4 * half, 0.6 * (top - foot))
     top -= radius
-    corner = [
-        (half - bend + bend * math.sin(a), top - bend + bend * math.cos(a))
-        for a in np.linspace(0, math.pi / 2, 5)
-    ]
+    turn = arc(0, math.pi / 2, 5)
+    corner = [(half - bend + bend * s, top - bend + bend * c) for c, s in turn]
     right = [(x, y, z) for x, z in corner]
     left = [(-x, y, z) for x, z in reversed(corner)]
     return tube([(-half, y, foot), *left, *right, (half, y, foot)], radius, segments=8, slot=slot)
@@ -321,10 +318,7 @@ def cane_umbrella(x: float, y: float, h: float, shape: Shape) -> list[Piece]:
     """Build a folded umbrella on its tip: cloth (0), tip (1), curved handle (2)."""
     r = y
     hook = min(max((2 * x - r - 0.011) / 2, 0.02), 0.1 * h)
-    bend = [
-        (hook - hook * math.cos(a), 0.0, h - hook - 0.011 + hook * math.sin(a))
-        for a in np.linspace(0, math.pi, 9)
-    ]
+    bend = [(hook - hook * c, 0.0, h - hook - 0.011 + hook * s) for c, s in arc(0, math.pi, 9)]
     pleats = []
     for a in np.arange(8) * (math.pi / 4):
         folds = ((0.4, a, 0.14), (0.62, a + 0.5, 0.66), (0.3, a + 0.8, 0.72))

@@ -271,10 +271,14 @@ def cylinder(
     )
 
 
+def arc(first_rad: float, last_rad: float, count: int) -> list[Vec2]:
+    """(cosine, sine) of angles at equal steps, both ends included."""
+    return [(math.cos(a), math.sin(a)) for a in np.linspace(first_rad, last_rad, count)]
+
+
 def ball(radius: float, centre: Vec3, *, stretch: float = 1.0, slot: int = 0) -> Piece:
     """A ball, `stretch` times as high as wide."""
-    angles = np.linspace(-math.pi / 2, math.pi / 2, 11)
-    profile = [(radius * math.cos(a), radius * stretch * math.sin(a)) for a in angles]
+    profile = [(radius * c, radius * stretch * s) for c, s in arc(-math.pi / 2, math.pi / 2, 11)]
     profile[0], profile[-1] = (0.0, profile[0][1]), (0.0, profile[-1][1])
     return moved(revolved(profile, segments=18, slot=slot), centre)
 

@@ -11,6 +11,7 @@ from synthstudio.props.objects.kinds import Shape, belongs, elsewhere, held, ind
 from synthstudio.props.objects.shapes import (
     Piece,
     about,
+    arc,
     box,
     cylinder,
     moved,
@@ -31,9 +32,8 @@ def ball(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     band = revolved([(0, -seam), (r, -seam), (r, seam), (0, seam)], segments=40, slot=1)
     for turn in (np.eye(3), about("x", math.pi / 2), about("y", math.pi / 2)):
         yield moved(band, (0, 0, r), turn=turn)
-    angles = np.linspace(-math.pi / 2, math.pi / 2, 19)
     skin = 0.996 * r
-    profile = [(skin * math.cos(a), skin * math.sin(a)) for a in angles]
+    profile = [(skin * c, skin * s) for c, s in arc(-math.pi / 2, math.pi / 2, 19)]
     profile[0], profile[-1] = (0.0, -skin), (0.0, skin)
     yield moved(revolved(profile, segments=36), (0, 0, r))
 
@@ -45,10 +45,8 @@ def racket(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     r = min(0.011, 0.8 * y)
     grip, low = 0.3 * h, 0.5 * h
     middle, tall = (low + h) / 2, (h - low) / 2
-    ring = [
-        ((x - r) * math.cos(a), 0.0, middle + (tall - r) * math.sin(a))
-        for a in np.linspace(-math.pi / 2, 1.51 * math.pi, 37)
-    ]
+    turn = arc(-math.pi / 2, 1.51 * math.pi, 37)
+    ring = [((x - r) * c, 0.0, middle + (tall - r) * s) for c, s in turn]
     yield tube(ring, r, segments=8)
     yield revolved(
         [(0, 0), (0.018, 0), (0.018, 0.015), (0.0145, 0.03), (0.0145, grip), (0, grip)],
@@ -87,9 +85,9 @@ def skateboard(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     """Build a skateboard on its long edge: deck (0), grip tape (1), trucks and wheels (2)."""
     deck, r = 0.012, h / 2
     front = -y
-    arc = [(math.cos(a), math.sin(a)) for a in np.linspace(-math.pi / 2, math.pi / 2, 9)]
-    outline = [(x - r + r * c, r + r * s) for c, s in arc]
-    outline += [(-x + r - r * c, r - r * s) for c, s in arc]
+    turn = arc(-math.pi / 2, math.pi / 2, 9)
+    outline = [(x - r + r * c, r + r * s) for c, s in turn]
+    outline += [(-x + r - r * c, r - r * s) for c, s in turn]
     inner = [(a * 0.985, r + (b - r) * 0.96) for a, b in outline]
     yield prism(outline, front + 0.0015, front + deck)
     yield prism(inner, front, front + 0.003, slot=1)

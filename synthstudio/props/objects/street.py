@@ -25,6 +25,7 @@ from synthstudio.props.objects.kinds import (
 from synthstudio.props.objects.shapes import (
     Piece,
     about,
+    arc,
     ball,
     box,
     cylinder,
@@ -160,12 +161,10 @@ def bicycle_rack(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     for k in range(count):
         a = -x + r + k * (2 * x - 2 * r) / (count - 1)
         bend = min(y - r, h - r, 0.15)
-        arc = [
-            (y - r - bend + bend * math.cos(t), h - r - bend + bend * math.sin(t))
-            for t in np.linspace(0, math.pi / 2, 5)
-        ]
-        path = [(a, y - r, 0.0), *((a, p, z) for p, z in arc)]
-        path += [(a, -p, z) for p, z in reversed(arc)] + [(a, -y + r, 0.0)]
+        turn = arc(0, math.pi / 2, 5)
+        bent = [(y - r - bend + bend * c, h - r - bend + bend * s) for c, s in turn]
+        path = [(a, y - r, 0.0), *((a, p, z) for p, z in bent)]
+        path += [(a, -p, z) for p, z in reversed(bent)] + [(a, -y + r, 0.0)]
         yield tube(path, r)
     for s in (-1, 1):
         yield box((-x, s * y, 0), (x, s * (y - 2 * r), 0.012), along="x")

@@ -17,6 +17,7 @@ from synthstudio.props.objects.kinds import SEAT, Shape, belongs, elsewhere, hel
 from synthstudio.props.objects.shapes import (
     Piece,
     about,
+    arc,
     ball,
     box,
     cylinder,
@@ -35,8 +36,7 @@ def _across(outline: list[tuple[float, float]], half: float, slot: int = 0) -> P
 
 
 def _ring(radius: float, bar: float, at: Vec3, *, slot: int) -> Piece:
-    angles = np.linspace(0, 2 * math.pi, 29)
-    path = [(0.0, radius * math.cos(a), radius * math.sin(a)) for a in angles]
+    path = [(0.0, radius * c, radius * s) for c, s in arc(0, 2 * math.pi, 29)]
     return moved(tube(path, bar, segments=7, slot=slot), at)
 
 
@@ -150,10 +150,7 @@ def pram(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
     end = 0.4 * y
     outline = [(-0.78 * y, cot), (0.3 * y, cot), (end, cot + 0.1 * h), (end, rim),
                (-0.92 * y, rim), (-0.9 * y, cot + 0.1 * h)]  # fmt: skip
-    hood = [
-        (0.36 * y * math.cos(a) - 0.45 * y, rim + 0.3 * h * math.sin(a))
-        for a in np.linspace(0, math.pi, 11)
-    ]
+    hood = [(0.36 * y * c - 0.45 * y, rim + 0.3 * h * s) for c, s in arc(0, math.pi, 11)]
     half = 0.8 * x
     yield _across(outline, half)
     yield _across(hood, 0.98 * half)
