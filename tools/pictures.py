@@ -237,7 +237,7 @@ def skies(out: Path) -> None:
             position_m=(0, 0, 1.6), yaw_rad=0, pitch_rad=float(np.radians(19)), roll_rad=0,
         )  # fmt: skip
         sky = sky_of(design, stream(number, "skies"))
-        picture = sky_picture(sky, sun, eye, exposure=0.9)
+        picture = sky_picture(sky, sun, eye, np.ones(SKY_PX[::-1], np.bool_), exposure=0.9)
         made.append(captioned(picture, name.replace("_", " ")))
     write(made, out, columns=5)
 

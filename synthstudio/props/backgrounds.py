@@ -194,16 +194,12 @@ _RELIEF = 3.0
 # A sky: a gradient, clouds on a layer overhead, and the sun where the light has it. -------------
 
 
-def sky_picture(
-    spec: SkySpec, sun: Vec3, camera: Camera, where: Bool | None = None, *, exposure: float
-) -> U8:
+def sky_picture(spec: SkySpec, sun: Vec3, camera: Camera, where: Bool, *, exposure: float) -> U8:
     """(H, W, 3) sRGB: the sky as the camera sees it, black outside the mask `where` (H, W).
 
     `sun` (unit, z up) points towards the sun. Below the horizon it is the horizon's colour.
     """
     rays = world_rays(camera)
-    if where is None:
-        return _sky(spec, sun, rays, exposure)
     out = np.zeros((camera.height_px * camera.width_px, 3), np.uint8)
     pixels = np.flatnonzero(where)
     if len(pixels):

@@ -58,12 +58,6 @@ def build(spec: ObjectSpec, *, instance: int) -> tuple[Surface, ...]:
     )
 
 
-def seat_height_m(spec: ObjectSpec) -> float:
-    """How high above its base one sits on the object."""
-    _checked(spec)
-    return _seat_height(spec.kind, spec.size_m, spec.shape)
-
-
 def _seat_height(kind: str, size: Vec3, shape: dict[str, float]) -> float:
     backed = "seat_height_m" in KINDS[kind].listed.shape
     if not backed or (kind == "bench" and not street.has_back(size[2], shape)):
