@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 OnProgress = Callable[[int, int, float], None]
 """Called with (done, total, rate per second)."""
@@ -145,18 +146,10 @@ def note(line: str) -> None:
 # Counts in words: 1 person, 2,000 people ---------------------------------------------------------
 
 
-def people_text(number: int) -> str:
-    """ "1 person" or "N people"."""
-    return _amount(number, "person", "people")
-
-
-def frames_text(number: int) -> str:
-    return _amount(number, "frame", "frames")
-
-
-def images_text(number: int) -> str:
-    return _amount(number, "image", "images")
-
-
 def _amount(number: int, one: str, many: str) -> str:
     return f"1 {one}" if number == 1 else f"{number:,} {many}"
+
+
+people_text = partial(_amount, one="person", many="people")
+frames_text = partial(_amount, one="frame", many="frames")
+images_text = partial(_amount, one="image", many="images")
