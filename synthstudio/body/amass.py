@@ -21,14 +21,8 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from synthstudio.body.recording import (
-    FPS_RANGE,
-    LEG_M,
-    MAX_FRAMES,
-    MAX_TURNS,
-    Motion,
-    recorded,
-)
+from synthstudio.body import recording
+from synthstudio.body.recording import Motion
 from synthstudio.core.arrays import F64, Array
 from synthstudio.core.errors import AssetError, FormatError
 from synthstudio.core.images import check_bytes
@@ -42,7 +36,7 @@ _WIDTHS = {156: "SMPL-H", 165: "SMPL-X"}
 _RATES = ("mocap_framerate", "mocap_frame_rate")
 _MEMBERS = ("trans", "poses", "root_orient", "pose_body", *_RATES)
 
-_STATURE_M = LEG_M / (0.245 + 0.246)
+_STATURE_M = recording.LEG_M / (0.245 + 0.246)
 # Joint: parent, offset in shares of stature (x to the left, y up, z forward); of the right side
 # the mirror image. Limbs and feet are as long as Winter's (see recording.LEG_M); only where a
 # limb points and how far the hips are apart matters to a body.
@@ -100,7 +94,7 @@ def read_amass(path: Path) -> Motion:
     turns = Rotation.from_rotvec(poses.reshape(-1, 3)).as_matrix()
     rotations = turns.reshape(len(poses), len(JOINTS), 3, 3)
     rotations[:, 0] = _TO_Y_UP @ rotations[:, 0]
-    return recorded(
+    return recording.recorded(
         joints=JOINTS,
         parents=tuple(JOINTS.index(above) if above else -1 for above, _ in _ZERO_POSE.values()),
         offsets=_STATURE_M * np.array([offset for _, offset in _ZERO_POSE.values()]),
@@ -123,11 +117,11 @@ def _rate(arrays: Mapping[str, Array], where: str) -> float:
         )
     value = arrays[name]
     rate = float(value.reshape(())) if _plain(value) and value.size == 1 else np.nan
-    if not FPS_RANGE[0] <= rate <= FPS_RANGE[1]:  # nan is not
+    if not recording.FPS_RANGE[0] <= rate <= recording.FPS_RANGE[1]:  # nan is not
         raise _fault(
             f"{where}: {name}",
             "wrong frame rate",
-            "one number, {:g} to {:g} frames a second".format(*FPS_RANGE),
+            "one number, {:g} to {:g} frames a second".format(*recording.FPS_RANGE),
             str(value.reshape(-1)[:3].tolist())[:60],
         )
     return rate
@@ -168,7 +162,7 @@ def _numbers(arrays: Mapping[str, Array], name: str, widths: tuple[int, ...], wh
             f"(F, {width}){f' of {_WIDTHS[width]}' if width in _WIDTHS else ''}" for width in widths
         )
         raise _fault(at, "wrong shape", f"numbers, {shapes}", f"{value.dtype} {value.shape}")
-    maximum = min(MAX_FRAMES, MAX_TURNS // len(JOINTS))
+    maximum = min(recording.MAX_FRAMES, recording.MAX_TURNS // len(JOINTS))
     if not 1 <= len(value) <= maximum:
         then = "Cut it up." if len(value) else "Take the file out of the folder."
         raise _fault(at, "wrong number of frames", f"1 to {maximum:,}", f"{len(value):,}", then)

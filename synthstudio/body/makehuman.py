@@ -21,40 +21,11 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from synthstudio.body.atlas import load_atlas
+from synthstudio.body.clothes import garment_mesh as meshes
+from synthstudio.body.clothes import garment_table as table
 from synthstudio.body.clothes.face_wear import FACE
-from synthstudio.body.clothes.garment_mesh import (
-    Basis,
-    GarmentMesh,
-    Places,
-    all_corners,
-    anchors_of,
-    basis,
-    boundary_edges,
-    clipped,
-    corner_sum,
-    covered_parts,
-    cross_of,
-    edges_of,
-    neighbour_means,
-    places,
-    split_in_four,
-    spread,
-    towards,
-    unit,
-)
-from synthstudio.body.clothes.garment_table import (
-    BEARD,
-    BOTH,
-    BOTTOM,
-    HAIR,
-    HAT,
-    MEN,
-    PELVIS,
-    SHOES,
-    TOP,
-    TORSO,
-    Entry,
-)
+from synthstudio.body.clothes.garment_mesh import Basis, GarmentMesh, Places, cross_of, spread, unit
+from synthstudio.body.clothes.garment_table import Entry
 from synthstudio.body.clothes.hair import SCALP
 from synthstudio.body.clothes.sew import Wearer, outside_skin
 from synthstudio.body.clothes.tailor import FAR, Field, Shape, Tailored
@@ -131,8 +102,8 @@ class Skin:
 
 
 _LAYERS: dict[Slot, int] = {
-    "bottom": BOTTOM, "top": TOP, "shoes": SHOES, "hair": HAIR, "hat": HAT,
-    "brows": BEARD - 1, "beard": BEARD, "skin": -1,
+    "bottom": table.BOTTOM, "top": table.TOP, "shoes": table.SHOES, "hair": table.HAIR,
+    "hat": table.HAT, "brows": table.BEARD - 1, "beard": table.BEARD, "skin": -1,
 }  # fmt: skip
 _ANY_AGE, _GROWN = (-1.0, 1.0), (0.6, 1.0)
 _AGES = {"young": (0.5, 0.8), "middleage": (0.7, 0.9), "old": (0.85, 1.0)}
@@ -180,7 +151,7 @@ def entry(kind: str, own: Bound | Skin) -> Entry:
             gender=own.gender,
             age=own.age,
             worn="named",
-            whole=own.hidden >= BOTH,
+            whole=own.hidden >= table.BOTH,
         ),
         cut=_no_cut,
         layer=_LAYERS[own.slot],
@@ -215,7 +186,7 @@ def read(path: Path) -> Bound:
     AssetError if a file is damaged, made for another base mesh, too large, or covers nothing that
     a garment, shoes, a hat or hair cover.
     """
-    base = basis(load_atlas(), "fine")
+    base = meshes.basis(load_atlas(), "fine")
     asset, where = read_asset(path), str(path)
     rows, shift, uv, picture = asset.rows, asset.shift_m, asset.uv, asset.picture
     at = rows @ base.atlas.template_m + shift
@@ -226,18 +197,20 @@ def read(path: Path) -> Bound:
         drawn = _opaque(drawn, uv, at, picture[..., 3], where, cell_m)
     weave, own_uv = drawn
     triangles = _triangles(asset.faces)
-    edges = edges_of(triangles, len(at))
-    along = neighbour_means(edges, boundary_edges(triangles, edges)[0])[1]
+    edges = meshes.edges_of(triangles, len(at))
+    along = meshes.neighbour_means(edges, meshes.boundary_edges(triangles, edges)[0])[1]
     coords = weave.rows @ at if picture is None else own_uv @ uv
     if coords.shape[1] == 2:
         coords = np.column_stack([coords, np.zeros(len(coords))])
-    where_drawn = places(base.atlas, weave.rows @ rows, (weave.rows @ shift).astype(np.float32))
-    anchors = anchors_of(base, at.astype(np.float32))
+    where_drawn = meshes.places(
+        base.atlas, weave.rows @ rows, (weave.rows @ shift).astype(np.float32)
+    )
+    anchors = meshes.anchors_of(base, at.astype(np.float32))
     return Bound(
         slot=slot,
         hidden=hidden,
         licence=asset.licence,
-        gender=MEN if slot == "beard" else _gender(asset.tags),
+        gender=table.MEN if slot == "beard" else _gender(asset.tags),
         age=_GROWN if slot == "beard" else _ANY_AGE,
         picture=picture,
         base_rgb=asset.base_rgb,
@@ -246,17 +219,17 @@ def read(path: Path) -> Bound:
         sizes=asset.sizes,
         pulls=sparse.csr_array(rows @ base.atlas.weights),
         corner=np.ascontiguousarray(triangles.T, np.intp),
-        normal_sum=corner_sum(triangles, len(at)),
+        normal_sum=meshes.corner_sum(triangles, len(at)),
         anchors=anchors,
         min_m=np.minimum(_height_m(base, at, anchors), _KEEP_OFF_M).astype(np.float32),
-        smooth=towards(along, _PASS),
+        smooth=meshes.towards(along, _PASS),
         drawn=weave.rows,
         faces=weave.faces,
         coords=coords.astype(np.float32),
         covers=np.full(len(weave.faces), FACE if on_face else SCALP, np.uint32)
         if on_face or slot in ("hair", "hat")
-        else covered_parts(base, where_drawn, weave.faces, _RADIUS_M),
-        hides=all_corners(asset.deleted, base.atlas.body_faces),
+        else meshes.covered_parts(base, where_drawn, weave.faces, _RADIUS_M),
+        hides=meshes.all_corners(asset.deleted, base.atlas.body_faces),
         where=where_drawn,
         under=_under(at.astype(np.float32), triangles),
     )
@@ -347,13 +320,13 @@ def _opaque(drawn: Drawn, uv: F32, at: F32, alpha: U8, where: str, cell_m: float
         weave, mixed = replace(weave, faces=weave.faces[seen.any(axis=1)]), mixed[seen.any(axis=1)]
         if not mixed.any() or len(weave.faces) + 3 * mixed.sum() > _MAX_CUT:
             break
-        finer = split_in_four(replace(weave, faces=weave.faces[mixed]))
+        finer = meshes.split_in_four(replace(weave, faces=weave.faces[mixed]))
         faces = np.concatenate([weave.faces[~mixed], finer.faces])
         weave = replace(finer, faces=faces.astype(np.int32))
     field = _texel_at(alpha, weave.rows @ flat_uv).astype(np.float32) - (_OPAQUE - 0.5)
     if not (field[weave.faces] > 0).any():
         raise bad_asset("nothing of its texture is opaque", where, f"alpha at most {alpha.max()}")
-    weave = clipped(weave, field)
+    weave = meshes.clipped(weave, field)
     return replace(weave, rows=sparse.csr_array(weave.rows @ own.rows)), weave.rows @ own_uv
 
 
@@ -375,7 +348,7 @@ def _height_m(base: Basis, at: F32, anchors: Intp) -> F32:
 def _under(at: F32, triangles: I32) -> Field:
     """Positive at places that lie under the surface: beside a vertex or a face's centre."""
     cross = cross_of(np.ascontiguousarray(at.T), np.ascontiguousarray(triangles.T, np.intp))
-    of_vertex = spread(corner_sum(triangles, len(at)), cross)
+    of_vertex = spread(meshes.corner_sum(triangles, len(at)), cross)
     normals = unit(np.hstack([of_vertex, cross])).T
     at = np.concatenate([at, at[triangles].mean(axis=1)])
     tree = cKDTree(at)
@@ -402,9 +375,9 @@ def _slot(base: Basis, at: F32, tags: str, where: str) -> tuple[Slot, frozenset[
     if covered["head"] > _FACE and not torso and (_BROWS.search(tags) or _BEARDS.search(tags)):
         return "brows" if _BROWS.search(tags) else "beard", frozenset()
     if torso:
-        return "top", BOTH if hips and covered["left_thigh"] > _DRESS else TORSO
+        return "top", table.BOTH if hips and covered["left_thigh"] > _DRESS else table.TORSO
     if hips and covered["left_thigh"] > _SHORTS:
-        return "bottom", PELVIS
+        return "bottom", table.PELVIS
     if covered["scalp"] > _SCALP:
         return "hair" if "hair" in tags.split() else "hat", frozenset()
     if covered["left_foot"] > _MOSTLY and not hips:
@@ -418,5 +391,5 @@ _DECISIVE = ("torso", "pelvis", "left_thigh", "head", "scalp", "left_foot")
 
 def _gender(tags: str) -> Vec2:
     if _WOMEN.search(tags):
-        return (0.5, 1.0)
-    return (0.0, 0.5) if _MEN.search(tags) else (0.0, 1.0)
+        return table.WOMEN
+    return table.MEN if _MEN.search(tags) else table.ANYBODY

@@ -14,20 +14,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from synthstudio.body import capsules, untangle
+from synthstudio.body import capsules, touching, untangle
 from synthstudio.body.capsules import Frames
 from synthstudio.body.poses import LIMITS_RAD, rotations_of
-from synthstudio.body.touching import (
-    Pair,
-    Posed,
-    anchors,
-    deepest_m,
-    farthest_m,
-    moved,
-    own_frames,
-    placed_frames,
-    world_skin_m,
-)
+from synthstudio.body.touching import Pair, Posed
 from synthstudio.core.arrays import F64
 from synthstudio.core.catalogue import Touch
 from synthstudio.core.skeleton import joint_kind
@@ -72,8 +62,10 @@ def meet(
     for _ in range(_ROUNDS):
         before = _standing(people, posed)
         people = _standing(_Search(first, before, touches, posed, lift_m).found(), posed)
-        away_m = farthest_m(people, touches, posed, lift_m)
-        deep_m = deepest_m(*(world_skin_m(person, posed(person).bare) for person in people))
+        away_m = touching.farthest_m(people, touches, posed, lift_m)
+        deep_m = touching.deepest_m(
+            *(touching.world_skin_m(person, posed(person).bare) for person in people)
+        )
         if away_m <= TOUCH_M and deep_m <= DEEP_M and _unfolded(people, first):
             return people
         if away_m > _HOPELESS_M:
@@ -112,15 +104,15 @@ class _Search:
         lift_m: float,
     ) -> None:
         self.people, self.touches = people, touches
-        self.ends = [anchors(people, touch, posed, lift_m) for touch in touches]
+        self.ends = [touching.anchors(people, touch, posed, lift_m) for touch in touches]
         self.names = tuple(_bending(who, touches) for who in (0, 1))
         self.initial = self._values(first)
         known = _ARM_RAD | _TRUNK_RAD
         scales = [known[joint_kind(name)] for own in self.names for name in own]
         self.scale = np.array([*scales, *_PLACE])
         self.split = len(self.names[0])
-        self.pairs, self.apart_m = _near(tuple(placed_frames(p) for p in people), touches)
-        every, posed_first = capsules.own_pairs(), [own_frames(p) for p in first]
+        self.pairs, self.apart_m = _near(tuple(touching.placed_frames(p) for p in people), touches)
+        every, posed_first = capsules.own_pairs(), [touching.own_frames(p) for p in first]
         depths = [capsules.overlaps_m(own, own, every) for own in posed_first]
         near = [depth > -_REACH_M for depth in depths]
         self.own_pairs = [(every[0][mask], every[1][mask]) for mask in near]
@@ -197,8 +189,8 @@ class _Search:
         z = self.people[1].position_m[2]
         first, (x_m, y_m, yaw) = self.people[0], x.reshape(-1, x.shape[-1])[0, -3:]
         placed = (
-            moved(a[0], first.yaw_rad, np.array(first.position_m)),
-            moved(b[0], float(yaw), np.array([x_m, y_m, z])),
+            touching.moved(a[0], first.yaw_rad, np.array(first.position_m)),
+            touching.moved(b[0], float(yaw), np.array([x_m, y_m, z])),
         )
         out = [a[1], b[1], (x - self.initial) / self.scale]
         for touch, (hand, on) in zip(self.touches, self.ends, strict=True):

@@ -14,22 +14,8 @@ import numpy as np
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from synthstudio.body.clothes.garment_mesh import (
-    Basis,
-    GarmentMesh,
-    Places,
-    along_chain,
-    anchors_of,
-    boundary_edges,
-    corner_sum,
-    covered_parts,
-    edges_of,
-    neighbour_means,
-    parted,
-    places,
-    places_of,
-    towards,
-)
+from synthstudio.body.clothes import garment_mesh as meshes
+from synthstudio.body.clothes.garment_mesh import Basis, GarmentMesh, Places
 from synthstudio.body.clothes.hang import Hang, hang_of
 from synthstudio.core.arrays import F32, F64, I32, U32, Array, Bool, Intp
 
@@ -134,22 +120,22 @@ class Cloth:
 def compiled(base: Basis, cut: Cut) -> Cloth:
     rows, faces = cut.weave.rows, cut.weave.faces
     count, fine = rows.shape[0], base.fine or cut.split
-    where = places_of(base.atlas, cut.weave)
+    where = meshes.places_of(base.atlas, cut.weave)
     if cut.panel is not None:
         return _panelled(base, cut, compiled(base, replace(cut, panel=None)), cut.panel(where))
     hem = np.flatnonzero(cut.level_hem > 0) if cut.level_hem is not None else _NONE
     edge, beside, mean, hoop, normal_sum = _topology(cut.weave)
     rim, beside = (edge, beside) if cut.rim_m else (edge[:0], beside[:0])
     if cut.covers is None:
-        covers = covered_parts(base, where, faces, cut.radius_m)
+        covers = meshes.covered_parts(base, where, faces, cut.radius_m)
     else:
         covers = np.full(len(faces), cut.covers, np.uint32)
     drop = np.maximum(EARS_M - where.at[:, 2], 0) if cut.limp else None
     share, rounds = _rounds(cut.passes, fine=fine)
-    smooth = towards(hoop, share)
+    smooth = meshes.towards(hoop, share)
     names = base.atlas.bone_names
     arm, right = on_limb(where.arm), where.at[:, 0] < 0
-    blur = towards(mean, 0.5 if fine else 0.25)
+    blur = meshes.towards(mean, 0.5 if fine else 0.25)
     return Cloth(
         cut=cut,
         rows=rows,
@@ -163,7 +149,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         mean=blur,
         smooth=smooth,
         edge_mean=blur[rim[:, 0]],
-        anchors=anchors_of(base, where.at),
+        anchors=meshes.anchors_of(base, where.at),
         across_m=_NOTHING
         if cut.coords is not None
         else across_m(where, mean, trunk_only=cut.wraps_trunk, passes=3 if fine else 1),
@@ -189,23 +175,25 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
 @lru_cache(maxsize=64)
 def _topology(weave: GarmentMesh) -> tuple[Any, ...]:
     """Boundary edges and the faces beside them, both `neighbour_means` and the `corner_sum`."""
-    edges = edges_of(weave.faces, weave.rows.shape[0])
-    edge, beside = boundary_edges(weave.faces, edges)
-    means = neighbour_means(edges, edge)
-    return edge, beside, *means, corner_sum(weave.faces, weave.rows.shape[0])
+    edges = meshes.edges_of(weave.faces, weave.rows.shape[0])
+    edge, beside = meshes.boundary_edges(weave.faces, edges)
+    means = meshes.neighbour_means(edges, edge)
+    return edge, beside, *means, meshes.corner_sum(weave.faces, weave.rows.shape[0])
 
 
 def _panelled(base: Basis, cut: Cut, whole: Cloth, panel: F32) -> Cloth:
     """Return a piece whose faces are cut along the edges of its panel; it hangs as the whole."""
     keep = sparse.eye_array(len(panel), dtype=np.float32, format="csr")
-    weave, inside = parted(GarmentMesh(rows=keep, faces=cut.weave.faces), panel)
-    rim, beside = boundary_edges(weave.faces, edges_of(weave.faces, weave.rows.shape[0]))
+    weave, inside = meshes.parted(GarmentMesh(rows=keep, faces=cut.weave.faces), panel)
+    rim, beside = meshes.boundary_edges(
+        weave.faces, meshes.edges_of(weave.faces, weave.rows.shape[0])
+    )
     if not cut.rim_m:
         rim, beside = rim[:0], beside[:0]
     rows = sparse.csr_array(weave.rows @ whole.rows)
-    where = places(base.atlas, rows)
+    where = meshes.places(base.atlas, rows)
     if cut.covers is None:
-        covers = covered_parts(base, where, weave.faces, cut.radius_m)
+        covers = meshes.covered_parts(base, where, weave.faces, cut.radius_m)
     else:
         covers = np.full(len(weave.faces), cut.covers, np.uint32)
     return replace(
@@ -363,6 +351,6 @@ def along_m(rest: F32, arm: F32, sleeves: tuple[Intp, Intp], joints_m: F64) -> F
     for mine, joints in zip(sleeves, joints_m, strict=True):
         if len(mine):
             chain = joints[:3]
-            down = chain[0, 2] - along_chain(rest[:, mine].T, chain)
+            down = chain[0, 2] - meshes.along_chain(rest[:, mine].T, chain)
             along[mine] += arm[mine] * (down.astype(np.float32) - along[mine])
     return along
