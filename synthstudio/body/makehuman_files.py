@@ -5,6 +5,7 @@ Letters: N vertices of the base mesh, V of the asset.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -244,14 +245,8 @@ def _material(file: Path, look: dict[str, str]) -> tuple[U8 | None, Vec3]:
     picture = inside_skins(file, name, str(file)) if name else None
     if picture is None or not is_file_below(picture.parent, picture.name):
         return None, (r, g, b)
-    return _picture(picture), (r, g, b)
-
-
-def _picture(path: Path) -> U8:
-    where, longest = str(path), _MAX_TEXTURE_PX
-    return decode(
-        read_bytes(path), where, lambda image: picture_rgba(image, where, longest=longest)
-    )
+    read = functools.partial(picture_rgba, where=str(picture), longest=_MAX_TEXTURE_PX)
+    return decode(read_bytes(picture), str(picture), read), (r, g, b)
 
 
 def _licence(head: str) -> str:

@@ -118,16 +118,8 @@ LIMITS_RAD: dict[str, Vec2] = {
 }
 """Every anatomical angle and its (least, greatest) value; the source is beside each limit above."""
 
-HAND_ANGLES = (
-    "finger_curl",
-    "index_curl",
-    "finger_spread",
-    "thumb_curl",
-    "thumb_spread",
-    "thumb_opposition",
-)
+HAND_ANGLES = tuple(name for name in _LIMITS_DEG if name.startswith(("finger", "index", "thumb")))
 """The angles of a hand beyond the wrist, without the side."""
-_LEG = tuple(name for name in _LIMITS_DEG if name.startswith(("hip", "knee", "ankle", "toe")))
 
 
 def _about_axis(axis: int, *angles: F64) -> F64:
@@ -364,8 +356,7 @@ def chain_of(model: Any, rest_bone_poses: Any, parents: tuple[int, ...]) -> Chai
 
 def posed_chain(chain: Chain, deltas: F64) -> tuple[F32, F64]:
     """Skinning transforms (..., B, 3, 4) and whole turns (..., B, 3, 3) of bone deltas
-    (..., B, 3, 3), the same to the last bit in a batch and alone.
-    """
+    (..., B, 3, 3), the same to the last bit in a batch and alone."""
     order, place, levels = _levels(chain.parents)
     own = np.zeros((*deltas.shape[:-2], 4, 4))
     own[..., :3, :3] = deltas[..., order, :, :]
@@ -386,8 +377,7 @@ def _levels(
     parents: tuple[int, ...],
 ) -> tuple[Intp, Intp, list[tuple[slice, Intp]]]:
     """Bones by their depth below the root, the place of each in that order, and from the root's
-    children on each level's places and those of their parents.
-    """
+    children on each level's places and those of their parents."""
     depth: list[int] = []
     for parent in parents:
         depth.append(0 if parent < 0 else depth[parent] + 1)

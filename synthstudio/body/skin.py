@@ -185,27 +185,27 @@ def _head(
     material: Material,
     *,
     sides: tuple[str, str] = ("left", "right"),
+    part: int = NO_PART,
+    coords: F32 | None = None,
 ) -> Surface:
-    """Return two groups of a kind of the head's, which is no part of a body's skin."""
+    """Return two groups of a kind of the head's; `coords` (N, 3) instead of the template."""
     used, faces = _both(atlas, group, sides)
     return Surface(
         name=name,
         instance=0,
         vertices_m=vertices_m[used],
         faces=faces,
-        coords=atlas.template_m[used],
+        coords=(atlas.template_m if coords is None else coords)[used],
         material=material,
-        part=np.full(len(faces), NO_PART, np.uint8),
+        part=np.full(len(faces), part, np.uint8),
         covers=np.full(len(faces), _HEAD, np.uint32),
     )
 
 
 def _eyes(atlas: Atlas, vertices_m: F32, iris_rgb: Vec3) -> Surface:
     material = Material(kind="eye", base_rgb=iris_rgb, second_rgb=_EYE_WHITE_RGB, roughness=0.1)
-    eyes = _head(atlas, vertices_m, "eyes", "eye", material)
-    used, faces = _both(atlas, "eye", ("left", "right"))
-    part = np.full(len(faces), PARTS.index("head"), np.uint8)
-    return replace(eyes, coords=_eye_coords(atlas)[used], part=part)
+    part, coords = PARTS.index("head"), _eye_coords(atlas)
+    return _head(atlas, vertices_m, "eyes", "eye", material, part=part, coords=coords)
 
 
 @functools.lru_cache(maxsize=4)

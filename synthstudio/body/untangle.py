@@ -121,7 +121,8 @@ def _searched(
     best, minimum, now = initial, _deepest(found), initial
     moving: dict[str, float] = {}
     for _ in range(_ROUNDS):
-        moving |= _moving(found)
+        for contact in found:
+            moving |= _angles_of(contact)
         rows = _one_way(found) if one_way else [(c, np.arange(len(c.points))) for c in found]
         contacts = [(contact, own[:_ROWS]) for contact, own in rows]
         now = _nearer(phenotype, initial, now, contacts, moving, hands_m)
@@ -260,15 +261,8 @@ def _deepest(found: list[_Contact]) -> float:
 # What moves ----------------------------------------------------------------------------------
 
 
-def _moving(found: list[_Contact]) -> dict[str, float]:
-    """Return the angles that may part what lies in one another, and how far each likes to go."""
-    out: dict[str, float] = {}
-    for contact in found:
-        out |= dict(_angles_of(contact))
-    return out
-
-
 def _angles_of(contact: _Contact) -> Iterator[tuple[str, float]]:
+    """Yield the angles that may part what lies in one another, and how far each likes to go."""
     bands = (contact.a, contact.b)
     arms = {side_and_limb(band)[0] for band in bands if band.endswith(("arm", "hand"))}
     if arms:

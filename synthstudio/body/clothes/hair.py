@@ -213,10 +213,9 @@ def _ragged(psi: Array, degrees: Array, fringe: float) -> Array:
 
 def _edge_m(degrees: Array, bottom_m: float, fringe: float) -> Array:
     brow = 0.722 - 0.042 * fringe
-    made: Array = np.interp(
+    return np.interp(
         degrees, (0, 30, 44, 54, 62, 80), (brow, brow, 0.703, 0.655, bottom_m + 0.03, bottom_m)
     )
-    return made
 
 
 def _skull_radius(base: Basis, ahead: F32) -> F32:
