@@ -72,8 +72,7 @@ def root_folder() -> Path:
 
 def cache_folder() -> Path:
     """Return the folder of Anny's cache: ANNY_CACHE_DIR, or ~/.cache/anny, or, when that cannot
-    be written, one in the temporary folder that belongs to this user.
-    """
+    be written, one in the temporary folder that belongs to this user."""
     own = Path(tempfile.gettempdir()) / f"synthstudio-anny-{os.getuid()}"
     for folder in (_anny().paths.get_anny_cache_path(), own):
         try:

@@ -167,8 +167,7 @@ def _near_faces(atlas: Atlas, corners: F64, centre: F64, joint: str) -> I64:
 
 def escape_share(corners: F64, wanted: I64) -> F64:
     """Return for the middles of the `wanted` faces the cosine-weighted share of directions
-    that leave the mesh `corners` (F, 3, 3) without meeting another face.
-    """
+    that leave the mesh `corners` (F, 3, 3) without meeting another face."""
     origin = corners[wanted].mean(axis=1)
     normal = np.cross(
         corners[wanted, 1] - corners[wanted, 0], corners[wanted, 2] - corners[wanted, 0]

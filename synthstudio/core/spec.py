@@ -77,8 +77,7 @@ class _Hashable:
 @dataclass(frozen=True, kw_only=True)
 class Material:
     """How a surface reflects. Colours are linear RGB albedo in 0..1; coords are defined in
-    docs/conventions.md (cloth and matte: rest metres, patterns read x across and z along).
-    """
+    docs/conventions.md (cloth and matte: rest metres, patterns read x across and z along)."""
 
     kind: MaterialKind = "matte"
     base_rgb: Vec3 = (0.5, 0.5, 0.5)

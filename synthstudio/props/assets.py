@@ -162,8 +162,7 @@ def scan_motions(
     length: Callable[[Path], tuple[int, float]],
 ) -> tuple[MotionAsset, ...]:
     """The recorded motions of `folder` by name; `length` reads one whole and returns its
-    frames and frames a second. Licence and source come from a manifest.json beside them.
-    """
+    frames and frames a second. Licence and source come from a manifest.json beside them."""
     facts = _manifest(_folder(root, folder) / MANIFEST)
     found = []
     for path in _files(root, folder, suffixes):

@@ -1,6 +1,5 @@
 """How trousers, shorts, skirts, socks and tights are cut, and shoes: uppers from the suit's feet,
-flat soles.
-"""
+flat soles."""
 
 from __future__ import annotations
 
@@ -203,8 +202,7 @@ def shoes(
     base: Basis, shape: Shape, *, offset_m: float, heel_m: float = 0.0, thick_m: float = 0.0
 ) -> Tailored:
     """Return uppers to `top` above the ankle joint, cut out over the instep by `open` metres, and
-    soles of the second material, `sole` or `thick_m` below the foot.
-    """
+    soles of the second material, `sole` or `thick_m` below the foot."""
     thick_m, open_m = shape.get("sole", thick_m), shape.get("open", 0.0)
     inside = _shoe_field(shape["top"], open_m)
     weave, p = suit(base, inside)

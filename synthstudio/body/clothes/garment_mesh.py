@@ -331,8 +331,7 @@ def edges_of(faces: I32, count: int) -> sparse.csr_array:
 
 def boundary_edges(faces: I32, edges: sparse.csr_array) -> tuple[I32, Intp]:
     """Return the (E, 2) directed edges that only one face has, in that face's direction, and the
-    (E,) faces. `edges` are `edges_of` the faces.
-    """
+    (E,) faces. `edges` are `edges_of` the faces."""
     single = np.zeros(faces.size, np.bool_)
     single[edges.data[edges.data >> 32 == 1] & 0xFFFFFFFF] = True
     corner, face = np.divmod(np.flatnonzero(single), len(faces))
@@ -348,8 +347,7 @@ def corner_sum(faces: I32, count: int) -> sparse.csr_array:
 
 def neighbour_means(edges: sparse.csr_array, rim: I32) -> tuple[sparse.csr_array, sparse.csr_array]:
     """The (V, V) mean of neighbours, and one in which vertices of the boundary `rim` (E, 2) look
-    only along it, so that smoothing keeps hems where they are. `edges`: as `edges_of`.
-    """
+    only along it, so that smoothing keeps hems where they are. `edges`: as `edges_of`."""
     count = edges.shape[0]
     hoop = _linked(rim[:, 0], rim[:, 1], np.ones(len(rim), np.int64), count)
     column, degree = edges.indices[_backwards(edges.indptr)], np.diff(edges.indptr)
@@ -422,8 +420,7 @@ def _covered(base: Basis, middle: F32, radius_m: float) -> U32:
 @functools.lru_cache(maxsize=2)
 def _limits(base: Basis) -> tuple[F64, F64]:
     """Return (2, P, 4, 1) the minimum and maximum x, y, z of each part and of the arm's pull, and
-    the same between which cloth can lie on the part.
-    """
+    the same between which cloth can lie on the part."""
     boxes, limbs = [], []
     for part, tree in base.part_trees.items():
         boxes.append(np.stack([(*tree.mins, -np.inf), (*tree.maxes, np.inf)]))

@@ -1,6 +1,5 @@
 """Hats: domes cut from the head of the template, with peaks and brims, and a headscarf. They cover
-the scalp.
-"""
+the scalp."""
 
 from __future__ import annotations
 
