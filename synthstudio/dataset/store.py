@@ -13,6 +13,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from synthstudio.core.errors import DatasetError, DiskError, SynthStudioError, import_extra
@@ -75,22 +76,26 @@ class Store:
     def read(self, name: str, *, part: tuple[int, int] | None = None) -> bytes | None:
         """The bytes of an object, or its `part` [start, stop); None if missing. DatasetError."""
         limits = {} if part is None else {"start": part[0], "end": part[1]}
-        try:
-            data = self._try(name, lambda system, path: system.cat_file(path, **limits))
-        except FileNotFoundError as error:
-            if _code(error) == "NoSuchBucket":
-                raise self._no_bucket() from error
-            return None
-        return bytes(data)
+        data = self._found(name, lambda system, path: system.cat_file(path, **limits))
+        return None if data is None else bytes(data)
 
-    def write(self, name: str, data: bytes) -> None:
-        """Write or replace an object atomically."""
-        self._put(name, data)
+    def write(self, name: str, data: bytes, **how: Any) -> None:
+        """Write or replace an object atomically; `how`: options of fsspec's `pipe_file`."""
+        if self.url.scheme == "s3":
+            how["chunksize"] = _MAX_PUT_BYTES  # parts can fail separately
+        try:
+            self._try(name, lambda system, path: system.pipe_file(path, data, **how))
+        except FileNotFoundError as error:
+            if _code(error) in ("NoSuchBucket", ""):  # gs and az give no code
+                raise self._no_bucket() from error
+            raise DiskError(
+                "the store refused the operation", where=str(self.url / name), got=_words(error)
+            ) from error
 
     def create(self, name: str, data: bytes) -> bool:
         """Create an object if absent; return whether it now exists with these bytes."""
         try:
-            self._put(name, data, mode="create")
+            self.write(name, data, mode="create")
         except FileExistsError:
             return self.read(name) == data
         return True
@@ -105,29 +110,20 @@ class Store:
 
     def level(self) -> list[str]:
         """The direct children of the URL, objects and folders, sorted."""
-
-        def listed(system: Any, path: str) -> dict[str, None]:
-            return dict.fromkeys(system.ls(path, detail=False))
-
-        return list(self._listed("", listed))
+        return list(
+            self._listed("", lambda system, path: dict.fromkeys(system.ls(path, detail=False)))
+        )
 
     def _listed(self, folder: str, action: Callable[[Any, str], dict[str, T]]) -> dict[str, T]:
-        try:
-            found = self._try(folder, action)
-        except FileNotFoundError as error:
-            if _code(error) == "NoSuchBucket":
-                raise self._no_bucket() from error
-            return {}
+        found = self._found(folder, action) or {}
         prefix = f"{self._place(folder).path}/"
         inside = sorted(path for path in found if path.startswith(prefix))
         return {path.removeprefix(prefix): found[path] for path in inside}
 
     def delete(self, name: str) -> None:
         """Delete an object; a missing one is no error."""
-        try:
+        with suppress(FileNotFoundError):
             self._try(name, lambda system, path: system.rm_file(path))
-        except FileNotFoundError:
-            return
 
     def move(self, name: str, target: str) -> None:
         other = (self.url / target).path
@@ -137,18 +133,6 @@ class Store:
     def _place(self, name: str) -> Url:
         return self.url / name if name else self.url
 
-    def _put(self, name: str, data: bytes, **how: Any) -> None:
-        if self.url.scheme == "s3":
-            how["chunksize"] = _MAX_PUT_BYTES  # parts can fail separately
-        try:
-            self._try(name, lambda system, path: system.pipe_file(path, data, **how))
-        except FileNotFoundError as error:
-            if _code(error) in ("NoSuchBucket", ""):  # gs and az give no code
-                raise self._no_bucket() from error
-            raise DiskError(
-                "the store refused the operation", where=str(self.url / name), got=_words(error)
-            ) from error
-
     def _no_bucket(self) -> DatasetError:
         return DatasetError(
             "no such bucket",
@@ -156,6 +140,15 @@ class Store:
             got=self.url.path.partition("/")[0],
             then="Create it, or use the URL of an existing one.",
         )
+
+    def _found(self, name: str, action: Callable[[Any, str], T]) -> T | None:
+        """As `_try`; None for a missing object. DatasetError for a missing bucket."""
+        try:
+            return self._try(name, action)
+        except FileNotFoundError as error:
+            if _code(error) == "NoSuchBucket":
+                raise self._no_bucket() from error
+            return None
 
     def _try(self, name: str, action: Callable[[Any, str], T]) -> T:
         """The result of `action(system, path)`, with retries of transient errors.
