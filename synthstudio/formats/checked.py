@@ -287,10 +287,8 @@ def _check_masks(row: Mapping[str, Any], frame: Mapping[str, Any]) -> None:
             check(row[name], (height, width))
 
 
-@functools.lru_cache(maxsize=512)
-def _check_code(counts: str, size: tuple[int, int]) -> int:
-    """Check a code once: unoccluded people repeat it, edited ones again in the sidecar."""
-    return check_counts(counts, size)
+_check_code = functools.lru_cache(maxsize=512)(check_counts)
+"""Checks a code once: unoccluded people repeat it, edited ones again in the sidecar."""
 
 
 def to_json_row(row: Mapping[str, Any]) -> Row:

@@ -300,14 +300,10 @@ def _parts(keypoints: Sequence[float]) -> Row:
             continue
         out[f"{part}_valid"] = any(own[2::3])
         if part in _BOXED:
-            out[f"{part}_box"] = _box(own)
+            points = zip(own[::3], own[1::3], own[2::3], strict=True)
+            around = around_points([(x + HALF_PX, y + HALF_PX) for x, y, v in points if v])
+            out[f"{part}_box"] = around
     return out
-
-
-def _box(keypoints: Sequence[float]) -> list[float]:
-    """x, y, w, h in continuous pixels round the labelled points; zeros without one."""
-    points = zip(keypoints[::3], keypoints[1::3], keypoints[2::3], strict=True)
-    return around_points([(x + HALF_PX, y + HALF_PX) for x, y, v in points if v])
 
 
 def joined_keypoints(entry: Mapping[str, Any], *, result: bool = False) -> list[float]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -278,9 +278,7 @@ class CocoFile:
                 self.left_out.add(key.removesuffix("s"), error)
             if ids is not None:
                 self._index(key, ids, span)
-        for name in _LISTS:
-            if name not in seen:
-                raise bad(f"no list {name}", where=str(self.path))
+        _check_lists(seen, _LISTS, self.path)
 
     def _read(self, key: str, span: Span) -> tuple[int | str, ...] | None:
         """The ids of an image or annotation that is indexed; keep an entry of other keys."""
@@ -385,9 +383,13 @@ class CocoFile:
                     self.left_out.add("annotation", error)
 
 
+def _check_lists(keys: Collection[str], needed: Iterable[str], path: Path) -> None:
+    for name in needed:
+        if name not in keys:
+            raise bad(f"no list {name}", where=str(path))
+
+
 _ALIASES = {"head": "head_top", "top_head": "head_top", "headtop": "head_top"}
-
-
 _MAKE_ONE = "Make a skeleton of it: synthstudio skeleton FILE --out NAME.yaml; then --skeleton."
 
 
@@ -425,18 +427,9 @@ class RawCoco:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.head: dict[str, Any] = {}
-        seen = set()
-        for key, span in read_members(
-            path, streamed=_RAW_LISTS, nan=True, quick_scans=_RAW_QUICK_SCANS
-        ):
-            if key in _RAW_LISTS:
-                seen.add(key)
-            else:
-                self.head[key] = span.value
-        for name in _RAW_LISTS:
-            if name not in seen:
-                raise bad(f"no list {name}", where=str(path))
+        last = {key: span.value for key, span in self._members(_RAW_QUICK_SCANS)}
+        _check_lists(last, _RAW_LISTS, path)
+        self.head = {key: value for key, value in last.items() if key not in _RAW_LISTS}
         if not isinstance(self.head.get("categories"), list):
             raise bad("no list categories", where=str(path))
 
@@ -449,11 +442,12 @@ class RawCoco:
     def _entries(
         self, name: str, quick_scans: Mapping[str, re.Pattern[str]] | None = None
     ) -> Iterator[Any]:
-        for key, span in read_members(
-            self.path, streamed=_RAW_LISTS, nan=True, quick_scans=quick_scans
-        ):
+        for key, span in self._members(quick_scans):
             if key == name and span is not BEGIN:
                 yield span.value
+
+    def _members(self, scans: Mapping[str, re.Pattern[str]] | None) -> Iterator[tuple[str, Span]]:
+        return read_members(self.path, streamed=_RAW_LISTS, nan=True, quick_scans=scans)
 
 
 def read_entries(path: Path) -> Iterator[tuple[str, Any]]:
