@@ -55,10 +55,10 @@ class Evaluation(storage.Evaluation):
     interval is a dict of `value`, `low` and `high` (95 %), a figure that cannot be measured NaN:
 
     - `counts`: people, joints with a label, hidden ones.
-    - `places`: for `all`, `visible` and `hidden` joints PCK@0.05, PCK@0.1, PCK@0.2 (of the amodal
-      box's longer side), PCK-AUC, PCKh@0.5, torso PCK@0.2, EPE_px (pixels of the image).
-    - `precision`: AP, AP50, AP75 and AR by OKS, for all, visible and hidden joints; `beyond`: the
-      same for joints outside the image (Ex-OKS).
+    - `localization`: for `all`, `visible` and `hidden` joints PCK@0.05, PCK@0.1, PCK@0.2 (of the
+      amodal box's longer side), PCK-AUC, PCKh@0.5, torso PCK@0.2, EPE_px (pixels of the image).
+    - `precision`: AP, AP50, AP75 and AR by OKS, for all, visible and hidden joints;
+      `extended_precision`: also of joints outside the image (Ex-OKS).
     - `by_cause`, `by_joint`: PCK@0.1 by cause of occlusion and by joint.
     - `by_fraction`, `by_crowd`: bins (`from`, `to`, `people`) of PCK@0.1 over the occluded
       fraction of the person, and the crowd index of the frame.
