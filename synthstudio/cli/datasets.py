@@ -146,8 +146,7 @@ def filter(
     if not query:
         raise typer.BadParameter("a query is needed", param_hint="QUERY")
     if count:
-        found = selection.count(dataset, query)
-        return found.as_json(), found.text()
+        return selection.count(dataset, query)
     if out is None:
         raise typer.BadParameter("pass --out or --count", param_hint="--out")
     made = call()
@@ -182,8 +181,7 @@ def split(
         rows = [{"key": k.key, "value": k.value, "frames": k.frames} for k in found]
         lines = [f"{k.key} {k.value}: {k.frames}" for k in found[:20]]
         return {"leaks": rows}, "\n".join([f"{len(found)} leaks by {by}", *lines]), bool(found)
-    made = call(by=keys, fractions=numbers(fractions, float, "--fractions"))
-    return made.as_json(), made.text()
+    return call(by=keys, fractions=numbers(fractions, float, "--fractions"))
 
 
 @command(app, "datasets.Dataset.export", arguments="")
@@ -194,24 +192,21 @@ def export(
     from synthstudio.api.datasets import to_dataset
 
     with waiting(f"exporting {format}"):
-        made = call(to_dataset(part(dataset, where)))
-    return made.as_json(), made.text()
+        return call(to_dataset(part(dataset, where)))
 
 
 @command(app, "datasets.import_")
 def import_(call: Call, format: Any) -> Output:
     """Import another tool's files as a dataset."""
     with waiting(f"importing {format}"):
-        made = call().summary
-    return made.as_json(), made.text()
+        return call().summary
 
 
 @command(app, "datasets.import_photos")
 def import_photos(call: Call) -> Output:
     """Import photos or a video as a dataset to be labelled in review."""
     with waiting("importing photos"):
-        made = call().summary
-    return made.as_json(), made.text()
+        return call().summary
 
 
 @command(app, "recipes.skeleton")

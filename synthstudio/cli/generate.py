@@ -98,8 +98,7 @@ def generate(
     folder = out or Path("exports") / recipe.name
     if plan:
         names = ("assets", "workers", "engine", "device", "renderer")
-        estimate = generation.plan(recipe, folder, **{k: call.keywords[k] for k in names})
-        return estimate.as_json(), estimate.text()
+        return generation.plan(recipe, folder, **{k: call.keywords[k] for k in names})
     dataset = call(recipe, folder, part=_part(part), on_note=lambda note: log(f"note: {note}"))
     made = dataset.summary
     if made.set_aside:

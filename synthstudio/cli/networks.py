@@ -119,8 +119,7 @@ def evaluate(
     if (predictions is None) != bool(dataset):
         raise typer.BadParameter("Pass MODEL and DATASET, or --predictions FILE and DATASET.")
     evaluation = call(None if predictions is not None else model, part(dataset or model, where))
-    text = f"{headline(evaluation)}. Read {evaluation.folder}/report.html"
-    return evaluation.as_json(), text
+    return evaluation.as_json(), f"{headline(evaluation)}. Read {evaluation.folder}/report.html"
 
 
 @command(app, "evaluations.compare")
@@ -291,17 +290,15 @@ def benchmark(
     threads: Annotated[str, typer.Option(help="Threads, joined by commas.")] = "1",
 ) -> Output:
     """Time networks on this machine: latency, throughput, memory, load time."""
-    figures, text = call(
+    return call(
         batches=numbers(batches, int, "--batches"), threads=numbers(threads, int, "--threads")
     )
-    return figures, text
 
 
 @command(app, "speed.compress", skip="val test")
 def compress(call: Call) -> Output:
     """Make a network faster: smaller bank, pruned channels, int8; choose by a target."""
-    figures, text = call(log=log)
-    return figures, text
+    return call(log=log)
 
 
 @command(app, "evaluations.suggest")

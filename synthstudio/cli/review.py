@@ -48,15 +48,11 @@ def export(
     if form == DATASET and skeleton is not None:
         raise typer.BadParameter("--skeleton converts joints for other tools, not for a dataset")
     with waiting(f"exporting {form}"):
-        if form == DATASET:
-            made = review.reviewed_dataset(dataset, out, only=only, db=db)
-            where = str(made.path)
-            result = {"folder": where, "frames": made.frames, "people": made.num_people}
-            text = f"{frames_text(made.frames)} and {people_text(made.num_people)} in {where}"
-        else:
-            exported = call(format=form)
-            result, text = exported.as_json(), exported.text()
-    return result, text
+        if form != DATASET:
+            return call(format=form)
+        made = review.reviewed_dataset(dataset, out, only=only, db=db)
+    result = {"folder": str(made.path), "frames": made.frames, "people": made.num_people}
+    return result, f"{frames_text(made.frames)} and {people_text(made.num_people)} in {made.path}"
 
 
 @command(app, "review.import_corrections", arguments="dataset path")
@@ -71,8 +67,7 @@ def import_(call: Call, format: Any) -> Output:
 def predictions(call: Call) -> Output:
     """Import a network's predictions: drawn in the editor, compared by the risk queue."""
     with waiting("importing predictions"):
-        made = call()
-    return made.as_json(), made.text()
+        return call()
 
 
 @command(app, "review.check")

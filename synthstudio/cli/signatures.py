@@ -21,8 +21,9 @@ from typer.main import get_command
 T = TypeVar("T")
 Call = Any
 """The API's function, with the options that came from its signature."""
-Output = tuple[dict[str, Any], str] | tuple[dict[str, Any], str, bool] | None
-"""What --json prints, the text without it, whether the status is 1; None: it is printed already."""
+Output = Any
+"""What --json prints, the text without it, and maybe whether the status is 1; or an object with
+`as_json` and `text`; None: it is printed already."""
 GIVEN = {"progress", "log", "on_result", "on_note", "on_step"}
 """Parameters for progress and messages, which commands set themselves."""
 SceneArgument = Annotated[Path, typer.Argument(help="Recipe file, or a name: quickstart.")]
@@ -67,7 +68,8 @@ class Command:
         call = [partial(self._targets[0], **bound)] if self._names else []
         if (output := self._function(*call, **own)) is None:
             return
-        result, text, *failed = output
+        whole = output if isinstance(output, tuple) else (output.as_json(), output.text())
+        result, text, *failed = whole
         if given["as_json"]:
             typer.echo(json.dumps(result, sort_keys=True))
         else:
