@@ -17,15 +17,8 @@ from synthstudio.dataset.rows import INSTANCE_SCHEMA, Row
 from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row
 from synthstudio.formats.coco.file import are_joint_names, category_skeleton, id_key, with_size
 from synthstudio.formats.exchange import HALF_PX
-from synthstudio.quality.checks import (
-    FAR,
-    Finding,
-    digest,
-    is_number,
-    side_pairs,
-    subjects_of_rows,
-)
-from synthstudio.quality.people import check_people, finding_of, keypoint_keys, mask_problems
+from synthstudio.quality.checks import FAR, Finding, digest, is_number, side_pairs, subjects_of_rows
+from synthstudio.quality.people import check_people, duplicates, mask_problems
 
 _AGREE_PX = 0.01
 _TOGETHER = 256
@@ -191,12 +184,8 @@ class CocoChecker:
             subjects = subjects_of_rows(frames, table, np.arange(len(rows)), skeleton, ids=ids)
             for found in check_people(subjects):
                 yield from found
-            for n, key in enumerate(keypoint_keys(subjects)):
-                image, person = ids[n]
-                first = None if key is None else self.twins.setdefault(digest(image, key), person)
-                if key is not None and first != person:
-                    same = f"the same as annotation {first}"
-                    yield finding_of(subjects, n, "duplicate_keypoints", same)
+            for _, twin in duplicates(subjects, subjects.image, self.twins, "annotation"):
+                yield twin
         self.waiting.clear()
 
     def _mask(self, entry: Mapping[str, Any], at: At) -> Iterator[Finding]:
@@ -224,13 +213,14 @@ def _numbers(entry: Mapping[str, Any], at: At) -> Iterator[Finding]:
     for name in (name for name in _NUMBERS if not _finite(entry.get(name))):
         yield Finding(kind="not_finite", what=f"in {name}", **at)
     box = entry.get("bbox")
-    if box is not None and not (isinstance(box, list) and len(box) == 4 and _are_numbers(box)):
+    listed = isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
+    if box is not None and not listed:
         yield Finding(kind="schema", what=f"bbox is {str(box)[:60]}", **at)
 
 
 def _keypoints(entry: Mapping[str, Any], skeleton: Skeleton, at: At) -> Iterator[Finding]:
     flat, joints = entry["keypoints"], len(skeleton.joints)
-    if not isinstance(flat, list) or not _are_numbers(flat):
+    if not isinstance(flat, list) or not all(map(is_number, flat)):
         yield Finding(kind="schema", what="keypoints is not a list of numbers", **at)
     elif len(flat) != 3 * joints:
         what = f"{len(flat)} numbers for {joints} joints, which need {3 * joints}"
@@ -333,10 +323,6 @@ def _against_all(entry: Mapping[str, Any], skeleton: Skeleton, at: At) -> Iterat
                 what = f"{skeleton.joints[j]} has v={v:g} and state {s}"
                 yield Finding(kind="fields_disagree", what=what, joint=j, **at)
                 return
-
-
-def _are_numbers(values: list[Any]) -> bool:
-    return all(map(is_number, values))
 
 
 def _finite(value: Any) -> bool:

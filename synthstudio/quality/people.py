@@ -11,7 +11,7 @@ import numpy as np
 from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.camera import NEAR_M, distorted
 from synthstudio.core.masks import Mask
-from synthstudio.quality.checks import FAR, Finding, Subjects, flip_of, is_box, is_number
+from synthstudio.quality.checks import FAR, Finding, Subjects, digest, flip_of, is_box, is_number
 
 _BONES = (
     ("shoulder", "elbow", 0.17),
@@ -75,12 +75,15 @@ def finding_of(s: Subjects, n: int, kind: str, what: str, joint: int | None = No
     )
 
 
-def keypoint_keys(s: Subjects) -> list[bytes | None]:
-    """A key of each person's keypoints, equal for duplicates; None below three joints."""
-    known = s.labelled
-    rounded = np.where(known[..., None], np.round(s.px * 100), -1).astype(np.int64)
-    enough = known.sum(axis=1) >= 3
-    return [row.tobytes() if some else None for row, some in zip(rounded, enough, strict=True)]
+def duplicates(
+    s: Subjects, images: Sequence[Any], first: dict[int, Any], title: str
+) -> Iterator[tuple[int, Finding]]:
+    """People with the three or more keypoints of an earlier one of their image, kept in `first`."""
+    rounded = np.where(s.labelled[..., None], np.round(s.px * 100), -1).astype(np.int64)
+    for n in np.flatnonzero(s.labelled.sum(axis=1) >= 3).tolist():
+        same = first.setdefault(digest(images[n], rounded[n].tobytes()), s.person[n])
+        if same != s.person[n]:
+            yield n, finding_of(s, n, "duplicate_keypoints", f"the same as {title} {same}")
 
 
 def places(flags: Bool) -> Iterator[tuple[int, int]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -46,9 +45,9 @@ from synthstudio.quality.checks import Finding, Subjects, padded, subjects_of_ro
 from synthstudio.quality.people import (
     Problem,
     check_people,
+    duplicates,
     finding_of,
     holds,
-    keypoint_keys,
     mask_problems,
     places,
 )
@@ -149,11 +148,8 @@ def _of_people(
             problems += _masks_of(s, n, row, imported=frames[owner[n]]["spec"] is None)
     for problem in problems:
         found[problem[0]].append(finding_of(s, *problem))
-    twins: dict[tuple[int, bytes], Any] = {}
-    for n, key in enumerate(keypoint_keys(s)):
-        first = None if key is None else twins.setdefault((int(owner[n]), key), s.person[n])
-        if key is not None and first != s.person[n]:
-            found[n].append(finding_of(s, n, "duplicate_keypoints", f"the same as person {first}"))
+    for n, twin in duplicates(s, owner.tolist(), {}, "person"):
+        found[n].append(twin)
     return found
 
 
