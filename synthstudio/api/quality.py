@@ -211,28 +211,15 @@ def _validate_coco(
     path: Path, folder: Path | None, report: Path | None, fix: Path | None
 ) -> Validation:
     source = RawCoco(path)
-    categories = source.head["categories"]
+    head, entries = source.head, (source.images, source.annotations)
     with _steps({}) as step:
-        found = validating.validate_coco(
-            categories, source.images, source.annotations, folder=folder, on_step=step
-        )
+        found = validating.validate_coco(head["categories"], *entries, folder=folder, on_step=step)
     done = None
     if fix is not None:  # before the report: a refused copy leaves nothing
-        left_out = found.unusable
-        made = write_repaired(
-            source.head, source.images, source.annotations, fix, left_out=left_out, folder=folder
-        )
+        made = write_repaired(head, *entries, fix, left_out=found.unusable, folder=folder)
         done = dict(made)
     if report is not None:
-        write_coco_findings(
-            found.findings,
-            path.name,
-            categories,
-            source.images(),
-            source.annotations(),
-            report,
-            folder=folder,
-        )
+        write_coco_findings(found.findings, source, report, folder=folder)
     return Validation(found=found, fixed=done)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from synthstudio.core.skeleton import COLOURS, Skeleton
 from synthstudio.dataset.durable import write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
+from synthstudio.formats.coco.file import RawCoco
 from synthstudio.formats.exchange import HALF_PX
 from synthstudio.quality.checks import KINDS, Finding, Findings, is_box, is_id, is_number
 from synthstudio.quality.coco import CocoChecker
@@ -65,30 +66,22 @@ def write_dataset_findings(found: Findings, dataset: Dataset, out: Path) -> None
 
 
 def write_coco_findings(
-    found: Findings,
-    name: str,
-    categories: Sequence[Any],
-    images: Iterable[Mapping[str, Any]],
-    annotations: Iterable[Mapping[str, Any]],
-    out: Path,
-    *,
-    folder: Path | None = None,
+    found: Findings, source: RawCoco, out: Path, *, folder: Path | None = None
 ) -> None:
-    """Write the findings of a COCO file as the page `out`; images and annotations are read once.
-    DiskError."""
+    """Write the findings of a COCO file as the page `out`; DiskError."""
     drawn = {f.image for kept in found.kept.values() for f in kept[:_DRAWN]}
     shown = {
         i["id"]: i
-        for i in images
+        for i in source.images()
         if isinstance(i, Mapping) and is_id(i.get("id")) and i["id"] in drawn
     }
     people: dict[Any, list[Mapping[str, Any]]] = {key: [] for key in shown}
-    for entry in annotations:
+    for entry in source.annotations():
         if isinstance(entry, Mapping) and is_id(entry.get("image_id")):
             if entry["image_id"] in people:
                 people[entry["image_id"]].append(entry)
     known = CocoChecker()
-    for _ in known.check_categories(categories):
+    for _ in known.check_categories(source.head["categories"]):
         pass  # their errors were reported before
     skeleton = next(iter(known.skeletons.values()), None)
 
@@ -104,7 +97,7 @@ def write_coco_findings(
         figures = [_entry_figure(entry, skeleton, finding) for entry in people[finding.image]]
         return sketch(rgb, [f for f in figures if f is not None])
 
-    _write(found, name, draw, out)
+    _write(found, source.path.name, draw, out)
 
 
 def _row_figure(row: Row, skeleton: Skeleton, finding: Finding) -> Figure:
