@@ -150,8 +150,7 @@ def batches(
             then="Generate the recipe's data set first, or train with ss.train.",
         )
     joints = None if skeleton is None else args.to_skeleton(skeleton)
-    kept = args.optional(args.to_path, cache, "cache")
-    return Batches(config, kept, joints, steps)
+    return Batches(config, args.optional(args.to_path, cache, "cache"), joints, steps)
 
 
 def _source(source: Any) -> dict[str, Any]:

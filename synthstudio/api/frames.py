@@ -148,8 +148,7 @@ class Frame:
         Image.fromarray(self.drawn(rows_px=2 * _SHOWN_ROWS_PX)).show(title=self._where)
 
     def __repr__(self) -> str:
-        size = f"{self.width} x {self.height}"
-        return f"Frame({self.index}, {size}, {len(self.people)} people)"
+        return f"Frame({self.index}, {self.width} x {self.height}, {len(self.people)} people)"
 
     def _repr_html_(self) -> str:
         code = base64.b64encode(encode_jpeg(self.drawn(), 90)).decode("ascii")

@@ -292,8 +292,7 @@ def _finder(
             got=" and ".join(given),
         )
     if detector:
-        found: FindPeople = open_detector(detector, device=device, min_score=min_score)
-        return found
+        return open_detector(detector, device=device, min_score=min_score)
     if finder is not None:
         return lambda image: _boxes_of(finder(image.rgb))
     if not args.is_path(boxes):

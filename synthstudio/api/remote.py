@@ -25,8 +25,6 @@ _PAUSES_S = (0.0, 0.5, 1.0, 2.0)
 Json = dict[str, Any]
 Joint = Sequence[Any]
 """x and y in continuous pixels, state, cause: [12.5, 30.0, 2, "visible"]."""
-
-
 Mask = Mapping[str, Any] | Sequence[Sequence[float]] | Bool
 """COCO RLE {size, counts}, COCO polygons, or a boolean mask (H, W) of the picture."""
 
@@ -237,8 +235,7 @@ class Review:
 
         `comments`: also comments, and resolved or reopened threads.
         """
-        body = {"url": url, "comments": comments}
-        return self._request("POST", self._of_set("webhooks"), body)
+        return self._request("POST", self._of_set("webhooks"), {"url": url, "comments": comments})
 
     def remove_webhook(self, webhook: int) -> None:
         """Delete a webhook (admins)."""

@@ -271,8 +271,7 @@ class Dataset:
 
     @cached_property
     def _ends(self) -> I64:
-        counts = [row.frames - row.failed for row in self._listed.values()]
-        return np.cumsum(counts, dtype=np.int64)
+        return np.cumsum([r.frames - r.failed for r in self._listed.values()], dtype=np.int64)
 
     def spec(self, index: int) -> FrameSpec:
         """Return the FrameSpec that made a frame; DatasetError when it is damaged."""

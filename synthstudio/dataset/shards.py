@@ -56,8 +56,7 @@ def sources_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
             for instance, name in json.loads(row["people"]).items()
         ),
     }
-    named = [field for field in _SOURCE_IDS if not own[field.name]]
-    schema = pa.schema([*SOURCES_SCHEMA, *named])
+    schema = pa.schema([*SOURCES_SCHEMA, *(one for one in _SOURCE_IDS if not own[one.name])])
     return pa.Table.from_pylist([{n: row[n] for n in schema.names} for row in rows], schema)
 
 

@@ -110,7 +110,6 @@ def import_opened(
     """Make the data set from opened frames, which are closed, as `import_from`."""
     imported.left_out = opened.left_out
     try:
-        free_folder(imported.folder)
         _write_dataset(opened, sidecar, format_name, imported)
     finally:
         opened.close()
@@ -162,8 +161,7 @@ def _write_dataset(
                     opened.left_out.add("picture", error)
                     sample = pending[1]
                     if not isinstance(sample, SynthStudioError) and sample[1]:
-                        lost = len(sample[1])
-                        opened.left_out["person in a picture that is left out"] += lost
+                        opened.left_out["person in a picture that is left out"] += len(sample[1])
                 pending = next(samples, None)
             session.publish(_write_shard(temporary, shard, indices, frames))
         errors = opened.left_out.errors

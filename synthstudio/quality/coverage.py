@@ -247,8 +247,7 @@ class Coverage:
         """
         counts, labels = self.counts, self.labels
         places = np.nonzero(counts)
-        people_axes = ("fraction", "view", "family", "body")
-        named = [(axis, self.of_people(axis)) for axis in people_axes]
+        named = [(axis, self.of_people(axis)) for axis in ("fraction", "view", "family", "body")]
         named += [(axis, self.of_joints(axis)) for axis in ("joint", "cause")]
         return {
             "frames": self.frames,

@@ -46,8 +46,6 @@ PERSON_COLUMNS = (
 _BINS = 10
 EDGES = tuple(i / _BINS for i in range(_BINS + 1))
 """Edges of every histogram: ten bins over 0..1, each with its lower edge; 1 is in the last."""
-
-
 _COUNTS = ("frames", "people", "identities", "joints_total", "ambiguous")
 _HISTOGRAMS = ("occluded_fraction", "truncated_fraction", "crowd_index")
 _NAMED = ("pose_families", "objects", "hidden_by_kind", "splits", "variants", "motions")
@@ -96,7 +94,8 @@ class _Histogram:
         places = (values * _BINS).astype(np.int64).clip(0, _BINS - 1)
         self.counts += np.bincount(places, minlength=_BINS)
         self.zero += int((values == 0).sum())
-        self.total = targets.add_in_order(self.total, values)
+        # One after the other: the sum does not depend on batches.
+        self.total = float(np.cumsum(np.concatenate([[self.total], values]))[-1])
 
     def result(self) -> dict[str, Any]:
         known = int(self.counts.sum())

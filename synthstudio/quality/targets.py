@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from synthstudio.core.arrays import F64, I64
+from synthstudio.core.arrays import I64
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import STATE_VISIBLE, VISIBILITY
 from synthstudio.core.skeleton import Skeleton
@@ -176,11 +176,6 @@ class TargetTally:
             "max": self._fractions.max_error,
             "ks": self._fractions.ks,
         }
-
-
-def add_in_order(total: float, values: F64) -> float:
-    """Return the sum of a number and others, added sequentially: independent of batches."""
-    return float(np.cumsum(np.concatenate([[total], values]))[-1])
 
 
 def ks_distance(requested: I64, achieved: I64) -> float:
