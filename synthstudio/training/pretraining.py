@@ -31,7 +31,6 @@ from synthstudio.training.config import Config, Source
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.crops import Crops
-from synthstudio.training.data.samples import Loaded
 from synthstudio.training.data.sources import concatenate, crop_unlabelled, load_subset
 from synthstudio.training.evaluation import Step, untimed
 from synthstudio.training.networks import build
@@ -149,15 +148,10 @@ def _photo_people(
             then="Pretrain on one, then on the other with init_from.",
         )
 
-    def crop(source: Source, skeleton: Skeleton | None = None) -> Loaded[Crops]:
-        return crop_unlabelled(
-            source.coco, source.images, config, cache=cache, skeleton=skeleton, progress=progress
-        )
-
-    first = crop(sources[0])
+    first = crop_unlabelled(sources[0], config, cache, progress)
     skeleton = first.skeleton
-    rest = (crop(source, skeleton).samples for source in sources[1:])
-    crops = concatenate([first.samples, *rest])
+    rest = (crop_unlabelled(each, config, cache, progress, skeleton) for each in sources[1:])
+    crops = concatenate([first.samples, *(loaded.samples for loaded in rest)])
     rows = np.repeat(np.arange(len(crops)), 2)
     return PosePeople(crops=crops, rows=rows, pose=rows, look=rows, skeleton=skeleton)
 

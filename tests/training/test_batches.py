@@ -52,7 +52,9 @@ def marked(person):
 
 
 def cut_out(image, person, **more):
-    found = crops.label_person(person, BONES, size=SIZE, image=image.shape[:2], **more)
+    frame = {"height_px": image.shape[0], "width_px": image.shape[1]}
+    sample = crops.Sample(frame=frame, people=[person], rgb=lambda: image, **more)
+    found = crops.label_person(person, sample, BONES, SIZE)
     return None if found is None else found.cut_out(image)
 
 

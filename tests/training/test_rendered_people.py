@@ -16,7 +16,7 @@ from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.sampling.context import split_of
 from synthstudio.recipe.schema.load import load, parse
-from synthstudio.training.config import Source
+from synthstudio.training.config import Config, Source
 from synthstudio.training.data.crops import crop_kind
 from synthstudio.training.data.rendered import RenderedPeople
 from synthstudio.training.data.samples import load_dataset
@@ -33,7 +33,8 @@ def scene(tmp_path_factory):
 
 def opened(scene, *, workers=1, **more):
     source = Source(recipe=str(scene), **({"moments": 3, "renew": 2} | more))
-    return RenderedPeople(source, splits=source.splits or ("train",), size=SIZE, workers=workers)
+    config = Config(train=[source], network={"size": SIZE}, workers=workers)
+    return RenderedPeople(source, config, "train", None, lambda done, total: None)
 
 
 def same(a, b, rows):

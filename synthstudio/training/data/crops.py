@@ -173,14 +173,7 @@ def labelled_people(
     frame, out = sample.frame, []
     for person in sample.people:
         converted = convert_row(person, frame, skeleton)
-        found = label_person(
-            converted,
-            skeleton,
-            size=size,
-            image=(int(frame["height_px"]), int(frame["width_px"])),
-            labelled=sample.labelled,
-            boxes=sample.boxes,
-        )
+        found = label_person(converted, sample, skeleton, size)
         if found is None:
             continue
         found.row.update(
@@ -232,27 +225,21 @@ class LabelledPerson:
 
 
 def label_person(
-    person: Row,
-    skeleton: Skeleton,
-    *,
-    size: tuple[int, int],
-    image: tuple[int, int],
-    labelled: bool = True,
-    boxes: Boxes = "outline",
+    person: Row, sample: Sample, skeleton: Skeleton, size: tuple[int, int]
 ) -> LabelledPerson | None:
-    """A person's labels in an image (H, W), without 3D and the frame's columns; None
-    without a box, and with `labelled` also without a labelled joint or an area."""
-    joints = len(skeleton.joints)
+    """A person's labels in a sample's image, without 3D and the frame's columns; None without a
+    box, and of `labelled` samples also without a labelled joint or an area."""
+    joints, image = len(skeleton.joints), (sample.frame["height_px"], sample.frame["width_px"])
     xy = np.array(person["joints_px"], np.float64).reshape(joints, 2)
     state = np.array(person["state"], np.uint8)
     box = np.array(person["amodal_box_px"] or person["modal_box_px"], np.float64)
     area = person["amodal_area_px"] or person["modal_area_px"]
     known = np.isin(state, (1, 2)) & np.isfinite(xy).all(-1)
-    if boxes == "limbs" and (limbs := limb_box(xy, known, skeleton, image)) is not None:
+    if sample.boxes == "limbs" and (limbs := limb_box(xy, known, skeleton, image)) is not None:
         box = limbs
     if not (box[2:] > 0).all():
         return None
-    if labelled and not (known.any() and area):  # errors are measured relative to its root
+    if sample.labelled and not (known.any() and area):  # errors are measured relative to its root
         return None
     area = area or float(box[2:].prod()) / 2
     x0, y0, w, h = crop_window(box, size)

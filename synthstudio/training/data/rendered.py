@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from synthstudio.generation.stage import (
 from synthstudio.recipe.sampling.clips import frames_of
 from synthstudio.recipe.sampling.context import SPLIT_BLOCK, split_of
 from synthstudio.recipe.schema.load import load
-from synthstudio.training.config import Boxes, Joints3D, Source
+from synthstudio.training.config import Config, Joints3D, Source
 from synthstudio.training.data.crops import Crops, crop_people, crops_in_memory, sizes_key
 from synthstudio.training.data.samples import Report, Sample, conversion_notes
 
@@ -59,11 +59,10 @@ class Job:
 class CropSettings:
     """How a worker crops the people of a rendered moment."""
 
-    variants: tuple[str, ...]
+    source: Source
     skeleton: Skeleton
     size: tuple[int, int]
     joints_3d: Joints3D
-    boxes: Boxes
 
 
 class RenderedPeople:
@@ -71,18 +70,11 @@ class RenderedPeople:
     the next. `close` ends its processes."""
 
     def __init__(
-        self,
-        source: Source,
-        *,
-        splits: Sequence[str],
-        size: tuple[int, int],
-        workers: int,
-        skeleton: Skeleton | None = None,
-        joints_3d: Joints3D = "kinematic",
-        progress: Report = lambda done, total: None,
+        self, source: Source, config: Config, split: str, skeleton: Skeleton | None, report: Report
     ) -> None:
         """Read the recipe and its assets; RecipeError, AssetError. Nothing is rendered yet.
-        `progress`: of the first epoch's people; later ones are rendered during steps."""
+        `split`: the default. `report`: of the first epoch's people; later ones are rendered during
+        steps."""
         path = Path(source.recipe)
         recipe = load(path)
         self.stage_settings = prepare(
@@ -91,20 +83,16 @@ class RenderedPeople:
         own = get_skeleton(recipe.skeleton)
         self.skeleton = skeleton or own
         self.notes = conversion_notes(own, self.skeleton)
-        self.source, self.splits, self.workers = source, tuple(splits), workers
-        self.progress = progress
+        self.source, self.splits, self.workers = source, source.splits or (split,), config.workers
+        self.progress, size, joints_3d = report, config.network.size, config.joints_3d
         self.settings = CropSettings(
-            variants=source.variants,
-            skeleton=self.skeleton,
-            size=size,
-            joints_3d=joints_3d,
-            boxes=source.boxes,
+            source=source, skeleton=self.skeleton, size=size, joints_3d=joints_3d
         )
         if not any(split_of(recipe, n) in self.splits for n in range(10 * SPLIT_BLOCK)):
             raise ModelError(
                 "the recipe has no moments to use",
                 where=str(path),
-                expected=f"{' or '.join(splits)} above 0 in its splits",
+                expected=f"{' or '.join(self.splits)} above 0 in its splits",
                 got=str(recipe.splits.model_dump()),
             )
         identity = asdict(identity_of(self.stage_settings)) | {
@@ -222,7 +210,7 @@ def render_moment(worker: CropWorker, job: Job, report: local.Report) -> tuple[i
 def _crop_frame(worker: CropWorker, index: int) -> list[dict[str, Any]]:
     """Crop a frame's people, identical to those of a data set of these frames."""
     settings, spec = worker.settings, draw_spec(worker.stage, index)
-    if settings.variants and spec.variant not in settings.variants:
+    if settings.source.variants and spec.variant not in settings.source.variants:
         return []
     frame = make_frame(worker.stage, spec)
     name = f"frame {index}"
@@ -230,6 +218,6 @@ def _crop_frame(worker: CropWorker, index: int) -> list[dict[str, Any]]:
         frame=frame_row(frame, name),
         people=instance_rows(frame),
         rgb=lambda: decode_rgb(frame.jpeg, name),
-        boxes=settings.boxes,
+        boxes=settings.source.boxes,
     )
     return crop_people(sample, settings.skeleton, size=settings.size, joints_3d=settings.joints_3d)

@@ -241,17 +241,13 @@ def unfinished_notes(dataset: Dataset) -> tuple[str, ...]:
 
 
 def load_coco(
-    path: Path,
-    images: Path | None,
-    kind: Kind[Made],
-    *,
-    cache: Path,
-    skeleton: Skeleton | None,
+    source: Source, kind: Kind[Made], *, cache: Path, skeleton: Skeleton | None
 ) -> Loaded[Made]:
-    """A kind of samples of a COCO keypoints file, or those in the cache. `images`: their folder, by
-    default `image_folder`. `skeleton`: convert people to it. FormatError or AssetError for a bad
-    file or image; ModelError for images that changed since, and as the kind's."""
-    root = images or image_folder(path)
+    """A kind of samples of a source's COCO keypoints file, or those in the cache. `skeleton`:
+    convert people to it. FormatError or AssetError for a bad file or image; ModelError for images
+    that changed since, and as the kind's."""
+    path = Path(source.coco)
+    root = Path(source.images) if source.images else image_folder(path)
     if not path.is_file():
         raise FormatError("no such file", where=str(path), expected="a COCO keypoints file")
     target = "" if skeleton is None else skeleton.name

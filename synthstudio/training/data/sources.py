@@ -147,20 +147,13 @@ def load_data(
 
 
 def crop_unlabelled(
-    coco: str,
-    images: str,
-    config: Config,
-    *,
-    cache: Path,
-    skeleton: Skeleton | None = None,
-    progress: Report = lambda done, total: None,
+    source: Source, config: Config, cache: Path, progress: Report, skeleton: Skeleton | None = None
 ) -> Loaded[Crops]:
     """The people of a COCO file, without labels; FormatError, AssetError or ModelError."""
     size, joints_3d = config.network.size, config.joints_3d
     kind = crop_kind(size=size, joints_3d=joints_3d, labelled=False, progress=progress)
-    folder = Path(images) if images else None
-    source = load_coco(Path(coco), folder, kind, cache=cache, skeleton=skeleton)
-    return dataclasses.replace(source, samples=_unlabelled(source.samples))
+    found = load_coco(source, kind, cache=cache, skeleton=skeleton)
+    return dataclasses.replace(found, samples=_unlabelled(found.samples))
 
 
 def _unlabelled(crops: Crops) -> Crops:
@@ -220,46 +213,29 @@ def _open(
     opened: list[_OpenSource] = []
     for source in sources:
         target = opened[0][1].skeleton if opened else skeleton
-        opened.append((source, _open_one(held, source, config, cache, progress, split, target)))
+        if source.recipe:
+            # Lazy import: most runs do not render, and it takes 0.7 s.
+            from synthstudio.training.data.rendered import RenderedPeople
+
+            people = RenderedPeople(source, config, split, target, progress)
+            opened.append((source, held.enter_context(closing(people))))
+        else:
+            opened.append((source, _load(source, config, cache, progress, target)))
     return opened
 
 
-def _open_one(
-    held: ExitStack,
-    source: Source,
-    config: Config,
-    cache: Path,
-    progress: Report,
-    split: str,
-    skeleton: Skeleton | None,
-) -> Loaded[Any] | RenderedPeople:
-    if source.recipe:
-        # Lazy import: most runs do not render, and it takes 0.7 s.
-        from synthstudio.training.data.rendered import RenderedPeople
-
-        people = RenderedPeople(
-            source,
-            splits=source.splits or (split,),
-            size=config.network.size,
-            workers=config.workers,
-            skeleton=skeleton,
-            joints_3d=config.joints_3d,
-            progress=progress,
-        )
-        return held.enter_context(closing(people))
+def _load(
+    source: Source, config: Config, cache: Path, progress: Report, skeleton: Skeleton | None
+) -> Loaded[Any]:
     kind: Kind[Any]
+    size = config.network.size
     if config.network.sees_frames:
-        kind = frame_kind(size=config.network.size, progress=progress)
+        kind = frame_kind(size=size, progress=progress)
     else:
-        kind = crop_kind(
-            size=config.network.size,
-            joints_3d=config.joints_3d,
-            boxes=source.boxes,
-            progress=progress,
-        )
+        joints_3d, boxes = config.joints_3d, source.boxes
+        kind = crop_kind(size=size, joints_3d=joints_3d, boxes=boxes, progress=progress)
     if source.coco:
-        images = Path(source.images) if source.images else None
-        return load_coco(Path(source.coco), images, kind, cache=cache, skeleton=skeleton)
+        return load_coco(source, kind, cache=cache, skeleton=skeleton)
     place, only = parse_place(source.dataset), source if source.stream else None
     return load_dataset(place, kind, cache=cache, skeleton=skeleton, only=only)
 
