@@ -128,15 +128,14 @@ def test_people_of_few_joints_or_of_a_low_score_are_dropped():
     xy = np.arange(12.0).reshape(3, 2, 2)
     score = np.array([[0.9, 0.2], [0.6, 0.2], [0.9, 0.0]])
     people, limbs = [[1, 3], [0, 2, 4], [5], [0]], [[0.1], [0.5, 0.6], [], []]
-    found = openpose.collect_people(xy, score, people, limbs, joints=2, minimum=0.1, stride=4)
+    plain = openpose.Grouping(limbs=(), sigma=1.0, joints=2, score=0.1)
+    found = openpose.collect_people(xy, score, people, limbs, plain, 4)
     assert found.score == pytest.approx([3.5 / 5, 0.5 / 3])
     assert found.joints_px[0] == pytest.approx(4 * xy[:, 0])
     assert np.isnan(found.joints_px[1, 2]).all()
     for joints, minimum in ((3, 0.1), (2, 0.5 / 3)):
-        found = openpose.collect_people(
-            xy, score, people, limbs, joints=joints, minimum=minimum, stride=4
-        )
-        assert len(found.score) == 1
+        strict = dataclasses.replace(plain, joints=joints, score=minimum)
+        assert len(openpose.collect_people(xy, score, people, limbs, strict, 4)) == 1
 
 
 @pytest.mark.parametrize("stride", [4, 8, 16])

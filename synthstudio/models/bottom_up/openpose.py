@@ -189,17 +189,6 @@ class Grouping:
     length: float = 0.1
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limbs:
-    """C candidate limbs: `limb` (C,), the peaks at both ends `begin`, `end` (C,)
-    among those of their joint, `score` (C,); best first."""
-
-    limb: I64
-    begin: I64
-    end: I64
-    score: F64
-
-
 def group_people(
     maps: Tensor, fields: Tensor, grouping: Grouping, *, stride: int
 ) -> list[FoundPeople]:
@@ -210,15 +199,16 @@ def group_people(
     places, scores = peaks.xy.numpy(), peaks.score.numpy()
     found = []
     for xy, score, field in zip(places, scores, whole, strict=True):
-        limbs = find_limbs(xy, score, field, grouping)
-        found.append(_people(xy, score, limbs, grouping, stride))
+        sides, agreed = find_limbs(xy, score, field, grouping)
+        found.append(_people(xy, score, sides, agreed, grouping, stride))
     return found
 
 
-def find_limbs(xy: F64, score: F64, fields: F64, grouping: Grouping) -> Limbs:
+def find_limbs(xy: F64, score: F64, fields: F64, grouping: Grouping) -> tuple[I64, F64]:
     """The limbs between peaks `xy` (J, K, 2) of `score` (J, K), 0 where there is none: of each the
-    pairs of highest mean affinity, greedily, a peak once."""
-    ends = np.array(grouping.limbs)
+    pairs of highest mean affinity, greedily, a peak once; best first, the peaks at both ends (C, 2)
+    as joint * K + place among the joint's, and the affinities (C,)."""
+    ends, width = np.array(grouping.limbs), xy.shape[1]
     pair = (score[ends[:, 0]] > 0)[:, :, None] & (score[ends[:, 1]] > 0)[:, None]
     limb, begin, end = np.nonzero(pair)  # all pairs of all limbs at once
     a, b = xy[ends[limb, 0], begin], xy[ends[limb, 1], end]
@@ -233,7 +223,6 @@ def find_limbs(xy: F64, score: F64, fields: F64, grouping: Grouping) -> Limbs:
     limb, begin, end, mean = limb[kept], begin[kept], end[kept], along[kept].mean(1)
     reach = np.sqrt(((b - a)[kept] ** 2).sum(1)) / np.hypot(*fields.shape[-2:])
     order = np.argsort(grouping.length * reach - mean, kind="stable")
-    width = xy.shape[1]
     begins = (limb * 2 * width + begin)[order].tolist()
     ends_taken = (limb * 2 * width + width + end)[order].tolist()
     taken: set[int] = set()
@@ -242,7 +231,7 @@ def find_limbs(xy: F64, score: F64, fields: F64, grouping: Grouping) -> Limbs:
         if first not in taken and second not in taken:
             taken |= {first, second}
             best.append(c)
-    return Limbs(limb=limb[best], begin=begin[best], end=end[best], score=mean[best])
+    return (ends[limb] * width + np.stack([begin, end], 1))[best], mean[best]
 
 
 def _affinity(fields: F64, limb: I64, a: F64, b: F64, at: F64) -> F64:
@@ -257,16 +246,17 @@ def _affinity(fields: F64, limb: I64, a: F64, b: F64, at: F64) -> F64:
     return np.asarray(unit[:, :1] * flat[cell] + unit[:, 1:] * flat[cell + h * w])
 
 
-def _people(xy: F64, score: F64, limbs: Limbs, grouping: Grouping, stride: int) -> FoundPeople:
+def _people(
+    xy: F64, score: F64, sides: I64, agreed: F64, grouping: Grouping, stride: int
+) -> FoundPeople:
     """Limbs merged into people at common peaks, best first; one that would give a person two peaks
     of a joint is dropped."""
-    width = xy.shape[1]  # a peak's number: joint * width + place among the joint's peaks
-    sides = np.array(grouping.limbs)[limbs.limb] * width + np.stack([limbs.begin, limbs.end], 1)
+    width = xy.shape[1]
     owner = {peak: peak for peak in np.unique(sides).tolist()}  # initially each peak is a person
     people = {peak: [peak] for peak in owner}
     joints = {peak: 1 << peak // width for peak in owner}  # bit mask of a person's joints
     affinities: dict[int, list[float]] = {peak: [] for peak in owner}
-    for begin, end, value in zip(*sides.T.tolist(), limbs.score.tolist(), strict=True):
+    for begin, end, value in zip(*sides.T.tolist(), agreed.tolist(), strict=True):
         into, other = owner[begin], owner[end]
         if into != other:
             if joints[into] & joints[other]:
@@ -277,15 +267,7 @@ def _people(xy: F64, score: F64, limbs: Limbs, grouping: Grouping, stride: int) 
             joints[into] |= joints[other]
             affinities[into] += affinities.pop(other)
         affinities[into].append(value)
-    return collect_people(
-        xy,
-        score,
-        people.values(),
-        affinities.values(),
-        joints=grouping.joints,
-        minimum=grouping.score,
-        stride=stride,
-    )
+    return collect_people(xy, score, people.values(), affinities.values(), grouping, stride)
 
 
 def collect_people(
@@ -293,12 +275,10 @@ def collect_people(
     score: F64,
     people: Collection[list[int]],
     limbs: Collection[list[float]],
-    *,
-    joints: int,
-    minimum: float,
+    grouping: Grouping,
     stride: int,
 ) -> FoundPeople:
-    """People with `joints` joints and a score above `minimum`: the mean over their peaks and limbs.
+    """People of enough joints, and of a score above the minimum: the mean over peaks and limbs.
 
     A person is the numbers of peaks: joint * K + place among the K of `xy` (J, K, 2), `score`
     (J, K). `limbs`: the scores of each person's limbs.
@@ -313,7 +293,7 @@ def collect_people(
     count = (scores > 0).sum(1)
     total = scores.sum(1) + [sum(each) for each in limbs]
     mean = total / np.maximum(count + [len(each) for each in limbs], 1)
-    kept = np.flatnonzero((count >= joints) & (mean > minimum))
+    kept = np.flatnonzero((count >= grouping.joints) & (mean > grouping.score))
     kept = kept[np.argsort(-mean[kept], kind="stable")]
     return FoundPeople(
         joints_px=places[kept] * stride, scores=scores[kept].clip(0, 1), score=mean[kept].clip(0, 1)
