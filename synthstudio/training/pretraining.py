@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthstudio.core.arrays import F32, F64, I64, Bool
+from synthstudio.core.arrays import F32, I64
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.skeleton import Skeleton
@@ -277,32 +277,21 @@ def encoded(net: ContrastiveNet, people: PosePeople, config: Config) -> F32:
     return np.concatenate([net(images).float().cpu().numpy() for images in made])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Retrieval:
-    """Of Q queries: `hits` (Q,), whether the nearest candidate shows the same pose; `chance`
-    (Q,), the fraction of candidates that do."""
-
-    hits: Bool
-    chance: F64
-
-    def summary(self) -> dict[str, float | int]:
-        return {
-            "hits": float(self.hits.mean()),
-            "chance": float(self.chance.mean()),
-            "people": len(self.hits),
-        }
-
-
-def retrieval(codes: F32, people: PosePeople) -> Retrieval:
+def retrieval(codes: F32, people: PosePeople) -> dict[str, float | int] | None:
     """Retrieve for each person's code (N, D) people in the same pose and other looks, among those
-    in the same looks and other poses. People without either are no queries."""
+    in the same looks and other poses: `hits`, how often the nearest shows the same pose, and
+    `chance`, the fraction of those that do. People without either are no queries; None: all."""
     pose = people.pose[:, None] == people.pose[None]
     look = people.look[:, None] == people.look[None]
     right, wrong = pose & ~look, look & ~pose
     queries = np.flatnonzero(right.any(1) & wrong.any(1))
     nearest = np.where(right | wrong, codes @ codes.T, -np.inf)[queries].argmax(1)
     counts = right[queries].sum(1), wrong[queries].sum(1)
-    return Retrieval(hits=right[queries, nearest], chance=counts[0] / (counts[0] + counts[1]))
+    if not len(queries):
+        return None
+    chance = counts[0] / (counts[0] + counts[1])
+    hits = float(right[queries, nearest].mean())
+    return {"hits": hits, "chance": float(chance.mean()), "people": len(queries)}
 
 
 def pretrain(
@@ -331,12 +320,11 @@ def pretrain(
     checkpoint.save_weights(
         weights, net, config, skeleton=people.skeleton, note=f"contrastive, step {steps}"
     )
-    found = None if shown is None else retrieval(encoded(net, shown, config), shown)
     return {
         "weights": str(weights),
         "people": count,
         "poses": poses,
         "looks": looks,
         "steps": steps,
-        "retrieval": found.summary() if found is not None and len(found.hits) else None,
+        "retrieval": retrieval(encoded(net, shown, config), shown) if shown is not None else None,
     }
