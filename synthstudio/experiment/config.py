@@ -100,37 +100,6 @@ def arms(*, pretrained: bool) -> tuple[Arm, ...]:
     return tuple(arm for arm in ARMS if pretrained or not arm.pretrained)
 
 
-def training_config(
-    arm: Arm,
-    *,
-    size: str,
-    steps: int,
-    people: Path,
-    seed: int = 0,
-    bank: bool = True,
-    start: Path | None = None,
-) -> Config:
-    """The training config of an arm on the data set `people`; `start`: initial weights."""
-    preset = SIZES[size]
-    network = {**preset.network, "head": arm.block}
-    if not bank:
-        network["bank"] = 0
-    clean_only = arm is not PRETRAIN and not arm.occlude
-    return configs.parse(
-        {
-            "name": arm.title,
-            "seed": seed,
-            "train": [{"dataset": str(people), "variants": ["clean"] if clean_only else []}],
-            "network": network,
-            "steps": steps,
-            "init_from": "" if start is None else str(start),
-            "epochs": 1_000_000,
-            "save_every": min(200, max(steps // 4, 1)),
-            **preset.training,
-        }
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class ExperimentConfig:
     """An experiment on photos. `pretrain`: a generated data set; `cutouts`: a folder of pictures
@@ -153,6 +122,36 @@ class ExperimentConfig:
     @property
     def training_steps(self) -> int:
         return self.steps or SIZES[self.size].steps
+
+
+def training_config(
+    config: ExperimentConfig,
+    arm: Arm,
+    people: Path,
+    *,
+    seed: int = 0,
+    bank: bool = True,
+    start: Path | None = None,
+) -> Config:
+    """The training config of an arm on the data set `people`; `start`: initial weights."""
+    preset, steps = SIZES[config.size], config.training_steps
+    network = {**preset.network, "head": arm.block}
+    if not bank:
+        network["bank"] = 0
+    clean_only = arm is not PRETRAIN and not arm.occlude
+    return configs.parse(
+        {
+            "name": arm.title,
+            "seed": seed,
+            "train": [{"dataset": str(people), "variants": ["clean"] if clean_only else []}],
+            "network": network,
+            "steps": steps,
+            "init_from": "" if start is None else str(start),
+            "epochs": 1_000_000,
+            "save_every": min(200, max(steps // 4, 1)),
+            **preset.training,
+        }
+    )
 
 
 def check_folder(config: ExperimentConfig) -> None:

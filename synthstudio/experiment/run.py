@@ -45,11 +45,12 @@ from synthstudio.training.loop import CROPPING, train, with_rate
 from synthstudio.training.outside import Network, predict_samples
 from synthstudio.training.predictions import predict_subset
 
+Log = Callable[[str], None]
 _PAGE = b"<!doctype html><title>predictions</title>One network; see the experiment's page.\n"
 
 
 def run(
-    config: ExperimentConfig, *, log: Callable[[str], None], step: Step
+    config: ExperimentConfig, *, log: Log, step: Step
 ) -> tuple[Findings | None, dict[str, Any]]:
     """Train and test every arm with every seed on the photos; write the page and tables. Return the
     findings, None if interrupted (the same call continues), and facts on the photos. FormatError,
@@ -70,7 +71,7 @@ def run(
         log(results.bank_note(facts))
         for seed in range(config.seeds):
             for arm in ways:
-                if not _train_and_test(config, arm, seed, bank=facts["bank"], log=log, step=step):
+                if not _train_and_test(config, arm, seed, facts["bank"], log, step):
                     return None, facts
         found = _findings(config, ways, get_skeleton(facts["skeleton"]), step)
         facts["operations"] = _operations(config)
@@ -124,9 +125,7 @@ def _occlude(config: ExperimentConfig, name: str, *, cutouts: bool, step: Step) 
 
 def _count_poses(config: ExperimentConfig, step: Step) -> int:
     """Poses in ORN's bank, mirrored ones too; ModelError if pretraining shares no joint."""
-    plain = training_config(
-        Arm(name="", title=""), size=config.size, steps=1, people=config.out / "data" / "train"
-    )
+    plain = training_config(config, Arm(name="", title=""), config.out / "data" / "train")
     people, skeleton = load_subset(
         plain.train, plain, config.out / "crops", with_rate(step("cutting people out"))
     )
@@ -144,31 +143,22 @@ def _count_poses(config: ExperimentConfig, step: Step) -> int:
 
 
 def _train_and_test(
-    config: ExperimentConfig,
-    arm: Arm,
-    seed: int,
-    *,
-    bank: bool,
-    log: Callable[[str], None],
-    step: Step,
+    config: ExperimentConfig, arm: Arm, seed: int, bank: bool, log: Log, step: Step
 ) -> bool:
     """Train an arm with a seed, resuming, and store its predictions; False: interrupted."""
     folder = _run_folder(config, arm, seed)
     if (folder / "evaluations" / "test" / storage.METRICS_FILE).is_file():
         return True
-    steps = config.training_steps
-    same: dict[str, Any] = {"seed": seed, "size": config.size, "steps": steps, "bank": bank}
     start = None
     if arm.pretrained:
         assert config.pretrain is not None
         start = _run_folder(config, PRETRAIN, seed) / "last.safetensors"
-        pretraining = training_config(PRETRAIN, people=config.pretrain, **same)
-        if not _trained(
-            config, pretraining, start.parent, f"{PRETRAIN.title}, seed {seed}", log, step
-        ):
+        pretraining = training_config(config, PRETRAIN, config.pretrain, seed=seed, bank=bank)
+        if not _trained(config, PRETRAIN, seed, pretraining, log, step):
             return False
-    training = training_config(arm, people=config.out / "data" / "train", start=start, **same)
-    if not _trained(config, training, folder, f"{arm.title}, seed {seed}", log, step):
+    people = config.out / "data" / "train"
+    training = training_config(config, arm, people, seed=seed, bank=bank, start=start)
+    if not _trained(config, arm, seed, training, log, step):
         return False
     _predict(config, arm, seed, training, step)
     return True
@@ -179,17 +169,13 @@ def _run_folder(config: ExperimentConfig, arm: Arm, seed: int) -> Path:
 
 
 def _trained(
-    config: ExperimentConfig,
-    training: Config,
-    folder: Path,
-    title: str,
-    log: Callable[[str], None],
-    step: Step,
+    config: ExperimentConfig, arm: Arm, seed: int, training: Config, log: Log, step: Step
 ) -> bool:
     """Train to the last step; notes on the people are equal for all runs, so shown once."""
+    folder = _run_folder(config, arm, seed)
     if (folder / "done").is_file():
         return True
-    report = with_rate(step(title))
+    report = with_rate(step(f"{arm.title}, seed {seed}"))
     done = train(
         training,
         folder,
@@ -240,8 +226,7 @@ def _forecast(config: ExperimentConfig, ways: tuple[Arm, ...], skeleton: Skeleto
                 left[arm.block] = left.get(arm.block, 0) + 1
     seconds = 0.0
     for block, count in left.items():
-        arm = Arm(name="", title="", block=block)
-        plain = training_config(arm, size=config.size, steps=1, people=config.out)
+        plain = training_config(config, Arm(name="", title="", block=block), config.out)
         seconds += count * config.training_steps * step_seconds(plain, skeleton)
     trainings = sum(left.values())
     if not trainings:
