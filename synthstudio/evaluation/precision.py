@@ -148,21 +148,10 @@ def average_precision(
     }
 
 
-def matches(
-    truth: Truth,
-    xy: F64,
-    score: F64,
-    *,
-    sigmas: F64,
-    only: Bool | None = None,
-    presence: Presence | None = None,
-    image: I64 | None = None,
-) -> Matches | None:
+def matches(truth: Truth, xy: F64, score: F64, **how: Any) -> Matches | None:
     """Matched predictions among people of all sizes, for `intervals.average_precision`; None
     without a joint to measure. Arguments as of `average_precision`."""
-    evaluator = _evaluated(
-        truth, xy, score, sigmas=sigmas, only=only, presence=presence, image=image, by_size=False
-    )
+    evaluator = _evaluated(truth, xy, score, **how, by_size=False)
     if evaluator is None:
         return None
     found = [e for e in evaluator.evalImgs if e is not None]
@@ -186,9 +175,9 @@ def _evaluated(
     score: F64,
     *,
     sigmas: F64,
-    only: Bool | None,
-    presence: Presence | None,
-    image: I64 | None,
+    only: Bool | None = None,
+    presence: Presence | None = None,
+    image: I64 | None = None,
     by_size: bool = True,
 ) -> Any:
     """Run COCOeval up to matching; None without joints. `by_size`: also medium and large people."""
