@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from synthstudio.core.arrays import F64, U8, Array
-from synthstudio.core.errors import ArgumentError, ModelError
+from synthstudio.core.errors import ArgumentError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.evaluation.intervals import group_sums, paired_interval
 from synthstudio.evaluation.measures import pck
@@ -156,19 +156,11 @@ def labelled_people(
     cache: Path,
     boxes: str = "outline",
 ) -> CropSubset:
-    """The people of a data set as crops of `size`, with the joints of `skeleton`; ModelError for
-    none."""
+    """The people of a data set with a labelled joint, as crops of `size` with the joints of
+    `skeleton`; ModelError for none."""
     source = {"dataset": str(dataset), "splits": splits, "boxes": boxes}
     config = configs.parse({"train": [source], "network": {"size": size}})
-    people, _ = load_subset(config.train, config, cache, skeleton=skeleton)
-    if not len(people) or not np.isfinite(people.crops.xy[people.rows]).any():
-        raise ModelError(
-            "no labelled person",
-            where=str(dataset),
-            expected=f"people with joints, in splits {', '.join(splits) or 'of any name'}",
-            got=f"{len(people)} people without a joint",
-        )
-    return people
+    return load_subset(config.train, config, cache, skeleton=skeleton)[0]
 
 
 def hits(net: Predictor, people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> Hits:
