@@ -111,13 +111,30 @@ def candidates(
     """Make and score every candidate, the unchanged network first."""
     size = config.network.size
     about = Info(size=size, name=config.name, version=version)
+    held = 0 if (bank := bank_of(net)) is None else len(bank.poses)
     batches = people_batches(people.val, InputSpec(size=config.network.size, skeleton=skeleton))
     images = np.concatenate([batch.images.numpy() for batch in batches])
 
     def hits(model: OnnxModel, of: CropSubset) -> Hits:
         return networks.hits(model, of, size, skeleton)
 
-    for name, made in _networks(net, config, skeleton, people, target, folder=folder, log=log):
+    def networks_to_try() -> Iterator[tuple[str, PoseNet]]:
+        yield "as it is", net
+        for count in BANKS:
+            if held > count:
+                yield f"{count} poses", thinner(net, count)
+        for keep in WIDTHS if people.train is not None and target.steps else ():
+            smaller, changed = pruned(net, config, skeleton, people.train, keep=keep)  # type: ignore[arg-type]
+            start = folder / f"pruned-{keep}.safetensors"
+            checkpoint.save_weights(start, smaller, changed, skeleton=skeleton, note="pruned")
+            changed = changed.with_network(bank=held)  # not filled up with its own poses
+            tuned = fine_tuned(changed, people.dataset, start, target.steps, log=log)
+            count = min((b for b in BANKS if b < held), default=0)
+            yield f"{keep:.0%} of the channels", tuned
+            if count:
+                yield f"{keep:.0%} of the channels, {count} poses", thinner(tuned, count)
+
+    for name, made in networks_to_try():
         _, _, program = onnx_program(made, skeleton, about)
         whole = copy.deepcopy(program)
         data = narrow(whole, weights=True)
@@ -133,35 +150,6 @@ def candidates(
             name=f"{name}, int8", data=small, mflops=mflops, val=found,
             test=hits(model, people.test), kept=kept,
         )  # fmt: skip
-
-
-def _networks(
-    net: PoseNet,
-    config: Config,
-    skeleton: Skeleton,
-    people: People,
-    target: CompressionTarget,
-    *,
-    folder: Path,
-    log: Callable[[str], None],
-) -> Iterator[tuple[str, PoseNet]]:
-    yield "as it is", net
-    bank = bank_of(net)
-    held = 0 if bank is None else len(bank.poses)
-    for count in BANKS:
-        if held > count:
-            yield f"{count} poses", thinner(net, count)
-    for keep in WIDTHS if people.train is not None and target.steps else ():
-        smaller, changed = pruned(net, config, skeleton, people.train, keep=keep)  # type: ignore[arg-type]
-        start = folder / f"pruned-{keep}.safetensors"
-        checkpoint.save_weights(start, smaller, changed, skeleton=skeleton, note="pruned")
-        changed = changed.with_network(bank=held)  # not filled up with its own poses
-        tuned = fine_tuned(changed, people.dataset, start, target.steps, log=log)
-        count = min((b for b in BANKS if b < held), default=0)
-        name = f"{keep:.0%} of the channels"
-        yield name, tuned
-        if count:
-            yield f"{name}, {count} poses", thinner(tuned, count)
 
 
 def fine_tuned(
