@@ -121,7 +121,7 @@ def evaluate_run(
     else:
         metrics["latency"] = diagnostics.crop_cost(net, spec, device=on)
     evaluation = Evaluation(
-        about=_about(weights, config, skeleton, dataset, options, notes),
+        about=_about(weights, config, skeleton, dataset, options) | {"notes": notes},
         metrics=metrics,
         predictions=answers,
         found=found,
@@ -208,12 +208,7 @@ def _notes(config: Config, dataset: Place, options: EvaluationOptions) -> list[s
 
 
 def _about(
-    weights: Path,
-    config: Config,
-    skeleton: Skeleton,
-    dataset: Place,
-    options: EvaluationOptions,
-    notes: list[str],
+    weights: Path, config: Config, skeleton: Skeleton, dataset: Place, options: EvaluationOptions
 ) -> dict[str, Any]:
     _, metadata = checkpoint.read(weights)
     height, width = config.network.size
@@ -235,7 +230,6 @@ def _about(
         "bank": options.bank,
         **({"people_match_from_OKS": MIN_OKS} if config.network.sees_frames else {}),
         "trained_here": bool(_own_sources(config, dataset)),
-        "notes": notes,
     }
 
 
