@@ -83,10 +83,7 @@ class System(nn.Module):
 
     sees_frames: ClassVar[bool] = False
     has_joint_maps: ClassVar[bool] = False
-
-    @property
-    def finds_joints(self) -> bool:
-        return True
+    finds_joints: bool = True
 
 
 class PictureNet(nn.Module):

@@ -174,7 +174,7 @@ def test_it_predicts_without_boxes(sticks, trained, system, tmp_path):
     model.net.minimum = 0.0  # it has hardly learnt
     found = model.predict(data[0].image)
     assert len(found) > 5 and seen.score[:5] == pytest.approx(found.score[:5], abs=1e-4)
-    model.net.map_weight = 0.0
+    model.net.finds_joints = False
     with pytest.raises(ModelError, match="a person detector without joints"):
         model.predict(data[0].image)
     with pytest.raises(ModelError, match="not a pose network"):

@@ -110,7 +110,7 @@ class FCPose(System):
         super().__init__()
         self.stride, self.sigma, self.joints = 8, sigma, len(skeleton.joints)
         self.minimum, self.overlap, self.maximum = minimum, overlap, maximum
-        self.map_weight = map_weight
+        self.map_weight, self.finds_joints = map_weight, map_weight > 0
         width = 2 * channels
         self.frames = FrameNet(features, multiple=self.stride << (LEVELS - 1))
         self.levels = nn.ModuleList(
@@ -121,10 +121,6 @@ class FCPose(System):
         nn.init.constant_(self.said.get_parameter("bias")[:1], -4.0)  # few locations are positive
         self.controller = nn.Linear(width, parameter_count(self.joints))
         self.bases = nn.Sequential(conv(width, width), conv(width, width), conv(width, BASES))
-
-    @property
-    def finds_joints(self) -> bool:
-        return self.map_weight > 0
 
     def forward(self, images: Tensor) -> FCPoseOutputs:
         x = self.frames(images)
