@@ -31,13 +31,13 @@ from synthstudio.training.config import Config, Source
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.crops import Crops
+from synthstudio.training.data.samples import Report
 from synthstudio.training.data.sources import concatenate, crop_unlabelled, load_subset
 from synthstudio.training.evaluation import Step, untimed
 from synthstudio.training.networks import build
 from synthstudio.training.predictions import people_batches
 from synthstudio.training.trainer import check_finite
 
-Report = Callable[[int, int, str], None]
 WEIGHTS = "pretrained.safetensors"
 _POSE_FIELDS = ("phenotype", "pose", "yaw_rad")
 _LOOK_FIELDS = ("identity", "look", "outfit")
@@ -105,7 +105,7 @@ def pose_people(
     config: Config,
     *,
     cache: Path,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Report = lambda done, total: None,
 ) -> PosePeople:
     """The people of data sets, or of photos, with numbers of their poses and looks; ModelError."""
     if any(source.coco for source in sources):
@@ -137,7 +137,7 @@ def pose_people(
 
 
 def _photo_people(
-    sources: Sequence[Source], config: Config, cache: Path, progress: Callable[[int, int], None]
+    sources: Sequence[Source], config: Config, cache: Path, progress: Report
 ) -> PosePeople:
     """All people of photos, labelled or not, twice: a pair is two augmentations of one picture."""
     if others := [source.name for source in sources if not source.coco]:
@@ -235,7 +235,7 @@ def _rows_by(number: I64) -> dict[int, I64]:
 
 @torch.random.fork_rng(devices=[])
 def train_contrastive(
-    people: PosePeople, config: Config, *, steps: int, progress: Report = lambda *arguments: None
+    people: PosePeople, config: Config, *, steps: int, progress: Report = lambda done, total: None
 ) -> ContrastiveNet:
     """Learn codes of poses by InfoNCE; deterministic in people and config."""
     sampler, pose = PairSampler(people), torch.from_numpy(people.pose)
@@ -263,7 +263,7 @@ def train_contrastive(
         nn.utils.clip_grad_norm_(net.parameters(), optimization.CLIP_NORM)
         check_finite({"contrast": loss.item()}, what="loss", where=f"step {step}")
         optimizer.step()
-        progress(step + 1, steps, f"contrast {loss.item():.3f}")
+        progress(step + 1, steps)
     return net.eval()
 
 
@@ -311,10 +311,7 @@ def pretrain(
     count = len(np.unique(people.rows))
     log(f"{count} people in {poses} poses and {looks} appearances")
     steps = config.steps or max(len(people) // config.batch, 1) * config.epochs
-    bar = step("training")
-    net = train_contrastive(
-        people, config, steps=steps, progress=lambda done, total, text: bar(done, total, 0.0)
-    )
+    net = train_contrastive(people, config, steps=steps, progress=untimed(step("training")))
     out.mkdir(parents=True, exist_ok=True)  # not made by a cache elsewhere
     weights = out / WEIGHTS
     checkpoint.save_weights(

@@ -243,28 +243,25 @@ def _title(config: Config) -> str:
     return head if network.backbone == "pyramid" else f"{network.backbone}, {head}"
 
 
-Poses = tuple[F32, F32 | None]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A prediction request: `weights`, the bytes of its file; `poses` of a bank for its maps."""
+    """A prediction request: `weights`, the bytes of its file; `poses` of a bank for its maps, by
+    the bank's names."""
 
     weights: bytes
     device: str
-    decode: Decode = "hits"
-    flip: bool = False
-    poses: Poses | None = None
+    decode: Decode
+    flip: bool
+    poses: dict[str, F32] | None
 
 
 def request(
     weights: Path, device: str, *, decode: Decode, flip: bool, bank: PoseBank | None
 ) -> Request:
     """A picklable request without tensors."""
-    poses: Poses | None = None
+    poses = None
     if bank is not None:
-        xyz = None if bank.xyz_m is None else bank.xyz_m.cpu().numpy()
-        poses = (bank.poses.cpu().numpy(), xyz)
+        poses = {name: value.cpu().numpy() for name, value in bank.state_dict().items()}
     return Request(
         weights=weights.read_bytes(), device=device, decode=decode, flip=flip, poses=poses
     )
@@ -292,13 +289,13 @@ def open_network(query: Request, model: str) -> Network:
         net, config, skeleton = checkpoint.load_any(Path(file.name))
     bank = None
     if query.poses is not None:
-        poses, xyz = query.poses
-        bank = PoseBank(torch.from_numpy(poses), None if xyz is None else torch.from_numpy(xyz))
+        held: Any = {name: torch.from_numpy(value) for name, value in query.poses.items()}
+        bank = PoseBank(**held).to(device)
     return Network(
         net=net.to(device).eval(),
         spec=InputSpec(size=config.network.size, skeleton=skeleton),
         device=device,
-        bank=None if bank is None else bank.to(device),
+        bank=bank,
         request=query,
     )
 
