@@ -109,8 +109,7 @@ def test_a_damaged_shard_is_one_message(shards, tmp_path, damage):
 
 
 def test_a_shard_that_changed_since_it_was_counted_is_refused(shards):
-    skeleton, sources = get_skeleton("coco23"), streaming(shards).train
-    reader = streamed.ShardReader(sources, skeleton, size=(48, 36), joints_3d="kinematic")
+    reader = streamed.ShardReader(streaming(shards), get_skeleton("coco23"))
     with pytest.raises(ModelError, match=r"shard 2: a shard changed.*expected 5 people.*got 4"):
         reader.cut(streamed.ShardRef(source=0, shard=2), [0], people=5)
 

@@ -34,7 +34,7 @@ from synthstudio.generation.stage import (
 from synthstudio.recipe.sampling.clips import frames_of
 from synthstudio.recipe.sampling.context import SPLIT_BLOCK, split_of
 from synthstudio.recipe.schema.load import load
-from synthstudio.training.config import Config, Joints3D, Source
+from synthstudio.training.config import Config, Source
 from synthstudio.training.data.crops import Crops, crop_people, crops_in_memory, sizes_key
 from synthstudio.training.data.samples import Report, Sample, conversion_notes
 
@@ -60,9 +60,8 @@ class CropSettings:
     """How a worker crops the people of a rendered moment."""
 
     source: Source
+    config: Config
     skeleton: Skeleton
-    size: tuple[int, int]
-    joints_3d: Joints3D
 
 
 class RenderedPeople:
@@ -84,10 +83,8 @@ class RenderedPeople:
         self.skeleton = skeleton or own
         self.notes = conversion_notes(own, self.skeleton)
         self.source, self.splits, self.workers = source, source.splits or (split,), config.workers
-        self.progress, size, joints_3d = report, config.network.size, config.joints_3d
-        self.settings = CropSettings(
-            source=source, skeleton=self.skeleton, size=size, joints_3d=joints_3d
-        )
+        self.progress, size = report, config.network.size
+        self.settings = CropSettings(source=source, config=config, skeleton=self.skeleton)
         if not any(split_of(recipe, n) in self.splits for n in range(10 * SPLIT_BLOCK)):
             raise ModelError(
                 "the recipe has no moments to use",
@@ -100,7 +97,7 @@ class RenderedPeople:
             "bones": self.skeleton.name,
         }
         self.key = hashlib.sha256(
-            canonical_json(identity) + sizes_key(size, joints_3d, source.boxes)
+            canonical_json(identity) + sizes_key(size, config.joints_3d, source.boxes)
         ).hexdigest()
         self._numbers = (n for n in itertools.count() if split_of(recipe, n) in self.splits)
         self._moments: dict[int, People] = {}
@@ -210,7 +207,8 @@ def render_moment(worker: CropWorker, job: Job, report: local.Report) -> tuple[i
 def _crop_frame(worker: CropWorker, index: int) -> list[dict[str, Any]]:
     """Crop a frame's people, identical to those of a data set of these frames."""
     settings, spec = worker.settings, draw_spec(worker.stage, index)
-    if settings.source.variants and spec.variant not in settings.source.variants:
+    source, config = settings.source, settings.config
+    if source.variants and spec.variant not in source.variants:
         return []
     frame = make_frame(worker.stage, spec)
     name = f"frame {index}"
@@ -218,6 +216,7 @@ def _crop_frame(worker: CropWorker, index: int) -> list[dict[str, Any]]:
         frame=frame_row(frame, name),
         people=instance_rows(frame),
         rgb=lambda: decode_rgb(frame.jpeg, name),
-        boxes=settings.source.boxes,
+        boxes=source.boxes,
     )
-    return crop_people(sample, settings.skeleton, size=settings.size, joints_3d=settings.joints_3d)
+    size, joints_3d = config.network.size, config.joints_3d
+    return crop_people(sample, settings.skeleton, size=size, joints_3d=joints_3d)

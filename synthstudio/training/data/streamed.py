@@ -23,7 +23,7 @@ from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.reader import Dataset
-from synthstudio.training.config import Config, Joints3D, Source
+from synthstudio.training.config import Config
 from synthstudio.training.data import crops, samples
 from synthstudio.training.data.augment import BatchPart
 from synthstudio.training.data.batches import CropSubset, prefetch
@@ -112,18 +112,11 @@ class ShardRef:
 
 
 class ShardReader:
-    """Reads shards of the `sources`, whose data sets it opens once."""
+    """Reads shards of a config's sources, whose data sets it opens once."""
 
-    def __init__(
-        self,
-        sources: tuple[Source, ...],
-        skeleton: Skeleton,
-        *,
-        size: tuple[int, int],
-        joints_3d: Joints3D,
-    ) -> None:
-        self.sources, self.skeleton = sources, skeleton
-        self.size, self.joints_3d = size, joints_3d
+    def __init__(self, config: Config, skeleton: Skeleton) -> None:
+        self.sources, self.skeleton = config.train, skeleton
+        self.size, self.joints_3d = config.network.size, config.joints_3d
         self._sets: dict[int, Dataset] = {}
 
     def used(self, ref: ShardRef) -> Iterator[tuple[crops.LabelledPerson, samples.Sample]]:
@@ -283,8 +276,7 @@ def open_stream(
     """The streamed sets of a config, people counted (cached); ModelError, DatasetError."""
     sets = [Dataset(source.dataset, allow_unfinished=True) for source in config.train]
     skeletons = [get_skeleton(dataset.identity.skeleton) for dataset in sets]
-    size, joints_3d = config.network.size, config.joints_3d
-    reader = ShardReader(config.train, skeletons[0], size=size, joints_3d=joints_3d)
+    reader = ShardReader(config, skeletons[0])
     refs = tuple(
         ShardRef(source=k, shard=s) for k, dataset in enumerate(sets) for s in dataset.shard_digests
     )
@@ -292,7 +284,7 @@ def open_stream(
     for source, dataset in zip(config.train, sets, strict=True):
         digest.update(samples.dataset_digest(dataset).digest())
         digest.update(repr([source.splits, source.variants, source.boxes]).encode())
-    digest.update(crops.sizes_key(size, joints_3d))
+    digest.update(crops.sizes_key(reader.size, reader.joints_3d))
 
     def labels(which: Sequence[ShardRef], *, rows: bool) -> list[tuple[int, int, list[CropRow]]]:
         found = []
