@@ -32,7 +32,7 @@ from synthstudio.core.places import TEMPORARY
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import whole_file
 from synthstudio.inference.finder import box_around
-from synthstudio.inference.predict import Person, Predictor, predict, tracking_weights
+from synthstudio.inference.predict import Person, Predictor, predict, tracking_columns
 from synthstudio.inference.sources import Boxes, FindPeople, SourceImage
 from synthstudio.inference.stream import LiveFrame
 from synthstudio.inference.tracking import REPEATED, Tracker, overlaps
@@ -167,12 +167,7 @@ class Follower:
     def _named(self, people: list[Person], number: int) -> list[Person]:
         if not people:
             return []
-        names = self._tracker.name(
-            np.stack([p.box for p in people]),
-            np.stack([p.xy for p in people]),
-            np.stack([tracking_weights(p) for p in people]),
-            at=number,
-        )
+        names = self._tracker.name(*tracking_columns(people), at=number)
         return [
             dataclasses.replace(person, track=int(name))
             for person, name in zip(people, names, strict=True)

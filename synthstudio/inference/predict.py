@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -208,12 +208,8 @@ def _tracked(people: list[Person], rows: list[int]) -> dict[int, list[int]]:
     at: dict[int, list[int]] = {}
     for k in rows:
         at.setdefault(people[k].time, []).append(k)
-    tracks = track_people(
-        [np.stack([people[k].box for k in own]) for own in at.values()],
-        [np.stack([people[k].xy for k in own]) for own in at.values()],
-        [np.stack([tracking_weights(people[k]) for k in own]) for own in at.values()],
-        at=list(at),
-    )
+    columns = (tracking_columns([people[k] for k in own]) for own in at.values())
+    tracks = track_people(*zip(*columns, strict=True), at=list(at))
     alone = 1 + max(int(names.max()) for names in tracks)  # duplicates in a frame get unique tracks
     for own, names in zip(at.values(), tracks, strict=True):
         for k, name in zip(own, names, strict=True):
@@ -222,7 +218,10 @@ def _tracked(people: list[Person], rows: list[int]) -> dict[int, list[int]]:
     return found
 
 
-def tracking_weights(person: Person) -> F64:
-    """(J,) weights of joints in tracking: the score, reduced by occlusion."""
-    visible = person.visibility_fractions[:, 0]
-    return person.score * np.where(np.isfinite(visible), visible, 1)
+def tracking_columns(people: Sequence[Person]) -> tuple[F64, F64, F64]:
+    """Boxes (P, 4), joints (P, J, 2) and their weights (P, J) in tracking: scores, reduced by
+    occlusion."""
+    visible = np.stack([person.visibility_fractions[:, 0] for person in people])
+    weights = np.stack([person.score for person in people])
+    weights = weights * np.where(np.isfinite(visible), visible, 1)
+    return np.stack([p.box for p in people]), np.stack([p.xy for p in people]), weights
