@@ -105,12 +105,9 @@ def robustness(
                 # Clips of walking people are compared with their own middle frames.
                 beside = predicted(name, blurred=False) if name == CLIPS else plain
                 shown = predicted(name, blurred=True)
-                first, second = measured.pairs(shown, beside)
-                if not len(first):
+                found[run][name] = pair = measured.paired(shown, beside)
+                if not len(pair.plain):
                     raise ModelError("no person in both data sets", where=f"plain and {name}")
-                found[run][name] = measured.ChallengePair(
-                    challenge=select(shown, first), plain=select(beside, second)
-                )
         rows = measured.robustness_rows(found)
         step("drawing the page")(0, 1, 0.0)
         page = robustness_page(
@@ -278,11 +275,8 @@ def stress(
             dataset, answers, _ = shown(cause, level)
             if cause == "person":
                 answers = select(answers, answers.instance == _BEHIND)
-            first, second = measured.pairs(answers, clean)
             title = set_name(cause, level)
-            both[title] = measured.ChallengePair(
-                challenge=select(answers, first), plain=select(clean, second)
-            )
+            both[title] = measured.paired(answers, clean)
             pictures[title] = _worst(dataset, answers, skeleton)
         rows = measured.robustness_rows({name: both}, same_joints=True)
         whole = {part: measured.part_interval(clean, part) for part in measured.PARTS}

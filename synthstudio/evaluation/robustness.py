@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from synthstudio.core.arrays import F64, Array
+from synthstudio.core.arrays import F64
 from synthstudio.evaluation.intervals import (
     Interval,
     group_sums,
@@ -18,7 +18,7 @@ from synthstudio.evaluation.intervals import (
     table_text,
 )
 from synthstudio.evaluation.metrics import joint_subsets, pck_of
-from synthstudio.evaluation.storage import Predictions, percent
+from synthstudio.evaluation.storage import Predictions, percent, select
 
 PARTS = ("visible", "hidden")
 _SEED, _ROUNDS = 2030, 1000
@@ -94,14 +94,14 @@ def part_sums(predictions: Predictions, part: str, *, state_of: Predictions | No
     return group_sums(pck_of(predictions), subset & predictions.known, frame)
 
 
-def pairs(challenge: Predictions, plain: Predictions) -> tuple[Array, Array]:
-    """Rows of both that show the same person of a frame, in the order of frames; people wholly
-    outside one of the pictures are left out."""
+def paired(challenge: Predictions, plain: Predictions) -> ChallengePair:
+    """The same people of both, in the order of frames; people wholly outside one of the pictures
+    are left out."""
     keys = [zip(p.frame.tolist(), p.instance.tolist(), strict=True) for p in (challenge, plain)]
     own, other = ({key: row for row, key in enumerate(each)} for each in keys)
     shared = sorted(own.keys() & other.keys())
-    rows, others = [own[key] for key in shared], [other[key] for key in shared]
-    return np.array(rows, np.int64), np.array(others, np.int64)
+    rows, others = (np.array([each[k] for k in shared], np.int64) for each in (own, other))
+    return ChallengePair(challenge=select(challenge, rows), plain=select(plain, others))
 
 
 def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import pytest
 
 from synthstudio.core.rng import stream
 from synthstudio.evaluation.intervals import Interval
-from synthstudio.evaluation.robustness import ChallengePair, as_json, pairs, robustness_rows, text
+from synthstudio.evaluation.robustness import ChallengePair, as_json, paired, robustness_rows, text
 from synthstudio.evaluation.storage import select
 
 P, J = 60, 4
@@ -59,12 +59,10 @@ def test_pairing_narrows_the_interval():
 def test_pairs_are_the_first_people_of_the_same_frames():
     plain = predictions(right=1)
     crowd = dataclasses.replace(plain, instance=np.where(np.arange(P) % 2, 2, 1))
-    ours, theirs = pairs(crowd, plain)
-    assert (crowd.instance[ours] == 1).all()
-    assert (crowd.frame[ours] == plain.frame[theirs]).all()
-    assert len(ours) == P // 2
-    fewer = select(plain, np.arange(10, P))
-    ours, theirs = pairs(fewer, plain)
-    assert len(ours) == P - 10
-    assert (fewer.frame[ours] == plain.frame[theirs]).all()
-    assert (theirs == np.arange(10, P)).all()
+    pair = paired(crowd, plain)
+    assert (pair.challenge.instance == 1).all()
+    assert (pair.challenge.frame == pair.plain.frame).all()
+    assert len(pair.challenge) == P // 2
+    pair = paired(select(plain, np.arange(10, P)), plain)
+    assert (pair.challenge.frame == pair.plain.frame).all()
+    assert (pair.plain.frame == plain.frame[10:]).all()
