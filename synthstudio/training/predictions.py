@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, softmax
 
 from synthstudio.core.arrays import F64, I64, U8, Array, Bool
 from synthstudio.core.errors import ModelError
@@ -140,25 +141,21 @@ def predict_images(
     joints = decode_peak(maps) if decode == "peak" else expected_hits(maps)
     cell = images.shape[-1] / maps.shape[-1]
 
-    def array(value: Tensor | None, shape: tuple[int, ...] = ()) -> F64:
+    def array(
+        value: Tensor | None, shape: tuple[int, ...] = (), of: Callable[..., Tensor] = Tensor.double
+    ) -> F64:
         if value is None:
             return np.full((*joints.score.shape, *shape), np.nan)
-        return np.asarray(value.cpu().numpy(), np.float64)
+        return np.asarray(of(value.double()).cpu().numpy(), np.float64)
 
-    def doubled(value: Tensor | None) -> Tensor | None:
-        return None if value is None else value.double()
-
-    fractions, presence, quality = map(
-        doubled, (outputs.visibility_fractions, outputs.presence, outputs.quality)
-    )
     found = {
-        "xy": array(joints.xy.double()) * cell,
-        "score": array(joints.score.double()),
-        "peak": array(probabilities(outputs.logits[0]).flatten(2).amax(-1).double()),
-        "present": array(None if presence is None else presence.sigmoid()),
-        "visibility_fractions": array(None if fractions is None else fractions.softmax(-1), (4,)),
-        "quality": array(None if quality is None else quality.sigmoid()),
-        "xyz_m": array(doubled(outputs.xyz_m), (3,)),
+        "xy": array(joints.xy) * cell,
+        "score": array(joints.score),
+        "peak": array(probabilities(outputs.logits[0]).flatten(2).amax(-1)),
+        "present": array(outputs.presence, of=torch.sigmoid),
+        "visibility_fractions": array(outputs.visibility_fractions, (4,), partial(softmax, dim=-1)),
+        "quality": array(outputs.quality, of=torch.sigmoid),
+        "xyz_m": array(outputs.xyz_m, (3,)),
     }
     if peaks:
         tops = find_peaks(maps, count=peaks, reach=_PEAK_DISTANCE)

@@ -124,7 +124,7 @@ def _write(
     """Write `counts` (frames, people) into `out`; return how many people. DiskError."""
     images = caching.allocate(out / "images.npy", (max(counts[0], 1), *size, 3))
     masks = caching.allocate(out / "masks.npy", (max(counts[1], 1), -(-size[0] * size[1] // 8)))
-    frames: list[dict[str, Any]] = []
+    first, frames = [0], list[tuple[Any, ...]]()
     people: list[dict[str, Any]] = []
     for sample in samples:
         rgb = sample.rgb()
@@ -136,21 +136,17 @@ def _write(
                 masks[len(people)] = np.packbits(mask)
             converted = convert_row(person, sample.frame, skeleton)
             people.append(_labels(converted, letterbox, len(skeleton.joints)))
-        frames.append(
-            {
-                "first": len(people),
-                "masked": all(mask is not None for mask in seen),
-                "split": sample.frame["split"] or "",
-                "variant": sample.frame["variant"] or "",
-                "frame": sample.frame["index"],
-            }
-        )
+        first.append(len(people))
+        split, variant = (sample.frame[name] or "" for name in ("split", "variant"))
+        masked = all(mask is not None for mask in seen)
+        frames.append((masked, split, variant, sample.frame["index"]))
         progress(len(frames), counts[0])
     names = ("masked", "split", "variant", "frame")
-    columns: dict[str, Any] = {name: np.array([f[name] for f in frames]) for name in names}
+    columns: dict[str, Any]
+    columns = {name: np.array([row[k] for row in frames]) for k, name in enumerate(names)}
     joints = len(skeleton.joints)
     columns |= {
-        "first": np.array([0, *(f["first"] for f in frames)], np.int64),
+        "first": np.array(first, np.int64),
         "xy": np.array([p["xy"] for p in people], np.float32).reshape(-1, joints, 2),
         "state": np.array([p["state"] for p in people], np.uint8).reshape(-1, joints),
         "boxes": np.array([p["box"] for p in people], np.float32).reshape(-1, 4),
