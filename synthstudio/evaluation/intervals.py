@@ -115,21 +115,17 @@ def stacked(seeds: Sequence[tuple[F64, F64]]) -> tuple[F64, F64]:
 
 def ratio_interval(hits: F64, counts: F64, *, seed: int, rounds: int = 2000) -> Interval:
     """hits / counts over all, both (S, G); counts may be 0 in a group."""
-    return _sum_interval([(hits, counts)], seed=seed, rounds=rounds)
+    return paired_interval((hits, counts), None, seed=seed, rounds=rounds)
 
 
 def paired_interval(
-    first: tuple[F64, F64], second: tuple[F64, F64], *, seed: int, rounds: int = 2000
+    first: tuple[F64, F64], second: tuple[F64, F64] | None, *, seed: int, rounds: int = 2000
 ) -> Interval:
     """Estimate first minus second, each (hits, counts) of (S, G), with the same draws for both."""
-    return _sum_interval([first, second], seed=seed, rounds=rounds)
-
-
-def _sum_interval(sides: list[tuple[F64, F64]], *, seed: int, rounds: int) -> Interval:
-    seeds, groups = sides[0][0].shape
-    nan = float("nan")
+    sides = [first] if second is None else [first, second]
+    seeds, groups = first[0].shape
     if not all(counts.sum() for _, counts in sides):
-        return Interval(value=nan, low=nan, high=nan)
+        return Interval(value=float("nan"), low=float("nan"), high=float("nan"))
 
     def differences(repeats: Array, weights: F64) -> F64:
         found = []

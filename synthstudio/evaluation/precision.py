@@ -203,10 +203,8 @@ def _evaluated(
         evaluator.params.kpt_oks_sigmas = np.asarray(sigmas)
         evaluator.params.maxDets = [max(_SUMMARISED, crowd)]
         if not by_size:
-            evaluator.params.areaRng, evaluator.params.areaRngLbl = (
-                evaluator.params.areaRng[:1],
-                ["all"],
-            )
+            evaluator.params.areaRng = evaluator.params.areaRng[:1]
+            evaluator.params.areaRngLbl = ["all"]
         if presence is not None:
             place = np.flatnonzero(counted)  # predictions are renumbered from 1
             evaluator.computeOks = _by_extended_oks(evaluator, truth, known, xy, presence, place)

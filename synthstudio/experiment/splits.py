@@ -312,10 +312,7 @@ def split_cutouts(folder: Path, out: Path, *, seed: int) -> dict[str, list[str]]
     by_file = len({picture.category for picture in found}) < 2
     key = {p: p.asset.sha256 if by_file else p.category for p in found}
     held = _test_kinds(set(key.values()), seed=seed)
-    parts = {
-        "train": [p for p in found if key[p] not in held],
-        "test": [p for p in found if key[p] in held],
-    }
+    parts = {n: [p for p in found if (key[p] in held) == (n == "test")] for n in PARTS}
     if not all(parts.values()):
         raise _one_sided(folder, key.values(), "test" if held else "train")
     with whole_folder(out) as unfinished:
