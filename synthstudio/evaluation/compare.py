@@ -6,7 +6,7 @@ Letters: P people, J joints, S seeds, G groups.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,15 +60,13 @@ def compare(arms: Sequence[Arm], *, rounds: int = 2000) -> list[Row]:
         )
     _check_same_people(arms)
     seen = np.logical_and.reduce([run.predictions.known for arm in arms for run in arm.runs])
-    return _sum_rows(arms, seen, rounds) + _statistic_rows(
-        arms, seen, min(rounds, STATISTIC_ROUNDS)
-    )
+    slow = _statistic_rows(arms, seen, min(rounds, STATISTIC_ROUNDS))
+    return [*_sum_rows(arms, seen, rounds), *slow]
 
 
-def _sum_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> list[Row]:
+def _sum_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> Iterator[Row]:
     """Metrics that are sums over people, divided by counts."""
     sums = [[_sums(run.predictions, seen) for run in arm.runs] for arm in arms]
-    rows = []
     for name in sums[0][0]:
         sides = [intervals.stacked([run[name] for run in own]) for own in sums]
         if not any(counts.any() for _, counts in sides):
@@ -80,8 +78,7 @@ def _sum_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> list[Row]:
             else None
             for side in sides[1:]
         ]
-        rows.append(Row(name=name, values=values, differences=(None, *tested), **_unit(name)))
-    return rows
+        yield Row(name=name, values=values, differences=(None, *tested), **_unit(name))
 
 
 def _unit(name: str) -> dict[str, Any]:
@@ -122,10 +119,9 @@ def _sums(predictions: Predictions, seen: Bool) -> dict[str, tuple[F64, F64]]:
     return {name: intervals.group_sums(*pair, group) for name, pair in out.items()}
 
 
-def _statistic_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> list[Row]:
+def _statistic_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> Iterator[Row]:
     """Metrics that are not sums over people, tested by weighting groups of frames."""
     _, groups = intervals.renumbered(arms[0].runs[0].predictions.group)
-    rows = []
     for name, make in _STATISTICS.items():
         drawn = [
             intervals.bootstrap(
@@ -140,8 +136,7 @@ def _statistic_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> list[Row]:
             for d, arm in zip(drawn[1:], arms[1:], strict=True)
         ]
         values = tuple(d.interval() for d in drawn)
-        rows.append(Row(name=name, values=values, differences=(None, *tested), **_unit(name)))
-    return rows
+        yield Row(name=name, values=values, differences=(None, *tested), **_unit(name))
 
 
 def _ap(part: str) -> Callable[[Evaluation, Bool], Statistic]:

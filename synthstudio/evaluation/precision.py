@@ -227,15 +227,10 @@ def _by_extended_oks(
             return []
         oks = np.zeros((len(rows), len(people)))
         for k, p in enumerate(people):
-            window, shape = presence.window[p], (len(rows), xy.shape[1])
+            window, inside = presence.window[p], presence.inside[p]
             within = ((xy[rows] >= window[:2]) & (xy[rows] < window[2:])).all(-1)
-            apart = extended_distance(
-                xy[rows],
-                presence.claimed[rows] & within,
-                np.broadcast_to(truth.xy[p], (*shape, 2)),
-                np.broadcast_to(presence.inside[p], shape),
-                window=np.broadcast_to(window, (len(rows), 4)),
-            )
+            claimed = presence.claimed[rows] & within
+            apart = extended_distance(xy[rows], claimed, truth.xy[p], inside, window=window[None])
             scale = 2 * (2 * evaluator.params.kpt_oks_sigmas) ** 2 * (truth.area[p] + np.spacing(1))
             oks[:, k] = np.exp(-(apart**2) / scale)[:, known[p]].mean(1)
         return oks

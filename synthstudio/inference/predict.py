@@ -136,9 +136,8 @@ def predict(
         yield from _predict_batch(predictor, waiting, size)
 
 
-def _crops(image: SourceImage, boxes: Boxes, size: tuple[int, int]) -> list[Crop]:
+def _crops(image: SourceImage, boxes: Boxes, size: tuple[int, int]) -> Iterator[Crop]:
     height, width = image.rgb.shape[:2]
-    out = []
     for p, box in enumerate(boxes.xywh):
         touches = (box[:2] < [width, height]).all() and (box[:2] + box[2:] > 0).all()
         large = not boxes.measured and box[2:].max() > _MAX_BOX * max(width, height)
@@ -160,8 +159,7 @@ def _crops(image: SourceImage, boxes: Boxes, size: tuple[int, int]) -> list[Crop
             "sequence": image.sequence,
             "time": image.time,
         }
-        out.append((crop_and_resize(image.rgb, np.array([x, y]), size[1] / w, size), known))
-    return out
+        yield crop_and_resize(image.rgb, np.array([x, y]), size[1] / w, size), known
 
 
 def _predict_batch(net: Predictor, crops: list[Crop], size: tuple[int, int]) -> Iterator[Person]:

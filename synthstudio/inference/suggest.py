@@ -126,12 +126,9 @@ def profile(answers: Predictions, skeleton: Skeleton) -> Profile:
         )
     groups = regions(skeleton)
     names = tuple(groups)
-    of_joint = np.array(
-        [
-            next(k for k, g in enumerate(names) if j in groups[g])
-            for j in range(len(skeleton.joints))
-        ]
-    )
+    of_joint = np.zeros(len(skeleton.joints), np.int64)
+    for k, group in enumerate(groups.values()):
+        of_joint[group] = k
     families, family = np.unique(
         np.where(answers.family == "", UNKNOWN, answers.family), return_inverse=True
     )

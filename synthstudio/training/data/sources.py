@@ -359,13 +359,8 @@ def check_labels(
     crops, rows = data.train.crops, data.train.rows
     state, xy = crops.state[rows], crops.xy[rows]
     known = _check_known(state, xy, data, log)
-    spread = np.array(
-        [
-            np.nanstd(np.where(k[..., None], p, np.nan), axis=0).max()
-            for p, k in zip(xy, known, strict=True)
-            if k.sum() > 1
-        ]
-    )
+    several = known.sum(1) > 1
+    spread = np.nanstd(np.where(known[several, :, None], xy[several], np.nan), axis=1).max(-1)
     if len(spread) and np.median(spread) < 1:
         raise ModelError(
             "most people's joints lie at one point",
