@@ -197,6 +197,7 @@ def _facts(
     notes = [f"Left out: {n} x {what}." for what, n in sorted(found.left_out.items())]
     if never := [name for name in skeleton.joints if name not in used]:
         notes.append(f"Never labelled: {', '.join(never)}; neither trained nor tested.")
+    tested = sum(found.people[i] for i in test)
     if not flags[1]:
         notes.append(
             "No joint is marked as hidden (v=1): only joints hidden by pastes are tested as hidden."
@@ -206,10 +207,7 @@ def _facts(
         "joints": sorted(used),
         "notes": notes,
         "photos": {"train": len(found.people) - len(test), "test": len(test)},
-        "people": {
-            "train": sum(n for i, n in found.people.items() if i not in test),
-            "test": sum(n for i, n in found.people.items() if i in test),
-        },
+        "people": {"train": found.people.total() - tested, "test": tested},
         "visible": flags[2].total(),
         "hidden": flags[1].total(),
     }

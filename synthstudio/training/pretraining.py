@@ -110,8 +110,7 @@ def pose_people(
     """The people of data sets, or of photos, with numbers of their poses and looks; ModelError."""
     if any(source.coco for source in sources):
         return _photo_people(sources, config, cache, progress)
-    poses: list[str] = []
-    looks: list[str] = []
+    names: list[tuple[str, str]] = []
     for source in sources:
         if not source.dataset:
             raise ModelError(
@@ -122,18 +121,12 @@ def pose_people(
             )
         crops = load_subset((source,), config, cache, progress)[0].crops
         keys = _spec_hashes(Dataset(source.dataset))
-        for person in zip(crops.frame.tolist(), crops.instance.tolist(), strict=True):
-            pose, look = keys[person]
-            poses.append(pose)
-            looks.append(look)
+        numbers = zip(crops.frame.tolist(), crops.instance.tolist(), strict=True)
+        names += [keys[person] for person in numbers]
     people, skeleton = load_subset(sources, config, cache, progress)
-    return PosePeople(
-        crops=people.crops,
-        rows=people.rows,
-        pose=_numbered(poses)[people.rows],
-        look=_numbered(looks)[people.rows],
-        skeleton=skeleton,
-    )
+    rows = people.rows
+    pose, look = (_numbered(each)[rows] for each in zip(*names, strict=True))
+    return PosePeople(crops=people.crops, rows=rows, pose=pose, look=look, skeleton=skeleton)
 
 
 def _photo_people(

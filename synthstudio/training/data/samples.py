@@ -286,9 +286,8 @@ def check_entries(opened: CocoFile, root: Path) -> tuple[dict[str, int], int]:
     counted, opened.left_out = opened.left_out, Skipped()  # the second pass counts again
     for frame, persons in opened.samples():
         where = f"{opened.path}, image {frame['index']}"
-        lengths[frame["file_name"]] = (
-            file_inside(root, frame["file_name"], where=where).stat().st_size
-        )
+        name = frame["file_name"]
+        lengths[name] = file_inside(root, name, where=where).stat().st_size
         people += len(persons)
         for person in persons:
             _check_box(person, frame, where)
