@@ -98,16 +98,9 @@ def stress_page(
     """`card`: the summary as lines; `pictures`: of the worst, by set."""
     head = ["", "joints", "PCK@0.1", "the same joints clean", "change"]
     tables = {
-        part: [
-            [
-                row.challenge, row.joints, percent(row.value.value), percent(row.plain.value),
-                row.change.marked(),
-            ]
-            for row in rows
-            if row.part == part
-        ]
+        part: [_cells(row.challenge, [row], [row.run]) for row in rows if row.part == part]
         for part in PARTS
-    }  # fmt: skip
+    }
     forests = {
         part: pages.forest([(r.challenge, r.change) for r in rows if r.part == part])
         for part in PARTS
