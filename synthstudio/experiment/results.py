@@ -274,13 +274,9 @@ def markdown(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -
     lines += [warning(facts), ""] if warning(facts) else []
     lines += [*(f"* {s}" for s in sentences(found)), ""]
     for measure, title in MEASURES.items():
-        lines += [f"## {title}", "", *_lines(_figure_rows(found, measure)), ""]
-        lines += [
-            f"### Differences, {measure} in points",
-            "",
-            *_lines(_difference_rows(found, measure)),
-            "",
-        ]
+        figures, differences = _figure_rows(found, measure), _difference_rows(found, measure)
+        lines += [f"## {title}", "", *_lines(figures), ""]
+        lines += [f"### Differences, {measure} in points", "", *_lines(differences), ""]
     lines += ["## Notes", "", *(f"* {note}" for note in notes(found, facts, config)), ""]
     return "\n".join(lines)
 

@@ -73,10 +73,8 @@ class Finder:
         size = stated_size(facts, where)
         inputs = {i.name: (i.type, list(i.shape)[1:]) for i in session.get_inputs()}
         outputs = {o.name: list(o.shape)[2:] for o in session.get_outputs()}
-        if inputs != {"images": ("tensor(uint8)", [3, *size])} or outputs != {
-            "scores": [],
-            "boxes": [4],
-        }:
+        expected = {"images": ("tensor(uint8)", [3, *size])}, {"scores": [], "boxes": [4]}
+        if (inputs, outputs) != expected:
             raise ModelError(
                 "the ONNX file's inputs and outputs contradict its metadata",
                 where=where,

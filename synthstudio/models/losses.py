@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -124,27 +125,21 @@ class Weights:
 WEIGHTS = Weights()
 
 
+def _of(loss: Callable[..., Tensor], predicted: Tensor | None, *more: Any) -> Tensor | None:
+    return None if predicted is None else loss(predicted, *more)
+
+
 Term = Callable[[PoseOutputs, Labels, Tensor, Tensor], Tensor | None]
 TERMS: dict[str, Term] = {
-    "presence": lambda found, labels, sigmas, balance: (
-        None if found.presence is None else presence_loss(found.presence, labels)
+    "presence": lambda found, labels, sigmas, balance: _of(presence_loss, found.presence, labels),
+    "visibility_fractions": lambda found, labels, sigmas, balance: _of(
+        fractions_loss, found.visibility_fractions, labels, balance
     ),
-    "visibility_fractions": lambda found, labels, sigmas, balance: (
-        None
-        if found.visibility_fractions is None
-        else fractions_loss(found.visibility_fractions, labels, balance)
+    "quality": lambda found, labels, sigmas, balance: _of(
+        quality_loss, found.quality, found.logits[-1], labels, sigmas
     ),
-    "quality": lambda found, labels, sigmas, balance: (
-        None
-        if found.quality is None
-        else quality_loss(found.quality, found.logits[-1], labels, sigmas)
-    ),
-    "occluder": lambda found, labels, sigmas, balance: (
-        None if found.occluder is None else occluder_loss(found.occluder, labels)
-    ),
-    "lift": lambda found, labels, sigmas, balance: (
-        None if found.xyz_m is None else lift_loss(found.xyz_m, labels)
-    ),
+    "occluder": lambda found, labels, sigmas, balance: _of(occluder_loss, found.occluder, labels),
+    "lift": lambda found, labels, sigmas, balance: _of(lift_loss, found.xyz_m, labels),
 }
 """Terms besides the maps', of outputs, labels, sigmas (J,) and balance (4,): None where a head has
 no such output. Terms without a field in Weights have weight 1."""

@@ -40,12 +40,6 @@ LISTED = 8
 _CAUSES = dict(
     zip(VISIBILITY, ("seen", "by itself", "by a person", "by an object", "outside"), strict=True)
 )
-_VIEWS = {
-    "front_left": "front l",
-    "front_right": "front r",
-    "back_left": "back l",
-    "back_right": "back r",
-}
 
 
 def text(found: Coverage, *, at_least: float | None = None) -> str:
@@ -66,7 +60,7 @@ def text(found: Coverage, *, at_least: float | None = None) -> str:
 
 def _people_lines(found: Coverage, at_least: float | None) -> list[str]:
     counts, rows, columns = _cut(found, "family", "view")
-    views = [_VIEWS.get(name, name) for name in columns]
+    views = [name.replace("_left", " l").replace("_right", " r") for name in columns]
     title = "people by pose family and side seen"
     return _table(title, rows, views, counts, at_least=at_least, width=8)
 
