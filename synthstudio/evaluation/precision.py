@@ -239,28 +239,24 @@ def _by_extended_oks(
 
 
 def _truth_file(truth: Truth, known: Bool, counted: Bool, pictures: I64) -> dict[str, object]:
-    joints = truth.xy.shape[1]
-    people = []
-    for p in np.flatnonzero(counted):
-        points = np.zeros((joints, 3))  # COCO: pixel indices
-        points[:, :2] = np.nan_to_num(np.where(known[p][:, None], truth.xy[p] - 0.5, 0))
-        points[:, 2] = 2 * known[p]
-        people.append(
+    xy = np.nan_to_num(np.where(known[..., None], truth.xy - 0.5, 0))  # COCO: pixel indices
+    points = np.concatenate([xy, 2 * known[..., None]], -1)
+    return {
+        "info": {},
+        "images": [{"id": int(i)} for i in pictures],
+        "annotations": [
             {
                 "id": int(p) + 1,
                 "image_id": int(truth.image[p]),
                 "category_id": 1,
                 "iscrowd": 0,
-                "keypoints": points.ravel().tolist(),
+                "keypoints": points[p].ravel().tolist(),
                 "num_keypoints": int(known[p].sum()),
                 "area": float(truth.area[p]),
                 "bbox": truth.box[p].tolist(),
             }
-        )
-    return {
-        "info": {},
-        "images": [{"id": int(i)} for i in pictures],
-        "annotations": people,
+            for p in np.flatnonzero(counted)
+        ],
         "categories": [{"id": 1, "name": "person"}],
     }
 
