@@ -269,13 +269,12 @@ def request(
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A worker's state: a network on its device."""
+    """A worker's state: a network on its device; `how`: options of `predict_images`."""
 
     net: Any
     spec: InputSpec
     device: torch.device
-    bank: PoseBank | None
-    request: Request
+    how: dict[str, Any]
 
 
 def open_network(query: Request, model: str) -> Network:
@@ -291,13 +290,9 @@ def open_network(query: Request, model: str) -> Network:
     if query.poses is not None:
         held: Any = {name: torch.from_numpy(value) for name, value in query.poses.items()}
         bank = PoseBank(**held).to(device)
-    return Network(
-        net=net.to(device).eval(),
-        spec=InputSpec(size=config.network.size, skeleton=skeleton),
-        device=device,
-        bank=bank,
-        request=query,
-    )
+    spec = InputSpec(size=config.network.size, skeleton=skeleton)
+    how = {"decode": query.decode, "flip": query.flip, "bank": bank}
+    return Network(net=net.to(device).eval(), spec=spec, device=device, how=how)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,20 +312,14 @@ def predict_job(network: Network, job: Job, note: Report) -> tuple[int, Any]:
     """Predict a job in a worker: PredictionColumns of people, FoundPeople of each frame; ModelError
     when out of memory."""
     answers: Any
-    net, how = network.net, network.request
+    net, spec = network.net, network.spec
     if isinstance(job.images, tuple):
         pictures = [decode_rgb(data, name) for data, name in job.images]
-        answers = predictions.find_in_images(net, pictures, network.spec.size)
+        answers = predictions.find_in_images(net, pictures, spec.size)
     else:
         with devices.memory_guard(network.device, f"{len(job.images)} people"):
-            answers = predictions.predict_images(
-                net,
-                torch.from_numpy(job.images).to(network.device),
-                network.spec.skeleton,
-                decode=how.decode,
-                flip=how.flip,
-                bank=network.bank,
-            )
+            images = torch.from_numpy(job.images).to(network.device)
+            answers = predictions.predict_images(net, images, spec.skeleton, **network.how)
     note(len(job.images))
     return job.first, answers
 
