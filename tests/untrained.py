@@ -8,8 +8,8 @@ from synthstudio.training import checkpoint, networks
 from synthstudio.training import config as configs
 
 
-def save(path, *, block="orn", skeleton="coco23", data="none", seed=1):
-    network = {"size": [48, 36], "widths": [8, 12], "width": 16, "head": block}
+def save(path, *, block="orn", skeleton="coco23", data="none", seed=1, **more):
+    network = {"size": [48, 36], "widths": [8, 12], "width": 16, "head": block} | more
     torch.set_num_threads(1)
     train, own = [{"dataset": str(data)}], get_skeleton(skeleton)
     config = configs.parse({"train": train, "name": "tiny", "network": network})

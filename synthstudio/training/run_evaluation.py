@@ -289,7 +289,7 @@ def open_network(query: Request, model: str) -> Network:
     bank = None
     if query.poses is not None:
         held: Any = {name: torch.from_numpy(value) for name, value in query.poses.items()}
-        bank = PoseBank(**held).to(device)
+        bank = PoseBank(**held, sharpness=config.network.bank_sharpness).to(device)
     spec = InputSpec(size=config.network.size, skeleton=skeleton)
     how = {"decode": query.decode, "flip": query.flip, "bank": bank}
     return Network(net=net.to(device).eval(), spec=spec, device=device, how=how)

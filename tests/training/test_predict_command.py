@@ -347,7 +347,8 @@ def evaluated(weights, data, folder, cache, *words):
     ],
 )
 def test_two_processes_say_what_one_says(small_jobs, pairs, tmp_path, cache, options):
-    weights = untrained.save(tmp_path / "best.safetensors", block="kpe", data=pairs)
+    how = {"block": "kpe", "data": pairs, "bank_sharpness": 2.0}
+    weights = untrained.save(tmp_path / "best.safetensors", **how)
     evaluated(weights, pairs, tmp_path, cache, *options)
     run_json("evaluate", weights, pairs, "--out", tmp_path / "usual", "--cache", cache, *options)
     with (
