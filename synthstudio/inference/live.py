@@ -30,6 +30,7 @@ from synthstudio.core.arrays import F64, U8
 from synthstudio.core.errors import DiskError
 from synthstudio.core.places import TEMPORARY
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.video import stated_frames
 from synthstudio.dataset.durable import whole_file
 from synthstudio.inference.finder import box_around
 from synthstudio.inference.predict import Person, Predictor, predict, tracking_columns
@@ -360,15 +361,13 @@ class _Video:
 
     def check(self) -> None:
         """DiskError unless the video is complete: OpenCV does not report a full disk."""
-        film = cv2.VideoCapture(str(self._part), cv2.CAP_FFMPEG)
-        count = film.get(cv2.CAP_PROP_FRAME_COUNT) if film.isOpened() else 0
-        film.release()
-        if round(count) != self._written or not self._written:
+        count = stated_frames(self._part)
+        if count != self._written or not self._written:
             raise DiskError(
                 "the video is incomplete",
                 where=str(self._path),
                 expected=f"{self._written} pictures",
-                got=f"{count:g}",
+                got=str(count),
                 then="Check the disk space.",
             )
 
