@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ def evenly_spaced(count: int, maximum: int) -> I64:
 
 def examples(
     net: nn.Module, people: CropSubset, spec: InputSpec, *, device: torch.device
-) -> list[AttentionExample]:
+) -> Iterator[AttentionExample]:
     """Attention and maps at one hidden joint of a few people, evenly spaced."""
     crops = people.crops
     external = (CAUSES.index("person"), CAUSES.index("object"))
@@ -53,7 +53,7 @@ def examples(
     _, first = np.unique(np.where(hidden.any(1), crops.group[people.rows], -1), return_index=True)
     chosen = np.sort(first[hidden[first].any(1)])
     if not len(chosen):
-        return []
+        return
     chosen = chosen[evenly_spaced(len(chosen), _SHOWN)]
     batch, outputs = _predict(net, people, chosen, spec, device)
     decoded = expected_hits(outputs.maps)
@@ -62,7 +62,7 @@ def examples(
     known = batch.labels.known.numpy()
     joints = np.where(known & hidden[chosen], np.nan_to_num(visible, nan=1.5), 9.0).argmin(1)
     bank = bank_of(net)
-    size, out = np.array([spec.cells[1], spec.cells[0]], np.float64), []
+    size = np.array([spec.cells[1], spec.cells[0]], np.float64)
     for b, j in enumerate(joints.tolist()):
         if not (known[b, j] and hidden[chosen[b], j]):
             continue
@@ -71,7 +71,7 @@ def examples(
             top = outputs.attention["poses"][b].float().topk(min(_POSES, len(bank.poses)))
             poses = bank.poses[top.indices].double().cpu().numpy()
             weights = top.values.double().cpu().numpy()
-        example = AttentionExample(
+        yield AttentionExample(
             picture=batch.images[b].numpy().transpose(1, 2, 0).copy(),
             joint=j,
             true=batch.labels.xy[b, j].double().numpy(),
@@ -85,8 +85,6 @@ def examples(
             frame=int(crops.frame[row]),
             instance=int(crops.instance[row]),
         )
-        out.append(example)
-    return out
 
 
 def _peaks(maps: Tensor) -> F64:
@@ -103,7 +101,7 @@ def patch_sensitivity(
     *,
     device: torch.device,
     progress: Report = lambda done, total: None,
-) -> list[Sensitivity]:
+) -> Iterator[Sensitivity]:
     """Slide a patch, a quarter of the window wide, over mostly visible people."""
     fraction = np.nan_to_num(people.crops.fraction[people.rows])
     visible = np.flatnonzero(fraction <= np.quantile(fraction, 0.5))
@@ -112,7 +110,6 @@ def patch_sensitivity(
     size = np.array([spec.size[1], spec.size[0]], np.float64)
     cell = spec.size[1] / spec.cells[1]
     patch = max(spec.size[1] // 4, 1)
-    out = []
     for b in range(len(chosen)):
         true = batch.labels.xy[b].double().numpy() * size
         side = float(people.crops.side[batch.rows[b]])
@@ -125,12 +122,10 @@ def patch_sensitivity(
         known = batch.labels.known[b].numpy()
         if known.any():
             image = batch.images[b].numpy().transpose(1, 2, 0)
-            stride = max(patch // 2, 1)
-            out.append(
-                occlusion_sensitivity(error, image, true, known=known, patch=patch, stride=stride)
+            yield occlusion_sensitivity(
+                error, image, true, known=known, patch=patch, stride=max(patch // 2, 1)
             )
         progress(b + 1, len(chosen))
-    return out
 
 
 def _predict(

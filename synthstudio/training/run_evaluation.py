@@ -112,10 +112,10 @@ def evaluate_run(
     maps: list[Sensitivity] = []
     if net.has_joint_maps:
         progress = untimed(step("sliding a patch over people"))
-        maps = diagnostics.patch_sensitivity(net, people, spec, device=on, progress=progress)
+        maps += diagnostics.patch_sensitivity(net, people, spec, device=on, progress=progress)
         listed = {"maps": [m.map.tolist() for m in maps]}
         metrics["sensitivity"] = sensitivity_summary(maps) | listed
-        shown = diagnostics.examples(net, people, spec, device=on)
+        shown += diagnostics.examples(net, people, spec, device=on)
     if net.sees_frames:
         metrics["latency"] = predictions.frame_cost(net, spec, data)
     else:

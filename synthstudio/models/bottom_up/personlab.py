@@ -364,8 +364,6 @@ def correct(maps: Maps, voting: Voting) -> Corrected:
     joints, h, w = maps.discs.shape
     nothing = np.full(joints * h * w, np.nan, np.float32)
     found = Corrected(x=nothing, y=nothing, size=(h, w))
-    if not voting.refine:
-        return found
     at = np.flatnonzero(maps.discs > voting.inside)
     joint, x, y = _led(maps, at)
     for k in range(voting.refine):
