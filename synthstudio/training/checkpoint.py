@@ -370,28 +370,25 @@ def map_joints(
     Tensors that differ in more than the number of joints are unchanged.
     """
     pairs = [(j, source.index(name)) for j, name in enumerate(joints) if name in source]
+    to, rows = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).t()
     out = dict(state)
     for name, axis in JOINT_AXES.items():
         if name in own and name in state:
             before = 1 if name == REFINER else 0
-            target, given = own[name].movedim(axis, 0), state[name].movedim(axis, 0)
+            target, given = own[name].movedim(axis, 0), state[name].to(own[name]).movedim(axis, 0)
             repeats = [(len(t) - before) / len(j) for t, j in ((target, joints), (given, source))]
             if target.shape[1:] != given.shape[1:] or any(r != int(r) or r < 1 for r in repeats):
                 continue
             mapped = target.clone()
             mapped[:before] = given[:before]
             for k in range(int(min(repeats))):  # first maps, then those of the bank
-                for to, source_rows in pairs:
-                    mapped[before + k * len(joints) + to] = given[
-                        before + k * len(source) + source_rows
-                    ]
+                mapped[before + k * len(joints) + to] = given[before + k * len(source) + rows]
             out[name] = mapped.movedim(0, axis).contiguous()
     for name in (POSES, POSES_3D):
         if name in state:
             poses = state[name]
             out[name] = torch.full((len(poses), len(joints), poses.shape[-1]), OUTSIDE).to(poses)
-            for to, source_rows in pairs:
-                out[name][:, to] = poses[:, source_rows]
+            out[name][:, to] = poses[:, rows]
     if len(pairs) < len(joints):
         out.pop(POSES_3D, None)
     return out
