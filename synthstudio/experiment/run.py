@@ -14,6 +14,7 @@ at any time continues.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -251,16 +252,12 @@ def _operations(config: ExperimentConfig) -> dict[str, int]:
 def _findings(
     config: ExperimentConfig, ways: tuple[Arm, ...], skeleton: Skeleton, step: Step
 ) -> Findings:
-    progress, done = with_rate(step("measuring")), 0
-    reductions = {}
-    for arm in ways:
-        reduced = []
-        for seed in range(config.seeds):
-            kept = storage.read(_run_folder(config, arm, seed) / "evaluations" / "test")
-            reduced.append(results.reduce(kept.predictions, skeleton))
-            done += 1
-            progress(done, len(ways) * config.seeds)
-        reductions[arm.name] = reduced
+    progress, total = with_rate(step("measuring")), len(ways) * config.seeds
+    reductions: dict[str, list[results.Reduction]] = {arm.name: [] for arm in ways}
+    for done, (arm, seed) in enumerate(itertools.product(ways, range(config.seeds)), 1):
+        kept = storage.read(_run_folder(config, arm, seed) / "evaluations" / "test")
+        reductions[arm.name].append(results.reduce(kept.predictions, skeleton))
+        progress(done, total)
     questions = list(configs.QUESTIONS)
     for network in config.beside:
         answers = _beside(config, network, skeleton, step)
