@@ -42,16 +42,7 @@ class PeopleTrainer(Trainer[CropSubset, Made]):
     def labelled_batch(self, number: int) -> tuple[Batch, BatchPart]:
         """The augmented people of batch `number`, and their part of the batch."""
         people, part = self.batch_of(number)
-        batch = batches.make_batch(
-            people.crops,
-            part,
-            self.data.spec,
-            self.config.augment,
-            seed=self.config.seed,
-            step=number,
-            pictures=self.data.pictures,
-        )
-        return batch, part
+        return batches.make_batch(people.crops, part, **self.drawing(number)), part
 
     def run(self, batch: Batch, more: Any) -> Any:
         """The network's outputs in float32; `more`: what it takes beside the pictures."""
@@ -168,16 +159,8 @@ class FrameTrainer(Trainer[FrameSubset, tuple[FrameBatch, Any]]):
 
     def make_batches(self, number: int) -> tuple[FrameBatch, Any]:
         subset, part = self.batch_of(number)
-        batch = make_frame_batch(
-            subset.frames,
-            part,
-            self.data.spec,
-            self.config.augment,
-            seed=self.config.seed,
-            step=number,
-            masks=self.masks,
-            pictures=self.data.pictures,
-        )
+        drawing = self.drawing(number)
+        batch = make_frame_batch(subset.frames, part, masks=self.masks, **drawing)
         return batch, self.net.targets(batch.people)
 
     def backward(self, made: tuple[FrameBatch, Any]) -> dict[str, float]:

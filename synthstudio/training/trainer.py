@@ -240,6 +240,12 @@ class Trainer(ABC, Generic[Samples, Made]):
         samples, order = self.epoch_order(epoch)
         return samples, batch_rows(self.config, order, place, self.world)
 
+    def drawing(self, number: int) -> dict[str, Any]:
+        """How batch `number` is drawn from samples: arguments of `make_batch`."""
+        data, config = self.data, self.config
+        how = {"spec": data.spec, "augment": config.augment, "pictures": data.pictures}
+        return how | {"seed": config.seed, "step": number}
+
     def to_device(self, value: Values) -> Values:
         """A dataclass of tensors on the run's device."""
         moved = {name: tensor.to(self.device) for name, tensor in vars(value).items()}
