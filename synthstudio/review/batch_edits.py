@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.review import edits, history
-from synthstudio.review.check import CAUSES_OF, Base, check_names, checked_op
+from synthstudio.review.check import CAUSES_OF, Base, check_names
 from synthstudio.review.edits import BaseOf
 from synthstudio.review.history import in_frames
 from synthstudio.review.models import EventRow, ItemRow, event_of, in_layer
@@ -62,30 +62,6 @@ def apply_all(
         except DatasetError as error:
             done.append(Refused(str(error), reason="gone"))
         progress(len(done))
-    return done
-
-
-def apply_each(
-    store: Store,
-    dataset: str,
-    plan: Callable[[Session], Sequence[Op]],
-    *,
-    who: User,
-    base_of: BaseOf,
-) -> list[tuple[Op, Event | Refused]]:
-    """Apply the possible part of a plan in one exclusive transaction."""
-    done: list[tuple[Op, Event | Refused]] = []
-    with store.session() as session:
-        edits.lock_dataset(session, dataset)
-        for op in plan(session):
-            try:
-                base = base_of(op.person)
-                require(who, op.kind)
-                checked = checked_op(op, base)
-                with session.begin_nested():
-                    done.append((op, edits.apply_in(session, checked, who=who, base=base)))
-            except Refused as refused:
-                done.append((op, refused))
     return done
 
 

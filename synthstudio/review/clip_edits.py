@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
 from synthstudio.review import batch_edits
-from synthstudio.review.check import Base, check_int, moved
-from synthstudio.review.edits import BaseOf
+from synthstudio.review.check import Base, check_int, checked_op, moved
+from synthstudio.review.edits import BaseOf, apply_in, lock_dataset
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.store import Store
 from synthstudio.review.tracks import (
@@ -221,33 +221,31 @@ def _apply_batch(
     people: Iterable[Person],
     who: User,
 ) -> Result:
-    """Apply a plan unless its client was applied before; `people`: the allowed ones."""
+    """Apply the possible part of a plan unless its client was applied before, in one exclusive
+    transaction; `people`: the allowed ones."""
     require(who, "edit")
+    dataset = scene.clip.dataset
     known: dict[Person, Base] = {person: scene.base_of(person) for person in people}
-    done: list[int] = []
-    blind: list[str] = []
-
-    def once(session: Session) -> Sequence[Op]:
-        done.append(len(batch_edits.batch_events(session, scene.clip.dataset, client)))
-        ops = [] if done[0] else plan(session)
-        hidden = [op for op in ops if op.person.pair in scene.blinded]
-        blind.extend(f"{op.person.where}: {BLIND}" for op in hidden)
-        return [op for op in ops if op not in hidden]
-
-    tried = batch_edits.apply_each(
-        scene.store,
-        scene.clip.dataset,
-        once,
-        who=who,
-        base_of=lambda person: known.get(person) or scene.base_of(person),
-    )
     words = {"lease": "claimed by another reviewer", "revision": "changed meanwhile"}
-    left = [
-        f"{op.person.where}: {words.get(what.reason, what.what)}"
-        for op, what in tried
-        if isinstance(what, Refused)
-    ]
-    return Result(people=done[0] + len(tried) - len(left), left=(*left, *blind))
+    left: list[str] = []
+    blind: list[str] = []
+    with scene.store.session() as session:
+        lock_dataset(session, dataset)
+        done = len(batch_edits.batch_events(session, dataset, client))
+        for op in () if done else plan(session):
+            if op.person.pair in scene.blinded:
+                blind.append(f"{op.person.where}: {BLIND}")
+                continue
+            try:
+                base = known.get(op.person) or scene.base_of(op.person)
+                require(who, op.kind)
+                checked = checked_op(op, base)
+                with session.begin_nested():
+                    apply_in(session, checked, who=who, base=base)
+                done += 1
+            except Refused as refused:
+                left.append(f"{op.person.where}: {words.get(refused.reason, refused.what)}")
+    return Result(people=done, left=(*left, *blind))
 
 
 def _member_of(of_clip: Sequence[Member], person: Person) -> Member:
