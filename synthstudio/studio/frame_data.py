@@ -33,6 +33,7 @@ from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME
 from synthstudio.report.draw import Pen, cut_out, draw_bones, draw_marker
 from synthstudio.review.check import Base, base_in, labels_of
 from synthstudio.review.risk.people import PeopleTable
+from synthstudio.review.risk.predictions import box_of
 from synthstudio.review.values import HIDDEN_BY, ItemState, JointLabel, Pair, Person
 
 _KEPT_FRAMES = 600
@@ -281,10 +282,7 @@ def _square(table: PeopleTable, row: int, shape: Sequence[int]) -> tuple[float, 
     if not (w > 0 and h > 0):
         joints = table.joints_px[row].astype(np.float64)
         known = joints[np.isfinite(joints).all(axis=1)]
-        low, high = (0.0, 0.0), (shape[1], shape[0])
-        if len(known):
-            low, high = known.min(axis=0), known.max(axis=0)
-        x, y, w, h = (float(v) for v in (*low, high[0] - low[0], high[1] - low[1]))
+        x, y, w, h = box_of(known) if len(known) else (0.0, 0.0, shape[1], shape[0])
     side = max(8.0, max(w, h) * (1 + 2 * _MARGIN))
     return x + w / 2 - side / 2, y + h / 2 - side / 2, side
 

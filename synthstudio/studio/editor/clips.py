@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import clip_edits
 from synthstudio.review.clip_edits import Interpolation, Result, Scene
+from synthstudio.review.risk.predictions import box_of
 from synthstudio.review.store import Store
 from synthstudio.review.tracks import Member, clip_of, free_track, same_track, track_log
 from synthstudio.review.values import FRAME, JointLabel, Pair, Person, User
@@ -188,19 +189,10 @@ def _box(one: Member, scene: Scene) -> list[float] | None:
     """The box round a person's joints, relative to the picture: x, y, width, height."""
     base = scene.base_of(one.person)
     labels: dict[str, JointLabel] = {**(base.joints or {}), **one.state.joints}
-    points = [
-        (
-            min(max(label.x_px, 0.0), base.width_px) / base.width_px,
-            min(max(label.y_px, 0.0), base.height_px) / base.height_px,
-        )
-        for label in labels.values()
-        if label.state and label.x_px is not None and label.y_px is not None
-    ]
-    if not points:
-        return None
-    x, y = min(p[0] for p in points), min(p[1] for p in points)
-    wide, high = max(p[0] for p in points) - x, max(p[1] for p in points) - y
-    return [round(v, 4) for v in (x, y, wide, high)]
+    places = [label.place for label in labels.values() if label.state and label.place is not None]
+    size = base.size[::-1]
+    box = box_of(np.clip(np.array(places, np.float64).reshape(-1, 2), 0, size) / size)
+    return [round(v, 4) for v in box] if places else None
 
 
 def _tracks(members: Sequence[Member]) -> list[dict[str, Any]]:
