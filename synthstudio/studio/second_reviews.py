@@ -29,7 +29,7 @@ from synthstudio.review.team.statistics import (
     agreement,
     disagreements,
 )
-from synthstudio.review.values import ItemState, JointLabel, Person, Status, User, may
+from synthstudio.review.values import ItemState, JointLabel, Status, User, may
 from synthstudio.studio import frame_data
 from synthstudio.studio.context import Context, OpenSet, user_now
 from synthstudio.studio.frame_data import legend_html
@@ -112,17 +112,13 @@ def show_agreement(ctx: Context, chosen: OpenSet) -> None:
     figures = {name: st.column_config.NumberColumn(format="%.2f") for name in _FIGURES}
     show_table(joint_lines(found), "Agreement by joint", column_config=figures)
     names = [one.joint for one in found.joints]
-    left, right = st.columns(2, gap="medium")
-    spread = plots.per_joint(
-        np.array([one.spread for one in found.joints]), names, means="OKS spread, sigmas"
+    plotted = (
+        ("team_spread", "OKS spread, sigmas", [one.spread for one in found.joints]),
+        ("team_kappa", "kappa of the cause", [one.cause.value for one in found.joints]),
     )
-    kappas = plots.per_joint(
-        np.array([one.cause.value for one in found.joints]), names, means="kappa of the cause"
-    )
-    with left:
-        st.plotly_chart(spread.figure, config=plots.CONFIG, alt=spread.alt, key="team_spread")
-    with right:
-        st.plotly_chart(kappas.figure, config=plots.CONFIG, alt=kappas.alt, key="team_kappa")
+    for column, (key, means, values) in zip(st.columns(2, gap="medium"), plotted, strict=True):
+        plot = plots.per_joint(np.array(values), names, means=means)
+        column.plotly_chart(plot.figure, config=plots.CONFIG, alt=plot.alt, key=key)
 
 
 def agreement_words(found: Agreement) -> str:
@@ -186,9 +182,10 @@ def show_decisions(ctx: Context, me: User, chosen: OpenSet) -> None:
         return
     place = min(int(st.session_state.get("team_pair", 0)), len(open_ones) - 1)
     found = open_ones[place]
+    person = found.pair.first.person
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"Frame {found.frame}, person {found.instance}: difference **{found.score:.2f}**, "
+            f"{person.where.capitalize()}: difference **{found.score:.2f}**, "
             f"{place + 1:,} of {len(open_ones):,}",
             width="content",
         )
@@ -196,18 +193,14 @@ def show_decisions(ctx: Context, me: User, chosen: OpenSet) -> None:
             st.button(
                 label,
                 key=f"team_{label}",
-                on_click=_turn,
-                args=(place + step,),
+                on_click=st.session_state.update,
+                kwargs={"team_pair": place + step},
                 disabled=not 0 <= place + step < len(open_ones),
             )
-    base = base_of(chosen.dataset, found.frame, found.instance)
+    base = base_of(chosen.dataset, *person.pair)
     st.html(legend_html())
     _side_by_side(chosen, found)
-    _choices(ctx, me, chosen, found, base)
-
-
-def _turn(place: int) -> None:
-    st.session_state["team_pair"] = place
+    _choices(ctx, me, found, base)
 
 
 def _side_by_side(chosen: OpenSet, found: Disagreement) -> None:
@@ -222,8 +215,7 @@ def _side_by_side(chosen: OpenSet, found: Disagreement) -> None:
                 picture = frame_data.crop(
                     chosen.source,
                     chosen.table,
-                    found.frame,
-                    found.instance,
+                    *state.person.pair,
                     size=_CROP_PX,
                     labels=True,
                     changed=state.joints,
@@ -234,11 +226,11 @@ def _side_by_side(chosen: OpenSet, found: Disagreement) -> None:
             st.image(picture, width="stretch", alt=f"Labels of review {letter}")
 
 
-def _choices(ctx: Context, me: User, chosen: OpenSet, found: Disagreement, base: Base) -> None:
-    person = Person(dataset=chosen.key, frame=found.frame, instance=found.instance)
+def _choices(ctx: Context, me: User, found: Disagreement, base: Base) -> None:
+    person = found.pair.first.person
     now = history.state(ctx.store, person)
     first, second = found.pair.first, found.pair.second
-    key = f"team_{found.frame}_{found.instance}_{now.revision}"
+    key = f"team_{person.frame}_{person.instance}_{now.revision}"
     with st.form(key, border=True):
         for joint in found.joints:
             name, a, b, choice = st.columns([2, 3, 3, 1.6], vertical_alignment="center")

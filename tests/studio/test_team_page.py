@@ -97,17 +97,18 @@ def test_a_lead_takes_one_joint_of_the_second_look(pages, team, looked_twice):
     for _ in range(place):
         pages.press(app, "Next")
     said = pages.words(app)
-    assert f"Frame {one.frame}, person {one.instance}" in said
+    person = one.pair.first.person
+    assert f"Frame {person.frame}, person {person.instance}" in said
     assert f"B: {label_words(wanted)}" in said
     next(radio for radio in app.radio if "left wrist" in radio.label).set_value("B")
     pages.field(app, "Reason").set_value("B saw it")
     pages.press(app, "Decide")
     assert len(disagreements(review.store, review.table)) == len(open_ones) - 1
-    now = history.state(review.store, review.at(one.frame, one.instance))
+    now = history.state(review.store, person)
     label = now.joints["left_wrist"]
     assert (label.x_px, label.state) == (wanted.x_px, wanted.state)
     assert (now.status, now.reason, now.who) == ("approved", "B saw it", "Ada")
-    base = review.frames.base_of(review.at(one.frame, one.instance))
+    base = review.frames.base_of(person)
     gone = decision_of(one, base, {"left_wrist": "B"}, status="deleted", text="a poster")
     assert gone.deleted and not gone.joints
 

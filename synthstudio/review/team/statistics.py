@@ -100,8 +100,6 @@ class Disagreement:
     """A differing pair: amount (0 to 1), joints."""
 
     pair: ReviewPair
-    frame: int
-    instance: int
     score: float
     joints: tuple[str, ...]
 
@@ -142,9 +140,7 @@ def agreement(store: Store, table: PeopleTable) -> Agreement:
 
 def agreement_of(table: PeopleTable, both: list[ReviewPair]) -> Agreement:
     kept = [p for p in both if not _either_deleted(p)]
-    a = gather_annotations(table, [(p.row, p.first) for p in kept])
-    b = gather_annotations(table, [(p.row, p.second) for p in kept])
-    off = _errors(table, kept, a, b)
+    a, b, off = _compared(table, kept)
     joints = tuple(
         _joint(name, off[:, j : j + 1], a, b, slice(j, j + 1))
         for j, name in enumerate(table.joints)
@@ -165,12 +161,11 @@ def disagreements(store: Store, table: PeopleTable, *, by: str | None = None) ->
     own = set() if by is None else reviewed_by(store, table.key, by)
     both = [p for p in pairs(store, table) if not p.adjudicated]
     both = [p for p in both if p.first.person.pair not in own]
-    a = gather_annotations(table, [(p.row, p.first) for p in both])
-    b = gather_annotations(table, [(p.row, p.second) for p in both])
-    off = _errors(table, both, a, b) / 2.0  # in units of OKS's 2 sigma
-    found = (_differs(table, pair, k, a, b, off[k]) for k, pair in enumerate(both))
+    a, b, off = _compared(table, both)
+    # Half of it is in units of OKS's 2 sigma.
+    found = (_differs(table, pair, k, a, b, off[k] / 2.0) for k, pair in enumerate(both))
     listed = [one for one in found if one is not None]
-    return sorted(listed, key=lambda one: (-one.score, one.frame, one.instance))
+    return sorted(listed, key=lambda one: (-one.score, one.pair.first.person.pair))
 
 
 def _differs(
@@ -188,8 +183,6 @@ def _differs(
         return None
     return Disagreement(
         pair=pair,
-        frame=first.person.frame,
-        instance=first.person.instance,
         score=1.0 - math.prod(1 - p for p in parts),
         joints=tuple(amounts),
     )
@@ -204,13 +197,16 @@ def _joint_difference(k: int, j: int, a: Annotations, b: Annotations, off: float
     return 1.0 - math.exp(-0.5 * off**2) if off > TOLERANCE else 0.0
 
 
-def _errors(table: PeopleTable, both: list[ReviewPair], a: Annotations, b: Annotations) -> F64:
-    """(N, J) distances between two reviews over sigma sqrt(area); NaN if one is missing."""
+def _compared(table: PeopleTable, both: list[ReviewPair]) -> tuple[Annotations, Annotations, F64]:
+    """First and second reviews, and the (N, J) distances between them over sigma sqrt(area); NaN if
+    one is missing."""
+    a = gather_annotations(table, [(p.row, p.first) for p in both])
+    b = gather_annotations(table, [(p.row, p.second) for p in both])
     rows = np.array([p.row for p in both], np.int64)
     apart = np.hypot(*np.moveaxis(a.px - b.px, 2, 0))
     placed = np.isin(a.state, (1, 2)) & np.isin(b.state, (1, 2))
     scale = table.skeleton.sigmas * np.sqrt(table.area_px[rows])[:, None]
-    return np.where(placed, apart / scale, np.nan)
+    return a, b, np.where(placed, apart / scale, np.nan)
 
 
 def _joint(name: str, off: F64, a: Annotations, b: Annotations, some: slice) -> JointAgreement:
