@@ -78,7 +78,7 @@ def test_a_click_narrows_the_query_and_nonsense_of_a_browser_is_none(table):
     assert now.query == "(nose visible or left_ear visible) and left_knee hidden by self"
     points = [[{"point_index": index}] for index in (3, 4, -1, "0", True, 1.0)]
     events = [{"selection": {"points": one}} for one in (*points, [], ["x"])]
-    assert [panel._clicked_point(event, 4) for event in [*events, None, {}]] == [3, *[None] * 9]
+    assert [panel._chosen_points(event, 4) for event in [*events, None, {}]] == [[3], *[[]] * 9]
 
 
 def test_orders_put_the_unknown_last_and_pages_end(table, columns):

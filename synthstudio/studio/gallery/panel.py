@@ -202,10 +202,10 @@ def _plot(
     key = f"gallery_plot_{name}_{state.clicks}"
 
     def clicked() -> None:
-        place = _clicked_point(st.session_state.get(key), len(plot.filters))
-        if place is not None:
+        points = _chosen_points(st.session_state.get(key), len(plot.filters))
+        if points:
             state.clicks += 1
-            narrow(state, plot.filters[place], joints)
+            narrow(state, plot.filters[points[0]], joints)
 
     st.markdown(f"**{title}**")
     st.plotly_chart(
@@ -257,10 +257,6 @@ def _chosen_points(event: Any, count: int) -> list[int]:
     except (KeyError, TypeError):
         return []
     return [place for place in places if type(place) is int and 0 <= place < count]
-
-
-def _clicked_point(event: Any, count: int) -> int | None:
-    return next(iter(_chosen_points(event, count)), None)
 
 
 def narrow(state: GalleryState, clicked: Form, joints: tuple[str, ...]) -> None:

@@ -250,11 +250,10 @@ def find_people(ctx: Context, chosen: OpenSet, me: User, state: GalleryState) ->
 
 def columns_of(ctx: Context, chosen: OpenSet, me: User) -> Columns:
     """Reviews of all people, at most seconds old but for edits; blinded people appear untouched."""
-    table, share = chosen.table, share_of(ctx.store, chosen.key, "second_share")
-    event = last_event_id(ctx.store, table.key)
-    return _columns(
-        ctx.store, table, me, ctx.store.url, table.key, event, f"{me.role} {me.name}", share
-    )
+    store, table = ctx.store, chosen.table
+    share, event = share_of(store, chosen.key, "second_share"), last_event_id(store, table.key)
+    key = f"{me.role} {me.name}", store.url, table.key, event
+    return _columns(store, table, me, share, key)
 
 
 def crop_url(
@@ -275,18 +274,10 @@ def clear_columns() -> None:
 
 @st.cache_resource(ttl=_KEPT_S, max_entries=8, show_spinner=False)
 def _columns(
-    _store: Store,
-    _table: PeopleTable,
-    _me: User,
-    url: str,
-    key: str,
-    event: int,
-    who: str,
-    share: float,
+    _store: Store, _table: PeopleTable, _me: User, share: float, key: tuple[object, ...]
 ) -> Columns:
-    return hide_reviews(
-        review_columns(_store, _table, me=_me.name), blinded(_store, _table, who=_me, share=share)
-    )
+    hidden = blinded(_store, _table, who=_me, share=share)
+    return hide_reviews(review_columns(_store, _table, me=_me.name), hidden)
 
 
 def view_options(state: GalleryState) -> dict[str, str]:
