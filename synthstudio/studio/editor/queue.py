@@ -153,12 +153,10 @@ def build_queue(
     rows = np.arange(table.people, dtype=np.int64)
     if request.query.strip() and request.queue != "empty":
         rows = matching_rows(table, parse_query(request.query, table.joints), columns)
-    if request.queue == "assigned":
-        held = leases(store, table.key, who=who.name)
-        mine = [*held, *assigned(store, table.key, who=who.name)]
-        rows = rows[np.isin(rows, table.rows_at(mine))]
-    elif request.queue == "second":
-        mine = [*leases(store, table.key, layer=SECOND, who=who.name)]
+    if request.queue in ("assigned", "second"):
+        mine = [*leases(store, table.key, layer=request.layer, who=who.name)]
+        if request.queue == "assigned":
+            mine += assigned(store, table.key, who=who.name)
         rows = rows[np.isin(rows, table.rows_at(mine))]
     rows = rows[~columns["deleted"][rows]]
     extra = _extra(store, table, request, there)
