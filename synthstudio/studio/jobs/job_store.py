@@ -171,14 +171,15 @@ def run_once(store: Store, settings: Settings) -> list[JobRow]:
     """
     changed: list[JobRow | None] = []
     for number in _jobs_here(store, "running"):
-        before, running = job(store, number), _process(store, number, settings)
+        seen = job(store, number)
+        running = _process(store, seen, settings)
         if running is None:
             continue  # just claimed by another server that will start it
         step = _record_progress if process.is_alive(running) else _finish
-        changed.append(step(store, before, running, settings))
+        changed.append(step(store, seen, running, settings))
     while (claimed := _claim(store, settings)) is not None:
         changed.append(_start(store, claimed, settings))
-    return [seen for seen in changed if seen is not None]
+    return [row for row in changed if row is not None]
 
 
 def _jobs_here(store: Store, state: str) -> list[int]:
@@ -187,19 +188,17 @@ def _jobs_here(store: Store, state: str) -> list[int]:
         return [row.id for row in rows if row.progress.get("node") == platform.node()]
 
 
-def _process(store: Store, number: int, settings: Settings) -> Running | None:
+def _process(store: Store, seen: JobRow, settings: Settings) -> Running | None:
     """Return a job's process, as recorded in the job table or by the process itself."""
-    with store.reading() as session:
-        row = get_row(session, number)
-    if row.pid is not None:
-        return Running(pid=row.pid, start_time=float(row.progress.get("start_time", 0.0)))
-    if row.started is not None and (utc_now() - row.started).total_seconds() < _CLAIM_S:
+    if seen.pid is not None:
+        return Running(pid=seen.pid, start_time=float(seen.progress.get("start_time", 0.0)))
+    if seen.started is not None and (utc_now() - seen.started).total_seconds() < _CLAIM_S:
         return None
-    found = process.recorded(log_folder(settings, number))
+    found = process.recorded(log_folder(settings, seen.id))
     if found is None or not process.is_alive(found):
         return Running(pid=-1, start_time=0.0)  # its server died before it could begin
     with store.session() as session:
-        row = get_row(session, number)
+        row = get_row(session, seen.id)
         row.pid, row.progress = found.pid, {**row.progress, "start_time": found.start_time}
     return found
 

@@ -116,7 +116,7 @@ def output_folder(settings: Settings, name: str) -> Path:
     return settings.exports / check_name(name)
 
 
-def check_name_free(settings: Settings, name: str) -> Path:
+def check_name_free(settings: Settings, name: str) -> None:
     place = output_folder(settings, name)
     for taken in (place, place.with_suffix(".yaml"), place.with_suffix(".zip")):
         if taken.exists() or taken.is_symlink():
@@ -126,7 +126,6 @@ def check_name_free(settings: Settings, name: str) -> Path:
                 expected="an unused name",
                 then="Choose another.",
             )
-    return place
 
 
 def check_order(order: Order, settings: Settings, who: User) -> None:

@@ -189,15 +189,13 @@ class Outcome:
 def frames_on_disk(dataset: Path) -> int:
     """Return how many frames of an unfinished data set are written, including open shards."""
     made = 0
-    try:
+    with suppress(OSError):  # not there yet, or renamed while we looked
         for place in (dataset / SHARDS_DIR).iterdir():
             if is_shard_name(place.name):
                 with suppress(SynthStudioError):  # generate reports it on resuming
                     made += read_entry(place).frames
             elif place.name.startswith(f"{TEMPORARY}shard-"):
                 made += sum(1 for _ in (place / "images").iterdir())
-    except OSError:  # not there yet, or renamed while we looked
-        return made
     return made
 
 
