@@ -179,16 +179,14 @@ class Guard:
             await refuse_busy(scope, send, error)
             return
         if why:
-            log_refusal(why, **_request_fields(scope, headers))
+            _log_request(why, scope, headers)
             await _refuse(scope, send, 403)
             return
         length = headers.get("content-length", "0")
         limit = self.policy.upload_bytes if _path(scope).startswith(_UPLOAD) else 0
         limit = self.policy.message_bytes if _path(scope).startswith(_API) else limit
         if not length.isdecimal() or int(length) > limit + 2**16:
-            log_refusal(
-                "a body that is too large", length=length, **_request_fields(scope, headers)
-            )
+            _log_request("a body that is too large", scope, headers, length=length)
             await _refuse(scope, send, 413)
             return
         if not browser:
@@ -296,13 +294,11 @@ class Guard:
             if message["type"] == "http.response.start":
                 self._add_headers(message, new=new, secure=secure)
                 if message["status"] in (400, 403, 405, 413):
-                    log_refusal(f"with {message['status']}", **_request_fields(scope, headers))
+                    _log_request(f"with {message['status']}", scope, headers)
                 elif _path(scope) == CALLBACK and not _signs_in(message):
-                    log_refusal("a sign-in", **_request_fields(scope, headers))
+                    _log_request("a sign-in", scope, headers)
             elif message["type"] == "websocket.close" and message.get("code") in (1002, 1008, 1009):
-                log_refusal(
-                    f"websocket closed with {message['code']}", **_request_fields(scope, headers)
-                )
+                _log_request(f"websocket closed with {message['code']}", scope, headers)
             await send(message)
 
         return watched
@@ -356,19 +352,16 @@ def _signs_in(message: Message) -> bool:
     return any(re.match(rb'_streamlit_user="?[^";]', value) for value in values)
 
 
-def _request_fields(scope: Scope, headers: Mapping[str, str]) -> dict[str, object]:
-    return {
-        "method": scope.get("method", "WEBSOCKET"),
-        "path": scope["path"],
-        "host": headers.get("host", ""),
-        "origin": headers.get("origin", ""),
-        "from": (scope.get("client") or ("?",))[0],
-    }
+def _log_request(reason: str, scope: Scope, headers: Mapping[str, str], **more: object) -> None:
+    sent = {name: headers.get(name, "") for name in ("host", "origin")}
+    sent["from"] = (scope.get("client") or ("?",))[0]
+    method, path = scope.get("method", "WEBSOCKET"), scope["path"]
+    log_refusal(reason, **more, method=method, path=path, **sent)
 
 
 async def refuse_busy(scope: Scope, send: Send, error: Exception) -> None:
     """Postpone a request or websocket while its session cannot be looked up."""
-    log_refusal(BUSY_SESSION, why=error, **_request_fields(scope, header_map(scope)))
+    _log_request(BUSY_SESSION, scope, header_map(scope), why=error)
     await _refuse(scope, send, 503)
 
 
