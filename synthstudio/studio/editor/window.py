@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from synthstudio.core.skeleton import Skeleton
@@ -83,15 +84,13 @@ def items(store: Store, chosen: OpenSet, window: QueueWindow, *, who: User) -> l
     the person cannot be changed now, None if it can. Damaged masks are left out.
     """
     key, frames, layer = chosen.key, chosen.frames, window.layer
-    listed = [(frame, instance) for frame, instance in window.people]
+    listed = list(window.people)
     state_of = states(store, key, frames={frame for frame, _ in listed}, layer=layer)
     apart = {*listed, *window.elsewhere}
-    added = [
-        p
-        for p in state_of
-        if p not in apart and p[1] != FRAME and p[1] not in frames.get(p[0]).people
-    ]
+    others = (p for p in state_of if p not in apart and p[1] != FRAME)
+    added = [p for p in others if p[1] not in frames.get(p[0]).people]
     held = leases(store, key, layer=layer)
+    closed = partial(_closed, window=window, held=held, who=who)
     for person in window.blinded:
         state_of.pop(person, None)
     talk = threads_in(store, key, [p for p, s in state_of.items() if s.comments], layer=layer)
@@ -110,20 +109,12 @@ def items(store: Store, chosen: OpenSet, window: QueueWindow, *, who: User) -> l
             lease = held.get(one)
             why = window.reasons[place] if window.reasons and one is person else ()
             item = _item(chosen, one, state_of.get(one, UNTOUCHED))
-            first = frame not in described
-            described.add(frame)
-            item["people"] = (
-                _people(
-                    frames,
-                    frame,
-                    state_of,
-                    lambda p: _closed(p, window, held, who),
-                    () if window.alone else {n for f, n in (*listed, *added) if f == frame},
-                )
-                if first
-                else None
-            )
-            item["closed"] = _closed(one, window, held, who)
+            item["people"] = None
+            if frame not in described:
+                described.add(frame)
+                own = () if window.alone else {n for f, n in (*listed, *added) if f == frame}
+                item["people"] = _people(frames, frame, state_of, closed, own)
+            item["closed"] = closed(one)
             beside = overlays.get(frame, _NO_PREDICTIONS)
             item["prediction"], item["found"] = beside.of.get(one[1]), list(beside.found)
             item["threads"] = [_thread(thread) for thread in talk.get(one, [])[-_THREADS:]]
@@ -286,10 +277,7 @@ def _people(
 
 
 def _closed(
-    person: Pair,
-    window: QueueWindow,
-    held: Mapping[Pair, LeaseRow],
-    who: User,
+    person: Pair, window: QueueWindow, held: Mapping[Pair, LeaseRow], who: User
 ) -> str | None:
     lease = held.get(person)
     if person in window.blinded:
