@@ -48,23 +48,15 @@ def is_of_thread(event: Event) -> bool:
     return any(name in event.after for name in _THREAD_FIELDS)
 
 
-def thread_event_rows(session: Session, whose: ColumnElement[bool]) -> list[EventRow]:
+def thread_events(session: Session, whose: ColumnElement[bool]) -> list[Event]:
     """Events of threads, with undos and redos, by number."""
-    rows = list(session.scalars(select(EventRow).where(whose, EventRow.kind.in_(THREAD_KINDS))))
-    talk, undos = {row.id for row in rows}, []
-    undo = select(EventRow.id, EventRow.reverts).where(whose, EventRow.kind == "revert")
-    for number, of in session.execute(undo.order_by(EventRow.id)):  # after their targets
-        if of in talk:
-            talk.add(number)
-            undos.append(number)
-    for start in range(0, len(undos), _AT_ONCE):
-        some = EventRow.id.in_(undos[start : start + _AT_ONCE])
-        rows += session.scalars(select(EventRow).where(some))
-    return sorted(rows, key=lambda row: row.id)
+    kinds = EventRow.kind.in_((*THREAD_KINDS, "revert"))
+    rows = session.scalars(select(EventRow).where(whose, kinds).order_by(EventRow.id))
+    return [event for event in map(event_of, rows) if is_of_thread(event)]
 
 
 def threads_of(events: Sequence[Event]) -> list[Thread]:
-    """The threads of one person. `events`: of `thread_event_rows`."""
+    """The threads of one person. `events`: of `thread_events`."""
     gone = reverted_ids(events)
     holding = [event for event in events if event.id not in gone and event.reverts is None]
     found = []
@@ -118,9 +110,9 @@ def _is_word(letter: str) -> bool:
 
 def store_threads(session: Session, person: Person) -> None:
     """Replace the rows of a person's threads by those of their events."""
-    rows = thread_event_rows(session, is_person(EventRow, person))
+    events = thread_events(session, is_person(EventRow, person))
     session.execute(delete(ThreadRow).where(is_person(ThreadRow, person)))
-    for thread in threads_of([event_of(row) for row in rows]):
+    for thread in threads_of(events):
         session.add(ThreadRow(**asdict(person), **_values(thread)))
     session.flush()
 
@@ -194,9 +186,9 @@ def threads_in(
     with store.reading() as session:
         for start in range(0, len(frames), _AT_ONCE):
             own = EventRow.frame.in_(frames[start : start + _AT_ONCE])
-            for row in thread_event_rows(session, in_layer(EventRow, dataset, layer) & own):
-                if (row.frame, row.instance) in wanted:
-                    found.setdefault((row.frame, row.instance), []).append(event_of(row))
+            for event in thread_events(session, in_layer(EventRow, dataset, layer) & own):
+                if event.person.pair in wanted:
+                    found.setdefault(event.person.pair, []).append(event)
     threads = {pair: threads_of(events) for pair, events in found.items()}
     return {pair: some for pair, some in threads.items() if some}
 
