@@ -119,12 +119,6 @@ def _updated(people: People, news: list[Event]) -> People | None:
     return replace(people, status=without_zeros(status), empty_frames=empty)
 
 
-def review_progress(store: Store, dataset: str) -> dict[str, int]:
-    """People decided on, all people, frames marked as without people."""
-    found = count_people(store, dataset)
-    return {"done": found.decided, "total": found.total, "empty_frames": found.empty_frames}
-
-
 _left_cache: LastUsed[Name, tuple[int, frozenset[int]]] = LastUsed(_MAX_SETS)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from datetime import date, datetime, timedelta
@@ -196,10 +195,6 @@ def assigned(store: Store, dataset: str, *, who: str | None = None) -> dict[Pair
         query = query.where(row.who == who)
     with store.reading() as session:
         return {(frame, instance): name for frame, instance, name in session.execute(query)}
-
-
-def assignment_counts(store: Store, dataset: str) -> dict[str, int]:
-    return dict(sorted(Counter(assigned(store, dataset).values()).items()))
 
 
 TOKEN_DAYS, MAX_TOKEN_DAYS = 90, 366

@@ -53,7 +53,7 @@ def show_members(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> N
 
 def member_lines(ctx: Context, chosen: OpenSet, columns: Columns) -> list[dict[str, object]]:
     roles = members.members(ctx.store)
-    given = members.assignment_counts(ctx.store, chosen.key)
+    given = Counter(members.assigned(ctx.store, chosen.key).values())
     held = Counter(lease.who for lease in leases.leases(ctx.store, chosen.key).values())
     decided = np.isin(columns["status"], ("approved", "rejected", "flagged"))
     late: Counter[str] = Counter()
@@ -68,7 +68,7 @@ def member_lines(ctx: Context, chosen: OpenSet, columns: Columns) -> list[dict[s
             "name": name,
             "role": roles.get(name, "none"),
             "decided": done[name],
-            "assigned": given.get(name, 0),
+            "assigned": given[name],
             "working on": held[name],
             "overdue": late[name],
             "people an hour": whole(total_per_hour(throughputs.get(name, []))),

@@ -35,7 +35,7 @@ from synthstudio.studio.editor.queue import (
     build_queue,
 )
 from synthstudio.studio.editor.suggestions import poses_of, segmented
-from synthstudio.studio.overview import frames_left, review_progress
+from synthstudio.studio.overview import count_people, frames_left
 from synthstudio.studio.web_api.calls import MAX_NUMBER, Json, Number, OnSet, SetCall, needs
 
 MAX_QUEUES, MAX_EDITORS = 500, 2_000
@@ -152,7 +152,8 @@ def _window(call: SetCall, editors: Editors, order: ReviewQueue, at: int) -> Jso
 
 
 def progress_of(call: SetCall) -> Json:
-    found: Json = dict(review_progress(call.ctx.store, call.chosen.key))
+    people = count_people(call.ctx.store, call.chosen.key)
+    found = {"done": people.decided, "total": people.total, "empty_frames": people.empty_frames}
     if not call.chosen.dataset.people:  # only frames remain
         found["frames"] = call.chosen.dataset.frames
         found["frames_left"] = frames_left(call.ctx.store, call.chosen)
