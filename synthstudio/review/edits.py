@@ -304,11 +304,11 @@ def _to_revert(session: Session, op: Op) -> Event:
             expected="an event of the same person",
             got=op.event,
         )
-    if target.id in reverted_ids(events):
-        invalid("already undone", f"event {target.id}", expected="one in force")
     gone = reverted_ids(events)
+    if target.id in gone:
+        invalid("already undone", f"event {target.id}", expected="one in force")
     root, puts = _root_of(target, {event.id: event for event in events})
-    if not puts and _is_orphan(events, gone, root):
+    if not puts and root.after.get("thread") in gone:
         invalid(
             "the answered comment was undone",
             f"event {target.id}",
@@ -429,13 +429,6 @@ def _fields(root: Event) -> set[_Field]:
     if "resolved" in root.after:
         found.add(("resolved", int(root.after["thread"])))  # type: ignore[call-overload]
     return found
-
-
-def _is_orphan(events: Iterable[Event], gone: Collection[int], root: Event) -> bool:
-    """Whether an event belongs to a reverted comment."""
-    return "thread" in root.after and any(
-        event.id == root.after["thread"] and event.id in gone for event in events
-    )
 
 
 def _answers(events: Iterable[Event], gone: Collection[int], first: Event) -> list[Event]:

@@ -95,18 +95,14 @@ def _audit_finding(finding: Any, where: str) -> PersonFinding:
 def _difference(
     frame: int, instance: int, joint: str, fractions: tuple[float, float], causes: tuple[str, str]
 ) -> PersonFinding:
-    # Near the threshold both may be right.
     """A joint with a differing audit. `fractions`, `causes`: as labelled and as audited."""
-    score = (
-        1.0
-        if abs(fractions[0] - fractions[1]) > LARGE_DIFFERENCE or causes[0] != causes[1]
-        else 0.6
-    )
+    clear = abs(fractions[0] - fractions[1]) > LARGE_DIFFERENCE or causes[0] != causes[1]
     first, second = (
         f"{_CAUSES.get(cause, cause)} ({share:.0%} in sight)"
         for cause, share in zip(causes, fractions, strict=True)
     )
     text = f"{readable(joint)}: labelled {first}, the audit says {second}"
+    score = 1.0 if clear else 0.6  # near the threshold both may be right
     return PersonFinding(frame=frame, instance=instance, score=score, text=text)
 
 

@@ -52,8 +52,7 @@ Layout = Mapping[str, tuple[tuple[int, ...], str]]
 Names = Mapping[str, pa.Array]
 Arrays = Mapping[str, Array]
 Texts = dict[str, list[pa.Array]]
-_LISTS = ("px", "visibility_fractions", "state", "cause", "ambiguous", "origin")
-_PLANES = {"px": "joints_px"}
+_LISTS = ("joints_px", "visibility_fractions", "state", "cause", "ambiguous", "origin")
 _CAMERAS = ("K", "spec", "world_to_camera")
 _FURTHEST_PX = 60_000.0  # float16 ends at 65,504
 log = logging.getLogger(__name__)
@@ -222,7 +221,7 @@ def _fill_frames(dataset: Dataset, arrays: Arrays, texts: Texts) -> None:
 def _fill_people(dataset: Dataset, arrays: Arrays, texts: Texts) -> None:
     skeleton, fields = get_skeleton(dataset.identity.skeleton), stored_fields("person")
     columns = {field.column for field in fields if field.table == "person"}
-    columns |= {*_LISTS, "joints_px", "joints_camera_m", "joints_world_m"} - {"px"}
+    columns |= {*_LISTS, "joints_camera_m", "joints_world_m"}
     total, done, last = len(arrays["frame"]), 0, -1
     for batch in people_batches(dataset, columns, set(_CAMERAS), skeleton.joints):
         here = _rows(done, batch.people, total, "instances")
@@ -234,7 +233,7 @@ def _fill_people(dataset: Dataset, arrays: Arrays, texts: Texts) -> None:
         arrays["instance"][here] = as_numpy(batch.table["instance"])
         _put(fields, batch, here, arrays, texts)
         for name in _LISTS:
-            arrays[name][:, here] = batch.planes(_PLANES.get(name, name))
+            arrays[name.removeprefix("joints_")][:, here] = batch.planes(name)
         px = arrays["px"][:, here]
         px[~np.isfinite(px)] = np.nan
         _fill_space(batch, skeleton, arrays, here)
