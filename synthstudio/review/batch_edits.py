@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.review import edits, history
-from synthstudio.review.check import CAUSES_OF, Base, check_names
+from synthstudio.review.check import CAUSES_OF, Base
 from synthstudio.review.edits import BaseOf
 from synthstudio.review.history import in_frames
 from synthstudio.review.models import EventRow, ItemRow, event_of, in_layer
@@ -55,7 +55,6 @@ def apply_all(
             done.append(done[-1])
             continue
         try:
-            check_names(op)
             done.append(edits.apply(store, op, who=who, base=base_of(op.person)))
         except Refused as refused:
             done.append(refused)

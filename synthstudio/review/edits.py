@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
 from synthstudio.review import leases
-from synthstudio.review.check import Base, check_name, check_names, checked_op, moved
+from synthstudio.review.check import Base, check_name, checked_op, moved
 from synthstudio.review.history import apply_event, item_events, snapshot
 from synthstudio.review.masks import masks_after
 from synthstudio.review.models import (
@@ -66,7 +66,6 @@ def apply_together(store: Store, ops: Sequence[Op], *, who: User, base: Base) ->
     check_name(who.name, "user")
     checked = []
     for op in ops:
-        check_names(op)
         require(who, op.kind)
         checked.append(checked_op(op, base))
     for _ in range(_TRIES):
