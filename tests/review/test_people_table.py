@@ -188,14 +188,10 @@ def test_sets_without_people_and_rows_that_do_not_fit(tmp_path):
     held = write_rows(make_rows(2), tmp_path / "held")
     assert people_table(held).key != people_table(empty).key
 
-    class Miscounted(Dataset):
-        people = property(lambda self: 7)
-
     class Backwards(Dataset):
         def iter_tables(self, kind, columns=None):
             for table in super().iter_tables(kind, columns):
                 yield table if kind == "frames" else table.take(np.arange(len(table))[::-1])
 
-    for wrong in (Miscounted, Backwards):
-        with pytest.raises(DatasetError, match=r"as index|in the order"):
-            people_table(wrong(held.folder))
+    with pytest.raises(DatasetError, match="in the order"):
+        people_table(Backwards(held.folder))
