@@ -242,7 +242,7 @@ def test_predictions_are_kept_and_checked(empty_store, tmp_path):
     other = Prediction(frame=0, instance=1)
     assert put_predictions(store, key, "a", [other], replace=True) == 1
     assert list(iter_predictions(store, key, "a")) == [other]
-    joints = ((math.nan, 0.0, 1.0), (1.0, 2.0), (1e9, 2.0, 1.0), (1.0, 2.0, 1.5), "abc")
+    joints = ((math.nan, 0.0, 1.0), (1e9, 2.0, 1.0), (1.0, 2.0, 1.5))
     bad: list[dict[str, object]] = [{"joints": {"nose": value}} for value in joints]
     bad += [{"joints": {"tail": (1.0, 2.0, 1.0)}}, {"score": math.inf}, {"instance": 0}]
     bad += [{"frame": True}]

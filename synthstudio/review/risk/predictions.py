@@ -225,7 +225,8 @@ def _values(p: Prediction, key: str, layer: str, joints: frozenset[str]) -> dict
         if name not in joints:
             expected = "joints of the data set"
             invalid("the skeleton has no such joint", where, expected=expected, got=name)
-        if not _is_point(point):
+        has_place = all(is_number(v) and abs(v) <= MAX_COORDINATE_PX for v in point[:2])
+        if not has_place or not is_share(point[2]):
             invalid(f"the place of {name}", where, expected="x, y and confidence 0 to 1", got=point)
     return {
         "dataset": key,
@@ -238,13 +239,6 @@ def _values(p: Prediction, key: str, layer: str, joints: frozenset[str]) -> dict
         },
         "score": float(p.score),
     }
-
-
-def _is_point(point: object) -> bool:
-    if not isinstance(point, tuple | list) or len(point) != 3:
-        return False
-    has_place = all(is_number(v) and abs(v) <= MAX_COORDINATE_PX for v in point[:2])
-    return has_place and is_share(point[2])
 
 
 def _prediction(row: PredictionRow) -> Prediction:
