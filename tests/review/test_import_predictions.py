@@ -69,21 +69,21 @@ def test_each_prediction_belongs_to_the_person_it_is_most_like(store, photos, ke
     mine = stored[0]
     assert mine.joints["nose"] == (15.5, 20.5, 0.8) and "right_ankle" not in mine.joints
     assert mine.causes == {"nose": "object", "left_eye": "self"}
-    shown = shown_in(store, photos, 0)
-    assert shown.of[1]["off"] == 1.0 and 0.5 < shown.of[1]["oks"] < 0.95
-    assert shown.of[1]["joints"][0] == [15.5, 20.5, 0.8, "object"]
-    assert shown.of[1]["joints"][16] is None
-    assert [one["oks"] for one in shown.found] == [None]
+    of, found = shown_in(store, photos, 0)
+    assert of[1]["off"] == 1.0 and 0.5 < of[1]["oks"] < 0.95
+    assert of[1]["joints"][0] == [15.5, 20.5, 0.8, "object"]
+    assert of[1]["joints"][16] is None
+    assert [one["oks"] for one in found] == [None]
 
 
 def test_an_added_person_takes_the_prediction_that_was_nobodys(desk, store, photos, tmp_path):
     take_in(store, photos, tmp_path, [entry(2)])
-    assert len(shown_in(store, photos, 2).found) == 1
+    assert len(shown_in(store, photos, 2)[1]) == 1
     desk.do("add", 2, joints={"nose": seen(14.5, 20.5)})
-    shown = shown_in(store, photos, 2)
-    assert not shown.found and shown.of[1]["oks"] == 1.0
+    of, found = shown_in(store, photos, 2)
+    assert not found and of[1]["oks"] == 1.0
     desk.do("delete", 2)
-    assert len(shown_in(store, photos, 2).found) == 1
+    assert len(shown_in(store, photos, 2)[1]) == 1
 
 
 def test_a_keypoints_file_is_matched_by_its_pictures(store, photos, key, tmp_path):

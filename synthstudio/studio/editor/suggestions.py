@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -162,18 +161,10 @@ _TRUNK = ("pelvis", "spine", "thorax")
 States = Mapping[Pair, ItemState]
 
 
-@dataclass(frozen=True)
-class FramePredictions:
-    """A model's predictions in a frame: `of` people by number, and `found` without a person."""
-
-    of: Mapping[int, dict[str, Any]] = field(default_factory=dict)
-    found: Sequence[dict[str, Any]] = ()
-
-
 def frame_predictions(
     predictions: Sequence[Prediction], found: FrameRows, state_of: States, skeleton: Skeleton
-) -> FramePredictions:
-    """Return the predictions of a frame beside its people as edited.
+) -> tuple[dict[int, dict[str, Any]], list[dict[str, Any]]]:
+    """Predictions in a frame, of its people as edited by number, and those without a person.
 
     One stored for a person stays with it, even if deleted; the others are matched with people
     without one, by OKS or by their boxes.
@@ -184,13 +175,13 @@ def frame_predictions(
     px = [joint_positions(p.joints, skeleton.joints) for p in left]
     others = [person for n, person in people.items() if n not in of]
     whose = match([(p, box_of(p)) for p in px], others, skeleton)
-    extra = []
+    extra: list[dict[str, Any]] = []
     for prediction, instance in zip(left, whose, strict=True):
         if instance is None:
             extra.append(_prediction(prediction, None, skeleton))
         else:
             of[instance] = prediction
-    return FramePredictions({n: _prediction(p, people[n], skeleton) for n, p in of.items()}, extra)
+    return {n: _prediction(p, people[n], skeleton) for n, p in of.items()}, extra
 
 
 def limbs(skeleton: Skeleton) -> list[list[int]]:

@@ -35,7 +35,7 @@ from synthstudio.review.values import (
     User,
 )
 from synthstudio.studio.context import OpenSet
-from synthstudio.studio.editor.suggestions import FramePredictions, frame_predictions, limbs
+from synthstudio.studio.editor.suggestions import frame_predictions, limbs
 from synthstudio.studio.frame_data import UNTOUCHED, FrameRows, Frames, people_now
 from synthstudio.studio.page_parts import API
 
@@ -43,7 +43,6 @@ BACK, AHEAD = 5, 18
 """How many people behind and ahead of the current one a browser holds."""
 _THREADS, _ANSWERS = 30, 12
 """Threads of a person, and answers in each, shown without loading the history."""
-_NO_PREDICTIONS = FramePredictions()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +67,6 @@ class QueueWindow:
 def span(at: int, total: int) -> tuple[int, int]:
     at = min(max(at, 0), max(total - 1, 0))
     return max(0, at - BACK), min(total, at + AHEAD + 1)
-
-
-def people_in(frames: Frames, people: Sequence[Pair]) -> list[Pair]:
-    """Some people and all others on disk in their frames."""
-    beside = [(frame, n) for frame in {f for f, _ in people} for n in frames.get(frame).people]
-    return list(dict.fromkeys([*people, *beside]))
 
 
 def items(store: Store, chosen: OpenSet, window: QueueWindow, *, who: User) -> list[dict[str, Any]]:
@@ -115,8 +108,8 @@ def items(store: Store, chosen: OpenSet, window: QueueWindow, *, who: User) -> l
                 own = () if window.alone else {n for f, n in (*listed, *added) if f == frame}
                 item["people"] = _people(frames, frame, state_of, closed, own)
             item["closed"] = closed(one)
-            beside = overlays.get(frame, _NO_PREDICTIONS)
-            item["prediction"], item["found"] = beside.of.get(one[1]), list(beside.found)
+            of, unmatched = overlays.get(frame, ({}, []))
+            item["prediction"], item["found"] = of.get(one[1]), unmatched
             item["threads"] = [_thread(thread) for thread in talk.get(one, [])[-_THREADS:]]
             item["next_instance"] = _free_number(frames.get(frame), state_of)
             item["pos"] = window.start + place

@@ -161,8 +161,9 @@ def progress_of(call: SetCall) -> Json:
 
 
 def items_of(call: SetCall, shown: window.QueueWindow) -> list[Json]:
-    beside = window.people_in(call.chosen.frames, shown.people)
-    shown = replace(shown, blinded=call.hidden(beside, shown.layer))
+    frames = {frame: call.chosen.frames.get(frame) for frame, _ in shown.people}
+    beside = {(frame, n) for frame, found in frames.items() for n in found.people}
+    shown = replace(shown, blinded=call.hidden({*shown.people, *beside}, shown.layer))
     return window.items(call.ctx.store, call.chosen, shown, who=call.me)
 
 
