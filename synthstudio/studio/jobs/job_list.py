@@ -11,7 +11,7 @@ from synthstudio.review.models import JobRow
 from synthstudio.review.values import User, may
 from synthstudio.studio.context import Context
 from synthstudio.studio.jobs import job_store
-from synthstudio.studio.jobs.orders import archive_path, output_folder
+from synthstudio.studio.jobs.orders import output_folder
 from synthstudio.studio.page_parts import API, plain, shown_refusals, without_paths
 
 EVERY_S, _SHOWN = 1.0, 6
@@ -93,7 +93,7 @@ def _open_link(ctx: Context, job: JobRow) -> None:
 
 
 def download_link(ctx: Context, job: JobRow) -> None:
-    path = archive_path(output_folder(ctx.settings, job.out))
+    path = output_folder(ctx.settings, job.out).with_suffix(".zip")
     try:
         size = path.stat().st_size
     except OSError:

@@ -250,7 +250,7 @@ def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]
         return [*line, "--out", str(place), "--json"]
     if kind == "export" and spec["form"] in FORMATS:
         request = {name: str(spec[name]) for name in ("dataset", "form", "only")}
-        request["out"] = str(archive_path(place))
+        request["out"] = str(place.with_suffix(".zip"))
         line = [sys.executable, "-m", "synthstudio.studio.jobs.workers", "export"]
         return [*line, json.dumps(request)]
     raise _refused("invalid entry in the job table", "job, kind", got=repr(kind)[:80])
@@ -268,10 +268,6 @@ def environment(kind: str, spec: Mapping[str, Any], settings: Settings) -> dict[
     if kind != "export":
         return {}
     return {DATABASE: settings.database, **environment_of(str(spec["dataset"]))}
-
-
-def archive_path(place: Path) -> Path:
-    return place.with_suffix(".zip")
 
 
 def delete_inputs(kind: str, spec: Mapping[str, Any], settings: Settings) -> None:

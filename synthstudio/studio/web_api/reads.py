@@ -40,7 +40,7 @@ from synthstudio.review.values import (
 from synthstudio.studio import frame_data
 from synthstudio.studio.frame_data import UNTOUCHED
 from synthstudio.studio.jobs import job_store
-from synthstudio.studio.jobs.orders import archive_path, output_folder
+from synthstudio.studio.jobs.orders import output_folder
 from synthstudio.studio.overview import count_people
 from synthstudio.studio.web_api.calls import (
     MAX_NUMBER,
@@ -200,7 +200,7 @@ def archive(call: AnyCall, job: Number) -> FileResponse:
     found, settings = job_store.job(call.ctx.store, job), call.ctx.settings
     if found.kind != "export" or found.state != "done":
         raise Refused("not a finished export", where=f"job {job}", reason="gone")
-    name = archive_path(output_folder(settings, found.out)).name
+    name = output_folder(settings, found.out).with_suffix(".zip").name
     try:
         path = file_inside(settings.exports, name, where=f"job {job}")
     except FormatError as error:
