@@ -230,7 +230,7 @@ def refuse_unguarded() -> None:
     """Stop a page of a server that was started without our guard, or of a foreign client."""
     host = urlsplit(f"//{st.context.headers.get('Host', '')}").hostname
     here = is_local(host) and is_local(st.get_option("server.address"))
-    if guard.is_guarded() and (context().signed_in or here):
+    if guard.Guard.installed and (context().signed_in or here):
         return
     guard.log_refusal("a page of a server without guard or sign-in", host=host or "")
     st.error(

@@ -143,17 +143,13 @@ def log_text(value: object, *, longest: int = 200) -> str:
     return text if len(text) <= longest else f"{text[:longest]}... ({len(text)} characters)"
 
 
-_installed: list[bool] = []
-
-
-def is_guarded() -> bool:
-    return bool(_installed)
-
-
 class Guard:
+    installed = False
+    """Whether there is one in this process."""
+
     def __init__(self, app: Asgi, *, policy: Policy, browsers: Browsers) -> None:
         self.app, self.policy, self.browsers = app, policy, browsers
-        _installed.append(True)
+        Guard.installed = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):

@@ -193,7 +193,7 @@ def api_studio(folder, *datasets, **more):
         ctx.store.close()
         context_of.cache_clear()
         settings._chosen[:] = before
-        guard._installed.clear()
+        guard.Guard.installed = False
 
 
 @contextmanager
