@@ -12,7 +12,7 @@ import json
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -145,7 +145,7 @@ def people_grid(
     st.session_state[f"{key}_turn"] = turn = sequence_number(
         st.session_state.get(f"{key}_turn"), text
     )
-    result = _mount(
+    result = mount(
         "grid",
         data | {"turn": turn[0]},
         key=key,
@@ -172,7 +172,8 @@ def _valid_ids(result: Any) -> list[str]:
     return list(dict.fromkeys(good))
 
 
-def _mount(name: str, data: Mapping[str, Any], *, key: str, **more: Any) -> Any:
+def mount(name: str, data: Mapping[str, Any], *, key: str, **more: Any) -> Any:
+    """Show NAME/NAME.js with `data`; what it sends is in the state under `key`."""
     js, css = _file(f"{name}/{name}.js"), _file(f"{name}/{name}.css")
     component = st.components.v2.component(f"synthstudio_{name}", js=js, css=css)
     return component(key=key, data=_json(data), **more)
@@ -181,16 +182,6 @@ def _mount(name: str, data: Mapping[str, Any], *, key: str, **more: Any) -> Any:
 @lru_cache
 def _file(path: str) -> str:
     return (resources.files("synthstudio.studio") / path).read_text("utf-8")
-
-
-def mount_skeleton(data: Mapping[str, Any], *, key: str, on_save: Callable[[], None]) -> None:
-    """Show maker/maker.js, which documents `data`; a saved value is in the state under `key`."""
-    _mount("maker", data, key=key, on_saved_change=on_save)
-
-
-def mount_camera(data: Mapping[str, Any], *, key: str, on_frame: Callable[[], None]) -> None:
-    """Show camera/camera.js, `data["answer"]` drawn in; a picture is in the state under `key`."""
-    _mount("camera", data, key=key, on_frame_change=on_frame)
 
 
 def _json(data: Mapping[str, Any]) -> Any:

@@ -20,7 +20,7 @@ from synthstudio.core.skeleton import (
 from synthstudio.formats.skeleton_file import of_package, skeleton_text
 from synthstudio.studio import guard, skeletons
 from synthstudio.studio.context import Context, context, require, user_now
-from synthstudio.studio.page_parts import mount_skeleton, plain, without_paths
+from synthstudio.studio.page_parts import mount, plain, without_paths
 
 _NEW = "A new one"
 _MAKER = "skeleton_maker"
@@ -37,7 +37,8 @@ def main() -> None:
     kept = skeletons.stored(ctx.settings.exports)
     used = {each.skeleton.title for each in ctx.sets.values() if each.skeleton.own}
     started = _choose(kept, used)
-    mount_skeleton(
+    mount(
+        "maker",
         {
             "start": started,
             "opened": skeletons.digest(kept[started]) if started in kept else "",
@@ -47,7 +48,7 @@ def main() -> None:
             "message": st.session_state.pop("skeleton_message", None),
         },
         key=_MAKER,
-        on_save=partial(_save, ctx, me.name),
+        on_saved_change=partial(_save, ctx, me.name),
     )
     if kept:
         _files(kept)

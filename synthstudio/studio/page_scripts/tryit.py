@@ -19,7 +19,7 @@ from synthstudio.studio import answers, guard
 from synthstudio.studio.answers import load, models
 from synthstudio.studio.context import Context, context, require
 from synthstudio.studio.guard import log_text
-from synthstudio.studio.page_parts import HOME, empty_state, field_error, mount_camera, plain
+from synthstudio.studio.page_parts import HOME, empty_state, field_error, mount, plain
 
 _KINDS = ("Photo", "Video", "Camera")
 _CAMERA = "try_camera"
@@ -144,7 +144,7 @@ def _camera(me: User, model: OnnxModel, name: str, boxes: list[list[float]]) -> 
         kept.update(of=(name, repr(boxes)), count=0, began=time.perf_counter())
         kept["follower"] = answers.new_follower(model, boxes)
     step = partial(_step, me, model, kept)
-    mount_camera({"answer": kept.get("answer")}, key=_CAMERA, on_frame=step)
+    mount("camera", {"answer": kept.get("answer")}, key=_CAMERA, on_frame_change=step)
 
 
 def _step(me: User, model: OnnxModel, kept: dict[str, Any]) -> None:
