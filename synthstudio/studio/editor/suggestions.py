@@ -199,24 +199,17 @@ def limbs(skeleton: Skeleton) -> list[list[int]]:
 
 
 def _chains(joints: int, edges: Sequence[tuple[int, int]]) -> list[list[int]]:
-    """Connected joints after removing those where more than two limbs meet."""
-    beside: list[set[int]] = [set() for _ in range(joints)]
+    """The joints where more than two limbs meet, and the connected parts without them."""
+    from scipy.sparse.csgraph import connected_components
+
+    beside = np.zeros((joints, joints), bool)
     for a, b in edges:
-        beside[a].add(b)
-        beside[b].add(a)
-    crossings = [j for j in range(joints) if len(beside[j]) > 2]
-    left, found = set(range(joints)) - set(crossings), [crossings] if crossings else []
-    for start in range(joints):
-        if start not in left:
-            continue
-        chain = [start]
-        left.discard(start)
-        for j in chain:
-            near = sorted(beside[j] & left)
-            left -= set(near)
-            chain += near
-        found.append(sorted(chain))
-    return found
+        beside[a, b] = beside[b, a] = True
+    crossing = beside.sum(axis=0) > 2
+    beside[crossing], beside[:, crossing] = False, False
+    _, part = connected_components(beside)
+    part[crossing] = -1
+    return [np.flatnonzero(part == k).tolist() for k in np.unique(part)]
 
 
 def _people(
