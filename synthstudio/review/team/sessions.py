@@ -227,15 +227,12 @@ def unknown_key(name: str, secret: bytes) -> str:
 
 def address_key(address: str) -> str:
     """Return the key of an address; IPv6 addresses of one /64 network are equal."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return digest(f"address {address}")
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return digest(f"address {found.ipv4_mapped}")
-        return digest(f"address {ipaddress.ip_network((found, 64), strict=False)}")
-    return digest(f"address {found}")
+    counted: object = address
+    with suppress(ValueError):
+        counted = found = ipaddress.ip_address(address)
+        if isinstance(found, ipaddress.IPv6Address):
+            counted = found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False)
+    return digest(f"address {counted}")
 
 
 def wait_after(wrong: int, *, free: int) -> timedelta:
