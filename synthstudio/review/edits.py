@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -69,11 +70,9 @@ def apply_together(store: Store, ops: Sequence[Op], *, who: User, base: Base) ->
         require(who, op.kind)
         checked.append(checked_op(op, base))
     for _ in range(_TRIES):
-        try:
-            with store.session() as session:
-                return [apply_in(session, op, who=who, base=base) for op in checked]
-        except IntegrityError:  # a concurrent writer did the same
-            continue
+        # A concurrent writer may do the same.
+        with suppress(IntegrityError), store.session() as session:
+            return [apply_in(session, op, who=who, base=base) for op in checked]
     raise Refused(
         "the database rejected several attempts",
         where=store.url,

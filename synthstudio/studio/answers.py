@@ -7,14 +7,13 @@ it is read.
 from __future__ import annotations
 
 import base64
-import binascii
 import functools
 import itertools
 import math
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,10 +161,8 @@ def _message(message: Any) -> tuple[int, bytes]:
     image = message.get("image") if isinstance(message, Mapping) else None
     whole = isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**53
     if whole and isinstance(image, str) and len(image) <= FRAME_CHARS and image.startswith(_START):
-        try:
+        with suppress(ValueError):
             return int(number), base64.b64decode(image.removeprefix(_START), validate=True)  # type: ignore[arg-type]
-        except (binascii.Error, ValueError):
-            pass
     raise StudioError("invalid camera picture", where="camera")
 
 

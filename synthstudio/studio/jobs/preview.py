@@ -196,11 +196,9 @@ class Previews:
     def _worker_process(self) -> subprocess.Popen[str]:
         worker = self._worker
         if worker is not None and worker.poll() is None and self._drawn < MAX_DRAWN:
-            try:
+            with suppress(psutil.Error):
                 if psutil.Process(worker.pid).memory_info().rss < MAX_BYTES:
                     return worker
-            except psutil.Error:
-                pass
         self._end()
         with (self._folder / process.ERR_NAME).open("wb") as err:
             self._worker = subprocess.Popen(
