@@ -19,6 +19,7 @@ from fastapi import Depends, Path, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -124,11 +125,6 @@ _STATUS = {"invalid": 400, "token": 401, "role": 403, "gone": 404, "revision": 4
 _REASON = {400: "invalid", 404: "gone", 405: "invalid", 413: "invalid"}
 _OPEN = (f"{BASE}/openapi.json", f"{BASE}/docs")
 _USER = "synthstudio-user"
-_HEADERS = (
-    (b"cache-control", b"no-store"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"x-content-type-options", b"nosniff"),
-)
 LOG = logging.getLogger("synthstudio.studio.api")
 _KEPT = 4_096
 
@@ -178,9 +174,7 @@ class Authenticator:
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                found = {name.lower() for name, _ in message["headers"]}
-                extra = [header for header in _HEADERS if header[0] not in found]
-                message["headers"] = [*message["headers"], *extra]
+                MutableHeaders(scope=message).setdefault("Cache-Control", "no-store")
             await send(message)
 
         if scope["path"] not in _OPEN:
