@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from fastapi import Depends, Path, Query
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -113,7 +113,6 @@ def needs(action: Action) -> Any:
 class Page(BaseModel):
     """A page of a list."""
 
-    model_config = ConfigDict(extra="forbid")
     limit: int = Field(PAGE, ge=1, le=MAX_PAGE)
     after: int | None = Field(None, ge=0, le=MAX_NUMBER, description="next of the page before")
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
 from synthstudio.core.errors import DatasetError, Refused
@@ -203,7 +203,6 @@ def segment(call: OnSet, frame: Number, body: SegmentBody) -> Json:
 class StripQuery(BaseModel):
     """`track`: of a frame without it; `log`: whether to include the track's changes."""
 
-    model_config = ConfigDict(extra="forbid")
     track: int | None = Field(None, ge=0, le=MAX_NUMBER)
     log: bool = False
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.responses import FileResponse, Response
 
 from synthstudio.core.errors import FormatError, Refused
@@ -166,7 +166,6 @@ def picture(
 
 
 class CropQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
     size: int = Field(256, ge=16, le=MAX_CROP_PX, description="its side, px")
     labels: bool = Field(False, description="draw the current labels")
     edited: int = Field(0, description="any number; a new one bypasses a browser's cache")
