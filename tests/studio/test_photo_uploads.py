@@ -21,7 +21,7 @@ from synthstudio.studio import recipe_form as form
 from synthstudio.studio import uploads
 from synthstudio.studio.answers import checked_photo
 from synthstudio.studio.jobs import job_store
-from synthstudio.studio.jobs.orders import Generate, asset_roots, check_name, check_order
+from synthstudio.studio.jobs.orders import Generate, asset_roots, check_order, output_folder
 from synthstudio.studio.recipe_form import Scene, with_photos
 from synthstudio.studio.settings import Limits
 from synthstudio.studio.uploads import order_photos
@@ -135,7 +135,7 @@ def test_a_scene_takes_uploaded_photos_and_nothing_else_of_the_exports(tmp_path)
     with pytest.raises(Refused, match="asset folders are missing"):
         check_order(Generate(recipe=made.recipe, out="first", assets=0), settings, LEAD)
     with pytest.raises(Refused, match="invalid output name"):
-        check_name("uploads")
+        output_folder(settings, "uploads")
 
 
 NO_VIDEOS = [BAD_VIDEOS[k] for k in (0, 2, 4, 5, 6)]  # what the others are shows when decoded

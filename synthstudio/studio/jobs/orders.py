@@ -99,8 +99,8 @@ def incoming(settings: Settings, files: str) -> Path:
     return place
 
 
-def check_name(name: str) -> str:
-    """Return an output's name; Refused unless a short plain word."""
+def output_folder(settings: Settings, name: str) -> Path:
+    """Return an output's folder; Refused unless its name is a short plain word."""
     if not isinstance(name, str) or not NAME.fullmatch(name) or name in RESERVED:
         raise _refused(
             "invalid output name",
@@ -109,11 +109,7 @@ def check_name(name: str) -> str:
             got=repr(name)[:80],
             then="Choose another.",
         )
-    return name
-
-
-def output_folder(settings: Settings, name: str) -> Path:
-    return settings.exports / check_name(name)
+    return settings.exports / name
 
 
 def check_name_free(settings: Settings, name: str) -> None:
