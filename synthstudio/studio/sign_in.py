@@ -74,7 +74,7 @@ Answer = Callable[[Request], Awaitable[Response]]
 _DRAW_ANEW = BackMsg(rerun_script=ClientState()).SerializeToString()
 """Replaces messages of an ended session: nothing is executed, and the page shows sign-in."""
 _AGAIN_S = (0.2, 1.0, 3.0)
-"""TooManyFailures between retries while the store cannot identify the user."""
+"""Seconds between retries while the store cannot identify the user."""
 _PROTOCOLS = b"sec-websocket-protocol"
 _OPEN_PATHS = (SIGN_IN_PAGE, CODE_PAGE, "/api", "/healthz")
 _NO_PAGES = (*_OPEN_PATHS, "/_stcore/", "/static/", "/media/", "/component/")
