@@ -11,7 +11,6 @@ import contextlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -19,20 +18,15 @@ import numpy as np
 from synthstudio.core import whole_body
 from synthstudio.core.arrays import F64, I64, Bool
 from synthstudio.core.masks import object_similarity
-from synthstudio.core.safe_json import read_list
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.whole_body import SKELETON
-from synthstudio.formats import checked
-from synthstudio.formats.coco.dialects import joined_keypoints
-from synthstudio.formats.coco.file import read_entries
-from synthstudio.formats.exchange import HALF_PX
 
 MIN_OKS = 0.1
 """Minimum OKS of a match; all joints of unmatched people count as missed."""
 NAMES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 """The metrics of pycocotools' keypoint evaluation, in its order."""
 _SUMMARISED = 20
-"""Maximum detections per picture in pycocotools' summary; not applied here."""
+"""Detections of a picture that count, as in pycocotools, or as many as the people of one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,45 +309,3 @@ def whole_body_precision(
     left, right = out["left_hand"], out["right_hand"]
     out["hands"] = {name: (left[name] + right[name]) / 2 for name in left}
     return {part: out[part] for part in WHOLE_BODY_PARTS}
-
-
-def evaluate_whole_body(annotations: Path, results: Path) -> dict[str, dict[str, float]]:
-    """The same for a COCO-WholeBody file and a results file in its format; FormatError."""
-    pictures: set[int] = set()
-    image, points, area, box = [], [], [], []
-    for key, entry in read_entries(annotations):
-        if key == "images":
-            with checked.reading(str(annotations)):
-                pictures.add(checked.integer(entry["id"]))
-        elif key == "annotations" and not entry.get("iscrowd"):
-            with checked.reading(f"{annotations}, annotation {str(entry.get('id'))[:40]}"):
-                image.append(checked.integer(entry["image_id"]))
-                points.append(joined_keypoints(entry))
-                area.append(checked.number(entry["area"], 1e12))
-                box.append(checked.box(entry["bbox"]))
-    labels = np.array(points, np.float64).reshape(len(points), -1, 3)
-    truth = Truth(
-        image=np.array(image, np.int64),
-        xy=labels[..., :2] + HALF_PX,
-        known=labels[..., 2] > 0,
-        area=np.array(area, np.float64),
-        box=np.array(box, np.float64).reshape(-1, 4),
-    )
-    xy, score, found = _results(results, pictures)
-    return whole_body_precision(truth, xy, score, image=found)
-
-
-def _results(path: Path, pictures: set[int]) -> tuple[F64, F64, I64]:
-    """(D, 133, 2) continuous pixels, (D,) scores and (D,) image numbers of a results file."""
-    points, score, image = [], [], []
-    for span in read_list(path):
-        with checked.reading(f"{path}, byte {span.start}"):
-            entry = span.value
-            number = checked.integer(entry["image_id"])
-            points.append(joined_keypoints(entry, result=True))
-            score.append(checked.number(entry["score"]))
-            image.append(number)
-            if number not in pictures:
-                raise ValueError(f"image {number} is not in the annotations")
-    xy = np.array(points, np.float64).reshape(len(points), -1, 3)[..., :2] + HALF_PX
-    return xy, np.array(score, np.float64), np.array(image, np.int64)

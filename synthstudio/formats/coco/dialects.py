@@ -311,7 +311,7 @@ def joined_keypoints(entry: Mapping[str, Any], *, result: bool = False) -> list[
     all zeros.
 
     A fractional v of a part is rounded up: in other files it may be a confidence.
-    With `result` (a network's output) v is ignored. ValueError.
+    With `result` (a network's output) it is kept. ValueError.
     """
     out: list[float] = []
     for part, at in PARTS.items():
@@ -323,7 +323,7 @@ def joined_keypoints(entry: Mapping[str, Any], *, result: bool = False) -> list[
             raise ValueError(f"{keypoints_key(part)}: {3 * count} numbers x, y, v")
         if set(map(type, own)) - {int, float} or not all(map(math.isfinite, own)):
             raise ValueError(f"{keypoints_key(part)}: invalid number")
-        seen = [1] * count if result else [v if part == "body" else math.ceil(v) for v in own[2::3]]
+        seen = own[2::3] if result or part == "body" else map(math.ceil, own[2::3])
         out += [n for each in zip(own[::3], own[1::3], seen, strict=True) for n in each]
     return out
 

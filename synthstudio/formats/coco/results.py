@@ -19,6 +19,7 @@ from synthstudio.core.safe_json import read_list, read_value
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats import checked
+from synthstudio.formats.coco.dialects import joined_keypoints
 from synthstudio.formats.coco.file import id_key, plain_joint_name, read_entries
 from synthstudio.formats.exchange import HALF_PX
 
@@ -177,6 +178,8 @@ def _result(
     """One person; the third number of a joint is a result's score, else COCO's 0, 1 or 2."""
     with checked.reading(where):
         flat = checked.numbers(value["keypoints"], 1e6)
+        if "foot_kpts" in value:  # COCO-WholeBody
+            flat = joined_keypoints(value, result=scored)
         category = value.get("category_id", _PERSON)
         order = given or _names(category, categories, skeleton, len(flat) // 3)
         names = tuple(own.get(name, name) for name in order)
