@@ -243,8 +243,8 @@ def _visible(
     centres = camera.to_camera(person.joints_m)
     inside = _inside(camera, centres, _pixels(camera, centres))
     base = sums.sum(axis=1, keepdims=True)
-    shares = np.where(base < EMPTY_BASE, (0, 1, 0, 0, 0), sums / np.maximum(base, EMPTY_BASE))
-    return np.where(inside[:, None], shares, (0, 0, 0, 0, 1))
+    fractions = np.where(base < EMPTY_BASE, (0, 1, 0, 0, 0), sums / np.maximum(base, EMPTY_BASE))
+    return np.where(inside[:, None], fractions, (0, 0, 0, 0, 1))
 
 
 def _what_becomes(built: Built, own: int, pixel: F64, z: F64, blocker: tuple[I32, F32]) -> F64:
