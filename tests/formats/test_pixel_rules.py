@@ -19,9 +19,11 @@ from written_sets import stored
 
 from synthstudio.core.images import decode_rgb, encode_jpeg
 from synthstudio.core.labels import Frame
+from synthstudio.core.masks import encode
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats import FORMATS
+from synthstudio.formats.checked import person_of
 from synthstudio.formats.export import export
 
 W, H, JOINT = 320, 240, "left_wrist"
@@ -149,3 +151,12 @@ RULES = {
 def test_the_marker_is_where_the_format_says(name, exports):
     seen = centroid(Dataset(exports / "set").image_bytes(0))
     assert np.abs(RULES[name](exports) - seen).max() < 0.05
+
+
+def test_joints_beyond_the_picture_are_outside_and_an_area_is_the_masks():
+    points, mask = [(-0.6, 4, 2), (3, 4, 2), (20.5, 4, 1), (20.6, 4, 1)], np.eye(20) > 0
+    frame = {"index": 0, "height_px": 20, "width_px": 20}
+    row = person_of(points, frame, 1, modal_counts=encode(mask)["counts"])
+    assert row["state"] == [0, 2, 1, 0] and row["modal_area_px"] == 20
+    assert row["cause"] == ["truncated", "visible", "unknown", "truncated"]
+    assert row["joints_px"][0] == -0.6
