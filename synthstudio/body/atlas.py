@@ -65,6 +65,8 @@ _MIDDLE = {
     "clavicle": "torso",
     "shoulder": "torso",
 }
+JOINT_MEANS: dict[str, tuple[str, ...]] = {}
+"""Joints that Anny's regressor does not have: each is the mean of these that are placed."""
 _LANDMARKS = [JOINTS.index(name) for name in LANDMARKS]
 _ROOTS_OF_LIMBS = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _REST_CACHE = 256  # about 0.5 MB each: as many as a pool of people has
@@ -346,10 +348,12 @@ def _vertex_parts(weights: sparse.csr_array, names: tuple[str, ...], template: F
 def _joint_weights(model: Any, template: F32, head: I32, raw: dict[str, Any]) -> sparse.csr_array:
     from anny.keypoints import KeypointsRegressor
 
-    names = [name for name in JOINTS if name not in LANDMARKS]
+    names = [name for name in JOINTS if name not in LANDMARKS and name not in JOINT_MEANS]
     found = KeypointsRegressor.coco(model, names).regression_weights.numpy()
     rows: dict[str, F64] = dict(zip(names, found.astype(np.float64), strict=True))
     rows |= zip(LANDMARKS, landmark_weights(template, head, raw), strict=True)
+    for joint, parts in JOINT_MEANS.items():
+        rows[joint] = np.mean([rows[part] for part in parts], axis=0)
     return sparse.csr_array(np.stack([rows[name] for name in JOINTS]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -141,8 +142,8 @@ def filter(
     from synthstudio.api import selection
 
     if fields:
-        typer.echo(selection.query_fields())
-        return None
+        text = selection.query_fields()
+        return dict(re.split("  +", line, maxsplit=1) for line in text.splitlines()), text
     if not query:
         raise typer.BadParameter("a query is needed", param_hint="QUERY")
     if count:

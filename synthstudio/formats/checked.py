@@ -128,12 +128,13 @@ def person_of(
     instance: int,
     *,
     box_px: Sequence[float] | None = None,
+    as_labelled: bool = False,
     **more: Any,
 ) -> Row:
     """Return a row of the instances table for joints with only x, y and v known.
 
     The box defaults to that of the labelled joints, the area to that of the mask, else of the
-    box. Joints more than EDGE_PX beyond the picture are outside.
+    box. Joints more than EDGE_PX beyond the picture are outside, unless `as_labelled`.
     """
     if instance > MAX_PEOPLE:
         raise ValueError("too many people in a picture")
@@ -142,7 +143,9 @@ def person_of(
     px = [(number(x), number(y)) if v else (math.nan, math.nan) for x, y, v in points]
     around = list(box_px) if box_px is not None else around_points(px)
     counts = more.get("modal_counts")
-    outside = [max(-x, x - width, -y, y - height) > EDGE_PX for x, y in px]  # False for NaN
+    outside = [
+        not as_labelled and max(-x, x - width, -y, y - height) > EDGE_PX for x, y in px
+    ]  # False for NaN
     known = {
         "frame_index": frame["index"],
         "instance": instance,

@@ -161,7 +161,7 @@ class CocoChecker:
         frame = {"index": 0, "width_px": width, "height_px": height, "K": None, "spec": None}
         frame |= self.cameras.get(at["image"], {})
         try:
-            row = instance_row(entry, frame, 1, len(skeleton.joints))
+            row = instance_row(entry, frame, 1, len(skeleton.joints), as_labelled=True)
         except FormatError as error:
             if not broken:
                 yield Finding(kind="schema", what=error.what, **at)

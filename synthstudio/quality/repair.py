@@ -75,7 +75,7 @@ class _Repairer:
         if category not in self.joints:
             return True
         try:
-            row = instance_row(out, frame, 1, self.joints[category])
+            row = instance_row(out, frame, 1, self.joints[category], as_labelled=True)
         except FormatError:
             self.done["schema"] += 1
             return False

@@ -264,12 +264,13 @@ def text(found: dict[str, Any]) -> str:
 
 def _kinds_of_frames(found: dict[str, Any]) -> list[str]:
     lines = []
-    if set(found["variants"]) - {"base"}:
+    if set(found["variants"]) - {"base", ""}:
         lines.append("variants: " + _listed(found["variants"]))
     if found["clips"]["count"]:
         clips = found["clips"]
         lines.append(f"clips: {clips['count']} with {clips['frames']} frames")
-        lines.append("motions: " + _listed(found["motions"]))
+        if found["motions"]:
+            lines.append("motions: " + _listed(found["motions"]))
     return ["", *lines] if lines else []
 
 

@@ -93,6 +93,9 @@ def test_a_keypoints_file_is_matched_by_its_pictures(store, photos, key, tmp_pat
         one["id"] += 500
         if "image_id" in one:
             one["image_id"] += 500
+        else:  # and names
+            (folder / "images" / one["file_name"]).rename(folder / "images" / f"{one['id']}.jpg")
+            one["file_name"] = f"{one['id']}.jpg"
     value["annotations"][0]["keypoints"][2] = 1
     with pytest.raises(FormatError, match="no prediction belongs"):
         take_in(store, photos, tmp_path, value)

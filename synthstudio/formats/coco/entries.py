@@ -215,12 +215,15 @@ def frame_row(image: Mapping[str, Any], skeleton: str, index: int) -> Row:
         return row
 
 
-def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int) -> Row:
+def instance_row(
+    entry: Mapping[str, Any], frame: Row, number: int, joints: int, *, as_labelled: bool = False
+) -> Row:
     """Undo `annotation_entry`; `number` is the instance if the file has none.
 
     A person without keypoints has no joints; the box defaults to that of the mask or the
     joints, the area to that of the mask or the box. In an entry of this package with `keypoints`
-    edited by another tool, those joints are taken from `keypoints`. FormatError for an entry that
+    edited by another tool, those joints are taken from `keypoints`. `as_labelled`: joints beyond
+    the picture keep their v, to be checked. FormatError for an entry that
     contradicts its image or the skeleton.
     """
     with checked.reading(f"annotation {str(entry.get('id'))[:40]}"):
@@ -237,9 +240,12 @@ def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int)
             own = {"frame_index": frame["index"], "instance": number, "mask_size": size}
             row = checked.complete({**own, "modal_box_px": box, **more}, LABELS)
         else:
-            row = checked.person_of(points, frame, number, box_px=box, **more)
+            row = checked.person_of(
+                points, frame, number, box_px=box, as_labelled=as_labelled, **more
+            )
         checked.check_person(row, frame, joints)
-        return _edited(row, keypoints) if own_entry and entry.get("keypoints") else row
+        edited = own_entry and entry.get("keypoints")
+        return _edited(row, keypoints, as_labelled) if edited else row
 
 
 def _box(
@@ -290,7 +296,7 @@ def _stated(entry: Mapping[str, Any]) -> Row:
     }
 
 
-def _edited(row: Row, keypoints: Sequence[float]) -> Row:
+def _edited(row: Row, keypoints: Sequence[float], as_labelled: bool) -> Row:
     """Return a row of this package, with joints of changed x, y, v taken from the file."""
     stated, joints = _keypoints(row), len(row["state"])
     if keypoints == stated:
@@ -299,7 +305,7 @@ def _edited(row: Row, keypoints: Sequence[float]) -> Row:
     frame = {"index": 0, "height_px": height, "width_px": width}
     box = row["modal_box_px"]
     edited, unedited = (
-        checked.person_of(_points(values, joints), frame, 1, box_px=box)
+        checked.person_of(_points(values, joints), frame, 1, box_px=box, as_labelled=as_labelled)
         for values in (keypoints, stated)
     )
     return merge(edited, unedited, row)
