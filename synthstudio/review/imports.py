@@ -25,7 +25,6 @@ from synthstudio.dataset.rows import Row, pair_rows
 from synthstudio.formats import FORMATS, get_format
 from synthstudio.formats.coco.results import (
     Result,
-    frame_of,
     frames_by_bytes,
     frames_by_id,
     read_results,
@@ -315,11 +314,11 @@ def import_predictions(
     if images is not None:
         frames = frames_by_bytes(dataset, images, names, path)
     else:
-        frames, _ = frames_by_id(dataset, names)
+        frames, _ = frames_by_id(dataset, names, [entry.image for entry in entries])
     by_frame: dict[int, list[Result]] = {}
     unknown = 0
     for entry in entries:
-        if (frame := frame_of(frames, entry.image)) is not None:
+        if (frame := frames.get(entry.image)) is not None:
             by_frame.setdefault(frame, []).append(entry)
         else:
             unknown += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -82,9 +82,8 @@ def own_results(
     """Predicted people with their frames of a data set; the number of people in other images; and
     the key that images are matched by. FormatError when all are in other images."""
     entries, names = read_results(path, dataset.skeleton, keypoints)
-    frames, named = frames_by_id(dataset, names)
-    found = [(frame_of(frames, e.image), e) for e in entries]
-    own = [(frame, e) for frame, e in found if frame is not None]
+    frames, named = frames_by_id(dataset, names, [e.image for e in entries])
+    own = [(frames[e.image], e) for e in entries if e.image in frames]
     if entries and not own:
         raise FormatError(
             "no prediction belongs to an image of the data set",
@@ -239,13 +238,14 @@ def joint_names(skeleton: Skeleton) -> dict[str, str]:
 
 
 def frames_by_id(
-    dataset: Dataset, names: Mapping[int | str, str]
+    dataset: Dataset, names: Mapping[int | str, str], images: Iterable[int | str]
 ) -> tuple[dict[int | str, int], bool]:
-    """Frames by image id (of the imported file, else the frame's number) and by file name.
+    """Frames by image id (of the imported file, else the frame's number) and by file name, with
+    those of the ids `images`, which may be names with folders, or numbers as text.
 
-    `names`: the file's own names of its images. Where ids and names disagree, as in a file
-    that counts images from 1, the names decide, and True is returned, too; those of
-    `predict` are frame numbers.
+    `names`: the file's own names of images. Where ids and names disagree, as in a file that
+    counts images from 1, the names decide, and True is returned, too; those of `predict` are
+    frame numbers.
     """
     of_predict = bool(names) and all(
         isinstance(number, int) and name == f"{number:06d}" for number, name in names.items()
@@ -253,29 +253,32 @@ def frames_by_id(
     ids = {} if of_predict else dataset.source_ids()
     own = {row["index"]: row["file_name"] for row in dataset.iter_frames(_NAMED)}
     by_id = {id_key(ids.get(frame, frame)): frame for frame in own}
-    by_name = [_by_name(own), _by_name(_original_names(dataset))]
-    out = by_id | {k: f for files in reversed(by_name) for k, f in files.items() if k not in by_id}
-    if not of_predict:
-        stated = [
-            {
-                key: found
-                for key, name in names.items()
-                if (found := frame_of(files, name)) is not None
-            }
-            for files in by_name
-        ]
-        agree = any(one and all(by_id.get(k) == f for k, f in one.items()) for one in stated)
-        if not agree and (best := max(stated, key=len)):
-            return {key: f for key, f in out.items() if key not in names} | best, True
-    return out, False
+    tables = [_by_name(_original_names(dataset)), _by_name(own)]
+    listed = [] if of_predict else [one for files in tables if (one := _named(files, names))]
+    decide = bool(listed) and not any(
+        all(by_id.get(key) == frame for key, frame in one.items()) for one in listed
+    )
+    texts: dict[int | str, str] = {
+        image: image for image in images if isinstance(image, str) and image not in by_id
+    }
+    out = {**by_id, **{k: f for files in tables for k, f in files.items() if k not in by_id}}
+    if decide:
+        out = {k: f for k, f in out.items() if k not in names} | max(listed, key=len)
+    numbers = {text: by_id.get(int(text)) for text in texts.values() if text.isdecimal()}
+    out |= {text: frame for text, frame in numbers.items() if frame is not None}
+    for files in tables:
+        out |= _named(files, texts)
+    return out, decide
 
 
-def frame_of(frames: Mapping[int | str, int], image: int | str) -> int | None:
-    """The frame of an image's id or name, which may have folders."""
-    if image in frames or not isinstance(image, str):
-        return frames.get(image)
-    name = PurePosixPath(image.replace("\\", "/")).name
-    return frames.get(name, frames.get(int(image)) if image.isdecimal() else None)
+def _named(files: Mapping[int | str, int], names: Mapping[int | str, str]) -> dict[int | str, int]:
+    """Frames of named images by the keys of `names`; without its folders a name counts where
+    no other means the same frame."""
+    whole = {key: files[name] for key, name in names.items() if name in files}
+    bare = {key: PurePosixPath(name.replace("\\", "/")).name for key, name in names.items()}
+    rest = {key: files[name] for key, name in bare.items() if key not in whole and name in files}
+    many = Counter([*whole.values(), *rest.values()])
+    return whole | {key: frame for key, frame in rest.items() if many[frame] == 1}
 
 
 def _by_name(names: Mapping[int, str]) -> dict[int | str, int]:
