@@ -104,13 +104,11 @@ def test_files_that_do_not_fit_are_refused(change, keypoints, message, data, tmp
 
 
 def test_average_precision_is_that_of_pycocotools(data, tmp_path):
-    """Of several detections a person, by their own scores."""
     rng, found = stream(0, "detections"), []
     for entry in results(data):
         for _ in range(4):
             xy = np.reshape(entry["keypoints"], (-1, 3)) + rng.normal(0, 3, (17, 3)) * [1, 1, 0]
-            score = float(rng.uniform(0, 3))
-            found.append(entry | {"keypoints": xy.ravel().tolist(), "score": score})
+            found.append(entry | {"keypoints": xy.ravel().tolist(), "score": rng.uniform(0, 3)})
     path = written(tmp_path, found)
     made = ss.evaluate(predictions=path, dataset=data, out=tmp_path / "out", progress=False)
     truth, base = made.predictions, COCO()
@@ -130,9 +128,8 @@ def test_average_precision_is_that_of_pycocotools(data, tmp_path):
         step()
     ours = made.metrics["precision"]["all"]
     assert 0.05 < ours["AP"] < 0.8
-    assert [ours[k] for k in ("AP", "AP50", "AP75", "AR")] == pytest.approx(
-        theirs.stats[[0, 1, 2, 5]], abs=1e-6
-    )
+    figures = [ours[k] for k in ("AP", "AP50", "AP75", "AR")]
+    assert figures == pytest.approx(theirs.stats[[0, 1, 2, 5]], abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["images/{:06d}.jpg", "val/{:06d}.jpg", "C:\\set\\{:06d}.jpg"])
