@@ -73,7 +73,7 @@ def test_a_window_is_renewed_once_a_minute(review, monkeypatch):
     assert output == [people, people]
     renew_leases(review.store, held, people, who=ADA, edited=[people[0]])
     assert len(output) == 2
-    new = [review.person(9)]  # not in that window
+    new = [replace(people[0], frame=k) for k in range(999, 1600)]  # more than at once
     renew_leases(review.store, held, people, who=ADA, edited=new)
     assert len(output) == 3 and len(held_by(review)) == 3  # none was made
     renew_leases(review.store, HeldLeases(), people, who=User(name="Eve", role="viewer"))

@@ -20,7 +20,7 @@ from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review.check import MAX_INT, MAX_TEXT, Base
 from synthstudio.review.edits import apply
 from synthstudio.review.history import DECIDED, event_named
-from synthstudio.review.leases import SECOND, release, renew
+from synthstudio.review.leases import MAX_AT_ONCE, SECOND, release, renew
 from synthstudio.review.risk.predictions import is_predicted
 from synthstudio.review.store import Store
 from synthstudio.review.values import (
@@ -318,7 +318,7 @@ def renew_leases(
     new = set(edited) - held.people
     if not may(who.role, "claim") or (not new and time.monotonic() - held.at < EVERY_S):
         return
-    people = [*dict.fromkeys([*window, *new])]
+    people = [*dict.fromkeys([*window, *new])][-MAX_AT_ONCE:]
     try:
         renew(store, people, who=who)
     except Refused as error:
