@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -142,8 +141,8 @@ def filter(
     from synthstudio.api import selection
 
     if fields:
-        text = selection.query_fields()
-        return dict(re.split("  +", line, maxsplit=1) for line in text.splitlines()), text
+        typer.echo(selection.query_fields())
+        return None
     if not query:
         raise typer.BadParameter("a query is needed", param_hint="QUERY")
     if count:
