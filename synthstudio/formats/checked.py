@@ -142,7 +142,6 @@ def person_of(
     state = [integer(v, 0, 2) for _, _, v in points]
     px = [(number(x), number(y)) if v else (math.nan, math.nan) for x, y, v in points]
     around = list(box_px) if box_px is not None else around_points(px)
-    counts = more.get("modal_counts")
     outside = [
         not as_labelled and max(-x, x - width, -y, y - height) > EDGE_PX for x, y in px
     ]  # False for NaN
@@ -163,9 +162,15 @@ def person_of(
         "origin": ["human"] * len(state),
         "mask_size": [*size],
         "modal_box_px": around,
-        "modal_area_px": check_counts(counts, size) if counts else round(around[2] * around[3]),
     }
+    if "modal_area_px" not in more:
+        known["modal_area_px"] = area_of(more.get("modal_counts"), around, size)
     return complete({**known, **more}, labels.LABELS)
+
+
+def area_of(counts: str | None, box_px: Sequence[float], size: Sequence[int]) -> int:
+    """The area of a mask's code, else of the box."""
+    return round(box_px[2] * box_px[3]) if counts is None else check_counts(counts, size)
 
 
 def points_of(row: Mapping[str, Any]) -> list[Point]:

@@ -145,7 +145,7 @@ def evaluate_network(
     free_folder(out)
     source = Dataset(dataset)
     adapter = SkeletonPredictor(network=network, skeleton=source.skeleton)
-    answers = _of_dataset(source, options, step, adapter)
+    answers, _ = _of_dataset(source, options, step, adapter)
     about = {
         "name": network.name,
         "weights_sha256": network.sha256 or hashlib.sha256(answers.xy.tobytes()).hexdigest(),
@@ -159,9 +159,9 @@ def _implausible(xy: F64) -> list[str]:
     placed = xy[np.isfinite(xy).all(-1)]
     if not len(placed):
         return ["No joint has a finite position: all are missed."]
-    return (
-        ["All joints lie from 0 to 1: positions are pixels."] if np.abs(placed).max() <= 1 else []
-    )
+    if np.abs(placed).max() <= 1:
+        return ["All joints lie from 0 to 1: positions are pixels."]
+    return []
 
 
 def predict_samples(network: Network) -> SamplePredictor:
@@ -193,8 +193,7 @@ def evaluate_results(
     source = Dataset(dataset)
     skeleton = source.skeleton
     own, lost, matched_by = own_results(path, source, keypoints)
-    frames: list[int] = []
-    truth = _of_dataset(source, options, step, None, frames)
+    truth, frames = _of_dataset(source, options, step, None)
     points = np.full((len(own), len(skeleton.joints), 3), np.nan)
     for row, (_, entry) in zip(points, own, strict=True):
         for name, point in entry.joints.items():
@@ -262,13 +261,10 @@ def _pairs(truth: Predictions, found: Detections, known: dict[Any, int], skeleto
 
 
 def _of_dataset(
-    source: Dataset,
-    options: EvaluationOptions,
-    step: Step,
-    run: Runner | None,
-    frames: list[int] | None = None,
-) -> Predictions:
-    """Predictions, or without `run` the truth alone; `frames` takes the numbers of all frames."""
+    source: Dataset, options: EvaluationOptions, step: Step, run: Runner | None
+) -> tuple[Predictions, list[int]]:
+    """Predictions, or without `run` the truth alone; and all frames, also those without people."""
+    frames: list[int] = []
     only = Source(dataset=str(source.place), splits=options.splits)
     chosen = None if options.frames is None else set(options.frames)
     total = len(source) if chosen is None else len(chosen)
@@ -277,12 +273,11 @@ def _of_dataset(
     def counted() -> Any:
         for done, sample in enumerate(dataset_samples(source, "outline", only), 1):
             if chosen is None or sample.frame["index"] in chosen:
-                if frames is not None:
-                    frames.append(sample.frame["index"])
+                frames.append(sample.frame["index"])
                 yield sample
             report(min(done, total), total, 0.0)
 
-    return predict_all(counted(), source.skeleton, run)
+    return predict_all(counted(), source.skeleton, run), frames
 
 
 def _evaluation(

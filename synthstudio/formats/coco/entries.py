@@ -269,7 +269,7 @@ def _box(
 
 def _area(area: Any, counts: str | None, box: Sequence[float], size: Sequence[int]) -> int:
     if area is None:
-        return check_counts(counts, size) if counts is not None else round(box[2] * box[3])
+        return checked.area_of(counts, box, size)
     return checked.integer(round(checked.number(area, 1e12)))
 
 
