@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 EXAMPLES := .cache/examples_env
-# One more than there are cores, at most 4: some tests wait more than they compute.
-PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
+# Two more than there are cores, at most 4: some tests wait more than they compute.
+PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 2 ? n + 2 : 4)))
 
 # Every process would compile all that it imports anew: half of a short run's time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -50,7 +50,7 @@ check: $(STAMP)       ## lint, types, import contracts, generated docs, budget o
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/mypy
+	$(BIN)/mypy -n 2
 	$(BIN)/python tools/docs.py --check
 	$(BIN)/python tools/budget.py
 	$(BIN)/python tools/words.py

@@ -17,7 +17,7 @@ from synthstudio.props import procedural
 from synthstudio.recipe.schema.load import dump, load, parse
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
-FRAMES = 4
+FRAMES = 3
 HIDDEN, OBJECT = 1, "object"
 
 

@@ -18,7 +18,7 @@ from synthstudio.props.objects.shapes import turn_of
 from synthstudio.recipe.schema.load import dump, load, parse
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
-FRAMES = 6
+FRAMES = 3
 
 
 def _stage(scene="care", **people):
@@ -64,7 +64,7 @@ DRIVING = {"count": 2, "belt": 1.0, "hold": {"share": 1.0, "kinds": {"steering_w
 
 def test_two_share_a_car_with_fastened_belts_and_one_has_both_hands_on_the_wheel():
     stage = _stage("driving", **DRIVING)
-    for index in range(2):
+    for index in range(1):
         spec = pipeline.draw_spec(stage, index)
         (cabin,) = (obj for obj in spec.objects if obj.kind == "car_cabin")
         (wheel,) = (obj for obj in spec.objects if obj.kind == "steering_wheel")

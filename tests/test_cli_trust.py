@@ -58,7 +58,7 @@ def test_filter_counts_and_writes(folder, tmp_path):
     made = run_json("filter", folder, "any wrist hidden by object", "--out", tmp_path / "out")
     assert made["frames"] == counted["frames"] > 0
     assert run_json("filter", folder, "frame < 2", "--out", tmp_path / "p", "--keep-people")
-    assert "occluded" in run("filter", folder, "--fields").stdout
+    assert "occluded" in run("filter", "--fields").stdout
     assert "Did you mean wrist" in refusal("filter", folder, "any wrst hidden", "--count")
     run("filter", folder, "frame < 2", code=2)
     run("filter", folder, "--count", code=2)

@@ -166,7 +166,7 @@ def test_it_rains_under_covered_skies_only():
 
 
 def test_indoors_only_the_lens_is_dirty():
-    room = {"kind": "room", "walls": 1}
+    room = {"kind": "room", "walls": 0.99}
     stage = FrameGenerator(_settings(2, backdrop=room))
     for index in range(2):
         kinds = {item.kind for item in pipeline.draw_spec(stage, index).weather}
@@ -185,3 +185,8 @@ def test_weather_changes_no_other_draw():
 def test_senseless_weather_is_refused(wrong):
     with pytest.raises(RecipeError, match="weather"):
         _settings(weather=wrong)
+
+
+def test_rain_needs_the_open_air():
+    with pytest.raises(RecipeError, match="weather: rain, snow and fog need"):
+        _settings(weather={"rain": 0.1}, backdrop={"kind": "room", "walls": 1})

@@ -12,12 +12,11 @@ from synthstudio.dataset import matching, splits
 from synthstudio.dataset.matching import Counted
 from synthstudio.dataset.merge import merge as join
 from synthstudio.dataset.merge import merge_sets
-from synthstudio.dataset.query import fields_text
+from synthstudio.dataset.query import query_fields as query_fields
 from synthstudio.dataset.splits import Leak, Splits
 from synthstudio.dataset.writer import check_folder, is_unfinished
 
 DEFAULT_KEYS = ("group", "clip", "identity")
-query_fields = fields_text
 
 
 def filter(

@@ -131,20 +131,23 @@ def diff(
 @command(app, "selection.filter", arguments="dataset query")
 def filter(
     call: Call,
-    dataset: Any,
+    dataset: Any = None,
     query: Any = "",
     out: Any = None,
     count: Annotated[bool, typer.Option("--count", help="Only count what matches.")] = False,
     fields: Annotated[bool, typer.Option("--fields", help="List the fields of queries.")] = False,
+    as_json: JsonOption = False,
 ) -> Output:
     """Write the frames with people who match a query as a dataset (docs/query.md)."""
     from synthstudio.api import selection
 
     if fields:
-        typer.echo(selection.query_fields())
+        found = selection.query_fields()
+        lines = (f"{name:<{max(map(len, found))}}  {text}" for name, text in found.items())
+        typer.echo(json.dumps(found) if as_json else "\n".join(lines))
         return None
-    if not query:
-        raise typer.BadParameter("a query is needed", param_hint="QUERY")
+    if not (dataset and query):
+        raise typer.BadParameter("a dataset and a query are needed", param_hint="QUERY")
     if count:
         return selection.count(dataset, query)
     if out is None:

@@ -43,7 +43,7 @@ class SynthStudioError(Exception):
             parts.append(f"expected {_cut('expected', expected)}")
         if got is not None:
             parts.append(f"got {_cut('got', got)}")
-        text = "; ".join(parts) + "."
+        text = "; ".join(parts).removesuffix(".") + "."
         super().__init__(f"{text} {then}" if then else text)
 
     @property

@@ -116,14 +116,12 @@ def joints_of(word: str, side: str, joints: tuple[str, ...]) -> tuple[int, ...]:
     )
 
 
-def fields_text() -> str:
-    """Return the fields of the language, one line each, for help and errors."""
-    width = max(map(len, FIELDS))
-    lines = []
-    for name, field in FIELDS.items():
-        values = f" ({', '.join(field.values)})" if field.values else ""
-        lines.append(f"{name:<{width}}  {field.means}{values}")
-    return "\n".join(lines)
+def query_fields() -> dict[str, str]:
+    """Return each field of the language and its meaning, with its values."""
+    return {
+        name: field.means + (f" ({', '.join(field.values)})" if field.values else "")
+        for name, field in FIELDS.items()
+    }
 
 
 # A query -----------------------------------------------------------------------------------------

@@ -238,8 +238,9 @@ def _sorted(found: Counter[str]) -> dict[str, int]:
 def text(found: dict[str, Any]) -> str:
     causes = [cause for cause in CAUSES if found["causes"][cause]]
     width = max(len(name) for name in found["joints"])
+    identities = f"{found['identities']} identities, " if found["identities"] else ""
     lines = [
-        f"{found['frames']} frames, {found['people']} people, {found['identities']} identities, "
+        f"{found['frames']} frames, {found['people']} people, {identities}"
         f"{_percent(found['ambiguous'], found['joints_total'])} of joints ambiguous; "
         f"{found['no_person_visible']} frames without visible people",
         "",
@@ -249,10 +250,11 @@ def text(found: dict[str, Any]) -> str:
         lines.append(f"{joint:<{width}}" + "".join(f"{counts[c]:12d}" for c in causes))
     total = found["joints_total"]
     fractions = "".join(f"{_percent(found['causes'][c], total):>12}" for c in causes)
-    lines += [f"{'all':<{width}}{fractions}", "", "occluded fraction of people"]
-    bins = found["occluded_fraction"]["counts"]
-    for low, count in zip(EDGES, bins, strict=False):
-        bar = "#" * round(40 * count / max(1, *bins))
+    lines.append(f"{'all':<{width}}{fractions}")
+    if maximum := max(bins := found["occluded_fraction"]["counts"]):
+        lines += ["", "occluded fraction of people"]
+    for low, count in zip(EDGES, bins if maximum else (), strict=False):
+        bar = "#" * round(40 * count / maximum)
         lines.append(f"  {low:.1f} to {low + 1 / _BINS:.1f} {count:8d} {bar}")
     occluders = list(found["hidden_by_kind"].items())[:8]
     if occluders:

@@ -22,7 +22,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(
     st.lists(VALUES), st.dictionaries(TEXTS, VALUES, max_size=4), st.integers(1, 9), st.booleans()
 )
@@ -124,7 +124,7 @@ KEYS = st.sampled_from([*NAMES, "iscrowd", "a", 'a","id":7,"', "{", "}"])
 OBJECTS = st.dictionaries(KEYS, st.integers(0, 3) | VALUES | st.dictionaries(KEYS, VALUES))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(OBJECTS | VALUES), st.integers(1, 40), st.booleans(), st.booleans())
 def test_what_is_taken_ends_and_says_what_the_parser_says(
     tmp_path_factory, items, chunk, blanks, ascii_

@@ -49,7 +49,7 @@ def test_a_run_is_equal_to_itself():
 
 
 def test_a_better_run_differs_where_it_is_better():
-    rows = compare([arm("bad", noisy(25)), arm("good", noisy(4, 1))], rounds=400)
+    rows = compare([arm("bad", noisy(25)), arm("good", noisy(4, 1))], rounds=200)
     hidden, seen = difference(rows, "PCK@0.1 hidden"), difference(rows, "PCK@0.1 visible")
     assert hidden.low > 0.2 and seen.value == 0
     assert difference(rows, "cost where it hides").low > 0
@@ -65,7 +65,7 @@ def test_the_pairing_makes_the_interval_narrower():
     theirs = noisy(12)
     better = dataclasses.replace(theirs, xy=theirs.true_xy + 0.9 * (theirs.xy - theirs.true_xy))
     paired, alone = (
-        difference(compare([arm("a", theirs), arm("b", other)], rounds=400), "PCK@0.1 hidden")
+        difference(compare([arm("a", theirs), arm("b", other)], rounds=200), "PCK@0.1 hidden")
         for other in (better, noisy(10.8, 3))
     )
     assert paired.high - paired.low < 0.7 * (alone.high - alone.low)

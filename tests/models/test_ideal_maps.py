@@ -228,7 +228,7 @@ def test_targets_are_those_of_a_second_way_of_drawing_them():
     """A sample of cells, people and joints one after the other, with plain numbers."""
     frame = crowd(stream(11, "drawn"), height_px=(260, 340))
     made, xy = personlab_maps([frame]), frame.joints_px / 8
-    for row, column in stream(12, "cells").integers(0, [60, 80], (200, 2)):
+    for row, column in stream(12, "cells").integers(0, [60, 80], (60, 2)):
         p = np.array([column, row]) + 0.5
         away = np.linalg.norm(xy - p, axis=-1)  # (P, J)
         for j in range(17):

@@ -168,7 +168,7 @@ def test_objects_and_seats_belong_where_the_people_are():
     inside, outside = (
         {
             obj.kind
-            for spec in frames(60, place, people=people, objects=objects)
+            for spec in frames(40, place, people=people, objects=objects)
             for obj in spec.objects
             if obj.role != "scenery"
         }
@@ -179,7 +179,7 @@ def test_objects_and_seats_belong_where_the_people_are():
     places = {kind.kind: kind.places for kind in procedural.kinds()}
     no_rooms = {"indoors", "outdoors", "street", "green", "elsewhere", "vehicle"}
     assert {place for own in places.values() for place in own} == INTERIORS.keys() | no_rooms
-    for spec in frames(40, ROOM, people=people, objects=objects):
+    for spec in frames(20, ROOM, people=people, objects=objects):
         there = {obj.kind for obj in scenery(spec)}
         rooms = {name for name, one in INTERIORS.items() if one.first in there}
         new = [places[obj.kind] for obj in spec.objects if obj.role != "scenery"]

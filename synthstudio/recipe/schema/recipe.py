@@ -368,6 +368,8 @@ class Recipe(Base):
                     f"{name}: not with place backdrops, whose walls may hide people; "
                     "use room, hdri or plain backdrops"
                 )
+        if self.weather is not None:
+            self.weather.check([share.backdrop for share in self.backdrops])
 
     def _check_near(self) -> None:
         near = [objects for objects in self.objects if objects.placement == "near"]

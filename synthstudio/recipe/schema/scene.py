@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -136,6 +137,16 @@ class Weather(Base):
     amount: Annotated[Number, Within(0, 1)] = (0.1, 0.7)
     """Their strength: 0 hardly any; 1 a cloudburst, dense snowfall, 12 m of visibility, 70 specks,
     40 drops."""
+
+    def check(self, backdrops: Sequence[Backdrop]) -> None:
+        """Raise ValueError for rain, snow or fog where no backdrop is in the open air."""
+        outdoors = any(
+            isinstance(b, Plain) or (isinstance(b, Room) and b.walls < 1) for b in backdrops
+        )
+        if self.rain + self.snow + self.fog > 0 and not outdoors:
+            raise ValueError(
+                "weather: rain, snow and fog need a plain backdrop, or a room with walls below 1"
+            )
 
 
 class Photo(Base):
