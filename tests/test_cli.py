@@ -96,7 +96,7 @@ def test_strict_says_that_targets_were_missed(run, tmp_path):
 
 def test_frame_is_the_same_and_says_so(run, dataset, tmp_path):
     made = run("frame", dataset, 3, "--out", tmp_path / "f.jpg", "--drawn", tmp_path / "f.png")
-    assert made.code == 0 and "same bytes" in made.err
+    assert made.code == 0 and "same bytes" in made.out
     assert (tmp_path / "f.jpg").read_bytes() == next(dataset.rglob("000003.jpg")).read_bytes()
     assert image_size(tmp_path / "f.png")[0] >= 320
     missing = run("frame", dataset, 99)

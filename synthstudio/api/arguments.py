@@ -142,8 +142,8 @@ Database = Annotated[
     str | None,
     Option(
         envvar="SYNTHSTUDIO_DB",
-        help="sqlite:///FILE or postgresql://USER@HOST/NAME; default: review.db beside the set, or "
-        "that of the studio which reviewed it.",
+        help="sqlite:///FILE or postgresql://USER@HOST/NAME; default: the studio's, "
+        "studio/review.db beside the set.",
     ),
 ]
 StoreUrl = Annotated[

@@ -1,7 +1,8 @@
 """The review store: export, import, checks, statistics, history, backup, members.
 
 `db` is a database's address, sqlite:///FILE or postgresql://USER@HOST/NAME; by default that of
-review.db beside the data set, or of the studio that reviewed it. Needs `synthstudio[studio]`.
+the store with reviews of the data set, else studio/review.db beside it, where the studio keeps
+its own. Needs `synthstudio[studio]`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Annotated, Any
 from synthstudio.api import arguments as args
 from synthstudio.api.datasets import Dataset
 from synthstudio.core.errors import ArgumentError, ReviewError
-from synthstudio.core.places import resolved
+from synthstudio.core.places import disk_errors, resolved
 from synthstudio.core.progress import note, progress_steps
 from synthstudio.dataset.reader import Dataset as StoredDataset
 from synthstudio.formats.export import Exported
@@ -288,35 +289,50 @@ def opened(
     if _missing is not None:
         raise _missing
     data = Dataset(args.to_place(path, "dataset"))._stored
-    url = db or _address_of(data)
+    folder = None if db else _folder_of(data)
+    url = stores.default_url(folder) if folder else db
     if url is None:
         raise ArgumentError(
             "no local reviews of a data set at a URL",
             where=str(data.place),
             then="Name the store: --db sqlite:///review.db.",
         )
+    if make and folder is not None:
+        with disk_errors(folder):
+            folder.mkdir(exist_ok=True)
     with _store(url, make=make) as store:
         if make and content_key(data) not in history.datasets(store):
             register(store, data, resolved(data.place).name)
         yield store, data
 
 
-def _address_of(data: StoredDataset) -> str | None:
-    """The address of the first local store with reviews of a data set, else of the one beside it.
+def _folder_of(data: StoredDataset) -> Path | None:
+    """The folder of the local store with reviews of a data set, else of the studio's beside it.
 
     Searched: review.db beside the set, and the studio's, which it keeps below its exports
-    folder (`studio --exports`): the set's own, the one above it, or ./exports.
+    folder (`studio --exports`): the set's own, the one above it, or ./exports. ArgumentError if
+    several have reviews of the set.
     """
     key, beside = content_key(data), data.folder.resolve().parent
     near = (beside, beside.parent) if isinstance(data.place, Path) else ()
-    studios = [folder / "studio" for folder in (*near, Path("exports").absolute())]
+    studios = [folder / "studio" for folder in (*near, Path("exports").resolve())]
+    found = []
     for folder in dict.fromkeys((*near[:1], *studios)):
         if (folder / stores.FILE_NAME).is_file():
             with _store(stores.default_url(folder), make=False) as store:
                 if key in history.datasets(store):
-                    note(f"reviews: {folder / stores.FILE_NAME}")
-                    return stores.default_url(folder)
-    return stores.default_url(beside) if near else None
+                    found.append(folder)
+    paths = " and ".join(str(folder / stores.FILE_NAME) for folder in found)
+    if len(found) > 1:
+        raise ArgumentError(
+            "several stores have reviews of this data set",
+            where=str(data.place),
+            got=paths,
+            then="Name one by --db sqlite:///FILE.",
+        )
+    if found:
+        note(f"reviews: {paths}")
+    return (found or studios)[0] if near or found else None
 
 
 def invite(

@@ -70,10 +70,7 @@ class Command:
             return
         whole = output if isinstance(output, tuple) else (output.as_json(), output.text())
         result, text, *failed = whole
-        if given["as_json"]:
-            typer.echo(json.dumps(result, sort_keys=True))
-        else:
-            log(text)
+        typer.echo(json.dumps(result, sort_keys=True) if given["as_json"] else text)
         if any(failed):
             raise typer.Exit(1)
 
@@ -236,7 +233,7 @@ def part(dataset: Path | str, where: str) -> Any:
 
 
 def log(text: str) -> None:
-    """Print a message to stderr; stdout is for --json."""
+    """Print a message to stderr; stdout is for results."""
     with suppress(OSError):  # stderr is full or closed
         typer.echo(text, err=True)
 

@@ -122,6 +122,12 @@ def frame_of(file_name: Any, size: tuple[int, int], skeleton: str, **more: Any) 
     return complete({**known, "skeleton": skeleton, **more}, labels.FRAME_LABELS)
 
 
+def beyond(xy: tuple[float, float], size: tuple[int, int]) -> bool:
+    """Whether a position is more than EDGE_PX beyond a picture of (height, width); not if NaN."""
+    (x, y), (height, width) = xy, size
+    return max(-x, x - width, -y, y - height) > EDGE_PX
+
+
 def person_of(
     points: Sequence[Point],
     frame: Mapping[str, Any],
@@ -138,13 +144,11 @@ def person_of(
     """
     if instance > MAX_PEOPLE:
         raise ValueError("too many people in a picture")
-    height, width = size = frame["height_px"], frame["width_px"]
+    size = frame["height_px"], frame["width_px"]
     state = [integer(v, 0, 2) for _, _, v in points]
     px = [(number(x), number(y)) if v else (math.nan, math.nan) for x, y, v in points]
     around = list(box_px) if box_px is not None else around_points(px)
-    outside = [
-        not as_labelled and max(-x, x - width, -y, y - height) > EDGE_PX for x, y in px
-    ]  # False for NaN
+    outside = [not as_labelled and beyond(xy, size) for xy in px]
     known = {
         "frame_index": frame["index"],
         "instance": instance,

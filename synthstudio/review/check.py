@@ -11,6 +11,7 @@ from synthstudio.core.masks import as_rle
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
+from synthstudio.formats.checked import beyond
 from synthstudio.quality.checks import is_number
 from synthstudio.review.masks import drawn_masks, masks_on_disk
 from synthstudio.review.values import (
@@ -223,6 +224,9 @@ def check_joint(label: JointLabel, where: str, base: Base) -> None:
         invalid("x without y", where, expected="both or none")
     if label.x_px is None and label.state in (STATE_VISIBLE, STATE_HIDDEN):
         invalid("visible or hidden joint without a position", where, expected="x and y")
+    if label.state and label.place is not None and beyond(label.place, base.size):
+        expected = "a position in the picture, or state 0"
+        invalid("visible or hidden joint outside the picture", where, expected=expected)
 
 
 def _check_box(box: object, base: Base) -> None:

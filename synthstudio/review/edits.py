@@ -125,7 +125,9 @@ def _already_applied(session: Session, op: Op, who: User) -> Event | None:
     if row is None:
         return None
     event = event_of(row)
-    if event.who != who.name or event.person != op.person or event.kind != op.kind:
+    given = {"status": op.status, "reason": op.text} if op.kind == "status" else _joints(op)
+    same = (event.who, event.person, event.kind) == (who.name, op.person, op.kind)
+    if not same or any(event.after.get(name) != value for name, value in given.items()):
         invalid(
             "client and seq were used for another op",
             f"client {op.client}, seq {op.seq}",
@@ -249,12 +251,7 @@ def _change(
 
 def _edited(op: Op, old: ItemState, base: Base) -> dict[str, Any]:
     """The values of joints, box, masks and track set by an op."""
-    after: dict[str, Any] = {}
-    if op.joints:
-        after["joints"] = {
-            name: asdict(label) | ({} if label.origin == PREDICTED else {"origin": HUMAN})
-            for name, label in op.joints.items()
-        }
+    after = _joints(op)
     if op.box is not None:
         after["box"] = [float(value) for value in op.box]
     if op.masks is not None:
@@ -270,6 +267,16 @@ def _edited(op: Op, old: ItemState, base: Base) -> dict[str, Any]:
     if op.keyframe is not None or by_hand:
         after["keyframe"] = by_hand if op.keyframe is None else op.keyframe
     return after
+
+
+def _joints(op: Op) -> dict[str, Any]:
+    if not op.joints:
+        return {}
+    values = {
+        name: asdict(label) | ({} if label.origin == PREDICTED else {"origin": HUMAN})
+        for name, label in op.joints.items()
+    }
+    return {"joints": values}
 
 
 def _moves(op: Op, old: ItemState, base: Base) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import FormatError, Refused
+from synthstudio.core.labels import HIDDEN_CAUSES
 from synthstudio.core.masks import box_overlap
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import disk_errors
@@ -57,7 +58,8 @@ Labels = dict[str, JointLabel]
 
 @dataclass(kw_only=True)
 class ImportResult:
-    """Result of an import. `refused`: one line per refused event."""
+    """Result of an import. `refused`: one line per refused event; `jointless`: labelled people
+    who have no joint in the file, and keep theirs."""
 
     frames: int = 0
     unknown_frames: int = 0
@@ -66,6 +68,7 @@ class ImportResult:
     added: int = 0
     deleted: int = 0
     refused: list[str] = field(default_factory=list)
+    jointless: int = 0
     notes: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
@@ -77,6 +80,8 @@ class ImportResult:
             f"{self.added} added, {self.deleted} deleted"
         )
         lines = [head, *(f"refused: {line}" for line in self.refused), *self.notes]
+        if self.jointless:
+            lines.append(f"People without a joint in the file, unchanged: {self.jointless}.")
         if self.unknown_frames:
             lines.append(f"{self.unknown_frames} pictures match no frame of the data set.")
         return "\n".join(lines)
@@ -94,9 +99,10 @@ def import_corrections(
     """Turn differences between a file and the current labels into events.
 
     Frames are matched by picture content, people by number if the export's
-    sidecar exists, else by joint positions. Not a change: a person without any
-    joint, a joint outside the frame that the file leaves unlabelled, an unsupported
-    cause. FormatError, AssetError: invalid file; Refused: "role", "busy".
+    sidecar exists, else by joint positions. Not a change: a person without any joint (exports
+    leave out joints of people who were not chosen), a joint outside the frame that the file leaves
+    unlabelled, the cause "unknown" in a frame without other causes. FormatError, AssetError:
+    invalid file; Refused: "role", "busy".
     """
     require(who, "import")
     key = content_key(dataset)
@@ -198,8 +204,13 @@ def _compare(writer: _Writer, frame: Row, people: list[Row], found: list[Row]) -
         pairs = {place: number for place, number in enumerate(numbers) if number in stored}
     else:
         pairs = _match(rows, found, stored, incoming)
+    causes = any(label.cause in HIDDEN_CAUSES[:-1] for one in incoming for label in one.values())
     for place, instance in pairs.items():
-        changed = _changes(stored[instance], incoming[place])
+        new = incoming[place]
+        if all(label.state is None for label in new.values()):
+            writer.result.jointless += any(old.state for old in stored[instance].values())
+            continue  # exports leave out the joints of people who were not chosen
+        changed = _changes(stored[instance], new, causes=causes)
         if changed and writer.write("edit", index, instance, changed):
             writer.result.edited += 1
             writer.result.joints += len(changed)
@@ -219,16 +230,14 @@ def _compare(writer: _Writer, frame: Row, people: list[Row], found: list[Row]) -
             writer.result.deleted += writer.write("delete", index, row["instance"], {})
 
 
-def _changes(stored: Labels, incoming: Labels) -> Labels:
-    """The joints that differ in the file; none for a person without any joint."""
-    if all(label.state is None for label in incoming.values()):
-        return {}
+def _changes(stored: Labels, incoming: Labels, *, causes: bool) -> Labels:
+    """The joints that differ in the file; `causes`: whether it has any."""
     changed = {}
     for name in stored.keys() & incoming.keys():
         old, new = stored[name], incoming[name]
         if new.state is None and old.state in (None, 0):
             continue  # most formats do not distinguish unlabelled from outside
-        if new.state == old.state and new.cause == "unknown":
+        if new.state == old.state and new.cause == "unknown" and not causes:
             new = dataclasses.replace(new, cause=old.cause)
         if (new.state, new.cause) != (old.state, old.cause) or _moved(old, new):
             changed[name] = new

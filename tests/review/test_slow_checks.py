@@ -38,7 +38,8 @@ def check(dataset, *words):
 
 
 def queue(dataset):
-    with closing(open_store(default_url(dataset.folder.parent))) as store:
+    (folder := dataset.folder.parent / "studio").mkdir(exist_ok=True)
+    with closing(open_store(default_url(folder))) as store:
         made = risk_of(store, people_table(dataset))
         return risk_order(made, share=0.0), last_runs(store, content_key(dataset))
 

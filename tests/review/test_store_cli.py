@@ -11,7 +11,8 @@ from command_line import run, run_json
 from review_ops import Desk, seen
 from sqlalchemy import exc
 
-from synthstudio.core.errors import DiskError, Refused, ReviewError
+from synthstudio.api.review import opened
+from synthstudio.core.errors import ArgumentError, DiskError, Refused, ReviewError
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import history
 from synthstudio.review import store as review_store
@@ -50,7 +51,7 @@ def test_stats_and_history(place):
     assert found("history", place, "--frame", 3)["events"] == []
     assert found("history", place, "--who", "ben")["events"] == []
     assert found("history", place, "--check") == {"problems": []}
-    text = run("review", "history", place).stderr
+    text = run("review", "history", place).stdout
     assert "edit nose" in text and "\x1b" not in text  # no escape gets to a terminal
     with closing(open_store(default_url(place.parent))) as store, store.session() as session:
         session.connection().exec_driver_sql("UPDATE item SET status = 'rejected'")
@@ -109,11 +110,18 @@ def test_backup_and_members(place, tmp_path):
 def test_the_studios_own_store_is_found(place, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     file = place.parent / "review.db"
+    copy = shutil.copytree(place, tmp_path / "alone" / "set")
+    with opened(copy, None, make=True):
+        pass  # as `review check` does
+    assert (tmp_path / "alone" / "studio" / "review.db").is_file()
     for folder in (place.parent, place.parent.parent, tmp_path / "exports"):
         (folder / "studio").mkdir(parents=True)
         file = file.rename(folder / "studio" / "review.db")
         open_store(default_url(place.parent)).close()  # a store that knows nothing of the set
         assert found("stats", place)["reviewers"] == {"anna": {"edit": 1, "status": 1}}
+    shutil.copy(file, place.parent / "review.db")
+    with pytest.raises(ArgumentError, match="several stores"):
+        run("review", "stats", place)
 
 
 def test_a_backup_that_fails_says_what_helps(place, tmp_path, monkeypatch):

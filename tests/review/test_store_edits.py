@@ -62,7 +62,8 @@ def test_said_twice_happens_once(store):
     assert do(store, output) == event
     assert len(history.events(store, KEY)) == 2
     other = dataclasses.replace(PERSON, instance=2)
-    assert refused(store, dataclasses.replace(output, person=other)).reason == "invalid"
+    for change in ({"person": other}, {"joints": {"nose": seen(9)}}):
+        assert refused(store, dataclasses.replace(output, **change)).reason == "invalid"
     assert refused(store, output, who=BEN).reason == "invalid"  # nobody reads another's event
 
 
@@ -150,9 +151,10 @@ NAN, INF = float("nan"), float("inf")
 BAD_STATES = [(2, "self"), (2, "person"), (1, "visible"), (0, "unknown"), (1, ["self"])]
 BAD_STATES += [(state, "visible") for state in (None, 3, 7, 2.0, True, [2])] + [(2, "<script>")]
 BAD_JOINTS = [
-    *({"nose": seen(x)} for x in (NAN, -INF, 1281, 10**400, "12", True)),
-    *({"nose": seen(10, y)} for y in (INF, -961)),
+    *({"nose": seen(x)} for x in (NAN, -INF, 321, -1, 10**400, "12", True)),
+    *({"nose": seen(10, y)} for y in (INF, 241)),
     *({"nose": JointLabel(x_px=1, y_px=1, state=s, cause=c)} for s, c in BAD_STATES),
+    {"nose": JointLabel(x_px=1281, y_px=1, state=0, cause="truncated")},
     *({"nose": JointLabel(x_px=x, y_px=None, state=2, cause="visible")} for x in (1.0, None)),
     {"nose": JointLabel(x_px=None, y_px=None, state=1, cause="self")},
     {f"joint{k}": seen() for k in range(5000)},
@@ -183,10 +185,10 @@ def test_bad_ops(store):
 
 def test_good_limits(store):
     joints = {
-        "nose": seen(1280, -960),
+        "nose": seen(320.4, -0.4),
         "left_eye": hidden(0, 0, "unknown"),
         "right_eye": JointLabel(x_px=None, y_px=None, state=None, cause="unlabelled"),
-        "left_ear": JointLabel(x_px=-5.0, y_px=3.0, state=0, cause="truncated"),
+        "left_ear": JointLabel(x_px=1280, y_px=-960, state=0, cause="truncated"),
     }
     do(store, op("edit", 0, joints=joints))
     do(store, op("comment", 1, text="x" * 2000))

@@ -17,7 +17,7 @@ from synthstudio.review.store import open_store
 from synthstudio.review.values import Person
 
 NAMES = ("nose", "left_eye")
-PLACES = st.integers(0, 300).map(float)
+PLACES = st.integers(0, 240).map(float)
 LABELS = st.one_of(st.builds(seen, PLACES, PLACES), st.builds(hidden, PLACES, PLACES))
 COUNTED = ("reverted", "redone", "in the way")
 PEOPLE = st.sampled_from([1, 2])

@@ -37,6 +37,12 @@ def test_arrows_move_the_chosen_joint_alone(alone):
     assert op["joints"] == {JOINTS[1]: [50.0 + 0.9, 58.0 + 10, 2, "visible"]}
 
 
+def test_a_held_key_decides_once(alone):
+    quickly(alone, *({"key": "a", "repeat": k > 0} for k in range(4)))
+    (op,) = alone.ops()
+    assert op["status"] == "approved"
+
+
 def test_swap_and_mirror(alone):
     alone.press("w")
     swapped = alone.ops()[-1]["joints"]

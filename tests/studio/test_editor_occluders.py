@@ -43,6 +43,16 @@ def by_person(ops):
     return {op["instance"]: op for op in ops}
 
 
+def test_enter_after_a_click_saves_no_box_of_the_keys(alone, flash):
+    alone.page.get_by_role("button", name="Draw an occluder").click()
+    draw(alone, SQUARE[0])  # a click
+    alone.press("Enter")
+    expect(flash).to_contain_text("Drag to draw")
+    assert not alone.ops()
+    alone.press("ArrowLeft", "Enter")
+    assert alone.ops()
+
+
 def test_an_object_hides_all_who_are_behind_it_with_one_undo(alone, flash):
     alone.page.get_by_role("button", name="Draw an occluder").click()
     draw(alone, *SQUARE)

@@ -228,4 +228,4 @@ def test_photos_without_people_are_on_every_page(open_pages, tmp_path):
     told = api.edit("0:1", seq=2, kind="add", joints=NOSE["joints"])
     frames = {"frames": 3, "frames_left": 2}
     assert told["progress"] == {"done": 0, "total": 1, "empty_frames": 1} | frames
-    assert "2 of 3 frames left · 1 to review · 1 frame without people" in pages.words(pages.open())
+    assert "2 of 3 frames left · 1 pending · 1 frame without people" in pages.words(pages.open())

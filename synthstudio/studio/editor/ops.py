@@ -166,7 +166,9 @@ def refused_fields(problems: Sequence[Mapping[str, Any]], where: str) -> Refused
     parts = [str(part)[:40] for part in first["loc"]]
     place = ".".join(part for part in parts if "[" not in part)  # "[": a branch of a union
     return Refused(
-        str(first["msg"])[:200].lower(),
+        "wrong characters or length"
+        if "pattern" in first["type"]
+        else str(first["msg"])[:200].lower(),
         where=f"{where}.{place}"[:200] if place else where,
         got=repr(first.get("input"))[:80],
         reason="invalid",

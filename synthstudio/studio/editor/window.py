@@ -296,7 +296,7 @@ def _occluders(found: FrameRows, row: Row) -> list[str | None]:
 
 def _facts(frame: Row, row: Row) -> list[str]:
     facts = [str(row["pose"]).replace("_", " ")] if row["pose"] else []
-    if frame["variant"] != "base":
+    if frame["variant"] not in (None, "", "base"):
         facts.append(f"variant {frame['variant']}")
     for column, word in (("occluded_fraction", "hidden"), ("truncated_fraction", "outside")):
         value = row[column]

@@ -83,6 +83,8 @@ def _buttons(ctx: Context, me: User, job: JobRow) -> None:
 
 def _open_link(ctx: Context, job: JobRow) -> None:
     place = output_folder(ctx.settings, job.out).resolve()
+    if place.is_dir() and all(resolved(s.dataset.place) != place for s in ctx.sets.values()):
+        ctx.refresh()
     for key, found in ctx.sets.items():
         if resolved(found.dataset.place) == place:
             st.page_link(

@@ -160,7 +160,7 @@ def progress_text(seen: DatasetFacts) -> str:
     people = seen.people
     empty = [f"{frames_text(people.empty_frames)} without people"] if people.empty_frames else []
     details = [
-        f"{people.status[name]:,} {'to review' if name == 'pending' else name}"
+        f"{people.status[name]:,} {name}"
         for name in ("approved", "rejected", "flagged", "skipped", "pending")
         if people.status.get(name)
     ]

@@ -4,7 +4,7 @@ import { HANDLE, draw, fit, toFrame, zoomBy } from "./canvas.js";
 import { CLIP_DO, goFrame, undoBatch } from "./clips.js";
 import { setItem, step, togglePast } from "./editor.js";
 import { helpKey, showHelp } from "./help.js";
-import { actionOf, keyName, keyOf, rowOf } from "./keys.js";
+import { ONCE, actionOf, keyName, keyOf, rowOf } from "./keys.js";
 import { asCalled, asPlaced, derive, inFrame, jointsPatch, known, mirrored, moveJoints, neighbours, nice, round3, describeJoint, standing, swapped, toRow, turnJoints, withCause, withState } from "./labels.js";
 import { maskAction, startMask } from "./mask_tool.js";
 import { BLINDED, closeForm, flash, inWords, openForm, textField } from "./panel.js";
@@ -57,6 +57,7 @@ export function keyDown(S, event) {
   if (!action) return;
   event.preventDefault();
   if (action.startsWith("peek ")) return event.repeat || startPeek(S, action.slice(5));
+  if (event.repeat && ONCE.includes(action)) return;
   S.pressedAt = event.timeStamp;
   runKey(S, action);
 }
@@ -243,7 +244,7 @@ export function turn(S, angle, factor) {
 }
 
 function back(S, from, to, word) {
-  if (!stackOf(S, S.item.id)[from].length) flash(S, `Nothing to ${from}.`);
+  if (!stackOf(S, S.item.id)[from].length) flash(S, from === "undo" ? `Nothing to undo here: ${keyOf(S, "back")} goes back.` : `Nothing to ${from}.`);
   else if (!fetching(S) && S.can.edit && !S.item.blinded && !refusedOf(S, S.item.id).length) {
     const { group, batch } = stackOf(S, S.item.id)[from].at(-1);
     if (batch) undoBatch(S, from, to);

@@ -2,6 +2,7 @@
 // A row: [action, key, label, what it does]. Without an action: fixed keys; without a label: no button.
 
 export const LOOKING = ["closer", "farther", "fit", "help", "layer", "peek"]; // actions that end nothing that is being drawn
+export const ONCE = ["approve", "reject", "flag", "skip", "delete", "add", "accept found", "accept page", "reject prediction"]; // however long the key is held
 export const KEYS = [
   ["Tools", [["select", "", "Select", "Select joints and drag them"], ["place", "Shift+j", "Place", "Place joint after joint, each by a click"],
     ["someone", "Shift+n", "New person", "Draw the box of a new person"], ["box", "Shift+b", "Box", "Draw this person's box"],

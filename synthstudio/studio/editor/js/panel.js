@@ -279,9 +279,9 @@ function fillProgress(S) {
 function refusedWhere(S) {
   const { refused } = S.sync;
   const many = `${refused.length} edit${refused.length === 1 ? "" : "s"} refused`;
-  const people = new Set(refused.map((op) => op.id));
-  if (people.size > 1 || people.has(S.item?.id)) return many;
-  return `${many}: frame ${refused[0].frame}${refused[0].instance ? `, person ${refused[0].instance}` : ""}`;
+  const others = new Map(refused.filter((op) => op.id !== S.item?.id).map((op) => [op.id, op]));
+  const places = [...others.values()].map((op) => `frame ${op.frame}${op.instance ? `, person ${op.instance}` : ""}`);
+  return places.length ? `${many}: ${places.slice(0, 3).join("; ")}${places.length > 3 ? "; …" : ""}` : many;
 }
 
 function fillRefused(S) {
@@ -291,7 +291,7 @@ function fillRefused(S) {
   if (!mine.length) return;
   const changed = mine.every((op) => op.refused.reason === "revision") && S.item.state.who;
   const edits = mine.length === 1 ? "An edit was refused" : `${mine.length} edits were refused`;
-  el("strong", "", changed ? `${changed} changed this person. Keep theirs, or apply yours again?` : edits, S.ui.refused);
+  el("strong", "", changed ? `${changed === S.user ? "In another window you" : changed} changed this person. Keep theirs, or apply yours again?` : edits, S.ui.refused);
   for (const text of changed ? [] : new Set(mine.map((op) => op.refused.text))) el("p", "", text, S.ui.refused);
   el("p", "what", `Yours: ${[...new Set(mine.map(inWords))].join("; ")}`, S.ui.refused);
   const row = el("div", "row", null, S.ui.refused);

@@ -4,7 +4,7 @@ import { choose, edit, endDrawing, jointAt, placeJoint, turn } from "./actions.j
 import { CLICK_PX, HANDLE, REACH_PX, draw, drawLoupe, toFrame, toScreen, zoomBy } from "./canvas.js";
 import { known, middleOf, moveJoints, turnJoints } from "./labels.js";
 import { clickMask, cornerAt, doubleClickMask, dragMask, moveCorner, sizeBrush } from "./mask_tool.js";
-import { BOXES, boxCorners, endPlacing, isChosen, keepStroke, placeNext, startStroke, targets, toggleJoint } from "./strokes.js";
+import { BOXES, boxCorners, clickStroke, endPlacing, isChosen, keepStroke, placeNext, startStroke, targets, toggleJoint } from "./strokes.js";
 
 const TOUCH_PX = 24; // a fingertip's reach
 
@@ -175,7 +175,7 @@ function released(S, event) {
   const drag = S.drag;
   if (drag?.kind === "pinch" && S.fingers.size) return; // the last finger ends it
   S.drag = null;
-  if (drag?.kind === "box" || drag?.kind === "stroke") drag.moved ? keepStroke(S, drag.line) : drag.once && endDrawing(S);
+  if (drag?.kind === "box" || drag?.kind === "stroke") drag.moved ? keepStroke(S, drag.line) : drag.once ? endDrawing(S) : clickStroke(S);
   else if (drag?.kind === "corner" && S.masking && !drag.moved) clickMask(S, drag.line[0], reachOf(event) / 2);
   else if (drag?.kind === "mask" && S.masking) drag.moved ? dragMask(S, drag.line) : clickMask(S, drag.line[0], reachOf(event) / 2);
   else if (drag?.moved && drag.changed.length) edit(S, drag.changed);

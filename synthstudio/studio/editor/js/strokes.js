@@ -52,16 +52,23 @@ export function startStroke(S, tool) {
   const [x, y, w, h] = extent(S.now) ?? [0, 0, S.item.w, S.item.h];
   S.stroke = { tool, corner: 0, box: insideFrame(S, [x - 3, y - 3, w + 6, h + 6]) };
   if (tool !== "lasso") setOccluder(S, tool);
-  beginDrawing(S, `${tool === "lasso" ? "Draw round the joints." : PAINT_HELP} ${STROKE_HELP}`);
+  beginDrawing(S, `${tool === "lasso" ? "Drag a line round the joints." : PAINT_HELP} ${STROKE_HELP}`);
 }
 
 export function strokeAction(S, verb, rest) {
   const { tool, box: [x, y, w, h] } = S.stroke;
   if (cornerAction(S, verb, rest) || paintAction(S, verb, rest)) return true;
-  if (verb === "accept" && rest[0] === "joint") keepStroke(S, [[x, y], [x + w, y], [x + w, y + h], [x, y + h]]);
+  if (verb === "accept" && S.stroke.clicked) clickStroke(S);
+  else if (verb === "accept" && rest[0] === "joint") keepStroke(S, [[x, y], [x + w, y], [x + w, y + h], [x, y + h]]);
   else if (verb === "leave" || (BOXES.includes(tool) ? BOXES.includes(verb) : verb === tool)) endDrawing(S);
   else return passOn(S, verb, LOOKING);
   return true;
+}
+
+// A click draws nothing, and Enter after it not the box of the keys, which its author did not mean.
+export function clickStroke(S) {
+  S.stroke.clicked = true;
+  flash(S, `Drag to draw. ${STROKE_HELP}`);
 }
 
 export function keepStroke(S, line) {
@@ -118,6 +125,7 @@ function cornerAction(S, verb, rest) {
     shape.box = insideFrame(S, shape.corner ? [x, y, w + dx, h + dy] : [x + Math.min(dx, w - 1), y + Math.min(dy, h - 1), w - dx, h - dy]);
   } else if (verb === "tab") shape.corner = 1 - shape.corner;
   else return false;
+  shape.clicked = false;
   draw(S);
   return true;
 }
@@ -219,7 +227,7 @@ export function placingText(S) {
 // S.stroke has besides its line: tool "object" or "person", `front`: the ids of those whom it does
 // not hide, `mark`: the id of the person of whom the keys say whether it does.
 
-const PAINT_HELP = "Outline the occluder (o object, p person).";
+const PAINT_HELP = "Drag a line round the occluder (o object, p person).";
 
 function mayPaint(S) {
   if (!open(S, true, true) || !isShown(S)) return false;
