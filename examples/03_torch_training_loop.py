@@ -18,7 +18,8 @@ from synthstudio.models.losses import map_loss
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--steps", type=int, default=300)
 ds, steps = ss.Dataset("exports/first"), parser.parse_args().steps
-people = ss.batches(ds, size=(96, 72), augment={"paste": 0.5}, batch=16, steps=steps)
+train = {"dataset": "exports/first", "splits": ["train"]}
+people = ss.batches(train, size=(96, 72), augment={"paste": 0.5}, batch=16, steps=steps)
 names, bank = list(people.skeleton.joints), people.bank()
 parts = [(nn.Conv2d(a, b, 5, s, 2), nn.ReLU()) for a, b, s in ((3, 32, 2), (32, 64, 2))]
 net = nn.Sequential(*parts[0], *parts[1], nn.Conv2d(64, len(names), 5, 1, 2))  # maps of 24 x 18
@@ -37,4 +38,5 @@ def predict(image, boxes):
     return torch.cat([px, found.score[..., None]], 2).numpy()
 
 
-print(headline(ss.evaluate(predict=predict, dataset=ds, keypoints=names, out="exports/own-loop")))
+test = ds.query("split = test")  # people whom the loop never saw
+print(headline(ss.evaluate(predict=predict, dataset=test, keypoints=names, out="exports/own-loop")))

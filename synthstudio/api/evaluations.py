@@ -189,6 +189,8 @@ def evaluate(
         ModelError: for predictions of wrong shape, or a function that raises.
         FormatError: for a results file that is unreadable or of other images.
     """
+    if callable(model) and not isinstance(model, Model) and predict is None:
+        model, predict = None, model
     if dataset is None or sum(g is not None for g in (model, predictions, predict)) != 1:
         raise ArgumentError(
             "pass a data set and one network",

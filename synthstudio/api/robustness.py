@@ -15,6 +15,7 @@ from synthstudio.api.generation import generate
 from synthstudio.api.model import SUFFIXES, Model, network_file, to_network
 from synthstudio.api.recipes import SCENES, scene_file
 from synthstudio.core.errors import ArgumentError, ModelError
+from synthstudio.core.labels import HIDDEN_CAUSES
 from synthstudio.core.places import free_folder
 from synthstudio.core.progress import OnProgress, progress_steps
 from synthstudio.core.skeleton import Skeleton
@@ -31,7 +32,12 @@ from synthstudio.report import evaluation as pages
 from synthstudio.report.comparison import robustness_page, stress_page
 from synthstudio.report.pages import Picture, embed
 from synthstudio.training import outside
-from synthstudio.training.evaluation import SamplePredictor, exposures, predict_challenge
+from synthstudio.training.evaluation import (
+    SamplePredictor,
+    dataset_sha256,
+    exposures,
+    predict_challenge,
+)
 
 PLAIN, CLIPS = "plain", "fast"
 CHALLENGES = (
@@ -240,8 +246,9 @@ def stress(
         workers: Processes that make the data sets; default: all cores, up to 4.
 
     Returns:
-        `version`, `moments`, `clean` and `rows` of figures with their intervals, `page` and the
-        card of ten lines, `text`.
+        `version`, `moments`, `clean` and `rows` of figures with their intervals (`part`: visible,
+        hidden, or hidden by the set's cause), `data_sha256` of each set, `page` and the card of ten
+        lines, `text`.
 
     Raises:
         ModelError: for a network that cannot be read or run.
@@ -253,6 +260,7 @@ def stress(
     folder = root / f"{name}-{moments}"
     both: dict[str, measured.ChallengePair] = {}
     pictures: dict[str, list[Picture]] = {}
+    hashes: dict[str, str] = {}
     with progress_steps(progress) as step:
 
         def shown(cause: str, level: int = 0) -> tuple[Dataset, Predictions, Skeleton]:
@@ -260,6 +268,7 @@ def stress(
             making = step(f"making {title}")
             path = made_set(root / SETS / title, stress_recipe(cause, level), moments, many, making)
             dataset, report = Dataset(path), step(f"{name}: {title}")
+            hashes[title] = dataset_sha256(path)
             answers, skeleton = predict_challenge(
                 judged.predict,
                 dataset,
@@ -278,7 +287,8 @@ def stress(
             title = set_name(cause, level)
             both[title] = measured.paired(answers, clean)
             pictures[title] = _worst(dataset, answers, skeleton)
-        rows = measured.robustness_rows({name: both}, same_joints=True)
+        causes = {set_name(cause, k): cause for cause, k in SETTINGS if cause in HIDDEN_CAUSES}
+        rows = measured.robustness_rows({name: both}, same_joints=True, causes=causes)
         whole = {part: measured.part_interval(clean, part) for part in measured.PARTS}
         step("drawing the page")(0, 1, 0.0)
         card = _card(name, moments, whole, rows, str(folder / STRESS_PAGE))
@@ -289,6 +299,7 @@ def stress(
             "moments": moments,
             "clean": {part: vars(found) for part, found in whole.items()},
             "rows": measured.as_json(rows),
+            "data_sha256": hashes,
         }
     )
     with new_parents(folder / STRESS_PAGE):
@@ -330,29 +341,31 @@ def _card(
     """The card of ten lines: settings, clean, causes, worst change, page."""
     of = {(row.challenge, row.part): row for row in rows}
 
-    def cell(title: str) -> str:
-        visible, hidden = of[title, "visible"], of[title, "hidden"]
-        values = f"{percent(visible.value.value)} / {percent(hidden.value.value)}"
-        changes = " / ".join(percent(each.change.value, signed=True) for each in (visible, hidden))
+    def cell(cause: str, level: int) -> str:
+        title = set_name(cause, level)
+        shown = [of[title, part] for part in ("visible", cause) if (title, part) in of]
+        values = " / ".join(percent(row.value.value) for row in shown)
+        changes = " / ".join(percent(row.change.value, signed=True) for row in shown)
         return f"{values} ({changes})"
 
     levels = [f"{100 * low:.0f}-{100 * high:.0f} %" for low, high in LEVELS["object"]]
     lines = [["hidden by", *levels]]
     lines += [
-        [_TITLES.get(cause, cause), *(cell(set_name(cause, k)) for k in range(len(levels)))]
+        [_TITLES.get(cause, cause), *(cell(cause, k) for k in range(len(levels)))]
         for cause in LEVELS
     ]
     tested = [row for row in rows if math.isfinite(row.change.high)]
     worst = min(tested, key=lambda row: row.change.high)
+    kind = f"{worst.part} joints" if worst.part in measured.PARTS else "joints hidden by it"
     return "\n".join(
         [
             f"stress test, version {VERSION}: {name}, {moments} moments of two people",
             f"PCK@0.1 clean: visible {percent(clean['visible'].value)}, hidden (by the own body) "
             f"{percent(clean['hidden'].value)}",
-            "below: visible / hidden joints (change of the same joints from clean), by the share "
-            "of joints hidden",
+            "below: visible joints / joints hidden by it (change of the same joints from clean), "
+            "by the share of joints hidden; joints outside the frame are not measured",
             table_text(lines),
-            f"worst: {worst.challenge}, {worst.part} joints, {worst.change.marked()} points",
+            f"worst: {worst.challenge}, {kind}, {worst.change.marked()} points",
             f"own body: {', '.join(f'{100 * a:.0f}-{100 * b:.0f} %' for a, b in LEVELS['self'])}; "
             f"page: {page}",
         ]

@@ -119,7 +119,8 @@ def evaluate(
     if (predictions is None) != bool(dataset):
         raise typer.BadParameter("Pass MODEL and DATASET, or --predictions FILE and DATASET.")
     evaluation = call(None if predictions is not None else model, part(dataset or model, where))
-    return evaluation.as_json(), f"{headline(evaluation)}. Read {evaluation.folder}/report.html"
+    text = f"{headline(evaluation)}. Read {evaluation.folder}/report.html"
+    return evaluation.as_json(), "\n".join([text, *evaluation.about.get("notes", ())])
 
 
 @command(app, "evaluations.compare")

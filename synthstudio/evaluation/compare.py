@@ -59,14 +59,15 @@ def compare(arms: Sequence[Arm], *, rounds: int = 2000) -> list[Row]:
             expected="two evaluations or more",
         )
     _check_same_people(arms)
-    seen = np.logical_and.reduce([run.predictions.known for arm in arms for run in arm.runs])
+    seen = _all(arms, lambda run: run.known)
     slow = _statistic_rows(arms, seen, min(rounds, STATISTIC_ROUNDS))
     return [*_sum_rows(arms, seen, rounds), *slow]
 
 
 def _sum_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> Iterator[Row]:
     """Metrics that are sums over people, divided by counts."""
-    sums = [[_sums(run.predictions, seen) for run in arm.runs] for arm in arms]
+    given = _all(arms, _given)
+    sums = [[_sums(run.predictions, seen, given) for run in arm.runs] for arm in arms]
     for name in sums[0][0]:
         sides = [intervals.stacked([run[name] for run in own]) for own in sums]
         if not any(counts.any() for _, counts in sides):
@@ -89,8 +90,18 @@ def _unit(name: str) -> dict[str, Any]:
     return {"unit": "points" if name.startswith("cost") else "%", "less_is_better": name == "ECE"}
 
 
-def _sums(predictions: Predictions, seen: Bool) -> dict[str, tuple[F64, F64]]:
-    """Sums and counts (1, G) of each group of frames, by metric."""
+def _all(arms: Sequence[Arm], of: Callable[[Predictions], Bool]) -> Bool:
+    every = [of(run.predictions) for arm in arms for run in arm.runs]
+    return np.asarray(np.logical_and.reduce(every))
+
+
+def _given(predictions: Predictions) -> Bool:
+    return np.asarray(np.isfinite(predictions.xy).all(-1))
+
+
+def _sums(predictions: Predictions, seen: Bool, given: Bool) -> dict[str, tuple[F64, F64]]:
+    """Sums and counts (1, G) of each group of frames, by metric. `given`: joints (P, J) with a
+    position by all runs; cost and distance are measured over these."""
     group, _ = intervals.renumbered(predictions.group)
     subsets = {
         "hidden": seen & (predictions.state == STATE_HIDDEN),
@@ -108,10 +119,11 @@ def _sums(predictions: Predictions, seen: Bool) -> dict[str, tuple[F64, F64]]:
     paired = (predictions.clean >= 0) & ~clean
     other = np.where(paired, predictions.clean, 0)
     newly_hidden = subsets["hidden"] & subsets["visible"][other] & paired[:, None]
+    newly_hidden &= given & given[other]
     out["cost where it hides"] = hits - hits[other], newly_hidden
     errors = measures.distances(predictions.xy, predictions.true_xy)
     for part in ("hidden", "visible"):
-        out[f"distance, {part} joints"] = errors / predictions.side[:, None], subsets[part]
+        out[f"distance, {part} joints"] = errors / predictions.side[:, None], subsets[part] & given
     use, lifting = metrics.lifting_errors(predictions, seen)
     for part in ("hidden", "visible"):
         for name, error in lifting.items():
@@ -174,18 +186,21 @@ def _precision(
     return intervals.average_precision(found, group_of)
 
 
-def _by_visible_share(
-    statistic: Callable[[F64, Bool, I64], Statistic],
-) -> Callable[[Evaluation, Bool], Statistic]:
-    """A statistic of the predicted visible share against whether the state is visible."""
+def _auroc(run: Evaluation, seen: Bool) -> Statistic:
+    """Of the predicted visible share for whether the state is visible."""
+    predictions, subset = run.predictions, metrics.visibility_subset(run.predictions) & seen
+    visible = predictions.state[subset] == STATE_VISIBLE
+    share = predictions.visibility_fractions[subset][:, 0]
+    return intervals.auroc(share, visible, _joint_group(predictions)[subset])
 
-    def make(run: Evaluation, seen: Bool) -> Statistic:
-        predictions, subset = run.predictions, metrics.visibility_subset(run.predictions) & seen
-        visible = predictions.state[subset] == STATE_VISIBLE
-        group = _joint_group(predictions)[subset]
-        return statistic(predictions.visibility_fractions[subset][:, 0], visible, group)
 
-    return make
+def _calibration(run: Evaluation, seen: Bool) -> Statistic:
+    predictions, subset = run.predictions, metrics.visibility_subset(run.predictions) & seen
+    predicted, true = (
+        each[subset][:, 0].astype(np.float64)
+        for each in (predictions.visibility_fractions, predictions.true_fractions)
+    )
+    return intervals.calibration_error(predicted, true, _joint_group(predictions)[subset])
 
 
 def _cause_f1(run: Evaluation, seen: Bool) -> Statistic:
@@ -205,9 +220,9 @@ _STATISTICS: dict[str, Callable[[Evaluation, Bool], Statistic]] = {
     "AP visible": _ap("visible"),
     "AP all": _ap("all"),
     "AP by Ex-OKS": _extended_ap,
-    "AUROC": _by_visible_share(intervals.auroc),
+    "AUROC": _auroc,
     "cause F1": _cause_f1,
-    "ECE": _by_visible_share(intervals.calibration_error),
+    "ECE": _calibration,
 }
 
 
@@ -261,6 +276,19 @@ def caveats(arms: Sequence[Arm]) -> list[str]:
     few = [len(arm.runs) for arm in arms if intervals.few_seeds_note(len(arm.runs))]
     if few:
         out.append(intervals.few_seeds_note(min(few)))
+    first, runs = arms[0].runs[0].predictions, [run for arm in arms for run in arm.runs]
+    if note := intervals.few_groups_note(len(np.unique(first.group))):
+        out.append(note)
+    known, given = (_all(arms, of) for of in (lambda run: run.known, _given))
+    if (missing := int((known & ~given).sum())) > 0:
+        out.append(
+            f"Distances and costs leave out {missing} of {int(known.sum())} joints, of which a run "
+            "has no position."
+        )
+    notes = [(run.about.get("name"), note) for run in runs for note in run.about.get("notes", ())]
+    out += dict.fromkeys(f"{name}: {note}" for name, note in notes)
+    if len({len(arm.runs) for arm in arms}) > 1:
+        out.append("Runs of unequal numbers of seeds: their differences are not tested.")
     if options := differing_options(arms):
         out.append(f"Runs were evaluated with different options: {', '.join(options)} differ.")
     return out

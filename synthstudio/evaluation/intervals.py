@@ -21,7 +21,7 @@ from synthstudio.evaluation.precision import Matches
 
 Statistic = Callable[[F64], float]
 """Weights of groups (G,) -> the metric; NaN without data."""
-ENOUGH_SEEDS = 5
+ENOUGH_SEEDS, ENOUGH_GROUPS = 5, 50
 MARGIN_DRAWS = 500
 _BLOCK = 1 << 21
 """Numbers of draws in memory at once: 16 MB."""
@@ -66,13 +66,21 @@ def _percentile_interval(value: float, draws: F64) -> Interval:
 
 
 def few_seeds_note(seeds: int) -> str:
-    """The caveat of intervals over 2 to 4 seeds; empty for other numbers."""
-    if not 1 < seeds < ENOUGH_SEEDS:
+    """The caveat of intervals over fewer than 5 seeds; empty for more."""
+    if seeds >= ENOUGH_SEEDS:
         return ""
+    if seeds == 1:
+        return "One seed: the spread between trainings is in no interval."
     return (
         f"Only {seeds} seeds: resampling underestimates the spread, so intervals are too narrow. "
         f"Use {ENOUGH_SEEDS} or more."
     )
+
+
+def few_groups_note(groups: int) -> str:
+    """The caveat of intervals over fewer than 50 moments; empty for more."""
+    many = f"{groups} moment{'s' if groups > 1 else ''}"
+    return "" if groups >= ENOUGH_GROUPS else f"Only {many}: intervals over so few are too narrow."
 
 
 def _resamples(seeds: int, groups: int, *, seed: int, rounds: int) -> Iterator[tuple[I64, F64]]:
@@ -229,7 +237,7 @@ def _weighted_sum(weight: F64, tables: F64) -> Array:
     return np.asarray(np.einsum("g,gab->ab", weight[: len(tables)], tables))
 
 
-def calibration_error(probability: F64, outcome: Bool, group: I64, *, bins: int = 15) -> Statistic:
+def calibration_error(probability: F64, outcome: F64, group: I64, *, bins: int = 15) -> Statistic:
     """Expected calibration error of probabilities (N,), as `measures.reliability`."""
     groups = int(group.max(initial=-1)) + 1
     place = group * bins + np.minimum((probability * bins).astype(np.int64), bins - 1)

@@ -140,13 +140,13 @@ class Reliability:
     ece: float
 
 
-def reliability(probability: F64, outcome: Bool, *, bins: int = 15) -> Reliability:
-    """Calibration of probabilities in equal bins from 0 to 1."""
+def reliability(probability: F64, outcome: F64, *, bins: int = 15) -> Reliability:
+    """Calibration of probabilities by the mean outcome, 0 to 1, in equal bins from 0 to 1."""
     place = np.minimum((probability * bins).astype(np.int64), bins - 1)
     count = np.bincount(place, minlength=bins)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.bincount(place, probability, minlength=bins) / count
-        share = np.bincount(place, outcome.astype(np.float64), minlength=bins) / count
+        share = np.bincount(place, outcome, minlength=bins) / count
     gaps = np.where(count > 0, np.abs(mean - share), 0.0)
     ece = float((gaps * count).sum() / count.sum()) if count.sum() else float("nan")
     return Reliability(predicted=mean, observed=share, count=count, ece=ece)

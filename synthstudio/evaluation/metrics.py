@@ -213,14 +213,16 @@ def _binned_pck(
 
 
 def _counterfactual(predictions: Predictions) -> dict[str, Any]:
-    """PCK@0.1 with the occluder less without it, paired by moment, over joints known in both frames
-    and visible in the clean one."""
+    """PCK@0.1 with the occluder less without it, paired by moment, over joints known and
+    predicted in both frames and visible in the clean one."""
     clean, state = predictions.clean, predictions.state
     paired = (clean >= 0) & (clean != np.arange(len(predictions)))
     if not paired.any():
         return {"pairs": 0}
     other, hits = np.where(paired, clean, 0), pck_of(predictions)
     known = predictions.known & predictions.known[other] & paired[:, None]
+    given = np.asarray(np.isfinite(predictions.xy).all(-1))
+    known &= given & given[other]  # else a network that answers nothing would lose nothing
     out: dict[str, Any] = {"pairs": int(paired.sum())}
     for name, now in (("newly_hidden", STATE_HIDDEN), ("still_visible", STATE_VISIBLE)):
         subset = known & (state[other] == STATE_VISIBLE) & (state == now)
@@ -248,14 +250,15 @@ def hidden_causes(predictions: Predictions, subset: Bool) -> tuple[Bool, I64, I6
 
 def visibility_metrics(predictions: Predictions) -> dict[str, Any]:
     """Quality of predicted visibility and causes; {} when neither is predicted. Brier, ECE and
-    reliability compare the predicted visible share with whether the state is visible, so exact
-    fractions of partly covered joints have an ECE above 0."""
+    reliability compare the predicted visible share with the true one, AUROC and F1 with the state;
+    ambiguous joints are left out."""
     subset = visibility_subset(predictions)
     if not subset.any():
         return {}
     visible = predictions.state[subset] == STATE_VISIBLE
     share = predictions.visibility_fractions[subset][:, 0]
-    curve = measures.reliability(share, visible)
+    true_share = predictions.true_fractions[subset][:, 0].astype(np.float64)
+    curve = measures.reliability(share, true_share)
     hidden, cause, predicted_cause = hidden_causes(predictions, subset)
     causes = measures.confusion(cause, predicted_cause, classes=3)
     states = measures.confusion(
@@ -277,7 +280,7 @@ def visibility_metrics(predictions: Predictions) -> dict[str, Any]:
         **_margin("cause_F1", over_majority, "majority"),
         "causes": ("self", "person", "object"),
         "cause_confusion": causes.tolist(),
-        "Brier": float(np.mean((share - visible) ** 2)),
+        "Brier": float(np.mean((share - true_share) ** 2)),
         "ECE": curve.ece,
         "reliability": {
             "predicted": curve.predicted.tolist(),

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from synthstudio.core.arrays import F64
+from synthstudio.core.labels import CAUSES, STATE_HIDDEN
 from synthstudio.evaluation.intervals import (
     Interval,
     group_sums,
@@ -50,15 +52,19 @@ class Row:
 
 
 def robustness_rows(
-    runs: Mapping[str, Mapping[str, ChallengePair]], *, same_joints: bool = False
+    runs: Mapping[str, Mapping[str, ChallengePair]],
+    *,
+    same_joints: bool = False,
+    causes: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Row]:
     """Rows of runs by name, each with its challenges by name; within a challenge all runs predict
     the same people in the same order. `same_joints`: in the plain scene those of a part are those
-    of the challenge, regardless of cause."""
+    of the challenge. `causes`: by challenge, a cause of which the hidden joints are one more part.
+    """
     rows = []
     first = next(iter(runs.values()))
     for challenge in first:
-        for part in PARTS:
+        for part in (*PARTS, *filter(None, [causes.get(challenge)])):
             baseline = part_sums(first[challenge].challenge, part)
             for run, shown in runs.items():
                 both = shown[challenge]
@@ -89,7 +95,11 @@ def part_interval(predictions: Predictions, part: str) -> Interval:
 
 def part_sums(predictions: Predictions, part: str, *, state_of: Predictions | None = None) -> Sums:
     """Hits and counts (1, G) of a part's joints by frame; `state_of`: whose states are used."""
-    subset = joint_subsets(predictions if state_of is None else state_of)[part]
+    states = predictions if state_of is None else state_of
+    if part in PARTS:
+        subset = joint_subsets(states)[part]
+    else:
+        subset = (states.state == STATE_HIDDEN) & (states.cause == CAUSES.index(part))
     _, frame = np.unique(predictions.frame, return_inverse=True)
     return group_sums(pck_of(predictions), subset & predictions.known, frame)
 

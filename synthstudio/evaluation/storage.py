@@ -24,7 +24,7 @@ from synthstudio.core.errors import DatasetError, ModelError
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.safe_files import UNREADABLE
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.durable import canonical_json, read_json, whole_folder
+from synthstudio.dataset.durable import canonical_json, file_sha256, read_json, whole_folder
 from synthstudio.dataset.durable import json_ready as json_ready
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.evaluation.precision import Detections
@@ -138,11 +138,13 @@ def read(folder: Path) -> Evaluation:
 
 
 def find(path: Path) -> Path:
-    """An evaluation's folder, or the only evaluation of a run; ModelError for none or several."""
+    """An evaluation's folder, or the only evaluation of a run; ModelError for none, for several,
+    and for one of weights that the run no longer has."""
     if (path / METRICS_FILE).is_file():
         return path
     found = sorted(p.parent for p in (path / "evaluations").glob(f"*/{METRICS_FILE}"))
     if len(found) == 1:
+        _check_weights(path, found[0])
         return found[0]
     names = ", ".join(str(p) for p in found[:8])
     raise ModelError(
@@ -152,6 +154,18 @@ def find(path: Path) -> Path:
         got=names or None,
         then="Pass one of them." if found else "Make one: synthstudio evaluate RUN DATASET.",
     )
+
+
+def _check_weights(run: Path, folder: Path) -> None:
+    about = read_json(folder / METRICS_FILE).get("about")
+    known = about if isinstance(about, dict) else {}
+    weights = run / Path(str(known.get("weights"))).name
+    if weights.is_file() and file_sha256(weights) != known.get("weights_sha256"):
+        raise ModelError(
+            "the evaluation is of other weights than the run has now",
+            where=str(folder),
+            then=f"Evaluate the run again, or pass {folder} to read this one.",
+        )
 
 
 def skeleton_of(evaluation: Evaluation, where: str) -> Skeleton:

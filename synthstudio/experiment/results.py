@@ -235,8 +235,6 @@ def notes(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> l
         "In brackets: 95 % intervals of a paired bootstrap, seeds first, then photos. A star: the "
         "interval excludes zero. Nothing is corrected for looking at many figures.",
     ]
-    if found.seeds == 1:
-        out.append("One seed: the spread between trainings is in no interval.")
     if note := intervals.few_seeds_note(found.seeds):
         out.append(note)
     out.append(_costs(facts["operations"]))

@@ -95,7 +95,8 @@ def _count(entry: dict[str, Any], found: _Summary) -> None:
         checked.integer(entry["category_id"]), (Counter(), Counter(), Counter())
     )
     for j, v in enumerate(entry["keypoints"][2::3]):
-        flags[checked.integer(v, 0, 2)][j] += 1
+        whole = int(v) if isinstance(v, float) and v.is_integer() else v  # "2.0" of a float array
+        flags[checked.integer(whole, 0, 2)][j] += 1
 
 
 def _unusable(entry: dict[str, Any]) -> str:
@@ -306,6 +307,7 @@ def occlusion_recipe(name: str, *, seed: int, cutouts: bool) -> dict[str, Any]:
 def split_cutouts(folder: Path, out: Path, *, seed: int) -> dict[str, list[str]]:
     """Copy the cut-outs of `folder` into out/train and out/test; return the names of each.
     AssetError when they cannot be split or one has no transparency."""
+    folder = folder.resolve()
     found = scan_images(folder.parent, folder.name, kind="cutout")
     by_file = len({picture.category for picture in found}) < 2
     key = {p: p.asset.sha256 if by_file else p.category for p in found}

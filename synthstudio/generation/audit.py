@@ -159,13 +159,16 @@ def compare(
     joints: tuple[str, ...],
     frame: int,
 ) -> Tally:
-    """Compare the stored rows of one frame with fractions by ray casting."""
+    """Compare the stored rows of one frame, of some or all of its people, with fractions by ray
+    casting."""
+    stored_rows = {row["instance"]: row for row in rows}
     people = built.scene.people
     requests = [(person, person.patches) for person in people]
     again = fractions_by_rays(built, requests + list(zip(people, fresh, strict=True)))
     tally = Tally(frames=1)
-    for p, (row, person) in enumerate(zip(rows, people, strict=True)):
-        if row["amodal_box_px"][3] < MIN_HEIGHT_PX:
+    for p, person in enumerate(people):
+        row = stored_rows.get(person.instance)
+        if row is None or row["amodal_box_px"][3] < MIN_HEIGHT_PX:
             continue
         tally.people += 1
         stored = np.asarray(row["visibility_fractions"], np.float64).reshape(len(joints), 5)

@@ -46,7 +46,9 @@ def replay(place: Place, index: int, settings: Settings) -> tuple[Frame, Agreeme
 
 def compare(dataset: Dataset, index: int, frame: Frame) -> Agreement:
     stored = dataset.image_bytes(index)
-    had, made = dataset.instances(index), rows.instance_rows(frame)
+    had = dataset.instances(index)
+    kept = {row["instance"] for row in had}  # of `filter --keep-people`
+    made = [row for row in rows.instance_rows(frame) if row["instance"] in kept]
     same_image = stored == frame.jpeg
     row = dataset.frame(index)
     again = rows.frame_row(frame, row["file_name"])

@@ -17,7 +17,7 @@ import numpy as np
 from synthstudio.body import pose_library
 from synthstudio.core.arrays import I64, Bool
 from synthstudio.core.errors import ModelError, RecipeError
-from synthstudio.core.labels import CAUSES, STATE_HIDDEN
+from synthstudio.core.labels import CAUSES
 from synthstudio.core.people import FRACTIONS, VIEWS, camera_azimuth_rad, fraction_of, view_of
 from synthstudio.core.skeleton import SKELETONS, Skeleton
 from synthstudio.evaluation import storage
@@ -51,8 +51,7 @@ _NAME_LENGTH = 64
 @dataclass(frozen=True, kw_only=True)
 class Profile:
     """Misses by axis and bin. `worst`: combinations of bins with most misses; `own`: how often a
-    joint group is hidden by its own body or outside; `hidden_by`: misses of hidden joints by
-    cause."""
+    joint group is hidden by its own body or outside."""
 
     joints: int
     missed: int
@@ -60,7 +59,6 @@ class Profile:
     counts: Mapping[str, Mapping[str, int]]
     worst: tuple[tuple[tuple[str, ...], int, int], ...]
     own: Mapping[str, float]
-    hidden_by: Mapping[str, int]
     skeleton: Skeleton
 
     @property
@@ -151,7 +149,6 @@ def profile(answers: Predictions, skeleton: Skeleton) -> Profile:
     misses = {axis: _counted(labels[axis], at[missed]) for axis, at in places.items()}
     counts = {axis: _counted(labels[axis], at) for axis, at in places.items()}
     counts = {axis: {n: c for n, c in row.items() if c} for axis, row in counts.items()}
-    by = _counted(CAUSES, places["cause"][missed & (answers.state[known] == STATE_HIDDEN)])
     anyway = np.isin(answers.cause, (CAUSES.index("self"), CAUSES.index("truncated")))
     return Profile(
         joints=int(known.sum()),
@@ -161,7 +158,6 @@ def profile(answers: Predictions, skeleton: Skeleton) -> Profile:
         worst=_worst(places, labels, missed),
         own={name: float(anyway[:, joints].all(1).mean()) for name, joints in groups.items()},
         skeleton=skeleton,
-        hidden_by={cause: by[cause] for cause in _BY},
     )
 
 
@@ -271,7 +267,8 @@ def _base(found: Profile) -> dict[str, Any]:
 
 
 def _targets(found: Profile, wanted: dict[str, Any]) -> dict[str, Any]:
-    by = found.hidden_by
+    rates = found.rates("cause")
+    by = {cause: rates.get(cause, 0.0) for cause in _BY}
     if by["person"] > max(by["object"], by["self"]):
         wanted["people"]["count"] = [2, 4]
         return {"causes": {"person": [0.05, 0.15]}}

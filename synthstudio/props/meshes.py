@@ -379,5 +379,5 @@ def _check_size(size: F64, where: str, greatest_m: float) -> None:
         where=where,
         expected=f"a longest side of {MIN_M:g} to {greatest_m:g} m",
         got=f"{longest:.6g}",
-        then="Scale it to metres and export it again.",
+        then="Scale it to metres and export it again; a recipe's `scale` applies to metres.",
     )

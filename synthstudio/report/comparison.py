@@ -97,13 +97,14 @@ def stress_page(
 ) -> bytes:
     """`card`: the summary as lines; `pictures`: of the worst, by set."""
     head = ["", "joints", "PCK@0.1", "the same joints clean", "change"]
+    parts = {f"{part} joints": [row for row in rows if row.part == part] for part in PARTS}
+    parts["joints hidden by the cause of the set"] = [r for r in rows if r.part not in PARTS]
     tables = {
-        part: [_cells(row.challenge, [row], [row.run]) for row in rows if row.part == part]
-        for part in PARTS
+        part: [_cells(row.challenge, [row], [row.run]) for row in own]
+        for part, own in parts.items()
     }
     forests = {
-        part: pages.forest([(r.challenge, r.change) for r in rows if r.part == part])
-        for part in PARTS
+        part: pages.forest([(r.challenge, r.change) for r in own]) for part, own in parts.items()
     }
     return render(
         "stress.html",

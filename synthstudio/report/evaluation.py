@@ -16,6 +16,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation.diagnostics import AttentionExample, Sensitivity
+from synthstudio.evaluation.intervals import few_groups_note
 from synthstudio.evaluation.measures import distances
 from synthstudio.evaluation.storage import (
     Evaluation,
@@ -42,7 +43,6 @@ _PARTS = ("all", "visible", "hidden")
 _PCK = ["PCK@0.05", "PCK@0.1", "PCK@0.2", "PCK-AUC", "PCKh@0.5", "torso PCK@0.2", "EPE_px"]
 _AP = ("AP", "AP50", "AP75", "AR")
 _LIFTING = ["MPJPE_mm", "N-MPJPE_mm", "PA-MPJPE_mm"]
-_FEW_GROUPS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -384,8 +384,7 @@ def _limits(evaluation: Evaluation) -> list[str]:
         "People come from the data set named above. Drawn people say little about photos: "
         "evaluate on photos before relying on it there.",
     ]
-    if groups < _FEW_GROUPS:
-        lines.append(f"Only {groups} moments: intervals over so few are too narrow.")
+    lines += filter(None, [few_groups_note(groups)])
     missing = [c for c in ("self", "person", "object") if c not in metrics.get("by_cause", {})]
     if missing:
         lines.append(f"No joint here is hidden by {', '.join(missing)}.")

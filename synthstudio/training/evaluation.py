@@ -109,7 +109,11 @@ def headline(evaluation: Evaluation) -> str:
     found = metrics["localization"]
     hidden, visible = (interval(found[part]["PCK@0.1"]) for part in ("hidden", "visible"))
     lost = metrics["counterfactual"].get("newly_hidden")
-    cost = "" if value_of(lost) is None else f", an occluder costs {interval(lost)} points"
+    cost = (
+        ""
+        if value_of(lost) is None
+        else f", an occluder changes it by {interval(lost, signed=True)}"
+    )
     line = (
         f"{len(answers)} people, {len(np.unique(answers.group))} moments: PCK@0.1 hidden {hidden}, "
         f"visible {visible}{cost}; AP {percent(metrics['precision']['all']['AP'])}"

@@ -48,6 +48,23 @@ def test_a_run_is_equal_to_itself():
             assert found.differences[1].value == 0 and not found.differences[1].excludes_zero
 
 
+def test_joints_without_a_position_improve_nothing_and_caveats_are_said():
+    full, half = noisy(9), noisy(9)
+    missing = np.where(
+        (half.state == 1)[..., None] & (half.group % 2 == 0)[:, None, None], np.nan, 0
+    )
+    half = dataclasses.replace(half, xy=half.xy + missing)
+    arms = [arm("full", full), arm("half", half)]
+    rows = compare(arms, rounds=200)
+    for name in ("cost where it hides", "distance, hidden joints"):
+        assert difference(rows, name).value == 0
+    assert difference(rows, "PCK@0.1 hidden").high < 0
+    arms[1].runs[0].about["notes"] = ["trained on them"]
+    said = " ".join(as_json(arms, rows)["caveats"])
+    assert "One seed" in said and "half: trained on them" in said
+    assert f"leave out {np.isnan(missing).sum()} of" in said and "moments" in said
+
+
 def test_a_better_run_differs_where_it_is_better():
     rows = compare([arm("bad", noisy(25)), arm("good", noisy(4, 1))], rounds=200)
     hidden, seen = difference(rows, "PCK@0.1 hidden"), difference(rows, "PCK@0.1 visible")

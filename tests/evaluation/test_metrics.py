@@ -109,7 +109,7 @@ def test_the_same_joints_have_the_same_precision_by_cause_and_by_state():
         assert compute_metrics(rotated, BONES)["precision"][state]["AP"] < wanted - 0.02
 
 
-def test_shares_that_are_exact_are_no_calibrated_chance():
+def test_exact_shares_are_calibrated():
     made = answers()
     exact = made.true_fractions.copy()
     exact[..., 0] = np.where(made.state == 2, 0.8, 0.2)
@@ -117,7 +117,7 @@ def test_shares_that_are_exact_are_no_calibrated_chance():
     reported = compute_metrics(
         dataclasses.replace(made, true_fractions=exact, visibility_fractions=exact[..., :4]), BONES
     )
-    assert reported["visibility"]["ECE"] == pytest.approx(0.2)
+    assert reported["visibility"]["ECE"] == reported["visibility"]["Brier"] == pytest.approx(0)
 
 
 def test_skill_is_nought_for_the_mean_pose():

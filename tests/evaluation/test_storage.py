@@ -1,7 +1,7 @@
 """Evaluations on disk: there and back, whole or not at all, and damaged ones refused."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,16 @@ def test_what_was_written_is_read_and_written_alike_but_never_over(folder, tmp_p
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
     with pytest.raises(DiskError, match="invalid output folder"):
         storage.write(folder, MADE, b"other")
+
+
+def test_an_evaluation_of_other_weights_is_not_that_of_the_run(tmp_path):
+    about = MADE.about | {"weights": "run/best.safetensors", "weights_sha256": "0" * 64}
+    folder = tmp_path / "run" / "evaluations" / "a"
+    storage.write(folder, replace(MADE, about=about), b"")
+    assert storage.find(tmp_path / "run") == folder
+    (tmp_path / "run" / "best.safetensors").write_bytes(b"trained on")
+    with pytest.raises(ModelError, match="other weights than the run has now"):
+        storage.find(tmp_path / "run")
 
 
 def test_it_is_whole_or_not_there(tmp_path, monkeypatch):

@@ -159,9 +159,15 @@ def test_the_card_has_ten_lines_and_the_page_pictures(ready, tmp_path):
     lines = made["text"].splitlines()
     assert len(lines) == 10 and "visible 100.0, hidden (by the own body) 0.0" in lines[1]
     assert [line.split()[0] for line in lines[4:8]] == ["object", "person", "own", "frame"]
-    assert all("100.0 / 0.0 (+0.0 / +0.0)" in line for line in lines[4:8])
+    assert all("100.0 / 0.0 (+0.0 / +0.0)" in line for line in lines[4:6])
+    assert "100.0 (+0.0)" in lines[7]  # what is outside the frame is not measured
     rows = made["rows"]
-    assert [r["challenge"] for r in rows[::2]] == [home.set_name(*s) for s in home.SETTINGS]
+    assert [*dict.fromkeys(r["challenge"] for r in rows)] == [
+        home.set_name(*s) for s in home.SETTINGS
+    ]
+    joints = {(r["challenge"], r["part"]): r["joints"] for r in rows}
+    by_cause = joints["object-1", "object"], joints["person-1", "person"]
+    assert 0 < sum(by_cause) == joints["object-1", "hidden"]
     people = {r["challenge"]: r["pairs"] for r in rows}
     assert people["person-1"] * 2 == people["object-1"] == 18  # the one behind alone
     figures = json.loads((Path(made["page"]).parent / home.STRESS_FIGURES).read_text())

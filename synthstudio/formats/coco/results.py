@@ -152,13 +152,15 @@ def is_list(path: Path) -> bool:
 
 def order_of(keypoints: str | Sequence[str]) -> tuple[str, ...]:
     """The joints of a named order, or the given names. FormatError."""
+    if isinstance(keypoints, str) and "," in keypoints:
+        keypoints = [name.strip() for name in keypoints.split(",")]
     if not isinstance(keypoints, str):
         return tuple(map(plain_joint_name, keypoints))
     if keypoints not in ORDERS:
         raise FormatError(
             "unknown order of keypoints",
             where="keypoints",
-            expected=", ".join(ORDERS),
+            expected=f"{', '.join(ORDERS)}, or names joined by commas",
             got=keypoints[:80],
         )
     return ORDERS[keypoints]

@@ -163,7 +163,7 @@ def _known(recipe: Recipe, field: str, given: Iterable[str] | None, known: Set[s
             raise RecipeError(
                 "unknown name",
                 where=f"{recipe.name}: {field}",
-                expected=", ".join(sorted(known)[:40]) or "no name: there is nothing to choose",
+                expected=", ".join(sorted(known)) or "no name: there is nothing to choose",
                 got=repr(name),
                 then=f"Did you mean {near[0]!r}?" if near else None,
             )

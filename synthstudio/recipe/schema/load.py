@@ -96,6 +96,8 @@ def _fault(fault: ErrorDetails, data: Any, where: str, node: yaml.Node | None) -
     path = _path(fault, data)
     text = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")[:_LONGEST]
     got: Any = fault["input"]
+    if fault["type"] == "tuple_type":
+        text = "a list is needed: begin each entry with `- `"
     if fault["type"] == "value_error":
         path, text, got = _named(path, text, data, got)
     line = _line(node, path)

@@ -79,7 +79,7 @@ class MeshObjects(Standing):
     folder: Folder
     """Their folder, below the asset root."""
     scale: Annotated[Number, Within(0.01, 100)] = 1.0
-    """Factor on the file's size."""
+    """Factor on the file's size, which is in metres. One entry of a recipe is of this kind."""
 
 
 Objects = Annotated[ProceduralObjects | MeshObjects, Field(discriminator="kind")]
@@ -189,11 +189,11 @@ class Room(Base):
     """Height of the walls."""
     walls: Probability = 0.8
     """How often there are walls."""
-    floor_patterns: dict[Pattern, Weight] = Field(
+    floor_patterns: Annotated[dict[Pattern, Weight], AfterValidator(weighted)] = Field(
         default={"planks": 3, "tiles": 3, "concrete": 2, "grass": 1, "plain": 1}, min_length=1
     )
     """Floors and their weights. Grass lies only where there are no walls."""
-    wall_patterns: dict[Pattern, Weight] = Field(
+    wall_patterns: Annotated[dict[Pattern, Weight], AfterValidator(weighted)] = Field(
         default={"plain": 5, "bricks": 1.5, "concrete": 1, "tiles": 1, "stripes": 0.5}, min_length=1
     )
     """Walls and their weights."""
