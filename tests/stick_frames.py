@@ -1,5 +1,7 @@
 """Frames of people who are drawn as sticks: joints, boxes and masks that need no renderer."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 
@@ -68,11 +70,18 @@ def outline(xy, size):
     return mask.astype(bool)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DrawnPeople(FramePeople):
+    """`masks` (P, H, W): what is seen of each."""
+
+    masks: np.ndarray
+
+
 def frame_of(joints, size):
     """The labels of people (P, J, 2), the last in front."""
     whole = [outline(xy, size) for xy in joints]
     seen = [m & ~np.any(whole[k + 1 :], 0) if whole[k + 1 :] else m for k, m in enumerate(whole)]
-    return FramePeople(
+    return DrawnPeople(
         size=size,
         joints_px=joints,
         boxes_px=np.array([box_of(xy) for xy in joints]).reshape(-1, 4),

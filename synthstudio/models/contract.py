@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from synthstudio.core.arrays import F32, F64, Bool
+from synthstudio.core.arrays import F32, F64
 from synthstudio.core.errors import ModelError
 from synthstudio.models import heatmaps
 
@@ -199,13 +199,12 @@ class FramePeople:
     `size`: its (H, W). `joints_px` (P, J, 2), also outside the frame: NaN is unlabelled. `boxes_px`
     (P, 4) x y w h round the whole person: since an unlabelled joint may be anywhere in it, it is
     not trained there. So in the box of a person without any joint people are not
-    trained. `masks` (P, H, W): visible masks; None: unknown.
+    trained.
     """
 
     size: tuple[int, int]
     joints_px: F64
     boxes_px: F64
-    masks: Bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,13 +212,12 @@ class FoundPeople:
     """P people found in a frame, most confident first.
 
     `joints_px` (P, J, 2) continuous pixels, NaN where a joint was not found; `scores` (P, J), 0
-    there; `score` (P,). `masks` (P, h, w): their cells; None: not predicted.
+    there; `score` (P,).
     """
 
     joints_px: F64
     scores: F64
     score: F64
-    masks: Bool | None = None
 
     def __len__(self) -> int:
         return len(self.score)

@@ -151,8 +151,7 @@ class FrameTrainer(Trainer[FrameSubset, tuple[FrameBatch, Any]]):
     net: BottomUpNet
 
     def check(self, log: Callable[[str], None]) -> None:
-        self.masks = self.config.network.head == "personlab"
-        sources.check_frames(self.data, masks=self.masks, log=log)
+        sources.check_frames(self.data, log)
 
     def prepare(self) -> None:
         self.model = devices.distribute(_Learner(self.net, self.config.precision), unused=True)
@@ -160,7 +159,7 @@ class FrameTrainer(Trainer[FrameSubset, tuple[FrameBatch, Any]]):
     def make_batches(self, number: int) -> tuple[FrameBatch, Any]:
         subset, part = self.batch_of(number)
         drawing = self.drawing(number)
-        batch = make_frame_batch(subset.frames, part, masks=self.masks, **drawing)
+        batch = make_frame_batch(subset.frames, part, **drawing)
         return batch, self.net.targets(batch.people)
 
     def backward(self, made: tuple[FrameBatch, Any]) -> dict[str, float]:

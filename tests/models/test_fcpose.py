@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from stick_frames import SKELETON, crowd, oks, outline, pose
+from stick_frames import SKELETON, crowd, oks, pose
 from torch.nn import functional
 
 from synthstudio.core.masks import nms
@@ -190,8 +190,7 @@ def test_odd_people_are_taught_rightly():
     # Wider than the frame: the box ends with it.
     wide = pose(stream(3, "wide"), 420) * [2.2, 1.0] + [80, 60]
     box = np.array([[-100.0, -200.0, 500.0, 600.0]])
-    big = FramePeople(size=SIZE, joints_px=wide[None], boxes_px=box,
-                      masks=outline(wide, SIZE)[None])  # fmt: skip
+    big = FramePeople(size=SIZE, joints_px=wide[None], boxes_px=box)
     targets = net.targets([big])
     mine = targets.owner[0] == 0
     assert mine.any()

@@ -40,10 +40,10 @@ def personlab_maps(frames, stride=8):
     return personlab.personlab_targets(frames, limbs, stride=stride, radius=radius)
 
 
-def voted(made, stride=8, *, masks=False, **changes):
+def voted(made, stride=8, **changes):
     how = personlab.Voting(limbs=DIRECTED, radius=RADIUS_PX / stride, **changes)
-    said = {name: getattr(made, name) for name in ("discs", "short", "mid", "long", "body")}
-    return personlab.vote_people(said, how, stride=stride, masks=masks)
+    said = {name: getattr(made, name) for name in ("discs", "short", "mid")}
+    return personlab.vote_people(said, how, stride=stride)
 
 
 OPENPOSE = SimpleNamespace(maps=openpose_maps, decode=grouped, leads="fields")
@@ -159,27 +159,7 @@ def test_shoulders_in_a_row_are_the_nearest_ones():
     assert best_oks([frame], grouped(made, length=0.0)).min() < 0.95
 
 
-# PersonLab's masks, votes and offsets.
-
-
-def test_masks_are_assigned_by_long_offsets(frames):
-    """Cells by whom they show most of, decided here pixel by pixel."""
-    made = personlab_maps(frames)
-    found = voted(made, masks=True)
-    for frame, people in zip(frames, found, strict=True):
-        share = frame.masks.reshape(3, 60, 8, 80, 8).mean((2, 4))
-        body = share.sum(0) >= 0.5
-        who = oks(frame, people).argmax(1)
-        for p in range(3):
-            wanted = body & (share.argmax(0) == p)
-            mask = people.masks[who[p]]
-            assert (mask & wanted).sum() / (mask | wanted).sum() > 0.95
-    shuffled = dataclasses.replace(made, long=made.long.roll(1, 1))
-    union = [
-        (f.masks.any(0) & (made.body[k, 0].numpy() > 0)).sum() / made.body[k].sum().item()
-        for k, f in enumerate(voted(shuffled, masks=True))
-    ]
-    assert np.mean(union) < 0.9  # long offsets to other joints leave cells to nobody
+# PersonLab's votes and offsets.
 
 
 def test_a_biased_mid_offset_is_corrected_by_short_ones():
@@ -200,7 +180,7 @@ def test_votes_are_those_of_a_second_way_of_counting():
     h, w = 9, 11
     maps = personlab.Maps(
         discs=rng.uniform(0, 1, (2, h, w)), short=rng.normal(0, 3, (2, 2, h, w)),
-        mid=np.zeros((1, 2, h, w)), long=np.zeros((2, 2, h, w)), body=np.zeros((h, w)),
+        mid=np.zeros((1, 2, h, w)),
     )  # fmt: skip
     voting = personlab.Voting(limbs=((0, 1), (1, 0)), radius=2.0)
     wanted = np.zeros((2, h + 2, w + 2))
@@ -242,9 +222,3 @@ def test_targets_are_those_of_a_second_way_of_drawing_them():
             wanted = xy[near, b] - p if away[near, a] <= 4 else np.zeros(2)
             assert made.mid[0, e, :, row, column].numpy() == pytest.approx(wanted, abs=1e-4)
             assert made.mid_mask[0, e, row, column] == (away[near, a] <= 4)
-    for p in range(3):
-        row, column = (int(v) for v in np.argwhere(frame.masks[p]).mean(0) // 8)
-        share = frame.masks[:, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8].mean((1, 2))
-        if share.sum() >= 0.5:
-            wanted = xy[share.argmax()] - [column + 0.5, row + 0.5]
-            assert made.long[0, :, :, row, column].numpy() == pytest.approx(wanted, abs=1e-4)

@@ -243,21 +243,6 @@ def test_a_picture_that_cannot_be_loaded_blocks_edits(waiting, watch, how):
     assert [op["joints"] for op in waiting.ops()] == [{JOINTS[0]: [40, 50, 1, "object"]}]
 
 
-@rare
-def test_somebody_else_comes_by_a_button_or_from_the_server(waiting):
-    """Keys that wait are for the person they were meant for, or not done."""
-    page = waiting.page
-    begin(waiting)
-    waiting.press("Delete")
-    page.get_by_role("button", name="Next", exact=True).click()  # buttons do not wait
-    expect(page.locator(".flash")).to_contain_text("were ignored")
-    waiting.press("Tab", "s")  # for the second, who is taken from the queue now
-    begin(waiting, goto="2", at=2, items=waiting.now["items"][2:])
-    page.evaluate("window.letGo()")
-    shown(waiting, "2:1")
-    assert waiting.ops() == []
-
-
 def test_next_makes_no_request_inside_the_window(desktop, watch):
     editor = Alone(desktop)
     queue = {"total": 40, "label": "", "empty": ""}

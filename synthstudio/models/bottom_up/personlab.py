@@ -1,8 +1,8 @@
-"""PersonLab: discs of joints, offsets to joints, and the masks of people (Papandreou et al. 2018).
+"""PersonLab: discs of joints and offsets to joints (Papandreou et al. 2018), without its masks.
 
 Short offsets lead from a joint's disc to the joint, mid offsets from there to the joint at the
-other end of a limb, long ones from any cell of a person to each of their joints. People are voted
-for in NumPy, frame by frame. Letters: models/contract.py; E directed limbs, each way once.
+other end of a limb. People are voted for in NumPy, frame by frame. Letters: models/contract.py;
+E directed limbs, each way once.
 """
 
 from __future__ import annotations
@@ -28,35 +28,26 @@ from synthstudio.models.losses import masked_mean
 @dataclass(frozen=True, kw_only=True)
 class PersonLabTargets:
     """Offsets are in cells. `discs` (B, J, h, w) 1 inside, `short` (B, J, 2, h, w), `mid`
-    (B, E, 2, h, w), `long` (B, J, 2, h, w), `body` (B, 1, h, w) 1 where a person is visible.
-
-    Training masks: `discs_mask` (B, J, h, w), `mid_mask` (B, E, h, w),
-    `long_mask` (B, J, h, w), `body_mask` (B, 1, h, w); short offsets inside the discs.
-    """
+    (B, E, 2, h, w). Training masks: `discs_mask` (B, J, h, w), `mid_mask` (B, E, h, w); short
+    offsets inside the discs."""
 
     discs: Tensor
     short: Tensor
     mid: Tensor
-    long: Tensor
-    body: Tensor
     discs_mask: Tensor
     mid_mask: Tensor
-    long_mask: Tensor
-    body_mask: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
 class PersonLabOutputs:
-    """`discs` (B, J, h, w) and `body` (B, 1, h, w) are logits; offsets as in the targets."""
+    """`discs` (B, J, h, w) are logits; offsets as in the targets."""
 
     discs: Tensor
     short: Tensor
     mid: Tensor
-    long: Tensor
-    body: Tensor
 
 
-WEIGHTS = {"discs": 4.0, "short": 1.0, "mid": 0.25, "long": 0.125, "body": 2.0}
+WEIGHTS = {"discs": 4.0, "short": 1.0, "mid": 0.25}
 """Weights of the loss terms, the paper's."""
 
 
@@ -91,31 +82,16 @@ def _frame_targets(
     begin, end = limbs[:, 0], limbs[:, 1]
     towards = xy[owner[begin], end[:, None]]  # (E, h*w, 2) the other joint of the same person
     mid_mask = discs[begin] & ~towards.isnan().any(-1)
-    body, of = _owners(frame, h, w)
-    ends = xy[of].movedim(1, 0)  # (J, h*w, 2) the joints of the cell's visible person
     index = owner[None, ..., None].expand(1, -1, -1, 2)
     nearest = offsets.gather(0, index)[0]  # (J, h*w, 2) of each cell's disc
-    long_mask = body & ~ends.isnan().any(-1)
     flat = {
         "discs": discs.to(xy.dtype),
         "short": torch.where(discs[..., None], nearest, 0.0).movedim(-1, 1),
         "mid": torch.where(mid_mask[..., None], towards - centres, 0.0).movedim(-1, 1),
-        "long": torch.where(long_mask[..., None], ends - centres, 0.0).movedim(-1, 1),
-        "body": body.to(xy.dtype)[None],
         "mid_mask": mid_mask,
-        "long_mask": long_mask,
-        "body_mask": torch.full((1, h * w), frame.masks is not None),
     }
     found = {name: value.reshape(*value.shape[:-1], h, w) for name, value in flat.items()}
     return found | {"discs_mask": discs_mask}
-
-
-def _owners(frame: contract.FramePeople, h: int, w: int) -> tuple[Tensor, Tensor]:
-    """(h*w) whether people cover half of a cell or more, and (h*w) its main person."""
-    if frame.masks is None or len(frame.masks) == 0:
-        return torch.zeros(h * w, dtype=torch.bool), torch.zeros(h * w, dtype=torch.int64)
-    share = F.adaptive_avg_pool2d(torch.from_numpy(frame.masks).float()[None], (h, w))[0]
-    return (share.sum(0) >= 0.5).flatten(), share.argmax(0).flatten()
 
 
 class PersonLab(System):
@@ -147,13 +123,12 @@ class PersonLab(System):
             conv(width, width),
         )
         outputs = {"discs": joints, "short": 2 * joints, "mid": 2 * len(limbs)}
-        outputs |= {"long": 2 * joints, "body": 1}
         self.heads = nn.ModuleDict({k: nn.Conv2d(width, n, 1) for k, n in outputs.items()})
 
     def forward(self, images: Tensor) -> PersonLabOutputs:
         features = self.trunk(self.frames(images))
         heads = {name: head(features) for name, head in self.heads.items()}
-        for name in ("short", "mid", "long"):
+        for name in ("short", "mid"):
             heads[name] = self.radius * heads[name].unflatten(1, (-1, 2))
         return PersonLabOutputs(**heads)
 
@@ -161,43 +136,34 @@ class PersonLab(System):
         return personlab_targets(people, self.limbs.cpu(), stride=self.stride, radius=self.radius)
 
     def losses(self, outputs: PersonLabOutputs, targets: PersonLabTargets) -> dict[str, Tensor]:
-        """Cross-entropies of discs and bodies, absolute errors of offsets in radii."""
-        entropies = {
-            name: masked_mean(
-                F.binary_cross_entropy_with_logits(
-                    getattr(outputs, name), getattr(targets, name), reduction="none"
-                ),
-                getattr(targets, f"{name}_mask"),
-            )
-            for name in ("discs", "body")
-        }
-        short = targets.discs > 0
-        masks = {"short": short, "mid": targets.mid_mask, "long": targets.long_mask}
+        """Cross-entropy of discs, absolute errors of offsets in radii."""
+        entropy = F.binary_cross_entropy_with_logits(outputs.discs, targets.discs, reduction="none")
+        masks = {"short": targets.discs > 0, "mid": targets.mid_mask}
         errors = {
             name: masked_mean(
                 (getattr(outputs, name) - getattr(targets, name)).abs().sum(2) / self.radius, where
             )
             for name, where in masks.items()
         }
-        terms = entropies | errors
+        terms = {"discs": masked_mean(entropy, targets.discs_mask)} | errors
         return {name: weight * terms[name] for name, weight in WEIGHTS.items()}
 
     def decode(self, outputs: PersonLabOutputs) -> list[FoundPeople]:
-        """The people of each frame, without masks: nothing reads them."""
-        chances = {"discs": outputs.discs.sigmoid(), "body": outputs.body.sigmoid()}
-        return vote_people(vars(outputs) | chances, self.voting, stride=self.stride, masks=False)
+        """The people of each frame."""
+        chances = {"discs": outputs.discs.sigmoid()}
+        return vote_people(vars(outputs) | chances, self.voting, stride=self.stride)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Voting:
-    """Thresholds of roots, duplicates and masks; defaults are the paper's.
+    """Thresholds of roots and duplicates; defaults are the paper's.
 
     `limbs` (E pairs of joints: from, to) and `radius` in cells: those of the targets. `refine`:
-    number of corrections of mid and long offsets by short ones. Cells whose disc's probability is
+    number of corrections of mid offsets by short ones. Cells whose disc's probability is
     above `vote` vote (in the paper all do). A root has votes above `root`; it is a duplicate
     if it is within `same` of a found person's joint (of the radius; the paper's 10 px of 32).
-    `inside`: probability of a disc or body. A cell belongs to the nearest person within `distance`.
-    People below `score` are dropped: three joints of seventeen pass. `maximum`: roots in a frame.
+    `inside`: probability of a disc. People below `score` are dropped: three joints of
+    seventeen pass. `maximum`: roots in a frame.
     """
 
     limbs: tuple[tuple[int, int], ...]
@@ -207,37 +173,30 @@ class Voting:
     root: float = 0.01
     same: float = 10 / 32
     inside: float = 0.5
-    distance: float = 0.25
     score: float = 0.15
     maximum: int = 600
 
 
 @dataclass(frozen=True, kw_only=True)
 class Maps:
-    """The network's outputs for one frame: `discs` (J, h, w) and `body` (h, w) from 0 to 1, offsets
-    `short` (J, 2, h, w), `mid` (E, 2, h, w) and `long` (J, 2, h, w) in cells."""
+    """The network's outputs for one frame: `discs` (J, h, w) from 0 to 1, offsets `short`
+    (J, 2, h, w) and `mid` (E, 2, h, w) in cells."""
 
     discs: F64
     short: F64
     mid: F64
-    long: F64
-    body: F64
 
 
-def vote_people(
-    outputs: Mapping[str, Tensor], voting: Voting, *, stride: int, masks: bool = True
-) -> list[FoundPeople]:
+def vote_people(outputs: Mapping[str, Tensor], voting: Voting, *, stride: int) -> list[FoundPeople]:
     """The people of each frame; `outputs` by the names of Maps, with leading axis B."""
     arrays = {name: finite(value) for name, value in outputs.items()}
     found = []
     for b in range(len(arrays["discs"])):
-        frame = {name: value[b] for name, value in arrays.items() if name != "body"}
-        maps = Maps(**frame, body=arrays["body"][b, 0])
+        maps = Maps(**{name: value[b] for name, value in arrays.items()})
         joint, root = find_roots(hough_votes(maps, voting), voting)
         corrected = correct(maps, voting)
         xy, scores, score = choose_people(maps, corrected, voting, joint, root)
-        cells = assign_cells(maps, corrected, voting, xy, scores) if masks else None
-        found.append(FoundPeople(joints_px=xy * stride, scores=scores, score=score, masks=cells))
+        found.append(FoundPeople(joints_px=xy * stride, scores=scores, score=score))
     return found
 
 
@@ -400,41 +359,3 @@ def choose_people(
                 score.append(value)
     order = np.argsort(-np.array(score), kind="stable")
     return places[order], np.array(scores).reshape(places.shape[:2])[order], np.array(score)[order]
-
-
-def assign_cells(maps: Maps, corrected: Corrected, voting: Voting, xy: F64, scores: F64) -> Bool:
-    """Masks (P, h, w): each cell of a body is the nearest person's.
-
-    The distance of a cell from a person is the mean over joints, weighted by their scores, between
-    the targets of its long offsets and the person's joint, relative to the root of the area of the
-    joints' box.
-    """
-    joints, h, w = maps.discs.shape
-    masks = np.zeros((len(xy), h, w), bool)
-    cells = np.flatnonzero(maps.body > voting.inside)
-    if not len(xy) or not len(cells):
-        return masks
-    row, column = np.divmod(cells, w)
-    offset = maps.long.reshape(joints, 2, h * w)[:, :, cells]
-    joint = np.arange(joints)[:, None]
-    x, y = corrected.places(joint, column + 0.5 + offset[:, 0], row + 0.5 + offset[:, 1])
-    x, y = x.astype(np.float32), y.astype(np.float32)  # (J, N)
-    confident = np.where(scores > voting.inside, scores, 0.0).astype(np.float32)
-    counts = (confident > 0)[..., None]
-    high = np.where(counts, xy, -np.inf).max(1)
-    low = np.where(counts, xy, np.inf).min(1)
-    size = np.sqrt(np.maximum((high - low).clip(0).prod(1), 1.0))
-    distance = np.full((len(xy), len(cells)), np.inf)
-    own = np.nan_to_num(xy).astype(np.float32)
-    weight = confident / np.maximum(confident.sum(1) * size, 1e-6)[:, None]
-    # A mean of distances is at least the distance of the means, so most cells need no more.
-    apart = [weight @ to - (weight * own[..., k]).sum(1)[:, None] for k, to in enumerate((x, y))]
-    near = apart[0] ** 2 + apart[1] ** 2 < (1.001 * voting.distance) ** 2
-    for p in np.flatnonzero(counts.any((1, 2))):
-        some = np.flatnonzero(near[p])
-        away = np.sqrt((x[:, some] - own[p, :, :1]) ** 2 + (y[:, some] - own[p, :, 1:]) ** 2)
-        distance[p, some] = confident[p] @ away / (confident[p].sum() * size[p])
-    nearest = distance.argmin(0)
-    mine = distance[nearest, np.arange(len(cells))] < voting.distance
-    masks.reshape(len(xy), -1)[nearest[mine], cells[mine]] = True
-    return masks

@@ -14,14 +14,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from synthstudio.core.arrays import F32, F64, I64, U8, Bool
 from synthstudio.core.labels import STATE_VISIBLE
-from synthstudio.core.masks import decode
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled
@@ -36,9 +34,9 @@ from synthstudio.training.data.augment import BatchPart, Draws
 from synthstudio.training.data.batches import NO_PICTURES, InputSpec, Pictures, Subset, stack_images
 from synthstudio.training.data.crops import MARGIN
 from synthstudio.training.data.samples import ImageSequence, Kind, Report, Sample
-from synthstudio.training.data.windows import Letterbox, crop_and_resize
+from synthstudio.training.data.windows import Letterbox
 
-VERSION = 1
+VERSION = 2
 _NO_BOX = [float("nan")] * 4
 
 
@@ -48,29 +46,19 @@ def labelled_joints(joints_px: F64, state: U8) -> F64:
     return np.where(labelled[..., None], joints_px, np.nan)
 
 
-def framed_mask(mask: Bool, size: tuple[int, int], letterbox: Letterbox) -> Bool:
-    """A mask of the image in a frame of `size` (H, W)."""
-    levels = np.repeat(mask[..., None] * np.uint8(255), 3, -1)
-    framed = crop_and_resize(levels, letterbox.corner, letterbox.scale, size, 0)
-    return np.asarray(framed[..., 0] > 127)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Frames:
     """N frames and their P people; positions are continuous pixels of the frame.
 
-    The people of frame n are those from `first[n]` to `first[n + 1]`. `masks` (P, ceil(H W / 8))
-    are the bits of visible masks, valid where `masked` (N,). `boxes` (P, 4)
-    are of whole people. `split`, `variant` and `frame` (N,) are the data set's.
+    The people of frame n are those from `first[n]` to `first[n + 1]`. `boxes` (P, 4) are of whole
+    people. `split`, `variant` and `frame` (N,) are the data set's.
     """
 
     images: ImageSequence  # (N, H, W, 3)
-    masks: ImageSequence
     first: I64  # (N + 1,)
     xy: F32  # (P, J, 2)
     state: U8  # (P, J)
     boxes: F32
-    masked: Bool
     split: NDArray[np.str_]
     variant: NDArray[np.str_]
     frame: I64
@@ -81,15 +69,6 @@ class Frames:
     def people(self, row: int) -> slice:
         return slice(int(self.first[row]), int(self.first[row + 1]))
 
-    def masks_of(self, row: int) -> Bool | None:
-        """The visible masks of a frame's people (P, H, W); None if unknown."""
-        if not self.masked[row]:
-            return None
-        high, wide = self.images[row].shape[:2]
-        which = range(self.first[row], self.first[row + 1])
-        bits = [np.unpackbits(self.masks[p], count=high * wide) for p in which]
-        return np.array(bits, bool).reshape(-1, high, wide)
-
     def people_of(self, row: int) -> FramePeople:
         """The people of a frame as targets of bottom-up systems, not augmented."""
         which = self.people(row)
@@ -97,7 +76,6 @@ class Frames:
             size=self.images[row].shape[:2],
             joints_px=labelled_joints(self.xy[which].astype(np.float64), self.state[which]),
             boxes_px=self.boxes[which].astype(np.float64),
-            masks=self.masks_of(row),
         )
 
 
@@ -123,25 +101,20 @@ def _write(
 ) -> int:
     """Write `counts` (frames, people) into `out`; return how many people. DiskError."""
     images = caching.allocate(out / "images.npy", (max(counts[0], 1), *size, 3))
-    masks = caching.allocate(out / "masks.npy", (max(counts[1], 1), -(-size[0] * size[1] // 8)))
     first, frames = [0], list[tuple[Any, ...]]()
     people: list[dict[str, Any]] = []
     for sample in samples:
         rgb = sample.rgb()
         letterbox = Letterbox.of(rgb.shape[:2], size)
         images[len(frames)] = letterbox.framed(rgb, size)
-        seen = [_mask(person, size, letterbox) for person in sample.people]
-        for person, mask in zip(sample.people, seen, strict=True):
-            if mask is not None:
-                masks[len(people)] = np.packbits(mask)
+        for person in sample.people:
             converted = convert_row(person, sample.frame, skeleton)
             people.append(_labels(converted, letterbox, len(skeleton.joints)))
         first.append(len(people))
         split, variant = (sample.frame[name] or "" for name in ("split", "variant"))
-        masked = all(mask is not None for mask in seen)
-        frames.append((masked, split, variant, sample.frame["index"]))
+        frames.append((split, variant, sample.frame["index"]))
         progress(len(frames), counts[0])
-    names = ("masked", "split", "variant", "frame")
+    names = ("split", "variant", "frame")
     columns: dict[str, Any]
     columns = {name: np.array([row[k] for row in frames]) for k, name in enumerate(names)}
     joints = len(skeleton.joints)
@@ -153,16 +126,8 @@ def _write(
     }
     with disk_errors(out):
         images.flush()
-        masks.flush()
         np.savez(out / "labels.npz", **columns)
     return len(people)
-
-
-def _mask(person: Row, size: tuple[int, int], letterbox: Letterbox) -> Bool | None:
-    if person["modal_counts"] is None:
-        return None
-    shape = [int(v) for v in person["mask_size"]]
-    return framed_mask(decode({"size": shape, "counts": person["modal_counts"]}), size, letterbox)
 
 
 def _labels(person: Row, letterbox: Letterbox, joints: int) -> dict[str, Any]:
@@ -180,16 +145,15 @@ def _labels(person: Row, letterbox: Letterbox, joints: int) -> dict[str, Any]:
 def open_frames(folder: Path) -> Frames:
     """Open cached frames; ModelError when they are damaged."""
     names = {f.name for f in fields(Frames)}
-    found = caching.read_cached(folder, "cache of frames", ("images", "masks"), names)
-    images, masks = found["images"], found["masks"]
-    count, people = len(found["frame"]), len(found["xy"])
-    if len(images) < count or len(masks) < people or found["first"][-1:].tolist() != [people]:
+    found = caching.read_cached(folder, "cache of frames", ("images",), names)
+    images, count, people = found["images"], len(found["frame"]), len(found["xy"])
+    if len(images) < count or found["first"][-1:].tolist() != [people]:
         raise caching.damaged_cache(
             folder,
             "cache of frames",
             f"{len(images)} images of {count} frames with {people} people",
         )
-    return Frames(**found | {"images": images[:count], "masks": masks[:people]})
+    return Frames(**found | {"images": images[:count]})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,10 +180,9 @@ def make_frame_batch(
     *,
     seed: int = 0,
     step: int = 0,
-    masks: bool = False,
     pictures: Pictures = NO_PICTURES,
 ) -> FrameBatch:
-    """As `make_batch`, of whole frames; `masks`: with visible masks."""
+    """As `make_batch`, of whole frames."""
     rng = stream(seed, "augment", step)
     part = rows if isinstance(rows, BatchPart) else BatchPart.of(rows)
     rows = part.rows
@@ -233,14 +196,12 @@ def make_frame_batch(
         images.append(aug.restyle(aug.recolour(image, draws, b), styles, b, photos))
     return FrameBatch(
         images=stack_images(images),
-        people=[_people(frames, int(row), spec, draws, b, masks) for b, row in enumerate(rows)],
+        people=[_people(frames, int(row), spec, draws, b) for b, row in enumerate(rows)],
         rows=rows,
     )
 
 
-def _people(
-    frames: Frames, row: int, spec: InputSpec, draws: Draws, b: int, masks: bool
-) -> FramePeople:
+def _people(frames: Frames, row: int, spec: InputSpec, draws: Draws, b: int) -> FramePeople:
     """The people of a frame transformed by a view, left and right swapped by a flip."""
     which, view = frames.people(row), draws.view[b]
     order = spec.skeleton.flip if draws.flipped[b] else slice(None)
@@ -248,16 +209,10 @@ def _people(
     xy = aug.transform_points(frames.xy[which].reshape(-1, 2), view)
     xy = xy.reshape(people, joints, 2)[:, order]
     state = frames.state[which][:, order]
-    seen = frames.masks_of(row) if masks else None
-    if seen is not None:
-        nearest = functools.partial(aug.warp, fill=0, interpolation=cv2.INTER_NEAREST)
-        warped = [nearest(mask.astype(np.uint8), view, spec.size) > 0 for mask in seen]
-        seen = np.array(warped, bool).reshape(-1, *spec.size)
     return FramePeople(
         size=spec.size,
         joints_px=labelled_joints(xy, state),
         boxes_px=rotated_boxes(frames.boxes[which].astype(np.float64), view, xy, state),
-        masks=seen,
     )
 
 

@@ -312,9 +312,8 @@ def concatenate_frames(parts: Sequence[Frames]) -> Frames:
     first = [p.first[:-1] + begin for p, begin in zip(parts, people, strict=False)]
     return Frames(
         images=_joined(parts, "images"),
-        masks=_joined(parts, "masks"),
         first=np.concatenate([*first, people[-1:]]),
-        **_columns(parts, {"images", "masks", "first"}),
+        **_columns(parts, {"images", "first"}),
     )
 
 
@@ -377,14 +376,10 @@ def check_labels(
             log(f"no joint is hidden by {cause}: that cause cannot be learnt")
 
 
-def check_frames(
-    data: TrainingData[FrameSubset], *, masks: bool, log: Callable[[str], None]
-) -> None:
-    """`check_labels` of whole frames; `masks`: the network learns them."""
+def check_frames(data: TrainingData[FrameSubset], log: Callable[[str], None]) -> None:
+    """`check_labels` of whole frames."""
     frames, rows = data.train.frames, data.train.rows
     people = [frames.people(int(row)) for row in rows]
     state = np.concatenate([frames.state[p] for p in people])
     xy = np.concatenate([frames.xy[p] for p in people])
     _check_known(state, xy, data, log)
-    if masks and not frames.masked[rows].any():
-        log("no frame has masks of all people: long offsets and bodies are not learnt")
