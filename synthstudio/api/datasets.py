@@ -195,11 +195,13 @@ class Dataset(Sequence[Frame]):
             Where the annotations are, how many images and people, and notes on what was left out.
 
         Raises:
-            DatasetError: when the data set is damaged; FormatError: for skeletons that do not
-                fit; DiskError: when `out` is not free, or writing fails.
+            DatasetError: for a damaged data set or one without frames; FormatError: for skeletons
+                that do not fit; DiskError: when `out` is not free, or writing fails.
         """
         from synthstudio.formats.export import export
 
+        if not len(self):
+            raise DatasetError("no frames to export", where=str(self._stored.place))
         return export(
             format,
             self,

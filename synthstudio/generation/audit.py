@@ -11,6 +11,7 @@ joints in the tests.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -20,6 +21,7 @@ from scipy.ndimage import map_coordinates
 
 from synthstudio.core.arrays import F32, F64, I32, Bool
 from synthstudio.core.camera import NEAR_M, Camera
+from synthstudio.core.errors import DatasetError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 from synthstudio.core.scene import FOG_END_M, CutoutLayer, JointPatches, PosedPerson
@@ -146,28 +148,30 @@ def audit_frames(stage: FrameGenerator, job: AuditJob, report: local.Report) -> 
     for index, spec, rows in job.frames:
         built = build(stage, spec)
         fresh = fresh_patches(stage, spec, points=FRESH_POINTS, seed=1)
-        total.add(compare(built, rows, fresh, joints=stage.skeleton.joints, frame=index))
+        stored = {row["instance"]: row for row in rows}
+        mine = [stored.pop(person.instance, None) for person in built.scene.people]
+        if stored:
+            raise DatasetError("people who are not in its spec", where=f"frame {index}")
+        total.add(compare(built, mine, fresh, joints=stage.skeleton.joints, frame=index))
         report(1)
     return total
 
 
 def compare(
     built: Built,
-    rows: list[dict[str, Any]],
+    rows: Sequence[dict[str, Any] | None],
     fresh: list[JointPatches],
     *,
     joints: tuple[str, ...],
     frame: int,
 ) -> Tally:
-    """Compare the stored rows of one frame, of some or all of its people, with fractions by ray
+    """Compare the stored rows of one frame's people, None for one without, with fractions by ray
     casting."""
-    stored_rows = {row["instance"]: row for row in rows}
     people = built.scene.people
     requests = [(person, person.patches) for person in people]
     again = fractions_by_rays(built, requests + list(zip(people, fresh, strict=True)))
     tally = Tally(frames=1)
-    for p, person in enumerate(people):
-        row = stored_rows.get(person.instance)
+    for p, (row, person) in enumerate(zip(rows, people, strict=True)):
         if row is None or row["amodal_box_px"][3] < MIN_HEIGHT_PX:
             continue
         tally.people += 1

@@ -44,7 +44,13 @@ from synthstudio.recipe.layout.placement import (
 from synthstudio.recipe.layout.variants import BaseSample, Occluders
 from synthstudio.recipe.sampling import clips, view
 from synthstudio.recipe.sampling.context import SampleContext, Unit, split_of
-from synthstudio.recipe.sampling.light import draw_light, draw_weather, picture_gain, with_sky
+from synthstudio.recipe.sampling.light import (
+    draw_light,
+    draw_weather,
+    picture_gain,
+    under_clouds,
+    with_sky,
+)
 from synthstudio.recipe.sampling.moving import draw_moving
 from synthstudio.recipe.sampling.people import draw_people
 from synthstudio.recipe.schema.recipe import Recipe
@@ -139,6 +145,7 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
     for eye in cameras:
         _check_range(ctx, eye, everything, backdrop)
     lens = view.draw_lens(ctx, len(persons))
+    weather = draw_weather(ctx, backdrop)
     base = FrameSpec(
         seed=recipe.seed,
         index=number,
@@ -146,9 +153,9 @@ def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseS
         people=persons,
         objects=variants.in_order([p.item for p in standing if isinstance(p.item, ObjectSpec)]),
         cutouts=hiding.cutouts,
-        weather=draw_weather(ctx, backdrop),
+        weather=weather,
         backdrop=backdrop,
-        light=light,
+        light=under_clouds(light, weather),
         lens=lens,
         moving=draw_moving(ctx, persons, lens),
         skeleton=recipe.skeleton,

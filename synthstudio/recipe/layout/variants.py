@@ -34,7 +34,7 @@ from synthstudio.core.spec import (
 from synthstudio.recipe.layout.placement import CLEAR_M, Layout, Placed, corners
 from synthstudio.recipe.sampling import outfits
 from synthstudio.recipe.sampling.context import SampleContext
-from synthstudio.recipe.sampling.light import draw_light, with_sky
+from synthstudio.recipe.sampling.light import draw_light, under_clouds, with_sky
 from synthstudio.recipe.sampling.people import blotched, look_of
 from synthstudio.recipe.sampling.view import Behind, detail_at, draw_hdri
 from synthstudio.recipe.schema import scene as scene_schema
@@ -144,7 +144,8 @@ def _relit(base: FrameSpec, own: SampleContext, behind: Behind) -> FrameSpec:
         assert isinstance(behind.options, scene_schema.Hdri)
         backdrop = draw_hdri(behind.options, backdrop.asset, own.rng("backdrop"))
     light = draw_light(own, behind, base.camera, base.people, backdrop)
-    return dataclasses.replace(base, backdrop=with_sky(own, behind, backdrop, light), light=light)
+    backdrop = with_sky(own, behind, backdrop, light)
+    return dataclasses.replace(base, backdrop=backdrop, light=under_clouds(light, base.weather))
 
 
 # Appearance ------------------------------------------------------------------------------

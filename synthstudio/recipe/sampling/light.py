@@ -112,6 +112,18 @@ def draw_light(
     )
 
 
+def under_clouds(light: LightSpec, weather: Sequence[WeatherSpec]) -> LightSpec:
+    """The light where it rains or snows or is foggy: most of the sun's comes from all of the sky,
+    with as much on level ground, so that shadows are soft and faint."""
+    if not any(one.kind in ("rain", "snow", "fog") for one in weather):
+        return light
+    sun, up = np.array(light.sun_rgb), light.sun_direction[2]
+    sky = np.array(light.sky_rgb) + _CLOUDED * up * sun
+    return dataclasses.replace(
+        light, sun_rgb=tuple(((1 - _CLOUDED) * sun).tolist()), sky_rgb=tuple(sky.tolist())
+    )
+
+
 def _reflected(backdrop: Backdrop | None) -> F64:
     """(3,) the mean albedo of the floor and of what is around it, the walls of a room."""
     usual = GROUND_ALBEDO * np.array([1, 0.95, 0.9])
@@ -312,6 +324,8 @@ def sky_of(design: SkyDesign, rng: Generator, *, flash: float = 0.0) -> SkySpec:
 
 # Weather ---------------------------------------------------------------------------------
 
+_CLOUDED = 0.9
+"""The share of the sun's light that clouds and fog spread."""
 _COVERED = 0.5
 """Least cover of a sky from which it rains or snows."""
 
