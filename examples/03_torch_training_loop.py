@@ -1,8 +1,6 @@
 """A custom training loop on people with pasted occluders, and its evaluation.
 
-    python examples/03_torch_training_loop.py --steps 300
-
-Run 01_first_dataset.py first. docs/own_networks.md explains the parts.
+python examples/03_torch_training_loop.py --steps 300  # after 01; see docs/own_networks.md
 """
 
 import argparse
@@ -17,8 +15,8 @@ from synthstudio.models.losses import map_loss
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--steps", type=int, default=300)
-ds, steps = ss.Dataset("exports/first"), parser.parse_args().steps
-train = {"dataset": "exports/first", "splits": ["train"]}
+data, steps = "exports/first", parser.parse_args().steps
+train = {"dataset": data, "splits": ["train"]}  # judged below on others
 people = ss.batches(train, size=(96, 72), augment={"paste": 0.5}, batch=16, steps=steps)
 names, bank = list(people.skeleton.joints), people.bank()
 parts = [(nn.Conv2d(a, b, 5, s, 2), nn.ReLU()) for a, b, s in ((3, 32, 2), (32, 64, 2))]
@@ -38,5 +36,5 @@ def predict(image, boxes):
     return torch.cat([px, found.score[..., None]], 2).numpy()
 
 
-test = ds.query("split = test")  # people whom the loop never saw
-print(headline(ss.evaluate(predict=predict, dataset=test, keypoints=names, out="exports/own-loop")))
+judged = ss.evaluate(predict, data, split="test", keypoints=names, out="exports/own-loop")
+print(headline(judged))

@@ -136,16 +136,14 @@ def filter(
     out: Any = None,
     count: Annotated[bool, typer.Option("--count", help="Only count what matches.")] = False,
     fields: Annotated[bool, typer.Option("--fields", help="List the fields of queries.")] = False,
-    as_json: JsonOption = False,
 ) -> Output:
     """Write the frames with people who match a query as a dataset (docs/query.md)."""
     from synthstudio.api import selection
 
     if fields:
         found = selection.query_fields()
-        lines = (f"{name:<{max(map(len, found))}}  {text}" for name, text in found.items())
-        typer.echo(json.dumps(found) if as_json else "\n".join(lines))
-        return None
+        width = max(map(len, found))
+        return found, "\n".join(f"{name:<{width}}  {text}" for name, text in found.items())
     if not (dataset and query):
         raise typer.BadParameter("a dataset and a query are needed", param_hint="QUERY")
     if count:

@@ -11,7 +11,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,12 @@ def link_or_copy(source: Path, target: Path) -> None:
             error.filename, error.filename2 = str(target), None
             raise
         shutil.copyfile(source, target)
+
+
+def lacks_people(derived: Mapping[str, Any]) -> bool:
+    """Whether frames of a derived set may lack rows of people (`filter --keep-people`)."""
+    sources = (source["identity"].get("derived", {}) for source in derived.get("sources", ()))
+    return derived.get("keep") == "people" or any(map(lacks_people, sources))
 
 
 def source_summary(source: Dataset) -> dict[str, Any]:

@@ -95,8 +95,7 @@ def _count(entry: dict[str, Any], found: _Summary) -> None:
         checked.integer(entry["category_id"]), (Counter(), Counter(), Counter())
     )
     for j, v in enumerate(entry["keypoints"][2::3]):
-        whole = int(v) if isinstance(v, float) and v.is_integer() else v  # "2.0" of a float array
-        flags[checked.integer(whole, 0, 2)][j] += 1
+        flags[checked.integer(checked.whole(v), 0, 2)][j] += 1
 
 
 def _unusable(entry: dict[str, Any]) -> str:

@@ -84,10 +84,14 @@ def text(value: Any, limit: int = MAX_TEXT) -> str:
     return value
 
 
+def whole(value: Any) -> Any:
+    """A float without a fraction, as 2.0 of a float array, as an int; other values as they are."""
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
 def size(width: Any, height: Any) -> tuple[int, int]:
     """Sides of a picture; 160.0 is accepted for 160, as pandas writes."""
-    sides = (int(v) if type(v) is float and v.is_integer() else v for v in (width, height))
-    found = tuple(integer(v, 1, 2**24) for v in sides)
+    found = tuple(integer(whole(v), 1, 2**24) for v in (width, height))
     if found[0] * found[1] > MAX_PIXELS:
         raise ValueError(f"a picture of {found[0]} x {found[1]} is too large")
     return found[0], found[1]

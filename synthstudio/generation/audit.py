@@ -27,6 +27,7 @@ from synthstudio.core.progress import OnProgress
 from synthstudio.core.scene import FOG_END_M, CutoutLayer, JointPatches, PosedPerson
 from synthstudio.core.spec import OBJECT_BASE, FrameSpec
 from synthstudio.core.visibility import EMPTY_BASE, VISIBLE_THRESHOLD
+from synthstudio.dataset.derive import lacks_people
 from synthstudio.dataset.reader import Dataset, opened
 from synthstudio.generation.engines import LOCAL, Engine, local
 from synthstudio.generation.moving import fresh_patches
@@ -133,13 +134,15 @@ class AuditJob:
     """Some stored frames with their people's rows: a worker may lack the data set."""
 
     frames: tuple[tuple[int, FrameSpec, list[dict[str, Any]]], ...]
+    some: bool = False  # of the people may lack rows
 
     def __str__(self) -> str:
         return f"frames {self.frames[0][0]} to {self.frames[-1][0]}"
 
 
 def _job(dataset: Dataset, indices: list[int]) -> AuditJob:
-    return AuditJob(frames=tuple((i, dataset.spec(i), dataset.instances(i)) for i in indices))
+    frames = tuple((i, dataset.spec(i), dataset.instances(i)) for i in indices)
+    return AuditJob(frames=frames, some=lacks_people(dataset.identity.derived))
 
 
 def audit_frames(stage: FrameGenerator, job: AuditJob, report: local.Report) -> Tally:
@@ -150,8 +153,8 @@ def audit_frames(stage: FrameGenerator, job: AuditJob, report: local.Report) -> 
         fresh = fresh_patches(stage, spec, points=FRESH_POINTS, seed=1)
         stored = {row["instance"]: row for row in rows}
         mine = [stored.pop(person.instance, None) for person in built.scene.people]
-        if stored:
-            raise DatasetError("people who are not in its spec", where=f"frame {index}")
+        if stored or (None in mine and not job.some):
+            raise DatasetError("the people are not those of its spec", where=f"frame {index}")
         total.add(compare(built, mine, fresh, joints=stage.skeleton.joints, frame=index))
         report(1)
     return total

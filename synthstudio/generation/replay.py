@@ -13,6 +13,7 @@ from synthstudio.core.labels import Frame
 from synthstudio.core.places import Place
 from synthstudio.core.spec import to_json
 from synthstudio.dataset import rows
+from synthstudio.dataset.derive import lacks_people
 from synthstudio.dataset.reader import Dataset
 from synthstudio.generation.pipeline import make_frame
 from synthstudio.generation.stage import FrameGenerator, Settings
@@ -46,9 +47,10 @@ def replay(place: Place, index: int, settings: Settings) -> tuple[Frame, Agreeme
 
 def compare(dataset: Dataset, index: int, frame: Frame) -> Agreement:
     stored = dataset.image_bytes(index)
-    had = dataset.instances(index)
-    kept = {row["instance"] for row in had}  # of `filter --keep-people`
-    made = [row for row in rows.instance_rows(frame) if row["instance"] in kept]
+    had, made = dataset.instances(index), rows.instance_rows(frame)
+    if lacks_people(dataset.identity.derived):
+        kept = {row["instance"] for row in had}
+        made = [row for row in made if row["instance"] in kept]
     same_image = stored == frame.jpeg
     row = dataset.frame(index)
     again = rows.frame_row(frame, row["file_name"])
