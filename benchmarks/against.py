@@ -8,8 +8,6 @@ time, which a busy neighbour stretches less than the clock does; a ratio is the 
 process needs to begin; a name may be the path of a recipe.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import resource

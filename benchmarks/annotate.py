@@ -12,8 +12,6 @@ Seconds are those of the keystroke-level model (Card, Moran and Newell 1980, Com
 ACM 23(7)): K of a person who is no typist, P and B, one hand on the mouse and one on the keys.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import math

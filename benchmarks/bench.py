@@ -7,8 +7,6 @@ encoding it (bench_occlude.py); what training waits for its batches and what a s
 a prediction of ORN cost beside KPE's (bench_training.py); the start of the command line.
 """
 
-from __future__ import annotations
-
 import os
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")

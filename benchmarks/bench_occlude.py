@@ -5,8 +5,6 @@ read, drawn, encoded, labelled and written), and over what OpenCV alone takes to
 and encode it once. Photos are generated and cut-outs drawn.
 """
 
-from __future__ import annotations
-
 import os
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")

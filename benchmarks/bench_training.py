@@ -6,8 +6,6 @@ least the processor time of both over the number of cores; and what ORN costs be
 predictions. The aims: 5 % waiting, 1.3 times a training step, 1.25 times a prediction.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import os

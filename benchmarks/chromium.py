@@ -1,7 +1,5 @@
 """Which Chromium opens pages: of the machine, or the one named by $SYNTHSTUDIO_CHROMIUM."""
 
-from __future__ import annotations
-
 import os
 import shutil
 

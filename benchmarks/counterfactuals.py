@@ -5,8 +5,6 @@ removed cut-out is not wholly transparent), or where its shadow value differs: t
 and sky that reach it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 

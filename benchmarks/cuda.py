@@ -6,8 +6,6 @@ pixels differ, and by how much. Then the milliseconds of each stage; what draws 
 poses people, labels and encodes runs on the CPU either way.
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import os

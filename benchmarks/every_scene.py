@@ -10,8 +10,6 @@ benchmarks.targets.
     python -m benchmarks.every_scene [--frames 24] [--posed 60] [--people 200] [SCENE ...]
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 import sys

@@ -8,8 +8,6 @@ and under cut-outs of other categories. A finished training leaves a record in O
 beside them table.md and plot.svg; the same call goes on, after a kill from the last saved state.
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 import sys

@@ -7,8 +7,6 @@ golden_expected.yaml; one of labels can not be meant. `--write-tests` keeps in t
 processor can change: options and keys of --json.
 """
 
-from __future__ import annotations
-
 import argparse
 import fnmatch
 import hashlib

@@ -3,8 +3,6 @@
 `frames` and `exports` hold bytes and labels; the inputs of all checks are made by the base, once.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import shlex

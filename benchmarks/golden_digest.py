@@ -4,8 +4,6 @@ Facts of a file lie under `FILE` (its bytes) and `FILE:PART` (a column, a key pa
 that bytes which differ are explained by the parts that do.
 """
 
-from __future__ import annotations
-
 import fnmatch
 import hashlib
 import json

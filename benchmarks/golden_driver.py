@@ -5,8 +5,6 @@ It imports nothing but the standard library and the package under test, and that
 limit ends the process; the caller then starts another one for the commands that are left.
 """
 
-from __future__ import annotations
-
 import contextlib
 import faulthandler
 import io

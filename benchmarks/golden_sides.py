@@ -1,7 +1,5 @@
 """The two sides of `make golden`: a checkout of the base commit and a copy of the working tree."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

@@ -8,8 +8,6 @@ belongs in docs/evidence/, the table in docs/interop.md. The exit status is 1 if
 read something else, or fewer than MIN ran.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

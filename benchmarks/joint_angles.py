@@ -1,7 +1,5 @@
 """Anatomical angles read back from a motion's turns: what limits of joints are checked against."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

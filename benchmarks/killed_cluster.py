@@ -7,8 +7,6 @@ writes to an S3 server of this machine behind a proxy that makes faults: of the 
 eight gets a 500, a 503, no answer, half of one, or is done and not answered.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import signal

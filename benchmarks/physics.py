@@ -17,8 +17,6 @@ The exit status is 1 if more than 1 % of people are through something or themsel
 if any joint is beyond its limits or any object hangs in the air.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """What the project promises, as checks of any size: small in the tests, full in `make soak`."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

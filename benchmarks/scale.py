@@ -7,8 +7,6 @@ new frame numbers. Each step runs in a process of its own; printed are its secon
 time and its peak resident memory. The exit status is 1 when a step needs more than a gigabyte.
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import json

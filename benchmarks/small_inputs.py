@@ -1,7 +1,5 @@
 """Small inputs of golden, fuzz and faults: a recipe, a training, drawn assets, annotated photos."""
 
-from __future__ import annotations
-
 import json
 import math
 import random

@@ -4,8 +4,6 @@ Each check prints what it asked for and what it saw; the exit status is 1 if one
 Photos, cut-outs and panoramas are taken from ASSETS (default ../shared/data) where it exists.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import io

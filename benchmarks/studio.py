@@ -7,8 +7,6 @@ serves them; Chromium turns from person to person by keyboard. "Painted" is the 
 the page's canvas, one animation frame and one task later. Prints a line a figure and, last, JSON.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -4,8 +4,6 @@ Five scenes, 1,000 people each by default. Prints a Markdown table for docs/targ
 status is 1 if a goal is missed with the search, or none is missed without it.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import sys

@@ -9,8 +9,6 @@ from the joint than `_NEAR_M` is asked, and forearm against upper arm, shin agai
 like not at all: joint limits hold those apart.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterator
 

@@ -5,8 +5,6 @@ Options: frames, workers, part, resume, seed; `kill`: {"at": event, "nth": n, "w
 limits the events of workers to one shard. OUT may be a URL.
 """
 
-from __future__ import annotations
-
 import json
 import multiprocessing
 import os

@@ -1,7 +1,5 @@
 """What reviewers do in tests: ops, a base without a data set, and a small data set."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from contextlib import closing, contextmanager

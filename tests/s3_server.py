@@ -1,7 +1,5 @@
 """Fixtures: an S3 server on this machine (moto's), and faults between it and its clients."""
 
-from __future__ import annotations
-
 import logging
 import os
 import uuid

@@ -4,8 +4,6 @@ Masks are decided analytically at pixel centres and blockers at the points' own 
 labels made of them are what a renderer would give for such bodies.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

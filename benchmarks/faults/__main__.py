@@ -5,8 +5,6 @@ held against those of a run without a fault. Commands are judged side by side, e
 its own; the lines and a table go to docs/evidence/faults.log.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import json

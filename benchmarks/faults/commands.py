@@ -3,8 +3,6 @@
 A command is words for the command line, with OUT for what it writes; `again` continues it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

@@ -5,8 +5,6 @@ written, folders made, names changed and taken away, below the folder of the cas
 same in every run, so a fault is known by its number and can be made again.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import signal

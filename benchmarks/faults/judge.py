@@ -1,7 +1,5 @@
 """Put each fault into a command, run it again, and judge what is there."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """`make fuzz`: python -m benchmarks.fuzz [--cases N] [--seed N] [--only TARGET:NUMBER ...]."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

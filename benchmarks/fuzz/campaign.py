@@ -5,8 +5,6 @@ FOLDER/seed-N.jsonl      the journal: a line a case
 FOLDER/faults/NAME/      the input of a fault and report.txt, with the command that runs it again
 """
 
-from __future__ import annotations
-
 import faulthandler
 import json
 import os

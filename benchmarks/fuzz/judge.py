@@ -6,8 +6,6 @@ something that was refused, a temporary one in any; an input that was changed. W
 cannot say of itself (60 s of processor time, its own death) `campaign.py` sees from outside.
 """
 
-from __future__ import annotations
-
 import gc
 import os
 import resource

@@ -1,7 +1,5 @@
 """Damage to an input, decided by a generator of random numbers: its bytes, text or structure."""
 
-from __future__ import annotations
-
 import io
 import json
 import math

@@ -1,7 +1,5 @@
 """Sound inputs, made once from what the tests' own fixtures make, and kept in the fuzz folder."""
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import json

@@ -254,7 +254,8 @@ def stress(
         ModelError: for a network that cannot be read or run.
         DiskError: for a folder that is not writable.
     """
-    root = args.to_path(out, "out") / f"version-{VERSION}"
+    version = f"version-{VERSION}"
+    root = free_folder(args.to_path(out, "out"), own=version.__eq__) / version
     ((name, judged),) = opened([model], kind, keypoints, device).items()
     moments, many = QUICK if quick else MOMENTS, workers or min(os.cpu_count() or 1, _CORES)
     folder = root / f"{name}-{moments}"

@@ -12,8 +12,6 @@ points is off by those degrees in every frame, so that feet come some centimetre
 other. `betas` are not read either: `trans` counts as that of a person with legs of LEG_M.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Anny's model: imported, built once a machine into its cache, loaded from there."""
 
-from __future__ import annotations
-
 import fcntl
 import functools
 import gzip

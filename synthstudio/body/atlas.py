@@ -4,8 +4,6 @@ The wheel's CC0 base mesh holds a body suit, a skirt, hair strips, teeth and las
 body; with unattached vertices kept they morph and move with it. Nothing here downloads.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 from collections.abc import Sequence

@@ -9,8 +9,6 @@ they lie nearer to 0, where three.js' BVHLoader and others write what is added. 
 AssetError that names the line.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -7,8 +7,6 @@ connects only the halves away from it are compared. What is right to the millime
 and `benchmarks.touch` asks that; this is for a draw that must choose among candidates.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -4,8 +4,6 @@ A unit is a set of offsets of the unposed head's vertices. Sides are named left 
 and always move alike here.
 """
 
-from __future__ import annotations
-
 import functools
 from pathlib import Path
 

@@ -7,8 +7,6 @@ they are; a rolling foot therefore rolls. Which foot stands is told from the hei
 this body's own soles; at hand-over the two share by weight. Letters: F frames, B bones, N points.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

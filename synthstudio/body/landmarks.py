@@ -8,8 +8,6 @@ in every pose. A face's points were picked by eye on the edge loops of the mesh,
 right ones are their mirror images.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

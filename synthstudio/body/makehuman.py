@@ -9,8 +9,6 @@ Of a texture only what is at least half opaque is drawn: triangles are split alo
 transparent texel hides nothing, in pictures, labels and shadows alike. Normal maps are not used.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 from dataclasses import dataclass, replace

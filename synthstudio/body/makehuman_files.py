@@ -3,8 +3,6 @@
 Letters: N vertices of the base mesh, V of the asset.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 from collections.abc import Iterator

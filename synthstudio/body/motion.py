@@ -6,8 +6,6 @@ D_b = G_j minrot(down -> the file's bone in its zero pose) D0_b, where D0 is our
 has; hands and feet are taken to lie alike in both. Letters: F frames, B bones, J joints.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable

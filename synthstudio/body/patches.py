@@ -5,8 +5,6 @@ They are chosen once on the default person and stored as (face, barycentric, are
 they ride on every body and pose.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import itertools

@@ -1,8 +1,6 @@
 """The authored poses: poses.yaml, poses_contact.yaml for holding, carrying or leaning, and
 poses_athletic.yaml for sport, stunts and falls."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import math

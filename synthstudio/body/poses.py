@@ -21,8 +21,6 @@ degrees out. Shoulder angles are those of the upper arm against the trunk; the c
 of a raised arm is added here.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 import math

@@ -7,8 +7,6 @@ the bones during the search; afterwards the skin is posed anew, hands and spots 
 and the search goes on from there. What comes out is judged on the skin alone.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 

@@ -5,8 +5,6 @@ are known by role (`hips`, `left_knee`, ...), axes are ours (x to the person's l
 up) and lengths are metres. Letters: F frames, J joints.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 

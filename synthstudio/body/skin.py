@@ -1,7 +1,5 @@
 """Skin, eyes and lashes of a person as surfaces: tints and texture space from the atlas."""
 
-from __future__ import annotations
-
 import functools
 from dataclasses import replace
 

@@ -6,8 +6,6 @@ vertices of one part under the skin of another are pushed out along its normal b
 the arms, or of legs and trunk where no arm is involved, within the joint limits.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The command line: a thin function per command over the Python API."""
 
-from __future__ import annotations
-
 import functools
 import logging
 import os

@@ -1,8 +1,5 @@
 """Commands on datasets: look into them, derive new ones, import and export."""
 
-from __future__ import annotations
-
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +8,6 @@ import typer
 from synthstudio.cli.signatures import (
     Call,
     DatasetArgument,
-    JsonOption,
     Output,
     WhereOption,
     command,
@@ -33,35 +29,30 @@ def audit(call: Call, dataset: DatasetArgument, where: WhereOption = "") -> Outp
     return found.figures, found.summary, not found.passed
 
 
-@app.command()
-def stats(dataset: DatasetArgument, where: WhereOption = "", as_json: JsonOption = False) -> None:
+@command(app)
+def stats(dataset: DatasetArgument, where: WhereOption = "") -> Output:
     """Count joints by cause of occlusion, people and poses; compare requested with achieved."""
     from synthstudio.api import quality
 
     found = quality.stats(part(dataset, where))
-    typer.echo(json.dumps(found, sort_keys=True) if as_json else quality.stats_text(found))
+    return found, quality.stats_text(found)
 
 
 @command(app, "quality.coverage")
 def coverage(
-    call: Call,
-    dataset: DatasetArgument,
-    sheet: Any,
-    recipe: Any,
-    where: WhereOption = "",
-    as_json: JsonOption = False,
-) -> None:
+    call: Call, dataset: DatasetArgument, sheet: Any, recipe: Any, where: WhereOption = ""
+) -> Output:
     """Count joints by cause, occluded fraction, view, pose and body; show and fill thin bins."""
     from synthstudio.api.quality import SHEET_SUFFIXES
 
     if sheet is not None and sheet.suffix.lower() not in SHEET_SUFFIXES:
         raise typer.BadParameter("name it .jpg or .png", param_hint="--sheet")
     found = call(part(dataset, where))
-    typer.echo(json.dumps(found.as_json()) if as_json else found.text())
     if sheet is not None:
         log(f"the sheet is in {sheet}")
     if recipe is not None:
         log(f"{recipe}: {found.recipe_note}")
+    return found
 
 
 @command(app, "quality.gap")
@@ -71,14 +62,13 @@ def gap(
     recipe: Any,
     out: Any = Path("gap.html"),
     where: WhereOption = "",
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Measure how far a dataset is from photos: sizes, truncation, cameras, pixels, poses."""
     found = call(part(dataset, where))
-    typer.echo(json.dumps(found.as_json(), sort_keys=True) if as_json else found.text())
     log(f"the page is in {out}")
     if recipe is not None:
         log(f"{recipe}: {found.recipe_note}")
+    return found
 
 
 @command(app, "quality.validate")
@@ -115,17 +105,16 @@ def report(
     return result, f"{stats['frames']} frames reported in {out}"
 
 
-@app.command()
+@command(app)
 def diff(
     a: Annotated[Path, typer.Argument(help="Folder or URL of a dataset.")],
     b: Annotated[Path, typer.Argument(help="Folder of another one.")],
-    as_json: JsonOption = False,
-) -> None:
+) -> Output:
     """Compare two datasets: how they were made, counts, distributions, joint rates."""
     from synthstudio.api import quality
 
     found = quality.diff(a, b)
-    typer.echo(json.dumps(found, sort_keys=True) if as_json else quality.diff_text(found))
+    return found, quality.diff_text(found)
 
 
 @command(app, "selection.filter", arguments="dataset query")

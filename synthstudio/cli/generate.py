@@ -1,7 +1,5 @@
 """Commands that generate frames: datasets, previews, occluded photos."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """Commands on networks: train, evaluate and compare them, predict, export, time and compress."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path
@@ -11,7 +9,6 @@ import typer
 
 from synthstudio.cli.signatures import (
     Call,
-    JsonOption,
     Output,
     WhereOption,
     command,
@@ -124,25 +121,23 @@ def evaluate(
 
 
 @command(app, "evaluations.compare")
-def compare(call: Call, out: Any, as_json: JsonOption = False) -> None:
+def compare(call: Call, out: Any) -> Output:
     """Compare runs by paired tests on the same people."""
     figures, text = call()
     if out is not None:
         log(f"the page is {out / 'report.html'}")
-    typer.echo(json.dumps(figures, sort_keys=True) if as_json else text)
+    return figures, text
 
 
 @command(app, "robustness.robustness")
-def robustness(call: Call, as_json: JsonOption = False) -> Output:
+def robustness(call: Call) -> Output:
     """Test runs on darkness, glare, crowds and other challenges against the plain scene.
 
     Challenges are generated once; an interrupted call continues.
     """
     found = call()
     text = found.pop("text")
-    if not as_json:
-        typer.echo(text)
-    return found, f"the page is {found['page']}"
+    return found, f"{text}\nthe page is {found['page']}"
 
 
 @command(app, "robustness.stress")

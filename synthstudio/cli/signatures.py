@@ -1,8 +1,6 @@
 """Commands made from functions of the Python API: names, types, bounds, defaults and help of their
 options are those of the parameters and of the docstring's `Args`. Options that commands share."""
 
-from __future__ import annotations
-
 import inspect
 import json
 import os

@@ -1,7 +1,5 @@
 """Cut-outs over a rendering: depth-ordered, in linear light, with soft edges."""
 
-from __future__ import annotations
-
 from copy import deepcopy
 from typing import Any
 

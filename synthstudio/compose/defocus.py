@@ -6,8 +6,6 @@ blur excludes these, and the layers are composed from the farthest, by alpha, in
 object before them has a soft edge.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

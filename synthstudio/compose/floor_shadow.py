@@ -5,8 +5,6 @@ within it most of all light. The sun's shadow is that of the picture turned to f
 times one behind another.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

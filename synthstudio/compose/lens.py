@@ -2,8 +2,6 @@
 distortion is the camera's (core/camera.py, render/bend.py).
 """
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 

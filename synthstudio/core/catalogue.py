@@ -1,7 +1,5 @@
 """The assets of `recipe.draw` (Catalogue) and its queries of geometry (GeometryQueries)."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -6,8 +6,6 @@ uint8 sRGB, upright (EXIF orientation applied once); ICC profiles are ignored. O
 JPEG (MPO) the first picture is read, as any JPEG decoder does.
 """
 
-from __future__ import annotations
-
 import re
 import struct
 import warnings

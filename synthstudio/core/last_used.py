@@ -1,7 +1,5 @@
 """Caches of values: the last ones used, and those of the last two frames."""
 
-from __future__ import annotations
-
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable

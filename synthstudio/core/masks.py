@@ -4,8 +4,6 @@ polygons along pixel edges; overlap, OKS.
 External codes are validated before a C library decodes them unchecked.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence

@@ -3,8 +3,6 @@
 Pixels are continuous. Letters: J joints, H rows, W columns of a crop.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

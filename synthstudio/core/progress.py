@@ -3,8 +3,6 @@
 On stderr: bars with rate and time left on a terminal, a line per interval in a log.
 """
 
-from __future__ import annotations
-
 import signal
 import sys
 import threading

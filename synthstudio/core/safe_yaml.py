@@ -1,7 +1,5 @@
 """YAML files from outside: small, without aliases and duplicate keys."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 Letters: V vertices, F faces, J joints, N points a joint, H rows, W columns.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """One thread for numerical libraries, so that sums do not depend on the number of cores."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator

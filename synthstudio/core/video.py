@@ -1,7 +1,5 @@
 """Frames of video files, in order, without seeking, so that any playable file can be read."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from pathlib import Path

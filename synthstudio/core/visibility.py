@@ -5,8 +5,6 @@ audits (`generation/audit.py`, `generation/photos/audit.py`) restate the rule, s
 called the code under test would prove nothing. Arrays broadcast; NaN counts as not visible.
 """
 
-from __future__ import annotations
-
 from typing import overload
 
 import numpy as np

@@ -5,8 +5,6 @@ iBUG 300-W, which goes from the person's right to the left, then the left and th
 of a face's points have the side, as all joints, and count from the outside inward.
 """
 
-from __future__ import annotations
-
 import itertools
 
 SKELETON = "coco133"

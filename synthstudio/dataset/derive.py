@@ -4,8 +4,6 @@ dataset.json of a derived set has a field `derived`: operation and sources. Besi
 tables of each shard lies origin.parquet: for every frame its source and its index there.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import errno
 import json

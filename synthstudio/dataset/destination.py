@@ -4,8 +4,6 @@ The writer (writer.py) decides; a destination acts, so that no partial data are
 ever visible. Only the holder (`hold`) may call mutating methods.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import platform

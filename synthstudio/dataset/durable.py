@@ -1,7 +1,5 @@
 """Atomic, durable writes of files and folders, with typed disk errors."""
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import hashlib

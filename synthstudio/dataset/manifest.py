@@ -1,7 +1,5 @@
 """`dataset.json`: exactly the inputs that decide the bytes of a data set."""
 
-from __future__ import annotations
-
 import dataclasses
 import platform
 from collections.abc import Iterator

@@ -5,8 +5,6 @@ a result is two masks: known matches and known non-matches. `evaluate` reads `Co
 here batches of a data set, in review/ the arrays of all its people at once.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import operator

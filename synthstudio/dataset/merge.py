@@ -5,8 +5,6 @@ merge_sets  sets of other recipes, seeds and machines ──► one derived set:
             anew, identities, groups and clips of different runs kept apart by name
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence

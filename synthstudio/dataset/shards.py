@@ -4,8 +4,6 @@ shards/00000/  images/000000.jpg …  layers/NAME/000000.png …
                frames.parquet  instances.parquet  shard.json (counts, hash of every file)
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

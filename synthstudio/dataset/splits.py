@@ -5,8 +5,6 @@ form a component; components are assigned whole, largest first, each to the spli
 is then nearest to its target of frames and of people by bin of the occluded fraction.
 """
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import io

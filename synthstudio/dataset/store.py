@@ -6,8 +6,6 @@ have succeeded: writing the same bytes twice is harmless, and after a conditiona
 content is compared.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import secrets

@@ -1,7 +1,5 @@
 """Writing session of a data set: lock, finished shards, remaining shards."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os

@@ -4,8 +4,6 @@ An arm is one evaluation or several seeds. Intervals draw seeds, then groups of 
 Letters: P people, J joints, S seeds, G groups.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -5,8 +5,6 @@ Sensitivity maps follow PARE (Kocabas et al. 2021): a grey patch slides over a p
 Letters: J joints, h, w cells, K poses, R, C rows and columns of patch positions.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

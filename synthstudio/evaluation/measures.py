@@ -4,8 +4,6 @@ NumPy; letters: P people, J joints. `known` (P, J) selects the joints that count
 are ignored.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

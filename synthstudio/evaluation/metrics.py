@@ -1,7 +1,5 @@
 """Every metric of a network's predictions, as plain values that JSON holds."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from typing import Any

@@ -5,8 +5,6 @@ over its joints with their sigmas, the area is the person's, and people without 
 the part are ignored (evaluation/myeval_*.py of github.com/jin-s13/COCO-WholeBody).
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 from collections.abc import Callable

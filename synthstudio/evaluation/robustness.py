@@ -1,8 +1,6 @@
 """PCK of challenges against the plain scene, paired by person: frame k of both shows the same
 people. Letters: P people, J joints."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType

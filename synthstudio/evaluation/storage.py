@@ -7,8 +7,6 @@ RUN/evaluations/NAME/report.html      the same as a page
 Folders are written atomically.
 """
 
-from __future__ import annotations
-
 import io
 import zipfile
 from collections.abc import Mapping

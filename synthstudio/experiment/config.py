@@ -1,7 +1,5 @@
 """The configuration of an experiment, stored in its folder, which accepts no other."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path

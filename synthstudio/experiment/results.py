@@ -4,8 +4,6 @@ Letters: P people, J joints, G photos, S seeds. A network's predictions are redu
 photo and matched predictions before the next network is read: constant memory.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -12,8 +12,6 @@ Every step is atomic or resumable: the same call after a kill
 at any time continues.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable, Iterator

@@ -6,8 +6,6 @@ cut-outs by category (a cut-out bicycle goes with the built-in one) or, with few
 categories, by file. Rendered people are never pasted.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

@@ -3,8 +3,6 @@
 Importers turn errors into a FormatError with the place (`reading`).
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Types that every format's `write` takes and `read` returns."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

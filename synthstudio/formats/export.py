@@ -1,7 +1,5 @@
 """Export of a data set as another tool's folder."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field

@@ -4,8 +4,6 @@ A row a picture: `image` (bytes and name), every column of the frames table, and
 whole rows of the instances table. No sidecar is needed.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path

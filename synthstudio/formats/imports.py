@@ -4,8 +4,6 @@ Imported files are not trusted: see core/safe_json.py, safe_files.py, masks.py
 and formats/checked.py. Images are decoded once and copied; nothing outside `out` is written.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import math

@@ -8,8 +8,6 @@ place is; else hidden if any part is not visible, by what hides the worst part (
 share, first of equals); ambiguous if a part is; `hidden_by` adds up; human if a part is.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -13,8 +13,6 @@ masks, 3D joints regressed from the surface, fractions, causes, joints missing i
 pictures without people.
 """
 
-from __future__ import annotations
-
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -16,8 +16,6 @@ MPII also boxes, masks, causes, joints missing in MPII, pictures without people.
 OCHuman: see formats/joints.py.
 """
 
-from __future__ import annotations
-
 import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

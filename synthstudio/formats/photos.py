@@ -5,8 +5,6 @@ copied unchanged. One with an EXIF rotation, of CMYK or with transparency is re-
 a JPEG, so that labels match the display. A video is decoded once, from start to end, as one clip.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager

@@ -8,8 +8,6 @@ The file takes precedence: a joint that differs from the unedited export (`unedi
 it, as an edit; all others are restored.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -3,8 +3,6 @@
 core/skeleton.py describes definitions (`own_skeleton`). Files are not trusted.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ NAME.json is {"frame": row, "people": [rows], "keypoints": names}, the whole row
 with null for NaN, so no sidecar is needed. Headers of members hold no time, owner or host.
 """
 
-from __future__ import annotations
-
 import io
 import re
 import tarfile

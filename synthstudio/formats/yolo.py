@@ -16,8 +16,6 @@ a list of them, or a .txt that lists pictures; a label file has its picture's pa
 counted. Unlike Ultralytics nothing outside the folder of data.yaml (or --images) is read.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath

@@ -1,7 +1,5 @@
 """Velocities of moving people and their held objects, for motion blur and rolling shutter."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 

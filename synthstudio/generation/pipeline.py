@@ -6,8 +6,6 @@
 shard by shard, in worker processes; `stream` yields frames without writing to disk.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Estimate of a run's time and disk space, measured on this machine."""
 
-from __future__ import annotations
-
 import dataclasses
 import tempfile
 import time

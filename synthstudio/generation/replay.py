@@ -1,7 +1,5 @@
 """Re-render a stored frame and compare it with the one on disk."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 

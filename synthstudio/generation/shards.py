@@ -4,8 +4,6 @@ Where jobs run on other machines a shard is staged in a local folder of the work
 as one file; no shared disk is needed.
 """
 
-from __future__ import annotations
-
 import platform
 import tempfile
 import time

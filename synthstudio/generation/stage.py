@@ -4,8 +4,6 @@
 `FrameGenerator`. It also implements a draw's `GeometryQueries`.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from collections.abc import Callable

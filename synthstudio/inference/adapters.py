@@ -7,8 +7,6 @@ ModelError where inputs or outputs differ from the original's. Pre- and postproc
 networks' authors.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Benchmark of networks on this machine: latency, people per second, memory, load time."""
 
-from __future__ import annotations
-
 import os
 import platform
 import time

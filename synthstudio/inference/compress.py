@@ -5,8 +5,6 @@ static and per channel (QDQ); weights take 7 bits, since 8-bit products overflow
 VNNI. The convolutions whose rounding moves joints most stay in float32, as few as keep PCK.
 """
 
-from __future__ import annotations
-
 import copy
 import heapq
 import tempfile

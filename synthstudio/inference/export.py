@@ -4,8 +4,6 @@ or of FCPose's detector: whole pictures to scores and boxes of people.
 The file runs without this package: `docs/deployment.md` runs one with ONNX Runtime and NumPy.
 """
 
-from __future__ import annotations
-
 import copy
 import io
 import json

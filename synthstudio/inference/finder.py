@@ -1,8 +1,6 @@
 """Person detectors: an exported one (ONNX Runtime, without PyTorch), or one of transformers; and
 default boxes: people found by detector and network, or one person in the whole image."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import logging

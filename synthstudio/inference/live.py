@@ -5,8 +5,6 @@ when no one is tracked, and every `every` pictures. The one-euro filter smooths 
 not boxes, so that quick people are not lost. They are drawn in a window or a video; keys end it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import math

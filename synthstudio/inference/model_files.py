@@ -3,8 +3,6 @@
 They are run by ONNX Runtime or LiteRT, without PyTorch.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields

@@ -1,7 +1,5 @@
 """Top-down predictions on unlabelled images: from boxes to joints and causes of occlusion."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field

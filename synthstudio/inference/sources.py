@@ -1,7 +1,5 @@
 """Images to predict on: a photo, a folder of photos, a video, a data set, a COCO file."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from collections import Counter

@@ -1,8 +1,6 @@
 """Pictures from a camera, a video or a network stream. A thread keeps only the newest picture of
 live sources: a slow reader drops pictures but never lags."""
 
-from __future__ import annotations
-
 import logging
 import math
 import threading

@@ -4,8 +4,6 @@ The error profile counts misses (PCK@0.1 of the box) of labelled joints by joint
 occluded fraction, view and pose family; small bins are shrunk towards the mean.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ confidence. Linear motion passes unchanged, at the ends too; a causal filter (th
 would lag. Letters: P people, J joints, K tracks, T frames.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """From the renderer's results to a frame's labels: the entry point of this package."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

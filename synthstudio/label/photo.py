@@ -17,8 +17,6 @@ The modal mask is the earlier one less what a layer covers with alpha 0.5 or mor
 relative to the earlier mask. Letters: J joints, h, w a crop.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -21,8 +21,6 @@ as far as the cut-out's alpha goes. Front to back, each takes its part of what i
 cut-outs that fill the frame; fog hides 1 - its transmittance down to the nearest surface.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property

@@ -5,8 +5,6 @@ packaged.py. Heads plug in after any such module (heads.py); external_backbones.
 of other libraries.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 

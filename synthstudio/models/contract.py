@@ -7,8 +7,6 @@ Letters: B frames of H x W pixels, P people, J joints, L limbs, h, w cells. Cell
 pixels are: pixels over the stride (heatmaps.py).
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field

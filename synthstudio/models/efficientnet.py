@@ -4,8 +4,6 @@ ReLU6), without its head: the backbone of the package's network, which needs no 
 Tensors are named as timm's `tf_efficientnet_lite0`, whose published weights (Apache-2.0) fit.
 """
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 

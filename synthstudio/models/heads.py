@@ -17,8 +17,6 @@ KPE. Steps:
    learnt one would be too small for people in other poses (docs/research/blocks.md).
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 

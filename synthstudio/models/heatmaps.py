@@ -6,8 +6,6 @@ and its centre is (j + 0.5, i + 0.5); so a crop of W pixels and a map of w cells
 factor w / W alone, without the half-pixel bias that UDP (Huang et al. 2020) is about.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 from dataclasses import dataclass

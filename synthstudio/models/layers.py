@@ -1,7 +1,5 @@
 """Layers shared by backbones and blocks."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """Losses. Every term is logged under its name; `Weights` has their defaults."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -5,8 +5,6 @@ two CPU cores, about as many operations as the small pyramid (docs/research). Th
 trained and installed by `make model`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path

@@ -16,8 +16,6 @@ Letters: B images of H x W pixels, P = 3 parts, K joints, h, w cells. Pixels and
 continuous (docs/conventions.md).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Folders of the user's pictures and meshes, found below an asset root and known by content."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

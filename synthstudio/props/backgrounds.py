@@ -1,7 +1,5 @@
 """Backdrops: a photo, a panorama, a gradient, a room's floor and walls, or a computed sky."""
 
-from __future__ import annotations
-
 import math
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """2D cut-outs: cropped, scaled, mirrored and feathered without dark or bright fringes."""
 
-from __future__ import annotations
-
 import math
 
 import cv2

@@ -7,8 +7,6 @@ KHR_texture_transform moves texture coordinates, and a texture may use a second 
 (`texCoord`).
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import re

@@ -4,8 +4,6 @@ light, haze, sharpness and noise.
 docs/photos.md explains every field.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ The floor is the lowest level surface over which there is room for people. What 
 sampled more finely than cells are (core.place), so that no cell is taken for free that is not.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import math

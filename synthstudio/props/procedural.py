@@ -1,7 +1,5 @@
 """Objects built from their true size: the table of kinds, and the way from a spec to surfaces."""
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 from dataclasses import replace

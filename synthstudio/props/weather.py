@@ -6,8 +6,6 @@ alpha is 1 - exp(-optical depth). So a raindrop that crosses a pixel in a tenth 
 hides a tenth of it.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 The people are those of a data set's rows or of a COCO file's entries.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections import Counter

@@ -1,7 +1,5 @@
 """Checks of a COCO keypoint file, entry by entry, also of entries that importers refuse."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

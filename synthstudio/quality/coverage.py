@@ -6,8 +6,6 @@ batches are reduced to counts, one dense array of families x J x causes x fracti
 (36 MB for 23 joints and 41 families). Letters: P people of a batch, J joints.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence, Set

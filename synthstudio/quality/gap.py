@@ -10,8 +10,6 @@ not change its recipe. Only significant differences are applied. Fields are draw
 in every recipe; in photos they are not (the nearer, the fewer).
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from collections import Counter

@@ -20,8 +20,6 @@ distance is the root mean square of the residual, in longer sides of the real po
 Procrustes analysis (Gower 1975) without rotation, since rotation is part of the pose.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 

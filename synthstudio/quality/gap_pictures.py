@@ -12,8 +12,6 @@ decision when the cell is replaced by the average cell there. No person is in bo
 crops for training share no moment, file or identity with those of the test.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass

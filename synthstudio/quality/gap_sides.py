@@ -6,8 +6,6 @@ rendered rows only (cameras, joints outside) are separate, in `Truth` and `Side.
 Letters: P people, J joints, F pictures. Pixels are continuous.
 """
 
-from __future__ import annotations
-
 import itertools
 import os
 from collections import Counter

@@ -1,7 +1,5 @@
 """The next recipe: a data set's recipe with quotas and targets for its thin bins."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Checks of people: places, boxes, masks, limbs, sides. Clean people have no findings."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

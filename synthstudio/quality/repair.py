@@ -3,8 +3,6 @@
 Repairs by kind are in `checks.KINDS`; everything else is unchanged.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import math

@@ -3,8 +3,6 @@
 Rows are checked by column; only flagged ones individually.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter

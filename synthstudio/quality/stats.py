@@ -1,7 +1,5 @@
 """Counts over a data set, by batches of rows, and differences of two."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections import Counter

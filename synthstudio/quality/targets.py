@@ -4,8 +4,6 @@ Only base and occluder frames count: other variants deviate deliberately.
 Constant memory: distributions are counted in bins of 1e-4.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -6,8 +6,6 @@
 Everything streams. docs/validate.md explains the kinds of findings and --fix.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -4,8 +4,6 @@ Each purpose has its own random stream, so adding a choice to one changes no oth
 depends on time, the worker or other frames.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import math

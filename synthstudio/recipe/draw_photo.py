@@ -5,8 +5,6 @@ plan (search/goals.py); what is found depends on (recipe, seed, index), the phot
 annotations alone.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Sequence

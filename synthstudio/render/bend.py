@@ -6,8 +6,6 @@ the pixel, in linear light; ids, depths and masks are those of the nearest sampl
 most half a pixel off each way.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 from functools import lru_cache

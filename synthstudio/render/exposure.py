@@ -6,8 +6,6 @@ velocities in the finished picture has (McGuire, Hennessy, Bukowski and Osman, "
 filter for plausible motion blur", I3D 2012, where these are guessed).
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Callable, Sequence

@@ -4,8 +4,6 @@ Camera and screen coordinates are computed here, always on the CPU and in float6
 CPU and a GPU start from equal numbers. Screen coordinates are snapped to 1/256 px.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise

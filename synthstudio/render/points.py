@@ -12,8 +12,6 @@ nearer along z than the point (its own skin lies at its own depth); any other, j
 # mypy: disable-error-code="index,operator,no-untyped-def,arg-type,misc,call-overload,assignment"
 # (Warp compiles the kernel from its source; its types are not Python's.)
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

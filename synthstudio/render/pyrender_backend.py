@@ -6,8 +6,6 @@ path's: colours are a material's base times its tint, there are no patterns, tex
 stubble, irises, contact shadows or shadows on an undrawn floor.
 """
 
-from __future__ import annotations
-
 import atexit
 import functools
 import os

@@ -6,8 +6,6 @@ number wins. `kernels/fill.py` has the kernels, `tests/render/reference.py` a sl
 hold equal. Also how far a person reaches beyond the frame.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any

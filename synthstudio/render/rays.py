@@ -8,8 +8,6 @@ and one ray a point, which steps from hit to hit until it meets a blocker or the
 # mypy: disable-error-code="index,operator,no-untyped-def,attr-defined,no-untyped-call"
 # (Warp compiles the kernel from its source; its types are not Python's.)
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Start Warp once a process: quiet, with a kernel cache it can write to, on a device it has."""
 
-from __future__ import annotations
-
 import atexit
 import fcntl
 import os

@@ -5,8 +5,6 @@ depth or in normal; then each sample is shaded and averaged in linear light. Not
 a label.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from functools import lru_cache
 from typing import Any, get_args

@@ -6,8 +6,6 @@ h^2 / (pi (h^2 + r^2)^2) dA of the light of a floor point at distance r (its for
 convolution a height; its transform is (kh) K1(kh), so a few heights cost a few small FFTs.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Pages of several networks: runs compared, challenges, latency."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

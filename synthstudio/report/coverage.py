@@ -3,8 +3,6 @@
 Tables of text are at most 96 columns wide, thin bins marked.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The report about a data set, with a datasheet: one page without scripts or network access."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ the frame, diamond unknown; its colour is the side. Bones are dashed where an en
 studio, marks and bones of the right side are also doubled.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import math

@@ -1,7 +1,5 @@
 """The report page of `validate`, with sketched examples even of damaged labels."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

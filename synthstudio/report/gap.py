@@ -1,7 +1,5 @@
 """The report page of the gap between a data set and photos."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -3,8 +3,6 @@
 Charts are numbers here, markup in templates/plots.html.
 """
 
-from __future__ import annotations
-
 import base64
 import functools
 import math

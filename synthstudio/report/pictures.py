@@ -1,7 +1,5 @@
 """Rendered pictures: a frame with its labels drawn in, a contact sheet of a data set."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable
 from functools import partial

@@ -3,8 +3,6 @@
 One of them changes state and cause for joints of many people: preview, apply and undo.
 """
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

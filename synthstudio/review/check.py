@@ -1,7 +1,5 @@
 """Validation of a client's edits of a person: types, limits, names and consistency."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

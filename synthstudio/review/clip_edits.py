@@ -3,8 +3,6 @@
 Each person gets its own event. A batch edit is identified by its client, so repeats have no effect.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Ops become events: each in one transaction with its item, at most once; what may be undone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace

@@ -6,8 +6,6 @@ says), status and reason, box, deleted, added, rejected_models, comment (None: t
 joint and mentions, resolved; thread: to which the last two belong, none for a first comment.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

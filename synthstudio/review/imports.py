@@ -3,8 +3,6 @@
 Corrections become one event of a named author per person, predictions a layer of a review.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import math

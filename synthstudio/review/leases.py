@@ -5,8 +5,6 @@ A lease expires unless renewed; then anyone may claim the person, and the previo
 must claim it again before the next edit.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace

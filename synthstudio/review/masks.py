@@ -6,8 +6,6 @@ grows with the modal one if both are known; if only one is, the other stays unkn
 With a drawn mask, box and area are the mask's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

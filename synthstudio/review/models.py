@@ -3,8 +3,6 @@
 Times are UTC. JSON columns hold plain values. A person is (dataset, frame, instance, layer).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from datetime import UTC, date, datetime

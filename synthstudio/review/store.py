@@ -1,7 +1,5 @@
 """The review store: a SQLite file or a PostgreSQL database, opened, locked, copied."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

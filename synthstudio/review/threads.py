@@ -4,8 +4,6 @@ A thread's id is the number of its first comment's event. The rows of `thread` a
 from the events of a person, and rewritten with every event of a thread.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass

@@ -4,8 +4,6 @@ A clip: the frames of one `clip_id`, variant and camera, by time. A track: peopl
 number, at most one in a frame. The number is the data set's `track_id` until corrected.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count

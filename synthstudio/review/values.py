@@ -1,7 +1,5 @@
 """Values shared by studio, command line and review store; permissions of roles."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace

@@ -7,8 +7,6 @@ A host is looked up once, checked to be public, and that address is used for the
 a changed DNS entry cannot redirect it. No redirect is followed.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import hmac

@@ -1,7 +1,5 @@
 """Identification of users: browser cookies, the signing key, sign-in by OIDC, typed names."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import json

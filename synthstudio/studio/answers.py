@@ -4,8 +4,6 @@ Uploads are not stored: pictures are decoded from memory, a video is in a privat
 it is read.
 """
 
-from __future__ import annotations
-
 import base64
 import functools
 import itertools

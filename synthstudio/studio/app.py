@@ -1,7 +1,5 @@
 """The frame of all pages: navigation, the data set, the user."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import streamlit as st

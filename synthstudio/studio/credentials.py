@@ -1,7 +1,5 @@
 """Tokens of programs and accounts of people, shown, made and revoked on the page Team."""
 
-from __future__ import annotations
-
 from urllib.parse import urlsplit
 
 import streamlit as st

@@ -4,8 +4,6 @@ It handles every request and websocket before Streamlit does. Refused ones are a
 or 413, logged, and not passed on.
 """
 
-from __future__ import annotations
-
 import logging
 import logging.handlers
 import re

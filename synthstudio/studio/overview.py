@@ -1,7 +1,5 @@
 """Statistics of a data set: people by status, review progress, size, checks and health."""
 
-from __future__ import annotations
-
 import functools
 import math
 import sys

@@ -4,8 +4,6 @@ The components (the keypoint editor, the grid of people, the camera, the maker o
 JavaScript modules without a build step.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -4,8 +4,6 @@ No field that names a folder or a file is in it: what a recipe takes from outsid
 scene says.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Mapping

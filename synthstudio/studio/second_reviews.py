@@ -1,7 +1,5 @@
 """Blind second reviews: their rate, the agreement of two reviewers, and adjudication."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Literal

@@ -1,7 +1,5 @@
 """The server: Streamlit's app with our routes behind our guard; refuses unsafe configurations."""
 
-from __future__ import annotations
-
 import functools
 import gc
 import html

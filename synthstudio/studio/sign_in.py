@@ -4,8 +4,6 @@ The guard has already refused foreign forms (by their Origin). Codes and passwor
 bodies, so no address and no log contains them.
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 import re

@@ -1,7 +1,5 @@
 """Own skeletons of a studio: files below the exports folder, validated like uploads."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Mapping

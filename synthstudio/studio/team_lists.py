@@ -1,7 +1,5 @@
 """Lists of the page Team: comment threads, due work, and throughput."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from datetime import UTC, date

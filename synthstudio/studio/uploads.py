@@ -1,7 +1,5 @@
 """Uploads, checked before decoding: background photos, and data sets of photos or a video."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import secrets

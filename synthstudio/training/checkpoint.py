@@ -8,8 +8,6 @@
 Files are replaced atomically, so a kill at any time leaves the previous one.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Devices, their memory, and several training processes (one per GPU, started by torchrun)."""
 
-from __future__ import annotations
-
 import atexit
 import os
 import platform

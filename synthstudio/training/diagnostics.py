@@ -1,7 +1,5 @@
 """Diagnostics: hidden joints, sensitivity to an occluding patch, and latency."""
 
-from __future__ import annotations
-
 import resource
 import time
 from collections.abc import Callable, Iterator

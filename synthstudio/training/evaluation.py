@@ -4,8 +4,6 @@ A challenge's clip is one exposure: its frames are averaged in linear light, as 
 and labels are those of the middle one. Without PyTorch. Letters: P people, J joints.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -6,8 +6,6 @@ nodes of a cluster, joins them into one process group and ends all when one dies
 so the result equals that of torchrun.
 """
 
-from __future__ import annotations
-
 import os
 import tempfile
 import threading

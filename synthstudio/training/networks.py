@@ -1,7 +1,5 @@
 """Networks from a config, and weights from elsewhere."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Optimizer, learning-rate schedule, weight averaging, and which parameters are trainable."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

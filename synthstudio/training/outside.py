@@ -4,8 +4,6 @@ They yield the same predictions, metrics and page as a run, so `compare` and
 `suggest` accept these evaluations too. Works without PyTorch.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 from collections import Counter

@@ -1,7 +1,5 @@
 """The poses of a bank: those of the training people, and their samples for training steps."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A network's predictions for people or frames of a data set, beside the truth, in image pixels."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial

@@ -6,8 +6,6 @@ and clothes are in the frames' specs. Photos lack them: there a pair is one pers
 two augmentations (SimCLR, Chen et al. 2020). Letters: N people, B of a batch, D numbers of a code.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Sequence

@@ -5,8 +5,6 @@ their pixels, so workers need no data set; metrics are computed in the main proc
 depend on the number of workers.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass

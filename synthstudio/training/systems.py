@@ -1,7 +1,5 @@
 """Training steps of each system: top-down networks, ZoomNet, and networks of whole frames."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 

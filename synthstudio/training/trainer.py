@@ -3,8 +3,6 @@
 Steps of each system are in systems.py.
 """
 
-from __future__ import annotations
-
 import copy
 import csv
 import dataclasses

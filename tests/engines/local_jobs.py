@@ -1,7 +1,5 @@
 """Jobs for test_local.py and test_ray.py: what worker processes import."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -4,8 +4,6 @@ A picture is told by its colour and a person by its joints, so that what an impo
 against the project without a word of the file that it came in.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -79,8 +79,9 @@ def test_bad_runs_and_folders_are_named(made, tmp_path):
     (tmp_path / "bad.safetensors").write_bytes(bytes(100))
     with pytest.raises(ModelError, match=r"bad\.safetensors"):  # before anything is generated
         robustness([tmp_path / "bad.safetensors"], tmp_path / "a", progress=False)
-    with pytest.raises(DiskError, match=r"bad\.safetensors"):
-        robustness([one], tmp_path)
+    for test, network in ((robustness, [one]), (home.stress, one)):
+        with pytest.raises(DiskError, match=r"bad\.safetensors"):
+            test(network, tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["bad.safetensors"]
 
 

@@ -1,7 +1,5 @@
 """What is fuzzed: a module for related kinds of input, and the table of all."""
 
-from __future__ import annotations
-
 from benchmarks.fuzz.cases import Target
 from benchmarks.fuzz.targets import datasets, files, networks, reviews
 

@@ -1,7 +1,5 @@
 """Folders of data sets: read, counted, checked, compared, filtered, split, exported, merged."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import random

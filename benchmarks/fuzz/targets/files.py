@@ -1,7 +1,5 @@
 """Recipes, the files that they name, and files of other tools."""
 
-from __future__ import annotations
-
 import base64
 import io
 import json

@@ -1,7 +1,5 @@
 """Checkpoints, runs, training configs, evaluations, and boxes given to a network."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from benchmarks.fuzz.cases import Case, Target

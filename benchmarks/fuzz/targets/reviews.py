@@ -1,7 +1,5 @@
 """Review stores, what an editor sends, and corrections and audits taken into a store."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import random

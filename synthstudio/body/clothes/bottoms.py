@@ -1,8 +1,6 @@
 """How trousers, shorts, skirts, socks and tights are cut, and shoes: uppers from the suit's feet,
 flat soles."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any

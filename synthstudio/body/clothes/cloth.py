@@ -3,8 +3,6 @@
 Letters: N atlas vertices, V garment vertices, F faces, E boundary edges.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache

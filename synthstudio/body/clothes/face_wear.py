@@ -6,8 +6,6 @@ the head. Sunglasses and masks do: what of eyes and nose lies behind them is hid
 as under hair.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

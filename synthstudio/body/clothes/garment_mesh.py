@@ -4,8 +4,6 @@ A garment is cut once in template coordinates; the same blend of any person's ve
 that garment on that person. Letters: N vertices of the atlas, V of a weave, F faces.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace

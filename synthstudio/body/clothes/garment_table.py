@@ -3,8 +3,6 @@
 To add a kind: write its cut, and one line here, in `_NAMED` if recipes have to name it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial

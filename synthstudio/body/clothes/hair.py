@@ -1,7 +1,5 @@
 """Hair: the head's own skin raised, a shell grown round it, or both. It covers only the scalp."""
 
-from __future__ import annotations
-
 import functools
 from dataclasses import replace
 

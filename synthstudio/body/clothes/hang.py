@@ -5,8 +5,6 @@ On each level the cloth follows the convex outline of the body; from level to le
 the widest outline above, drawing in by at most `taper` metres a metre.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,8 +1,6 @@
 """Hats: domes cut from the head of the template, with peaks and brims, and a headscarf. They cover
 the scalp."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

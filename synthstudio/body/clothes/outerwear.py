@@ -1,7 +1,5 @@
 """Outerwear: open and closed jackets, vests, aprons and bibs; scarves, gloves and wristbands."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

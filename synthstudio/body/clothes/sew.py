@@ -1,7 +1,5 @@
 """Fitting a piece of cloth to one posed person. Vectors lie as in garment_mesh.py."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

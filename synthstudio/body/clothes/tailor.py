@@ -4,8 +4,6 @@ Lengths are metres on the template (ground -0.895, crotch about -0.08, waist 0.1
 top of the head 0.76); see garment_mesh.py for joints.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace

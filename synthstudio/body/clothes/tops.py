@@ -1,7 +1,5 @@
 """How tops, coats, dresses and whole garments are cut."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any

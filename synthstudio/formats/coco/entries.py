@@ -1,7 +1,5 @@
 """Conversion of rows to and from entries of COCO keypoint files: pure functions."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence

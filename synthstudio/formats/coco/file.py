@@ -14,8 +14,6 @@ coco.py) ids are keys of a dictionary, of any kind, and 7.0 is 7; `iscrowd`, `ar
 may be missing. An entry that breaks a rule is left out and counted.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import sqlite3

@@ -5,8 +5,6 @@ third number of a keypoint its score. Files lack joint names: `pictures.json` of
 else their number (ORDERS) or the caller decides.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

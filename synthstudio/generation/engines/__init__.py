@@ -1,7 +1,5 @@
 """Execution engines: local processes or a Ray cluster, with the same interface."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -8,8 +8,6 @@ On Linux workers are forked from a server of Python's `multiprocessing`, which i
 once per parent process, not once per worker. Elsewhere they are spawned.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import pickle

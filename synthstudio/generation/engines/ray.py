@@ -7,8 +7,6 @@ one that lives as long as the run. Nodes must equal this machine (packages, Pyth
 CPU), since bytes depend on these: others are refused before their first job.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import pickle

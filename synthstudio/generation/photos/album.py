@@ -3,8 +3,6 @@
 Annotations are read by the common importer (formats/coco/file.py).
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import sqlite3

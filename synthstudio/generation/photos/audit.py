@@ -7,8 +7,6 @@ shared the rule's code would repeat its errors. Pasted people are checked by `ge
 oracle of rendered sets. Shared are only the alpha of the pastes and the decoder of masks.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

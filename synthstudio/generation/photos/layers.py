@@ -3,8 +3,6 @@
 Every paste becomes a `CutoutLayer` with the photo's sharpness, noise and haze.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """One occluded photo: resources of a process, input of a draw, pixels and rows of a frame."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import hashlib

@@ -5,8 +5,6 @@ everyone stands: a person with a scale of s pixels per metre has its feet at row
 `horizon + camera height x s`, a line that is fitted to all people of the photo.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

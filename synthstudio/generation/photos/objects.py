@@ -1,7 +1,5 @@
 """A bank of rendered objects as RGBA pictures, for pastes (docs/transforms.md)."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Sequence

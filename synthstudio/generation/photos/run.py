@@ -1,7 +1,5 @@
 """A whole run over annotated photos: like `pipeline.generate`, shard by shard in workers."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import platform

@@ -4,8 +4,6 @@ The stages of the 2019 paper: fields first, each stage fed with the one before, 
 the last fields. People are grouped from both in NumPy, frame by frame. Letters: models/contract.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Builders of beds, their feet at -y, and of the blankets over people in them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

@@ -3,8 +3,6 @@
 What has a front shows it towards -y; what hangs from a hand has its handle on top, along x.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """Builders of furniture and other indoor objects; what has a front shows it towards -y."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ Fingers point up along z, the palm shows towards -y and the thumb is at +x: as o
 right hand. Slots: skin (0), sleeve (1), then what it holds. `left` in a shape mirrors all.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace

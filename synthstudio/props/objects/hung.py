@@ -3,8 +3,6 @@
 All are scenery; what hangs on a wall has its back to it at +y.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

@@ -3,8 +3,6 @@
 Their designs (how many doors, which goods on a shelf) follow from the kind and the size alone.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace

@@ -4,8 +4,6 @@ A builder takes half an object's width and depth, its height (metres) and its sh
 pieces: base centre near the origin, z up. The name of the function is the name of the kind.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial

@@ -5,8 +5,6 @@ in the surface, so that boards and bricks keep their size on every side; y is th
 along the normal.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

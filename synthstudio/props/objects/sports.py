@@ -1,7 +1,5 @@
 """Builders of sports gear and tools. What a hand holds by a bar stands on that bar's end."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

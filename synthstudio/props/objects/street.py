@@ -1,7 +1,5 @@
 """Builders of what stands outdoors: poles, fences, walls, benches, signs, racks, houses, plants."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

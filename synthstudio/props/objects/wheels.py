@@ -1,8 +1,6 @@
 """Builders of what rolls: bicycle, motor scooter, pram, shopping cart, wheelchair, walker, car;
 and a car from inside; front to -y."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import replace

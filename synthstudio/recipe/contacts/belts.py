@@ -4,8 +4,6 @@ A strap runs from anchor to anchor in a plane, pulled tight: along each of its l
 lowest concave curve above the dressed body.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

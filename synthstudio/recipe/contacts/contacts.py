@@ -5,8 +5,6 @@ object's place (grips.py, supports.py). Each person has a separate random stream
 without held objects are unchanged.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Mapping

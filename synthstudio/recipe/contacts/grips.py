@@ -5,8 +5,6 @@ An object is built with its base's centre at the origin, z up, its front to -y.
 Palms: `GeometryQueries.palms_m`.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable

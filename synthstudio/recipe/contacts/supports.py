@@ -4,8 +4,6 @@ A blanket is a height field over its bed: the lowest sheet above mattress and dr
 bends no more than its weight lets it (a membrane over an obstacle, by projected Jacobi steps).
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 

@@ -6,8 +6,6 @@ left out and everybody stands alone. It has separate random streams, so frames w
 interactions are unchanged.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import math

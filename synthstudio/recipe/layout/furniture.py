@@ -6,8 +6,6 @@ place is known before: occluders fit it. Their role is scenery: they hide nobody
 the group at any time of a clip, so all of its frames share them.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

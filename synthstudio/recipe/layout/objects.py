@@ -1,7 +1,5 @@
 """Occluders: 3D objects on the floor, and cut-outs."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from typing import TypeVar

@@ -6,8 +6,6 @@ taken. If there is none it is an error: fewer people would silently change the r
 Of placed people only neck and eyes turn to what they look at, within their limits.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import itertools

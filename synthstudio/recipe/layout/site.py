@@ -1,7 +1,5 @@
 """Valid places for scenery: free, clear of cameras, hiding nobody; a room's walls."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

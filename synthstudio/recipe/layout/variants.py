@@ -5,8 +5,6 @@ own random streams, so a base is drawn alike with and without them
 (but for the room, which holds all cameras and all objects of its group).
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Checks that a recipe's names exist in the catalogue, and which of its files are usable."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Sequence, Set
 

@@ -4,8 +4,6 @@ A moving moment is drawn once, for its start; `at` gives its other frames. Rando
 the moment's number, so each frame of a clip can be made alone.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Sun, flash, the light estimated from a photo, a sky that matches them, and weather."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Sequence

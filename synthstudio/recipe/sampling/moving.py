@@ -5,8 +5,6 @@ one: limbs are on their way from hanging down into the pose or back, or towards 
 a step; a standing foot stays fixed; people in the air fly. All else is still.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ glasses, masks, expressions, eye direction, tones of brows and lips.
 All of faces have separate random streams: no body, clothes or pose depends on them.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,6 @@
 Colours are written as sRGB hex and stored as linear RGB.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import math

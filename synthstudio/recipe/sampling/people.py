@@ -1,7 +1,5 @@
 """The people of a frame: identity, look, pose and outfit. For their places see placement.py."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import math

@@ -1,8 +1,6 @@
 """People on a floor of the user's: in a place (the group's middle and the camera), and on a photo's
 (the spot, its camera, and its light)."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import math

@@ -1,7 +1,5 @@
 """Jitter of library poses, random poses, and removal of self-penetration."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import itertools

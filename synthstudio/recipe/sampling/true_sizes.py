@@ -4,8 +4,6 @@
 eye level, better described by height than width.
 """
 
-from __future__ import annotations
-
 from synthstudio.core.catalogue import ImageAsset
 from synthstudio.core.spec import Vec2
 

@@ -8,8 +8,6 @@
 A draw takes exactly one random number, whatever the form.
 """
 
-from __future__ import annotations
-
 import bisect
 import functools
 import itertools

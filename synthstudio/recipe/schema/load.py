@@ -1,7 +1,5 @@
 """YAML to Recipe. All faults are one RecipeError that lists file, line, field and value."""
 
-from __future__ import annotations
-
 import difflib
 import functools
 import re

@@ -1,7 +1,5 @@
 """People in a recipe: bodies, poses, clothes, contacts, places; quotas and occlusion targets."""
 
-from __future__ import annotations
-
 import difflib
 import itertools
 from typing import Annotated, Literal, Self

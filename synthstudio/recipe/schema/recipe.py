@@ -4,8 +4,6 @@ Every field has a unit in its name, a default, limits and a description, from wh
 Schema for editors is made.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator

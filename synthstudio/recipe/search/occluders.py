@@ -6,8 +6,6 @@ from the goal, plus the harm to others. The problem defines candidates, places a
 module tries, compares and accepts them.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

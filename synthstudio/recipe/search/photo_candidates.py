@@ -4,8 +4,6 @@ An object at fraction t of a person's distance is 1/t times as large as beside t
 its foot is on the floor at that distance: `horizon + (foot - horizon) / t`.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Candidates are slid along the person at a low resolution; the best places are evaluated exactly.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import math

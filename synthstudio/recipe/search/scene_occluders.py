@@ -5,8 +5,6 @@ once how much it would hide at every place to the left and right (`slide`); eval
 these exactly. Every candidate stands on the floor, clear of all items.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Callable, Iterator

@@ -6,8 +6,6 @@ as in the labels, so the search's results equal the labels within the resolution
 joints, n points a joint, H, W the window, S shifts.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence

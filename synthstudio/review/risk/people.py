@@ -15,8 +15,6 @@ one joint reads only that joint's numbers. Letters: P people, F frames, J joints
     mirror_px (J, P) f16                       to its mirror twin's projection
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Predicted joints of models, a layer each: matched to people, stored, and the risk they imply."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

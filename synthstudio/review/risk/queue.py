@@ -13,8 +13,6 @@ moved a joint by more than TOLERANCE of its OKS tolerance 2 sigma sqrt(area). Fl
 people are undecided: excluded and counted separately. The interval is Wilson's.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

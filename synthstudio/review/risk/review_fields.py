@@ -5,8 +5,6 @@ with columns over the rows of a people table. As everywhere in the language, unk
 values (None, NaN) match neither a test nor its negation.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

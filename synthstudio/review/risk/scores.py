@@ -14,8 +14,6 @@ Results are cached: a table's own checks by content, findings and
 predictions by a version of the store.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """Checks of joints and of anatomy: a score and a reason for every person."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

@@ -8,8 +8,6 @@ mapped when read. KEY is a hash of the data set's stored hashes. The table is
 written atomically. A damaged one, or one of another release, is deleted and rebuilt.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import logging

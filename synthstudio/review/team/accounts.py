@@ -4,8 +4,6 @@ A code is shown once, expires after seven days and is used once. Its holder choo
 that account, so a code grants at most the role that its maker may grant.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal

@@ -4,8 +4,6 @@ A name is valid when it is short and plain, and looks like no other. A token is 
 a maximum role and an expiry date.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 import unicodedata

@@ -10,8 +10,6 @@ contains those of a smaller one. The second reviewer starts from the data set's 
 layer main, and writing to that layer needs a lease.
 """
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace

@@ -7,8 +7,6 @@ concurrent ones are limited; stored, so that a restart keeps them. Unknown names
 same way, to reveal nothing.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import hmac

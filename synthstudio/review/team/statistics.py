@@ -17,8 +17,6 @@ that opens a session counts as done, but not for throughput. A person counts onc
 throughput, and once in total among those decided: on the day of the reviewer's last decision.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable

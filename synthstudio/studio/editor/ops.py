@@ -6,8 +6,6 @@ checks the rest. Leases are also renewed here while the editor is in use, and re
 decision on their person.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

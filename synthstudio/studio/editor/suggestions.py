@@ -6,8 +6,6 @@ outputs of EfficientSAM's ONNX export: `batched_images` (1, 3, H, W) float32 RGB
 and 3: corners of a box; logits (1, 1, M, H, W) and their quality (1, 1, M).
 """
 
-from __future__ import annotations
-
 import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence

@@ -3,8 +3,6 @@
 The browser moves on without requests; it requests more before the window ends.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass

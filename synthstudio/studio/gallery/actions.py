@@ -1,7 +1,5 @@
 """Bulk actions of leads, saved views, and the list as a file."""
 
-from __future__ import annotations
-
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence

@@ -4,8 +4,6 @@ The text is authoritative. The form covers the most frequent queries; for any ot
 other fields) `form_from_query` returns None and the page shows only the text.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

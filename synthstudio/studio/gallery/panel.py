@@ -1,7 +1,5 @@
 """The gallery's filter form and plots: set from the query, and setting it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from typing import Any

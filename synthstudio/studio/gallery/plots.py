@@ -4,8 +4,6 @@ A browser's selection consists of point indices; `Plot.filters` maps them, so no
 browser is trusted. Colours of causes are those of the report.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -4,8 +4,6 @@ The query text is authoritative; form, plots and saved views change it, and widg
 it at the start of every run.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Jobs on a page: progress, messages, and actions."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import streamlit as st

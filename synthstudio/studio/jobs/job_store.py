@@ -3,8 +3,6 @@
 Jobs belong to the machine that started them (`node`); servers on others leave them alone.
 """
 
-from __future__ import annotations
-
 import logging
 import platform
 import signal

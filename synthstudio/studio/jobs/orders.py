@@ -4,8 +4,6 @@ An order names a recipe (already validated), an output by a plain name, and an a
 place in the list from the command line. No text from a page becomes a path or an option.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

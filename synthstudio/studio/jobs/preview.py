@@ -1,7 +1,5 @@
 """Previews of recipes: requested by pages, drawn by one warm process, stored as files."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import json

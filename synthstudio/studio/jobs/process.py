@@ -1,7 +1,5 @@
 """Processes of jobs: started detached, identified by pid and start time, ended in steps."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -9,8 +9,6 @@
 Each imports only what it needs.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import runpy

@@ -1,7 +1,5 @@
 """The page Gallery: a grid of people with filters, sorting and bulk actions."""
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np

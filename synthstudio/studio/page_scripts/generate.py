@@ -1,7 +1,5 @@
 """The page Generate: choose and edit a scene, preview a frame, and order a job."""
 
-from __future__ import annotations
-
 import base64
 from typing import Any
 

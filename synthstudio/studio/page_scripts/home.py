@@ -1,7 +1,5 @@
 """The page Home: the open data sets, their review progress, and running jobs."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The page Risk queue: likely label errors with reasons, and the estimated error rate."""
 
-from __future__ import annotations
-
 import numpy as np
 import streamlit as st
 

@@ -1,7 +1,5 @@
 """The page Skeletons: own joints, limbs, pairs and sigmas."""
 
-from __future__ import annotations
-
 import json
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """The page Team: members, roles, agreement of reviewers, and adjudication."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from datetime import UTC, datetime

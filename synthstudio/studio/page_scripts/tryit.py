@@ -1,7 +1,5 @@
 """The page Try it: a network's predictions on a photo, a video or the browser's camera."""
 
-from __future__ import annotations
-
 import time
 from functools import partial
 from pathlib import Path

@@ -4,8 +4,6 @@ A program sends a token (`Authorization: Bearer`). Our pages send the browser's 
 changes, also the header Synthstudio-User, which other sites cannot send.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 import threading

@@ -4,8 +4,6 @@ A queue is constant; the server caches recent ones. A dropped one (it was reopen
 as "gone": its client opens it again.
 """
 
-from __future__ import annotations
-
 import secrets
 from dataclasses import replace
 from typing import Annotated, Literal

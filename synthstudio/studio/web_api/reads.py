@@ -1,7 +1,5 @@
 """Read operations: data sets, frames, people, decisions, comments, predictions."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 

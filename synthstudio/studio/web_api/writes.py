@@ -1,7 +1,5 @@
 """Write operations: ops, predictions, webhooks."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request

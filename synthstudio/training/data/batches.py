@@ -2,8 +2,6 @@
 in order.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import signal
 from collections import deque

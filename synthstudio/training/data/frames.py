@@ -5,8 +5,6 @@ everywhere, but people without any visible joint are not: their box is ignored. 
 H x W pixels, P people in all, J joints.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 from collections.abc import Iterable

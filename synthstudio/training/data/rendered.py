@@ -5,8 +5,6 @@ splits. Each is a function of (recipe, seed, index), so an epoch is the same for
 processes and after a kill. New moments of the next epoch are rendered during the current one.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import threading

@@ -6,8 +6,6 @@ and a resumed run continues at its step. People of a shard are numbered in its o
 counting used ones only: of the source's splits and variants, with a labelled joint in the picture.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 from collections.abc import Callable, Generator, Iterator, Sequence
