@@ -257,7 +257,7 @@ def compare(arms: list[str], *, out: args.PathLike | None = None) -> tuple[dict[
         ModelError: for missing evaluations, or evaluations of different people.
     """
     folder = args.optional(args.to_folder, out, "out")
-    read = _arms(arms)
+    read = comparing.on_common_joints(_arms(arms))
     rows = comparing.compare(read)
     figures = storage.json_ready(comparing.as_json(read, rows))
     if folder is not None:

@@ -5,7 +5,7 @@ Letters: P people, J joints, S seeds, G groups.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.evaluation import intervals, measures, metrics
 from synthstudio.evaluation.intervals import Interval, Statistic
 from synthstudio.evaluation.precision import Presence, Truth, matches
-from synthstudio.evaluation.storage import Evaluation, Predictions, skeleton_of
+from synthstudio.evaluation.storage import Evaluation, Predictions, skeleton_of, with_joints
 
 SEED = 2022
 _NEAR_PX = 0.5
@@ -60,6 +60,43 @@ def compare(arms: Sequence[Arm], *, rounds: int = 2000) -> list[Row]:
     seen = _all(arms, lambda run: run.known)
     slow = _statistic_rows(arms, seen, min(rounds, STATISTIC_ROUNDS))
     return [*_sum_rows(arms, seen, rounds), *slow]
+
+
+def on_common_joints(arms: Sequence[Arm]) -> Sequence[Arm]:
+    """The arms at the joints that all skeletons have, by name, with the first's OKS constants.
+
+    ModelError if there are none.
+    """
+    runs = [run for arm in arms for run in arm.runs]
+    skeletons = {run.about.get("skeleton"): skeleton_of(run, _name(run)) for run in runs}
+    if len(skeletons) < 2:
+        return arms
+    first = next(iter(skeletons.values()))
+    common = [j for j in first.joints if all(j in s.joints for s in skeletons.values())]
+    if not common:
+        raise ModelError("skeletons without a common joint", where="compare", got=str([*skeletons]))
+    sigmas = {joint: float(first.sigmas[first.joints.index(joint)]) for joint in common}
+
+    def part(run: Evaluation) -> Evaluation:
+        joints = skeletons[run.about["skeleton"]].joints
+        columns = [joints.index(joint) for joint in common]
+        return replace(
+            run,
+            about=run.about | {"sigmas": sigmas},
+            predictions=with_joints(run.predictions, columns),
+            found=run.found and with_joints(run.found, columns),
+        )
+
+    return [replace(arm, runs=tuple(map(part, arm.runs))) for arm in arms]
+
+
+def _name(run: Evaluation) -> str:
+    return str(run.about.get("name"))
+
+
+def _sigmas(run: Evaluation) -> F64:
+    common = run.about.get("sigmas")
+    return np.array([*common.values()]) if common else skeleton_of(run, _name(run)).sigmas
 
 
 def _sum_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> Iterator[Row]:
@@ -169,7 +206,7 @@ def _extended_ap(run: Evaluation, seen: Bool) -> Statistic:
 def _precision(
     run: Evaluation, truth: Truth, *, only: Bool | None = None, presence: Presence | None = None
 ) -> Statistic:
-    predictions, skeleton = run.predictions, skeleton_of(run, str(run.about.get("name")))
+    predictions = run.predictions
     if run.found is None:
         xy, score, image = predictions.xy, metrics.person_score(predictions), None
     else:  # frames without people have no group
@@ -177,7 +214,7 @@ def _precision(
         xy, score = run.found.xy[counted], run.found.score[counted]
         image = run.found.image[counted]
     found = matches(
-        truth, xy, score, sigmas=skeleton.sigmas, only=only, presence=presence, image=image
+        truth, xy, score, sigmas=_sigmas(run), only=only, presence=presence, image=image
     )
     group, _ = intervals.renumbered(predictions.group)
     group_of = dict(zip(predictions.frame.tolist(), group.tolist(), strict=True))
@@ -285,6 +322,10 @@ def caveats(arms: Sequence[Arm]) -> list[str]:
         )
     notes = [(run.about.get("name"), note) for run in runs for note in run.about.get("notes", ())]
     out += dict.fromkeys(f"{name}: {note}" for name, note in notes)
+    if "sigmas" in runs[0].about:
+        out.append(
+            f"Skeletons differ: only their {first.known.shape[1]} common joints are compared."
+        )
     if len({len(arm.runs) for arm in arms}) > 1:
         out.append("Runs of unequal numbers of seeds: their differences are not tested.")
     if options := differing_options(arms):

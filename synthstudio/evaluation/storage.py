@@ -9,10 +9,10 @@ Folders are written atomically.
 
 import io
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from synthstudio.dataset.rows import NO_STATE
 from synthstudio.evaluation.precision import Detections
 
 Words = NDArray[np.str_]
+Table = TypeVar("Table", "Predictions", Detections)
 FORMAT = "synthstudio-evaluation-3"
 PREDICTIONS_FILE, METRICS_FILE, PAGE_FILE = "predictions.npz", "metrics.json", "report.html"
 _FOUND = "found_"
@@ -85,6 +86,13 @@ def select(predictions: Predictions, rows: I64 | Bool) -> Predictions:
     parts = {f.name: getattr(predictions, f.name)[rows] for f in fields(Predictions)}
     parts["clean"] = place[parts["clean"]]
     return Predictions(**parts)
+
+
+def with_joints(table: Table, columns: Sequence[int]) -> Table:
+    """Some joints, in this order, of `Predictions` or `Detections`."""
+    hints = get_type_hints(type(table), include_extras=True)
+    names = [name for name, hint in hints.items() if "J" in getattr(hint, "__metadata__", ())]
+    return replace(table, **{name: getattr(table, name)[:, columns] for name in names})
 
 
 @dataclass(frozen=True, kw_only=True)

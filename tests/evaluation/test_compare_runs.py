@@ -10,6 +10,8 @@ from test_metrics import BONES, answers
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.evaluation import compare as comparing
 from synthstudio.evaluation import storage
 from synthstudio.evaluation.compare import Arm, as_json, compare, difference_text, text
 from synthstudio.evaluation.metrics import compute_metrics, visibility_subset
@@ -37,8 +39,7 @@ def row(rows, name):
 
 
 def difference(found, name):
-    made = row(found, name).differences[1]
-    return made
+    return row(found, name).differences[1]
 
 
 def test_a_run_is_equal_to_itself():
@@ -46,6 +47,19 @@ def test_a_run_is_equal_to_itself():
         assert found.differences[0] is None
         if found.differences[1] is not None and np.isfinite(found.differences[1].value):
             assert found.differences[1].value == 0 and not found.differences[1].excludes_zero
+
+
+def test_skeletons_are_compared_at_their_common_joints():
+    arms, mpii = [arm("a", noisy(9)), arm("b", noisy(9))], get_skeleton("mpii16").joints
+    columns = [BONES.joints.index(j) if j in BONES.joints else 0 for j in mpii]
+    one = arms[1].runs[0]
+    few = storage.with_joints(one.predictions, columns)
+    other = dataclasses.replace(one, predictions=few, about=one.about | {"skeleton": "mpii16"})
+    arms = comparing.on_common_joints([arms[0], dataclasses.replace(arms[1], runs=(other,))])
+    rows = compare(arms, rounds=200)
+    assert all(d is None or d.value == 0 or np.isnan(d.value) for r in rows for d in r.differences)
+    assert row(rows, "AP all").values[0].value == row(rows, "AP all").values[1].value > 0
+    assert "12 common joints" in as_json(arms, rows)["caveats"][-1]
 
 
 def test_joints_without_a_position_improve_nothing_and_caveats_are_said():

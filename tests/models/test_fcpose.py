@@ -1,7 +1,5 @@
 """FCPose: everybody's own filters, the detector, and the codec of maps."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Settings, people and small orders that the tests of jobs share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
