@@ -1,4 +1,4 @@
-"""Programs of benchmarks/: all import and say how they are called; their own rules, in small."""
+"""Programs of benchmarks/ and tools/ import and say how they are called; their rules, in small."""
 
 import importlib
 import inspect
@@ -20,11 +20,11 @@ from benchmarks.fuzz.targets import TARGETS
 from benchmarks.proofs import ROOT
 from synthstudio.core.errors import RecipeError
 
-FILES = [p for p in (ROOT / "benchmarks").rglob("*.py") if p.parent.name != "readers"]
+FILES = [p for of in ("benchmarks", "tools") for p in (ROOT / of).rglob("*.py")]
 MODULES = {
     path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "."): path
     for path in sorted(FILES)
-    if path.name != "__init__.py"
+    if path.name != "__init__.py" and path.parent.name != "readers"
 }
 
 

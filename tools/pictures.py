@@ -37,7 +37,7 @@ from synthstudio.recipe.sampling.outfits import design_of, dyed, recoloured
 from synthstudio.recipe.sampling.people import aged
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.report.draw import captioned, contact_sheet, draw_labels, person_colour
-from synthstudio.training.data.frames import framed_mask, labelled_joints
+from synthstudio.training.data.frames import labelled_joints
 from synthstudio.training.data.windows import Letterbox, crop_and_resize
 
 if TYPE_CHECKING:
@@ -404,7 +404,7 @@ def worn_by(stage: FrameGenerator, spec: FrameSpec, kind: GarmentKind) -> U8:
 
 
 def bottom_up(out: Path) -> None:
-    """Write what bottom-up systems learn of one frame, and what comes back from it."""
+    """Write what bottom-up systems learn of one frame."""
     import torch
 
     from synthstudio.models.bottom_up import openpose, personlab
@@ -423,13 +423,10 @@ def bottom_up(out: Path) -> None:
         size=size,
         joints_px=labelled_joints(part.to_frame(labels.joints_px), labels.state),
         boxes_px=part.boxes_to_frame(labels.amodal_boxes_px),
-        masks=np.array([framed_mask(mask, size, part) for mask in labels.masks]),
     )
     limbs, both = torch.tensor(skeleton.edges), personlab.directed_limbs(skeleton)
     maps = openpose.openpose_targets([people], limbs, stride=4, sigma=1.75, width=1.5)
     lab = personlab.personlab_targets([people], torch.tensor(both), stride=4, radius=3.0)
-    said = {name: getattr(lab, name) for name in ("discs", "short", "mid", "long", "body")}
-    (found,) = personlab.vote_people(said, personlab.Voting(limbs=both, radius=3.0), stride=4)
     colours = np.array([person_colour(k + 1) for k in range(len(people.joints_px))])
     joints = torch.tensor(people.joints_px)
     joints[~is_inside(joints, *size)] = torch.nan
@@ -449,15 +446,11 @@ def bottom_up(out: Path) -> None:
         "PersonLab: from there to the left hip": laid_over(
             rgb, *directions(lab.mid[0, both.index((shoulder, hip))])
         ),
-        "PersonLab: from all over to the nose": laid_over(rgb, *directions(lab.long[0, 0])),
-        "PersonLab: cells of the people found": laid_over(
-            rgb, found.masks.any(0) * 1.0, colours[found.masks.argmax(0)]
-        ),
     }
     write(
         [captioned(picture, name) for name, picture in panels.items()],
         out,
-        columns=4,
+        columns=3,
         wide=1600,
         maximum=148_000,
     )
