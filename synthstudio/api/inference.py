@@ -71,7 +71,8 @@ def predict_to_folder(
         images: Images of a COCO file; default: beside it.
         where: Only frames with people who match, e.g. "occluded > 0.3" (docs/query.md).
         draw: Draw the first N images.
-        smooth: Temporal smoothing window of clips, in frames.
+        smooth: Temporal smoothing window of clips: an odd number of frames, whatever their rate;
+            0: none.
         flip: Use flip testing.
         peaks: Also write the N highest peaks of each heatmap.
         batch: Batch size.
@@ -86,6 +87,8 @@ def predict_to_folder(
     folder = args.to_folder(out, "out")
     if boxes is not None and detector:
         raise ArgumentError("give boxes or a detector, not both", where="boxes")
+    if smooth and smooth % 2 == 0:
+        raise ArgumentError("an even window", where="smooth", expected="odd, or 0", got=str(smooth))
     packaged = str(weights) == DEFAULT
     path = of_runtime(default_model() if packaged else args.to_path(weights, "weights"), runtime)
     request = Request(

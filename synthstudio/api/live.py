@@ -173,7 +173,7 @@ def run_live(
     """Follow people as `live` does, and show them: until the end, q or Ctrl-C.
 
     Args:
-        out: A video to write, with the people drawn.
+        out: A new video to write, with the people drawn.
         window: Show a window; None: if a display is available. q in it or in the terminal quits.
         on_result: Called with each picture's result as plain values.
         frames: Stop after so many pictures; 0: never.
@@ -251,7 +251,7 @@ def _stream_source(source: int | args.PathLike, realtime: bool) -> StreamSource:
 
 
 def _video_file(out: args.PathLike) -> Path:
-    file = args.to_file(out, "out")
+    file = args.to_file(out, "out", new=True)
     if file.suffix.lower() not in VIDEO_SUFFIXES:
         raise ArgumentError(
             "not a video name", where="out", expected=", ".join(VIDEO_SUFFIXES), got=file.name[:80]

@@ -10,7 +10,7 @@ this body's own soles; at hand-over the two share by weight. Letters: F frames, 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import sparse
+from scipy import ndimage, sparse
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
@@ -41,6 +41,8 @@ SINK_M = 0.008
 """Allowed depth of a swinging or landing foot below the floor, so that the other stays on it."""
 FLIGHT_M = 0.06
 """A body rising less than this above its standing height has not left the floor."""
+_OFF_M = 0.02
+"""Height above the standing one from which a flight counts."""
 STRAY_RAD = np.radians(0.8)
 """Maximum deviation of a copied angle from the file's."""
 _SOFT_M = 0.03
@@ -162,7 +164,7 @@ def path_of(moved: Retargeted, chain: Chain, soles: Soles) -> F64:
     low = np.stack([points[:, side, 2].min(axis=1) for side in (soles.left, ~soles.left)], 1)
     floor = np.minimum(low.min(axis=1), pads)
     over = moved.motion.root_m[:, 2] * _scale(moved, chain) + floor
-    lift = np.maximum(over - np.quantile(over, 0.25) - FLIGHT_M, 0.0)  # after the file
+    lift = _flights(over - np.quantile(over, 0.25))  # after the file
     height = low - (floor - lift)[:, None]  # (F, 2)
     fps = moved.motion.fps
     guess = np.diff(moved.motion.root_m[:, :2], axis=0) * _scale(moved, chain)
@@ -254,6 +256,17 @@ def _smoothed(fractions: F64, fps: float) -> F64:
     kernel = np.bartlett(width + 2)[1:-1]
     kernel /= kernel.sum()
     return np.stack([np.convolve(side, kernel, mode="valid") for side in padded.T], axis=1)
+
+
+def _flights(rise: F64) -> F64:
+    """(F,) heights of flights whose peak is above FLIGHT_M: from twice that on they keep theirs."""
+    lift = np.zeros_like(rise)
+    for flight in ndimage.find_objects(ndimage.label(rise > _OFF_M)[0]):
+        peak = rise[flight].max()
+        kept = min(peak, 2 * (peak - FLIGHT_M))
+        if kept > 0:
+            lift[flight] = (rise[flight] - _OFF_M) * (kept / (peak - _OFF_M))
+    return lift
 
 
 def _ramp(x: F64) -> F64:

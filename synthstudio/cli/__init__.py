@@ -70,10 +70,7 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:  # typer's status of Ctrl-C, without a message
-            log(
-                "stopped; complete output is kept. Continue a run with --resume, an experiment "
-                "by the same command."
-            )
+            log("stopped. Commands with --resume go on with it, experiments by the same command.")
             # `python -m` would die of SIGINT after all if Ctrl-C came while some library ran
             # exec("text"): CPython's flag of an unhandled one is only reset by the next exec.
             exec("")

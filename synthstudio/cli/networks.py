@@ -168,7 +168,7 @@ def predict(
         Path | None, typer.Argument(help="Photo, folder of photos, video, dataset or COCO file.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="New folder for the results; default: SOURCE-people.")
+        Path | None, typer.Option(help="New folder for the results; default: ./NAME-people.")
     ] = None,
 ) -> Output:
     """Predict people's joints, what occludes them, and the confidence in both."""

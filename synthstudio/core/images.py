@@ -34,11 +34,11 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".mpo", ".png", ".webp", ".bmp")
 SUFFIX_OF = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
 """Ending of a stored picture by the format of its content."""
+VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
 UNREAD = (
-    ".3fr", ".3gp", ".arw", ".avi", ".avif", ".cr2", ".cr3", ".dng", ".exr", ".gif", ".heic",
-    ".heif", ".hif", ".ico", ".jp2", ".jxl", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg",
-    ".mts", ".nef", ".orf", ".pbm", ".pgm", ".ppm", ".psd", ".raf", ".raw", ".rw2", ".svg",
-    ".tga", ".tif", ".tiff", ".webm", ".wmv",
+    ".3fr", ".3gp", ".arw", ".avif", ".cr2", ".cr3", ".dng", ".exr", ".gif", ".heic", ".heif",
+    ".hif", ".ico", ".jp2", ".jxl", ".mts", ".nef", ".orf", ".pbm", ".pgm", ".ppm", ".psd", ".raf",
+    ".raw", ".rw2", ".svg", ".tga", ".tif", ".tiff", ".wmv", *VIDEOS,
 )  # fmt: skip
 """Suffixes of unsupported pictures and videos, which are counted in a folder."""
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
@@ -121,7 +121,8 @@ def list_pictures(folder: Path) -> tuple[list[Path], Counter[str]]:
         if suffix in SUFFIXES or is_picture(path):
             found.append(path)
         elif suffix in UNREAD:
-            left_out[f"file ending in {suffix}: this format is not read"] += 1
+            why = "pass a video itself" if suffix in VIDEOS else "this format is not read"
+            left_out[f"file ending in {suffix}: {why}"] += 1
     return found, left_out
 
 

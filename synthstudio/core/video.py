@@ -1,5 +1,6 @@
 """Frames of video files, in order, without seeking, so that any playable file can be read."""
 
+import logging
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,9 @@ import numpy as np
 from synthstudio.core.arrays import U8
 from synthstudio.core.errors import FormatError
 from synthstudio.core.images import MAX_PIXELS
+from synthstudio.core.images import VIDEOS as VIDEOS
 
-VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
+_log = logging.getLogger(__name__)
 _FASTEST_HZ, _MOST_FRAMES = 1000.0, 999_999_999
 _JITTER_S = 0.002
 """Rounding of container timestamps."""
@@ -78,6 +80,8 @@ def timed_frames(path: Path) -> Iterator[tuple[U8, float]]:
             time_s = clock.time_s(film.get(cv2.CAP_PROP_POS_MSEC) / 1000)
             done += 1
             yield np.ascontiguousarray(bgr[..., ::-1]), time_s
+        if done < 0.9 * stated_frames(path):
+            _log.warning("%s: only %d of %d frames decoded", path, done, stated_frames(path))
         if not done:
             raise FormatError(
                 "no frame of this video can be decoded",

@@ -261,7 +261,7 @@ class _Parser:
 
     def end(self) -> None:
         if self.now.kind != "end":
-            self.fail(self.now, "is not valid here", ("and", "or"))
+            self.fail(self.now, "is not valid here (signs in a text need quotes)", ("and", "or"))
 
     def fail(self, token: _Token, what: str, known: Iterable[str] = ()) -> NoReturn:
         """Raise DatasetError with a caret at the token, and suggestions."""

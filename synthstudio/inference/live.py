@@ -236,9 +236,9 @@ class Clock:
         )
 
 
-def annotated(seen: TrackedFrame, skeleton: Skeleton, text: str = "", *, names: bool = False) -> U8:
-    """The picture with its people (and their numbers: `names`), causes by colour and shape, and
-    `text` at the top; sides are even, as videos need."""
+def annotated(seen: TrackedFrame, skeleton: Skeleton, text: str = "") -> U8:
+    """The picture with its people and their numbers, causes by colour and shape, and `text` at
+    the top; sides are even, as videos need."""
     rgb = seen.frame.rgb
     out = draw_labels(
         rgb,
@@ -246,7 +246,7 @@ def annotated(seen: TrackedFrame, skeleton: Skeleton, text: str = "", *, names: 
         skeleton,
         rows_px=rgb.shape[0],
         legend=False,
-        names=names,
+        names=True,
         by_cause=True,
     )
     scale = max(0.35, rgb.shape[0] / 900)

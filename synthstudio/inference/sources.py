@@ -157,13 +157,9 @@ def _video(path: Path) -> Source:
     stated = stated_frames(path)
 
     def read() -> Iterator[SourceImage]:
-        done = 0
-        for rgb in decoded_frames(path):
-            name = f"{path.name}#{done:06d}"
-            yield SourceImage(number=done, name=name, rgb=rgb, sequence="video", time=done)
-            done += 1
-        if done < 0.9 * stated:
-            _log.warning("%s: only %d of %d frames could be decoded", path, done, stated)
+        for number, rgb in enumerate(decoded_frames(path)):
+            name = f"{path.name}#{number:06d}"
+            yield SourceImage(number=number, name=name, rgb=rgb, sequence="video", time=number)
 
     return Source(kind="video", path=path, total=stated or None, read=read)
 

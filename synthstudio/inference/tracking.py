@@ -62,7 +62,7 @@ def track_people(
     *,
     at: Sequence[int] | I64 | None = None,
 ) -> list[I64]:
-    """Track numbers (P,) from 0 for the people of each frame, REPEATED for near-duplicates. For
+    """Track numbers (P,) from 1 for the people of each frame, REPEATED for near-duplicates. For
     each frame `boxes` (P, 4: x y w h), `joints` (P, J, 2; NaN: unknown), `scores` (P, J; 0 hidden
     to 1) and its number in `at` (rising; default 0, 1, ...). ArgumentError for other boxes or
     scores."""
@@ -77,7 +77,7 @@ class Tracker:
 
     def __init__(self) -> None:
         self._past: dict[int, _Track] = {}
-        self._fresh = 0
+        self._fresh = 1
 
     def name(self, boxes: F64, joints: F64, scores: F64, *, at: int) -> I64:
         """Track numbers (P,) for the people of frame `at`, after all before, as `track_people`."""

@@ -123,8 +123,9 @@ _STATES = {None: STATE_VISIBLE, "visible": STATE_VISIBLE, TRUNCATED: STATE_OUTSI
 
 
 def shown_number(person: Person, place: int) -> int:
-    """The displayed number of a person: the track, else `place`."""
-    return 1 + (person.track if person.track is not None else place)
+    """The displayed number of a person: the track, else the data set's, else 1 + `place`."""
+    numbers = (person.track, person.instance, 1 + place)
+    return next(number for number in numbers if number is not None)
 
 
 def labels_of(person: Person, place: int) -> PersonLabel:

@@ -30,7 +30,7 @@ from synthstudio.formats.coco.results import (
 )
 from synthstudio.formats.exchange import exportable
 from synthstudio.formats.imports import import_from
-from synthstudio.review.check import FIRST_OBJECT, base_of, labels_of
+from synthstudio.review.check import FIRST_OBJECT, MIN_BOX_PX, base_of, labels_of
 from synthstudio.review.edits import apply
 from synthstudio.review.history import content_key, states
 from synthstudio.review.reviewed import FrameStates, by_frame, reviewed_people
@@ -167,7 +167,7 @@ class _Writer:
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def write(
-        self, kind: Kind, frame: int, instance: int, joints: Mapping[str, JointLabel]
+        self, kind: Kind, frame: int, instance: int, joints: Mapping[str, JointLabel], **more: Any
     ) -> bool:
         """Apply one op; whether it was accepted. Refused only if no op can be accepted."""
         person = Person(dataset=self.key, frame=frame, instance=instance)
@@ -178,6 +178,7 @@ class _Writer:
             revision=self.states.get(frame, {}).get(instance, ItemState(person=person)).revision,
             kind=kind,
             joints=joints,
+            **more,
         )
         try:
             apply(self.store, op, who=self.who, base=base_of(self.dataset, frame, instance))
@@ -213,6 +214,7 @@ def _compare(writer: _Writer, frame: Row, people: list[Row], found: list[Row]) -
             writer.result.edited += 1
             writer.result.joints += len(changed)
     taken = {row["instance"] for row in people} | touched.keys()
+    tracks = {row["track_id"] for row in rows}
     free = (n for n in range(1, FIRST_OBJECT) if n not in taken)
     for place, labels in enumerate(incoming):
         known = {name: label for name, label in labels.items() if label.state is not None}
@@ -222,10 +224,27 @@ def _compare(writer: _Writer, frame: Row, people: list[Row], found: list[Row]) -
             if number is None:
                 writer.result.refused.append(f"frame {index}: no number is left for a new person")
             else:
-                writer.result.added += writer.write("add", index, number, known)
+                more = _box_and_track(found[place], frame, tracks)
+                writer.result.added += writer.write("add", index, number, known, **more)
     for row in exportable(rows):
         if row["instance"] not in pairs.values():
             writer.result.deleted += writer.write("delete", index, row["instance"], {})
+
+
+def _box_and_track(row: Row, frame: Row, tracks: set[int | None]) -> dict[str, Any]:
+    """The part of a new person's box inside the picture, and its track in a clip unless among
+    `tracks`, to which it is added."""
+    x, y, wide, high = row["modal_box_px"]
+    left, top = max(x, 0.0), max(y, 0.0)
+    right, bottom = min(x + wide, frame["width_px"]), min(y + high, frame["height_px"])
+    more: dict[str, Any] = {}
+    if min(right - left, bottom - top) >= MIN_BOX_PX:
+        more["box"] = [left, top, right - left, bottom - top]
+    track = row["track_id"]
+    if frame["clip_id"] is not None and track not in {*tracks, None}:
+        tracks.add(track)
+        more["track"] = track
+    return more
 
 
 def _changes(stored: Labels, incoming: Labels, *, causes: bool) -> Labels:

@@ -126,7 +126,7 @@ def parse_boxes(text: str) -> list[list[float]]:
 
 
 def shown(seen: TrackedFrame, skeleton: Skeleton) -> Shown:
-    jpeg = encode_jpeg(annotated(seen, skeleton, names=True), _QUALITY)
+    jpeg = encode_jpeg(annotated(seen, skeleton), _QUALITY)
     return Shown(jpeg=jpeg, lines=hidden_lines(seen.people, skeleton), people=len(seen.people))
 
 

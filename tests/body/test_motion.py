@@ -278,6 +278,11 @@ def test_our_own_walk_too_as_its_mirror_image():
     assert found["double"] < 3.0 and found["off"] < 1.0, found
 
 
+def test_flights_keep_their_height():
+    lift = footing._flights(np.array([0, 0.01, 0.1, 0.2, 0.1, 0, 0.05, 0, 0.07, 0.0]))
+    assert lift[[3, 6, 8]] == pytest.approx([0.2, 0, 0.02]) and 0.08 < lift[2] < 0.1
+
+
 def test_a_step_faces_minus_y_and_paths_are_pure():
     body, who = anny.load(), person()
     one = body.steps(who, stroll(), times_s=(0.5, 1.0, 1.5), mirror=False)

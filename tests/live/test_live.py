@@ -47,7 +47,7 @@ def test_people_are_looked_for_once_and_then_followed_by_their_joints():
     assert find.asked == [0]
     assert [s.searched for s in seen] == [True] + [False] * 29
     for s, places in zip(seen, two, strict=True):
-        assert [p.track for p in s.people] == [0, 1]
+        assert [p.track for p in s.people] == [1, 2]
         for person, place in zip(s.people, places, strict=True):
             middle = np.add(place, np.array(dancers.STICK) / 2)
             assert np.abs(person.xy.mean(0) - middle).max() < 4  # pixels of a crop are 2 px
@@ -58,7 +58,7 @@ def test_every_so_many_pictures_others_are_looked_for():
     seen, find = run(later, every=10)
     assert find.asked == [0, 10, 20]
     assert [len(s.people) for s in seen] == [1] * 10 + [2] * 15
-    assert {p.track for s in seen for p in s.people} == {0, 1}
+    assert {p.track for s in seen for p in s.people} == {1, 2}
 
 
 def test_who_is_lost_is_looked_for_at_once_and_has_the_same_track_again():
@@ -66,7 +66,7 @@ def test_who_is_lost_is_looked_for_at_once_and_has_the_same_track_again():
     seen, find = run(away, every=0)
     assert find.asked == [0, *range(6, 14)]
     assert [len(s.people) for s in seen] == [1] * 5 + [0] * 8 + [1] * 7
-    assert {p.track for s in seen for p in s.people} == {0}
+    assert {p.track for s in seen for p in s.people} == {1}
 
 
 def test_who_is_found_twice_is_one_and_who_leaves_is_lost():

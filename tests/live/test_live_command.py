@@ -50,7 +50,7 @@ def test_programs_get_a_line_a_picture_and_one_of_all(folder):
     assert [p["time_s"] for p in pictures] == pytest.approx(np.arange(COUNT) / 25, abs=1e-4)
     assert pictures[0]["searched"]
     person = pictures[0]["people"][0]
-    assert person["bbox"] == [60, 30, 60, 120] and person["track_id"] == 0
+    assert person["bbox"] == [60, 30, 60, 120] and person["track_id"] == 1
     assert len(person["keypoints"]) == 23 * 3 and len(person["joints"]["cause"]) == 23
     said = last["summary"]
     assert (said["pictures"], said["missed"], said["most_people"]) == (COUNT, 0, 1)

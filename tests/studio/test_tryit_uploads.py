@@ -14,7 +14,6 @@ from job_orders import LEAD, settings_in
 from synthstudio.cli.review import parse_studio
 from synthstudio.core.errors import FormatError, StudioError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.inference.live import annotated
 from synthstudio.inference.predict import CropPredictions
 from synthstudio.inference.stream import LiveFrame
 from synthstudio.studio import answers
@@ -76,8 +75,6 @@ def test_a_photo_is_answered_with_hidden_joints_in_words():
     assert several.people == 2
     frame = LiveFrame(number=0, time_s=0.0, arrived_s=0.0, rgb=rgb)
     seen = answers.new_follower(NET, [[0, 0, 40, 60], [50, 10, 40, 60]], minimum=0.0).step(frame)
-    drawn = [annotated(seen, SKELETON, names=names) for names in (False, True)]
-    assert (drawn[0] != drawn[1]).any(axis=2).sum() > 100  # persons have their numbers
     said = answers.camera_people(seen, 3, SKELETON)
     assert [one["name"] for one in said["people"]] == ["person 1", "person 2"]
     assert said["n"] == 3 and len(said["people"][0]["joints"]) == 17

@@ -82,14 +82,14 @@ def test_joints_tell_people_apart_whose_boxes_do_not_unless_they_are_hidden():
     two = (box, joints), (box, joints * [1, -1] + [0, 240])
     frames = [_sight(*two[:: -1 if t % 2 else 1]) for t in range(6)]
     found = [n.tolist() for n in _track(frames)]
-    assert sorted(found[0]) == [0, 1]
+    assert sorted(found[0]) == [1, 2]
     assert found == [found[0][:: -1 if t % 2 else 1] for t in range(6)]
-    assert [n.tolist() for n in _track([(b, j, s * 0) for b, j, s in frames])] == [[0, 1]] * 6
+    assert [n.tolist() for n in _track([(b, j, s * 0) for b, j, s in frames])] == [[1, 2]] * 6
 
 
 def test_somebody_away_for_longer_than_the_memory_is_new():
     sight = _sight(_standing(50))
-    for missing, name in ((100, 0), (101, 1)):
+    for missing, name in ((100, 1), (101, 2)):
         assert _track([sight, *[NOBODY] * missing, sight])[-1].tolist() == [name]
         at = [0, missing + 1]  # the same without the empty frames
         assert _track([sight, sight], at=at)[-1].tolist() == [name]
@@ -103,7 +103,7 @@ def test_a_near_duplicate_gets_no_number_and_takes_none():
         np.stack([np.full(17, 0.9), np.full(17, 0.6)]),
     )
     once = _sight((box, joints))
-    assert [n.tolist() for n in _track([once, twice, once])] == [[0], [0, REPEATED], [0]]
+    assert [n.tolist() for n in _track([once, twice, once])] == [[1], [1, REPEATED], [1]]
     apart = (twice[0], joints + np.array([0, 40])[:, None, None] * [[[0]], [[1]]], twice[2])
     assert REPEATED not in _track([once, apart])[1]
 
@@ -138,7 +138,7 @@ def test_boxes_and_scores_that_are_none_are_told():
         track_people([b * np.nan for b in boxes], joints, scores)
     with pytest.raises(ArgumentError, match="frame 0: not a score"):
         track_people(boxes, joints, [s * 2 for s in scores])
-    assert [n.tolist() for n in _track(frames[:9:2], at=range(0, 9, 2))] == [[0, 1]] * 5
+    assert [n.tolist() for n in _track(frames[:9:2], at=range(0, 9, 2))] == [[1, 2]] * 5
 
 
 # A clip of ours.
@@ -169,6 +169,6 @@ def test_predictions_of_a_video_are_tracked_through_a_gap_by_poses():
         for t, (b, j, s) in enumerate(frames)
         for p in range(len(b))
     ]
-    assert [p.track for p in smoothed(people, frames=0)] == [0, 1] * 26
+    assert [p.track for p in smoothed(people, frames=0)] == [1, 2] * 26
     twice = [*people, dataclasses.replace(people[0], score=people[0].score * 0.5)]
-    assert [p.track for p in smoothed(twice, frames=0)] == [*[0, 1] * 26, 2]
+    assert [p.track for p in smoothed(twice, frames=0)] == [*[1, 2] * 26, 3]

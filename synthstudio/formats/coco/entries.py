@@ -238,6 +238,8 @@ def instance_row(
             own = {"frame_index": frame["index"], "instance": number, "mask_size": size}
             row = checked.complete({**own, "modal_box_px": box, **more}, LABELS)
         else:
+            if frame.get("clip_id") is not None and entry.get("track_id") is not None:
+                more["track_id"] = checked.integer(entry["track_id"], 0, 2**31 - 1)
             row = checked.person_of(
                 points, frame, number, box_px=box, as_labelled=as_labelled, **more
             )
