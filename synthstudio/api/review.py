@@ -226,7 +226,7 @@ def backup(db: args.StoreUrl, out: args.PathLike) -> int:
 
 def members(db: args.StoreUrl, *, role_of: dict[str, str | None] | None = None) -> dict[str, str]:
     """Members of a store and their roles; `role_of` sets roles first, None removes a member."""
-    with _store(db) as store:
+    with _store(db, make=any((role_of or {}).values())) as store:
         for name, role in (role_of or {}).items():
             team.set_role(store, name, role, by=ME)  # type: ignore[arg-type]
         return dict(team.members(store))
@@ -253,7 +253,7 @@ def tokens(
     Returns:
         The tokens, and the text of the new one, which is not stored.
     """
-    with _store(db) as store:
+    with _store(db, make=False) as store:
         text = None
         if make is not None:
             own = team.role_of(store, make)
@@ -358,7 +358,9 @@ def reset_password(
         name: Name to sign in by.
         url: Address of the studio, for the link: https://HOST; else the link begins with a slash.
     """
-    return _linked(db, url, lambda store: team_accounts.reset_password(store, name, by=ME))
+    return _linked(
+        db, url, lambda store: team_accounts.reset_password(store, name, by=ME), new=False
+    )
 
 
 def accounts(db: args.StoreUrl, *, revoke: str | None = None) -> list[team_accounts.Account]:
@@ -367,17 +369,21 @@ def accounts(db: args.StoreUrl, *, revoke: str | None = None) -> list[team_accou
     Args:
         revoke: Account to revoke first, with its sessions, tokens and invitations.
     """
-    with _store(db) as store:
+    with _store(db, make=False) as store:
         if revoke is not None:
             team_accounts.revoke_account(store, revoke, by=ME)
         return team_accounts.accounts(store)
 
 
 def _linked(
-    db: str, url: str | None, make: Callable[[Store], tuple[team_accounts.Code, str]]
+    db: str,
+    url: str | None,
+    make: Callable[[Store], tuple[team_accounts.Code, str]],
+    *,
+    new: bool = True,
 ) -> tuple[team_accounts.Code, str]:
-    """A new code and its link to the studio at `url`."""
+    """A new code and its link to the studio at `url`; `new`: the store may be made."""
     origin = "" if url is None else args.to_studio(url)
-    with _store(db) as store:
+    with _store(db, make=new) as store:
         code, text = make(store)
     return code, team_accounts.code_link(origin, text)

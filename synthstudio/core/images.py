@@ -208,27 +208,29 @@ def picture_rgba(image: Image.Image, where: str, *, longest: int) -> U8:
         return np.array(rgba)
 
 
-def decode(data: bytes, where: str, use: Callable[[Image.Image], T]) -> T:
+def decode(
+    data: bytes, where: str, use: Callable[[Image.Image], T], *, max_pixels: int = MAX_PIXELS
+) -> T:
     """Open `data` as a picture, check its header, and return use(picture); else AssetError."""
-    _check_webp_size(data, where)
-    with _as_asset_error(where), warnings.catch_warnings():
+    _check_webp_size(data, where, max_pixels)
+    with _as_asset_error(where, max_pixels), warnings.catch_warnings():
         # Pillow warns of odd metadata, and of sizes below our own limit, which is checked next.
         warnings.simplefilter("ignore")
         with Image.open(BytesIO(data), formats=FORMATS) as image:
-            _check_pixels(image.size, where)
+            _check_pixels(image.size, where, max_pixels)
             _check_mode(image.mode, where)
             return use(image)
 
 
 @contextmanager
-def _as_asset_error(where: str) -> Iterator[None]:
+def _as_asset_error(where: str, max_pixels: int = MAX_PIXELS) -> Iterator[None]:
     """Turn any decoder error on damaged input into an AssetError."""
     try:
         yield
     except AssetError:
         raise
     except Image.DecompressionBombError as error:
-        raise _too_many(where, str(error)) from error
+        raise _too_many(where, None, max_pixels) from error
     except UnidentifiedImageError as error:
         raise AssetError(
             "this is not a picture that can be read",
@@ -244,17 +246,17 @@ def _as_asset_error(where: str) -> Iterator[None]:
         ) from error
 
 
-def _too_many(where: str, got: str) -> AssetError:
+def _too_many(where: str, got: str | None, max_pixels: int) -> AssetError:
     return AssetError(
         "the picture has too many pixels",
         where=where,
-        expected=f"at most {MAX_PIXELS // 1_000_000} megapixels",
+        expected=f"at most {max_pixels / 1e6:g} megapixels",
         got=got,
         then="Scale it down.",
     )
 
 
-def _check_pixels(size: tuple[int, int], where: str) -> None:
+def _check_pixels(size: tuple[int, int], where: str, max_pixels: int = MAX_PIXELS) -> None:
     if max(size) > min(MAX_SIDE_PX, MAX_RATIO * min(size)):
         raise AssetError(
             "the picture is too long for its other side"
@@ -265,8 +267,9 @@ def _check_pixels(size: tuple[int, int], where: str) -> None:
             got=f"{size[0]} x {size[1]} pixels",
             then="Cut it into parts, or take it out of the folder.",
         )
-    if size[0] * size[1] > MAX_PIXELS:
-        raise _too_many(where, f"{size[0]} x {size[1]} = {size[0] * size[1] / 1e6:.0f} megapixels")
+    if (pixels := size[0] * size[1]) > max_pixels:
+        got = f"{size[0]} x {size[1]} = {pixels / 1e6:.0f} megapixels"
+        raise _too_many(where, got, max_pixels)
 
 
 def _check_mode(mode: str, where: str) -> None:
@@ -280,7 +283,7 @@ def _check_mode(mode: str, where: str) -> None:
         )
 
 
-def _check_webp_size(data: bytes, where: str) -> None:
+def _check_webp_size(data: bytes, where: str, max_pixels: int) -> None:
     """Check a WebP canvas before Pillow opens it, which would already reserve its pixels.
 
     Layout: developers.google.com/speed/webp/docs/riff_container.
@@ -296,7 +299,7 @@ def _check_webp_size(data: bytes, where: str) -> None:
         w, h = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
     else:
         w, h = (side & 0x3FFF for side in struct.unpack("<HH", data[26:30]))
-    _check_pixels((w, h), where)
+    _check_pixels((w, h), where, max_pixels)
 
 
 def _orientation(image: Image.Image) -> int:

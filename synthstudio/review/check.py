@@ -231,7 +231,7 @@ def _check_box(box: object, base: Base) -> None:
     size = (base.width_px, base.height_px)
     expected = f"x, y, width and height from {MIN_BOX_PX} px inside {size[0]} x {size[1]}"
     values = list(box) if isinstance(box, list | tuple) else []
-    if len(values) != 4 or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
+    if len(values) != 4 or not all(type(v) in (int, float) and abs(v) <= MAX_INT for v in values):
         invalid("invalid box", "box", expected=expected, got=box)
     for low, wide, maximum in zip(values[:2], values[2:], size, strict=True):
         if low < 0 or wide < MIN_BOX_PX or low + wide > maximum + 1e-3:

@@ -40,6 +40,7 @@ from synthstudio.review.values import (
     Person,
     User,
     invalid,
+    may,
     require,
     reverted_ids,
 )
@@ -92,7 +93,7 @@ def apply_in(session: Session, op: Op, *, who: User, base: Base) -> Event:
     if op.revision != old.revision:
         raise revision_conflict(old)
     _check_there(op, old, base)
-    before, after = _change(session, op, old, base)
+    before, after = _change(session, op, old, base, who)
     if person.instance == FRAME:
         _check_frame_status(session, person, after, base)
     else:
@@ -227,11 +228,11 @@ def _others(session: Session, person: Person) -> Sequence[Any]:
 
 
 def _change(
-    session: Session, op: Op, old: ItemState, base: Base
+    session: Session, op: Op, old: ItemState, base: Base, who: User
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     after: dict[str, Any]
     if op.kind == "revert":
-        target = _to_revert(session, op)
+        target = _to_revert(session, op, who)
         return dict(target.after), dict(target.before)
     if op.kind in ("edit", "add"):
         after = _edited(op, old, base)
@@ -297,7 +298,7 @@ def _check_predicts(session: Session, op: Op) -> None:
         )
 
 
-def _to_revert(session: Session, op: Op) -> Event:
+def _to_revert(session: Session, op: Op, who: User) -> Event:
     events = item_events(session, op.person)
     target = next((event for event in events if event.id == op.event), None)
     if target is None:
@@ -306,6 +307,15 @@ def _to_revert(session: Session, op: Op) -> Event:
             "event",
             expected="an event of the same person",
             got=op.event,
+        )
+    if is_of_thread(target) and target.who != who.name and not may(who.role, "assign"):
+        raise Refused(
+            "another person's comment",
+            where=f"event {target.id}",
+            expected="your own, or the role lead",
+            got=target.who,
+            then="Answer it, or ask a lead.",
+            reason="role",
         )
     gone = reverted_ids(events)
     if target.id in gone:

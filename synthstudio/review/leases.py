@@ -119,12 +119,12 @@ def claim(store: Store, people: Iterable[Person], *, who: User, count: int = 1) 
 
 
 def renew(store: Store, people: Sequence[Person], *, who: User) -> list[Person]:
-    """Renew leases of `who`; return those not taken by others."""
+    """Renew leases of `who`; return those not taken by others. Refused("busy") at once."""
     require(who, "claim")
     _check_count(len(people) or 1)
     until = utc_now() + DURATION
     kept = set()
-    with store.session() as session:
+    with store.session(waits=False) as session:
         for person in sorted(people, key=lambda p: p.key):
             mine = is_person(LeaseRow, person), LeaseRow.who == who.name
             if count_changed(session, update(LeaseRow).where(*mine).values(until=until)):

@@ -80,6 +80,11 @@ class Store:
             with _transaction(self._reader) as session:
                 yield session
 
+    def check(self) -> None:
+        """Read from the database; Refused or ReviewError if that fails."""
+        with self.reading() as session:
+            session.scalar(select(SchemaRow.version_num))
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Share one snapshot transaction among all nested `reading` of this thread.
@@ -331,6 +336,9 @@ def refusing(where: str) -> Iterator[None]:
         yield
     except (exc.OperationalError, exc.TimeoutError) as error:
         raise as_refused(error, where) from error
+    except exc.DataError as error:  # NUL in a text, as PostgreSQL refuses it
+        what = "the database cannot store this value"
+        raise Refused(what, got=str(error.orig)[:200], reason="invalid") from error
     except exc.DatabaseError as error:
         if type(error) is not exc.DatabaseError:  # its subclasses are programming errors
             raise
@@ -349,12 +357,12 @@ def as_refused(error: Exception, where: str) -> Exception:
         if not any(sign in text for sign in _TEMPORARY):
             return _unusable(where, error)
     if any(sign in text for sign in _FULL):
-        what, then = "the database's disk is full", "Free some space; it will be sent again."
+        what, then = "the database's disk is full", "Free some space, then try again."
     elif any(sign in text for sign in _READ_ONLY):
         what = "the review store is read-only"
-        then = "Make its file and folder writable; it will be sent again."
+        then = "Make its file and folder writable, then try again."
     else:
-        what, then = "the database cannot be written now", "It will be sent again."
+        what, then = "the database cannot be used now", "Try again in a moment."
     # If a connection breaks during a commit, the outcome is unknown. Repeats under
     # the same name take effect once in any case.
     unknown = getattr(error, "connection_invalidated", False)

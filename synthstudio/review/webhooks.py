@@ -81,6 +81,8 @@ def is_public(address: str) -> bool:
 def _split(url: str) -> tuple[SplitResult, int]:
     try:
         parts = urlsplit(url)
+        if parts.port == 0:
+            raise ValueError("no port")
         return parts, parts.port or _PORTS.get(parts.scheme, 443)
     except ValueError:
         invalid("invalid URL", "url", expected=_FORM, got=url)
@@ -280,7 +282,7 @@ def _send(webhook: WebhookRow, event: Event, transport: WebhookTransport) -> str
     try:
         status = transport.post(transport.target(webhook.url), body, headers)
     except Refused as error:
-        return str(error)
+        return error.with_options
     except (OSError, httpx.HTTPError) as error:
         return f"no response: {type(error).__name__}"
     return "" if 200 <= status < 300 else f"HTTP status {status}"

@@ -1,12 +1,14 @@
 """The outermost layer of the server: checks of client, host, origin and size.
 
-It handles every request and websocket before Streamlit does. Refused ones are answered with 403
-or 413, logged, and not passed on.
+It handles every request and websocket before Streamlit does. Refused ones are answered with 403,
+413 or 503, logged, and not passed on.
 """
 
 import logging
 import logging.handlers
 import re
+import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
 from synthstudio.core.errors import SynthStudioError
+from synthstudio.core.last_used import LastUsed
 from synthstudio.core.places import is_local, is_own_name
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.review.team.sessions import PATTERN, hide_secrets
@@ -42,6 +45,7 @@ LOG = logging.getLogger("synthstudio.studio.guard")
 _ROLES = logging.getLogger("synthstudio.review.roles")
 BUSY_SESSION = "a session that cannot be looked up"
 LOG_NAME = "studio-guard.log"
+_KEPT = 4_096
 _LOG_BYTES, _LOG_FILES = 5 * 2**20, 4
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 _UNREPEATABLE = (
@@ -58,7 +62,11 @@ _CONDITIONAL = (b"if-none-match", b"if-modified-since")
 cookie."""
 _BY_TLS = ("https", "wss")
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_MAX_OPEN = 2_000
+"""Requests and websockets at a time."""
 _UPLOAD = "/_stcore/upload_file/"
+_UPLOADS_AN_HOUR = 2 * 2**30
+"""Bytes of one user: two and a half of the largest imports."""
 _BLOCKED_PATHS = ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent")
 _API = "/api/"
 """Changes something only with a header that other sites cannot make a browser send: a token, or
@@ -88,6 +96,7 @@ class Policy:
     """Configuration of the guard. `signed_in`: with sign-in, other machines are allowed.
 
     `hosts`: names without ports. `user_of` returns the signed-in user of a request's cookies.
+    `may_upload`: whether a page of this user has an upload.
     `address`: the public one, "" for none; `accounts`: sign-in by passwords;
     `behind_proxy`: a proxy reports client address and scheme.
     """
@@ -97,6 +106,7 @@ class Policy:
     upload_bytes: int
     message_bytes: int
     user_of: UserOf
+    may_upload: Callable[[str], bool] = bool
     address: str = ""
     accounts: bool = False
     behind_proxy: bool = False
@@ -141,18 +151,52 @@ def log_text(value: object, *, longest: int = 200) -> str:
     return text if len(text) <= longest else f"{text[:longest]}... ({len(text)} characters)"
 
 
+class Buckets:
+    """Rate limiters by name, recent ones cached; thread-safe."""
+
+    def __init__(
+        self, burst: float, per_s: float, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`burst` requests at once, then `per_s` a second."""
+        self._burst, self._per_s, self._now = burst, per_s, now
+        self._lock = threading.Lock()
+        self._left: LastUsed[str, tuple[float, float]] = LastUsed(_KEPT)
+
+    def take(self, name: str, count: float = 1.0) -> float:
+        """Take some; return 0, or the seconds until there are so many."""
+        now = self._now()
+        with self._lock:
+            left, at = self._left.get(name) or (self._burst, now)
+            left = min(left + (now - at) * self._per_s, self._burst)
+            wait_s = max(0.0, count - left) / self._per_s
+            self._left.put(name, (left if wait_s else left - count, now))
+        return wait_s
+
+
 class Guard:
     installed = False
     """Whether there is one in this process."""
 
     def __init__(self, app: Asgi, *, policy: Policy, browsers: Browsers) -> None:
         self.app, self.policy, self.browsers = app, policy, browsers
+        self._open = 0
+        self._uploads = Buckets(_UPLOADS_AN_HOUR, _UPLOADS_AN_HOUR / 3600)
         Guard.installed = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
+        if self._open >= _MAX_OPEN:
+            await refuse_busy(scope, send, "", "one of too many open requests")
+            return
+        self._open += 1
+        try:
+            await self._checked(scope, receive, send)
+        finally:
+            self._open -= 1
+
+    async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = header_map(scope)
         shared = self._is_shared(scope, headers)
         if shared:
@@ -277,7 +321,16 @@ class Guard:
         if not self.policy.signed_in or not _path(scope).startswith(_BROWSER_PATHS):
             return ""
         user = await run_in_threadpool(self.policy.user_of, cookies(headers))
-        return "" if user is not None else "a file without sign-in"
+        if user is None:
+            return "a file without sign-in"
+        if not _path(scope).startswith(_UPLOAD) or scope["method"] not in ("PUT", "POST"):
+            return ""
+        if not await run_in_threadpool(self.policy.may_upload, user):
+            return "an upload by a role whose pages have none"
+        length = headers.get("content-length", "")
+        size = int(length) if length.isdecimal() else self.policy.upload_bytes
+        wait_s = self._uploads.take(user, size)
+        return "more uploads of a user than in an hour" if wait_s else ""
 
     def _wrap_send(
         self, scope: Scope, headers: Mapping[str, str], send: Send, *, new: bool
@@ -353,9 +406,9 @@ def _log_request(reason: str, scope: Scope, headers: Mapping[str, str], **more: 
     log_refusal(reason, **more, method=method, path=path, **sent)
 
 
-async def refuse_busy(scope: Scope, send: Send, error: Exception) -> None:
-    """Postpone a request or websocket while its session cannot be looked up."""
-    _log_request(BUSY_SESSION, scope, header_map(scope), why=error)
+async def refuse_busy(scope: Scope, send: Send, why: object, what: str = BUSY_SESSION) -> None:
+    """Postpone a request or websocket, as while its session cannot be looked up."""
+    _log_request(what, scope, header_map(scope), why=why)
     await _refuse(scope, send, 503)
 
 

@@ -34,8 +34,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", *_FULL_WIDTH)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _PATH = re.compile(
     r"(?:\b(?:sqlite|file):/{2,3}|(?<![\w:/.]))"  # the start of a path
-    r"/(?:[^/\s;:,'\"()]+/)+([^/\s;:,'\"()]*)"
+    r"(?!/api/v1/)/(?:[^/\s;:,'\"()]+/)+([^/\s;:,'\"()]*)"
 )
+_DATABASE = re.compile(r"\bpostgres\w*(?:\+\w+)?://[^\s;,'\"()]*[^\s;,'\"():]")
 
 
 def plain(text: object) -> str:
@@ -63,8 +64,11 @@ def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 
 
 def without_paths(text: object) -> str:
-    """Return a message with paths reduced to their last part."""
-    return _PATH.sub(r"\1", str(text))
+    """Return a message with paths reduced to their last part, and without a database's address."""
+    if isinstance(text, Refused) and text.reason == "busy":
+        text = f"{text.what.rstrip('.')}: try again in a moment"
+    shown = text.with_options if isinstance(text, SynthStudioError) else str(text)
+    return _PATH.sub(r"\1", _DATABASE.sub("database", shown))
 
 
 def sequence_number(last: tuple[int, str] | None, text: str) -> tuple[int, str]:

@@ -4,6 +4,7 @@ import functools
 import gc
 import html
 import os
+import resource
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import streamlit as st
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
@@ -29,6 +31,7 @@ from synthstudio import __version__
 from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.core.places import is_local
 from synthstudio.review.team.accounts import accounts
+from synthstudio.review.values import may
 from synthstudio.review.webhooks import deliver_due
 from synthstudio.studio import access
 from synthstudio.studio import settings as options
@@ -53,7 +56,8 @@ from synthstudio.studio.sign_in import SessionMiddleware, account_of, sign_in_ro
 from synthstudio.studio.web_api import calls, editor, reads, writes
 from synthstudio.studio.web_api.calls import BASE
 
-_DELIVERY_INTERVAL_S = 2.0
+_DELIVERY_INTERVAL_S, _DELIVERERS = 2.0, 4
+"""Threads: while one waits for a slow webhook, which it has claimed, others deliver the rest."""
 _UNCACHED = {"Cache-Control": "no-store"}
 
 
@@ -68,19 +72,24 @@ class _Scripts(StaticFiles):
 
 def routes(user_of: UserOf) -> list[BaseRoute]:
     return [
-        Route("/healthz", _health, methods=["GET"]),
+        _health_route(),
         *sign_in_routes(),
         Mount(EDITOR_SCRIPTS, app=_Scripts(directory=Path(__file__).parent / "editor" / "js")),
         *api_routes(user_of),
     ]
 
 
-def _health(request: Request) -> Response:
-    try:
-        with context().store.reading():
+def _health_route() -> Route:
+    own = CapacityLimiter(2)  # threads apart from those of other requests
+
+    async def health(_: Request) -> Response:
+        try:
+            await to_thread.run_sync(lambda: context().store.check(), limiter=own)
             return JSONResponse({"status": "ok"}, headers=_UNCACHED)
-    except SynthStudioError:
-        return JSONResponse({"status": "no store"}, status_code=503, headers=_UNCACHED)
+        except SynthStudioError:
+            return JSONResponse({"status": "no store"}, status_code=503, headers=_UNCACHED)
+
+    return Route("/healthz", health, methods=["GET"])
 
 
 def api_routes(user_of: UserOf) -> list[BaseRoute]:
@@ -201,6 +210,7 @@ def build(settings: Settings) -> dict[str, Any]:
         signed_in=signed_in,
         hosts=hosts,
         user_of=user_of,
+        may_upload=lambda user: may(ctx.role_of(user, "") or "viewer", "edit"),
         upload_bytes=settings.limits.upload_bytes,
         message_bytes=settings.limits.message_bytes,
         address=settings.url or back,
@@ -215,6 +225,7 @@ def build(settings: Settings) -> dict[str, Any]:
     async def lifespan(_: Any) -> AsyncIterator[None]:
         _enforce(allowed, signed_in=signed_in)  # options may have been reread since
         send_at_once()
+        raise_file_limit()
         LOG.info("started, sign-in %s, log %s", "on" if signed_in else "off", log)
         if settings.accounts and not accounts(ctx.store):
             sys.stderr.write(
@@ -227,7 +238,9 @@ def build(settings: Settings) -> dict[str, Any]:
         gc.collect()  # a full collection of the imports alone takes 0.15 s, not during a request:
         gc.freeze()  # later collections skip them
         deliver = functools.partial(deliver_due, ctx.store, transport=ctx.webhook_transport)
-        job_store.repeat(ctx.store, "webhooks", deliver, every_s=_DELIVERY_INTERVAL_S)
+        for number in range(_DELIVERERS):
+            name = f"webhooks {number}"
+            job_store.repeat(ctx.store, name, deliver, every_s=_DELIVERY_INTERVAL_S)
         job_store.start(settings, ctx.store)  # finds jobs that survived the last server
         yield
 
@@ -242,6 +255,13 @@ def build(settings: Settings) -> dict[str, Any]:
         "lifespan": lifespan,
         "on_script_error": _log_page_error,
     }
+
+
+def raise_file_limit() -> None:
+    """Raise the limit of open files, and so of connections, as far as the system allows."""
+    with suppress(OSError, ValueError):
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def send_at_once() -> None:

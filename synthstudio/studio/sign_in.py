@@ -7,6 +7,7 @@ bodies, so no address and no log contains them.
 import asyncio
 import math
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -37,6 +38,7 @@ from synthstudio.review.team.sessions import (
     MAX_CHARS,
     MIN_CHARS,
     TooManyFailures,
+    address_key,
     read_session,
     sign_in,
 )
@@ -69,11 +71,16 @@ _SAFE = re.compile(r"/(?:[A-Za-z0-9_\-.][A-Za-z0-9_\-./]*)?(?:\?[A-Za-z0-9_\-.~%
 Fields = dict[str, str]
 Use = Callable[[Context, Request, Fields], Response]
 Answer = Callable[[Request], Awaitable[Response]]
-_DRAW_ANEW = BackMsg(rerun_script=ClientState()).SerializeToString()
-"""Replaces messages of an ended session: nothing is executed, and the page shows sign-in."""
+_REDRAW: Message = {
+    "type": "websocket.receive",
+    "bytes": BackMsg(rerun_script=ClientState()).SerializeToString(),
+}
+"""Replaces messages without a session: nothing is executed, and the page shows sign-in."""
 _AGAIN_S = (0.2, 1.0, 3.0)
 """Seconds between retries while the store cannot identify the user."""
 _PROTOCOLS = b"sec-websocket-protocol"
+_MAX_ANONYMOUS, _MAX_ANONYMOUS_OF = 200, 20
+"""Websockets without a session: in total, and of an address."""
 _OPEN_PATHS = (SIGN_IN_PAGE, CODE_PAGE, "/api", "/healthz")
 _NO_PAGES = (*_OPEN_PATHS, "/_stcore/", "/static/", "/media/", "/component/")
 
@@ -285,6 +292,7 @@ class SessionMiddleware:
 
     def __init__(self, app: Asgi, *, user_of: UserOf) -> None:
         self.app, self.user_of = app, user_of
+        self.anonymous: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -300,15 +308,34 @@ class SessionMiddleware:
             await guard.refuse_busy(scope, send, error)
             return
         if scope["type"] == "websocket":
-            # The sign-in page starts without state of an earlier page.
-            scope = _without_state(scope) if user is None else scope
-            await self.app(scope, self._watched(receive, sent, user), send)
+            if user is None:
+                await self._anonymous(scope, receive, send)
+            else:
+                await self.app(scope, self._watched(receive, sent, user), send)
         elif user is None:
             await _way_in(scope)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
-    def _watched(self, receive: Receive, sent: Mapping[str, str], user: str | None) -> Receive:
+    async def _anonymous(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Show the sign-in page, without state of an earlier page; to a limited number."""
+
+        async def redrawn() -> Message:
+            message = await receive()
+            return _REDRAW if message["type"] == "websocket.receive" else message
+
+        where = address_key((scope.get("client") or ("?",))[0])
+        many = self.anonymous.total() >= _MAX_ANONYMOUS
+        if many or self.anonymous[where] >= _MAX_ANONYMOUS_OF:
+            await guard.refuse_busy(scope, send, "", "one of many websockets without sign-in")
+            return
+        self.anonymous[where] += 1
+        try:
+            await self.app(_without_state(scope), redrawn, send)
+        finally:
+            self.anonymous -= Counter([where])  # drops zeros
+
+    def _watched(self, receive: Receive, sent: Mapping[str, str], user: str) -> Receive:
         logged: set[str] = set()
 
         async def watched() -> Message:
@@ -321,11 +348,11 @@ class SessionMiddleware:
             if why not in logged:
                 logged.add(why)
                 guard.log_refusal(why, user=user)
-            return {"type": "websocket.receive", "bytes": _DRAW_ANEW}
+            return _REDRAW
 
         return watched
 
-    async def _why_not(self, sent: Mapping[str, str], user: str | None) -> str:
+    async def _why_not(self, sent: Mapping[str, str], user: str) -> str:
         """Return why a message is blocked; else "". A busy store is retried a few times."""
         for wait_s in _AGAIN_S:
             with suppress(SynthStudioError):

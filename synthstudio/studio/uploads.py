@@ -57,15 +57,8 @@ def _check_bytes(data: bytes, maximum: int) -> None:
 
 
 def checked_size(data: bytes, most_pixels: int) -> tuple[int, int]:
-    """Width and height of a picture from its header, without decoding. StudioError, AssetError."""
-    width, height = decode(data, "upload", lambda image: image.size)
-    if width * height > most_pixels:
-        raise _refused(
-            "the picture has too many pixels",
-            got=f"{width} x {height}",
-            expected=f"at most {most_pixels / 1e6:g} megapixels",
-        )
-    return width, height
+    """Width and height of a picture from its header, without decoding. AssetError."""
+    return decode(data, "upload", lambda image: image.size, max_pixels=most_pixels)
 
 
 def check_photo(data: bytes, limits: Limits) -> tuple[int, int]:

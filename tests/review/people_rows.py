@@ -67,23 +67,13 @@ def write_rows(rows, out, *, skeleton="coco17"):
 def _frame(index, photos):
     row: Row = dict.fromkeys(FRAME_SCHEMA.names)
     row |= {
-        "index": index,
-        "seed": 1,
-        "image_sha256": "0" * 64,
-        "width_px": WIDTH,
-        "height_px": HEIGHT,
-        "split": ("train", "val", "test")[index % 3],
-        "group_id": f"g{index // 2}",
-        "variant": "base",
-        "skeleton": "coco17",
-        "differs": [],
-        "camera_id": 0,
-        "clip_id": f"clip {index // 4}" if index % 2 else None,
-        "object_instance": [1002],
-        "object_kind": ["crate"],
-        "object_held_by": [0],
+        "index": index, "seed": 1, "image_sha256": "0" * 64, "width_px": WIDTH,
+        "height_px": HEIGHT, "split": ("train", "val", "test")[index % 3],
+        "group_id": f"g{index // 2}", "variant": "base", "skeleton": "coco17", "differs": [],
+        "camera_id": 0, "clip_id": f"clip {index // 4}" if index % 2 else None,
+        "object_instance": [1002], "object_kind": ["crate"], "object_held_by": [0],
         "layers": [] if index % 2 else ["depth"],
-    }
+    }  # fmt: skip
     if not photos:
         row["K"], row["world_to_camera"] = K.ravel().tolist(), TO_CAMERA.ravel().tolist()
         row["crowd_index"] = 0.1 * (index % 5)
@@ -140,38 +130,21 @@ def _person(index, instance, rng, photos):
     occluders = [(j, s[3]) for j, s in enumerate(fractions) if s[3]]
     row: Row = dict.fromkeys(INSTANCE_SCHEMA.names)
     row |= {
-        "frame_index": index,
-        "instance": instance,
-        "identity": f"p{index % 7}",
-        "pose": "standing at ease",
-        "pose_family": ("stand", "walk")[index % 2],
-        "phenotype": rng.random(6).tolist(),
-        "joints_px": px.ravel().tolist(),
-        "joints_camera_m": camera.ravel().tolist(),
-        "joints_world_m": world.ravel().tolist(),
+        "frame_index": index, "instance": instance, "identity": f"p{index % 7}",
+        "pose": "standing at ease", "pose_family": ("stand", "walk")[index % 2],
+        "phenotype": rng.random(6).tolist(), "joints_px": px.ravel().tolist(),
+        "joints_camera_m": camera.ravel().tolist(), "joints_world_m": world.ravel().tolist(),
         "kinematic_joints_world_m": (world + 0.01).ravel().tolist(),
-        "visibility_fractions": np.ravel(fractions).tolist(),
-        "state": state,
-        "cause": cause,
+        "visibility_fractions": np.ravel(fractions).tolist(), "state": state, "cause": cause,
         "ambiguous": [0.2 <= s[0] < 0.5 for s in fractions],
         "occluder_id": [1002 if c == "object" else 0 for c in cause],
-        "origin": ["rendered"] * len(JOINTS),
-        "hidden_joint": [j for j, _ in occluders],
-        "hidden_instance": [1002 for _ in occluders],
-        "hidden_share": [s for _, s in occluders],
-        "mask_size": [HEIGHT, WIDTH],
-        "modal_box_px": seen,
-        "amodal_box_px": whole,
-        "modal_area_px": area,
-        "amodal_area_px": area + 10,
-        "occluded_fraction": 10 / (area + 10),
-        "truncated_fraction": float(1 - inside.mean()),
-        "depth_m": float(camera[:, 2].mean()),
-        "depth_rank": instance - 1,
-        "stature_m": 1.75,
-        "target_hidden": [],
-        "target_shown": [],
-    }
+        "origin": ["rendered"] * len(JOINTS), "hidden_joint": [j for j, _ in occluders],
+        "hidden_instance": [1002 for _ in occluders], "hidden_share": [s for _, s in occluders],
+        "mask_size": [HEIGHT, WIDTH], "modal_box_px": seen, "amodal_box_px": whole,
+        "modal_area_px": area, "amodal_area_px": area + 10, "occluded_fraction": 10 / (area + 10),
+        "truncated_fraction": float(1 - inside.mean()), "depth_m": float(camera[:, 2].mean()),
+        "depth_rank": instance - 1, "stature_m": 1.75, "target_hidden": [], "target_shown": [],
+    }  # fmt: skip
     return _photographed(row, rng) if photos else row
 
 

@@ -29,15 +29,10 @@ def test_made_shown_and_ended(store):
     assert hide_secrets(f"GET /x?t={shown} twice {shown}") == "GET /x?t=sst_... twice sst_..."
 
 
-def test_who_may_make_which(store):
-    for who, role, by in (
-        ("ben", "viewer", ANNA),
-        ("anna", "lead", ANNA),
-        ("lea", "admin", LEAD),
-        ("guest", "reviewer", GUEST),
-        ("anna", "nobody", ADMIN),
-        ("", "viewer", ADMIN),
-    ):
+def test_who_may_make_which(store, monkeypatch):
+    wrong = [("ben", "viewer", ANNA), ("anna", "lead", ANNA), ("lea", "admin", LEAD)]
+    wrong += [("guest", "reviewer", GUEST), ("anna", "nobody", ADMIN), ("", "viewer", ADMIN)]
+    for who, role, by in wrong:
         with pytest.raises(Refused):
             make_token(store, who, role=role, by=by)
     with pytest.raises(Refused, match="must expire"):
@@ -56,6 +51,10 @@ def test_who_may_make_which(store):
     assert [token.id for token in tokens(store)] == [made.id]
     for role in ("viewer", "reviewer"):
         assert make_token(store, "ben", role=role, by=ADMIN)[0].role == role
+    monkeypatch.setattr("synthstudio.review.team.members.MAX_TOKENS_OF", 3)
+    with pytest.raises(Refused, match="too many tokens"):
+        make_token(store, "ben", role="viewer", by=ADMIN)
+    assert make_token(store, "anna", role="viewer", by=ADMIN)
 
 
 def test_the_command(tmp_path):
@@ -64,6 +63,7 @@ def test_the_command(tmp_path):
     def run(*arguments):
         return CliRunner().invoke(app, [*arguments, "--db", db])
 
+    assert run("members", "--set", "lea", "--role", "lead").exit_code == 0
     assert "no role yet" in str(run("token", "--make", "rea").exception)
     assert run("members", "--set", "rea", "--role", "reviewer").exit_code == 0
     made = json.loads(run("token", "--make", "rea", "--label", "nightly", "--json").stdout)

@@ -1,11 +1,12 @@
 """Each op happens once, whole and in its order, or is refused with its reason."""
 
 import dataclasses
+from unittest.mock import Mock
 
 import pytest
 from review_ops import ANNA, BEN, GUEST, KEY, NOBODY, ON_DISK, PERSON, hidden, op, seen
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from synthstudio.core.errors import Refused
 from synthstudio.review import batch_edits, edits, history
@@ -243,6 +244,9 @@ def test_a_constraint_that_always_fails_is_busy(store, monkeypatch):
 
     monkeypatch.setattr(edits, "_write", clash)
     assert refused(store, op("edit", 0)).reason == "busy" and len(tries) == 3
+    nul = DataError("SELECT", {}, Exception("NUL"))  # PostgreSQL's, of any query
+    monkeypatch.setattr(edits, "_write", Mock(side_effect=nul))
+    assert refused(store, op("edit", 0)).reason == "invalid"
 
 
 def test_rebuild_sees_what_was_tampered_with(store):

@@ -218,15 +218,9 @@ def run_machines(url, *, names, examples, enough):
     store = open_store(url)
     if store.engine.dialect.name == "sqlite":  # nobody cuts the power here
         event.listen(store.engine, "checkout", lambda c, *_: c.execute("PRAGMA synchronous=OFF"))
-    chosen = settings(
-        max_examples=examples,
-        stateful_step_count=20,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        phases=[Phase.generate],  # to make a failing run shorter takes minutes
-        suppress_health_check=list(HealthCheck),
-    )
+    quiet = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+    quiet["phases"] = [Phase.generate]  # to make a failing run shorter takes minutes
+    chosen = settings(max_examples=examples, stateful_step_count=20, derandomize=True, **quiet)
     made = {"store": store, "runs": iter(range(10**9)), "counted": Counter()}
     counted = made["counted"]
     for name in names:  # each name has random numbers of its own

@@ -59,12 +59,13 @@ def test_all_of_it_can_be_taken_back_in_order(store, log):
     first, other = log("comment", text="a"), log("comment", text="b")
     answer = log("comment", text="c", event=first.id)
     done = log("resolve", event=first.id)
-    with pytest.raises(Refused, match="changed again later"):
-        log("revert", event=first.id)
+    for who, match in ((ANNA, "changed again later"), (BEN, "another person's comment")):
+        with pytest.raises(Refused, match=match):
+            log("revert", event=first.id, who=who)
     undone = log("revert", event=done.id)
     assert own_threads(store)[0].is_open
     taken = log("revert", event=answer.id)
-    log("revert", event=first.id)
+    log("revert", event=first.id, who=LEAD)
     assert [thread.id for thread in own_threads(store)] == [other.id]
     for event in (taken, undone):
         with pytest.raises(Refused, match="was undone"):
@@ -72,17 +73,12 @@ def test_all_of_it_can_be_taken_back_in_order(store, log):
     assert history.check_replay(store, KEY) == []
 
 
-NO_THREADS = [
-    ("resolve", {"event": 999_999}, "invalid"),
-    ("reopen", {"event": True}, "invalid"),
-    ("resolve", {}, "invalid"),
-    ("comment", {"text": "x", "event": 999_999}, "invalid"),
-    ("comment", {"text": "x", "joint": "<script>"}, "invalid"),
-    ("comment", {"text": "x", "joint": 7}, "invalid"),
-    ("edit", {"joint": "nose"}, "invalid"),
-    ("resolve", {"event": 1, "who": GUEST}, "role"),
-    ("comment", {"text": "x", "who": GUEST}, "role"),
-]
+INVALID = [("resolve", {"event": 999_999}), ("reopen", {"event": True}), ("resolve", {})]
+COMMENTS = {"event": 999_999}, {"joint": "<script>"}, {"joint": 7}
+INVALID += [("comment", {"text": "x", **more}) for more in COMMENTS]
+NO_THREADS = [(*one, "invalid") for one in (*INVALID, ("edit", {"joint": "nose"}))]
+NO_THREADS += [("resolve", {"event": 1, "who": GUEST}, "role")]
+NO_THREADS += [("comment", {"text": "x", "who": GUEST}, "role")]
 
 
 def test_what_makes_no_thread_and_what_is_not_what_events_say(store, log):

@@ -47,18 +47,11 @@ async def request(app, path, **scope):
         got.append(message)
 
     usual = {
-        "type": "http",
-        "method": "GET",
-        "scheme": "http",
-        "path": unquote(plain),
-        "raw_path": plain.encode(),
-        "query_string": query.encode(),
-        "root_path": "",
-        "http_version": "1.1",
-        "client": ("127.0.0.1", 50_000),
-        "server": ("127.0.0.1", 8501),
+        "type": "http", "method": "GET", "scheme": "http", "path": unquote(plain),
+        "raw_path": plain.encode(), "query_string": query.encode(), "root_path": "",
+        "http_version": "1.1", "client": ("127.0.0.1", 50_000), "server": ("127.0.0.1", 8501),
         "headers": headers,
-    }
+    }  # fmt: skip
     await app(usual | scope, receive, send)
     if got[0]["type"].startswith("websocket"):  # the guard closes with 1008, our routes know none
         return Answer({1008: 403, 1000: 404}[got[0]["code"]], {}, b"")

@@ -17,14 +17,9 @@ from synthstudio.studio.settings import Limits, Settings
 
 LEAD = User(name="Lea", role="lead")
 REVIEWER = User(name="Rudi", role="reviewer")
-RECIPE = {
-    "name": "tiny",
-    "frames": 4,
-    "seed": 3,
-    "image": {"width_px": 160, "height_px": 120, "supersample": 1},
-    "people": {"count": 1},
-    "backdrop": {"kind": "plain"},
-}
+RECIPE: dict[str, Any] = {"name": "tiny", "frames": 4, "seed": 3, "people": {"count": 1}}
+RECIPE["image"] = {"width_px": 160, "height_px": 120, "supersample": 1}
+RECIPE["backdrop"] = {"kind": "plain"}
 
 
 def settings_in(folder: Path, **limits: int) -> Settings:
@@ -32,13 +27,9 @@ def settings_in(folder: Path, **limits: int) -> Settings:
     scenes.mkdir(parents=True, exist_ok=True)
     (scenes / "tiny.yaml").write_text(yaml.safe_dump(RECIPE))
     (folder / "state").mkdir(exist_ok=True)
-    return Settings(
-        database=f"sqlite:///{folder}/state/review.db",
-        exports=folder / "exports",
-        scenes=scenes,
-        state=folder / "state",
-        limits=Limits(**limits),
-    )
+    places: Any = {"exports": folder / "exports", "scenes": scenes, "state": folder / "state"}
+    database = f"sqlite:///{folder}/state/review.db"
+    return Settings(database=database, limits=Limits(**limits), **places)
 
 
 def order(out: str = "first", **changes: Any) -> Generate:

@@ -1,13 +1,17 @@
 """What the browser sends is checked, done once, and answered op by op."""
 
 import math
+from contextlib import closing
 
 import pytest
 from review_ops import KEY, keyed_store, refused
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import history
+from synthstudio.review import store as review_store
 from synthstudio.review.check import Base
+from synthstudio.review.leases import renew
+from synthstudio.review.store import open_store
 from synthstudio.review.values import JointLabel, Person, User
 from synthstudio.studio.editor import ops
 from synthstudio.studio.editor.ops import apply_ops, parse_ops
@@ -77,6 +81,14 @@ def test_a_busy_or_broken_store_keeps_the_rest_waiting(store, monkeypatch, caplo
     assert [d[1] for d in tell(store, op(2, revision=1), op(3, revision=2)).done] == [2, 3]
 
 
+def test_a_renewal_of_leases_does_not_wait(store, monkeypatch):
+    monkeypatch.setattr(review_store, "BUSY_S", 3600.0)  # who waits, hangs
+    with closing(open_store(store.url)) as other, store.session() as writing:
+        writing.connection()
+        with refused("busy"):
+            renew(other, [Person(dataset=KEY, frame=1, instance=1)], who=ADA)
+
+
 NO_OP = [None, [], "op", {}, op(1, client="short"), op(1, client="../../etc/passwd"), op(1.5)]
 NO_OP += [op(2**40), op(-1), op(True), op("1"), {"seq": 1}]
 
@@ -89,19 +101,14 @@ def test_no_op_at_all():
 
 
 BAD = [
-    {"dataset": "e" * 64},
-    {"frame": "1"},
-    {"instance": None},
-    {"revision": True},
-    {"who": "admin"},
+    *({"dataset": "e" * 64}, {"frame": "1"}, {"instance": None}, {"revision": True}),
+    *({"who": "admin"}, {"undoes": [CLIENT, 1]}, {"after": [CLIENT]}, {"track": -1}),
     {"joints": {"nose": [1, 2, 1]}},
     {"joints": {"nose": [math.nan, 2, 2, "visible"]}},
     {"joints": {"nose": [1, 2, 2, "object"]}},
     {"joints": {"nose": ["1", 2, 2, "visible"]}},
     {"kind": "comment", "joints": {}, "text": {"html": 1}},
-    {"undoes": [CLIENT, 1]},
-    {"after": [CLIENT]},
-    {"track": -1},
+    {"box": [0, 0, 10**400, 1]},
 ]
 
 

@@ -97,9 +97,8 @@ def test_orders_put_the_unknown_last_and_pages_end(table, columns):
 def test_the_csv_says_what_the_table_says_and_starts_no_formula(table, columns):
     columns["reviewer"][0] = "=1+1"
     everybody = np.arange(table.people)
-    data = csv_bytes(
-        view.csv_header(table.joints), view.csv_rows(everybody, table, columns)
-    ).decode()
+    rows = view.csv_rows(everybody, table, columns)
+    data = csv_bytes(view.csv_header(table.joints), rows).decode()
     lines = list(csv.DictReader(io.StringIO(data)))
     assert [(int(r["frame"]), int(r["instance"])) for r in lines] == table.ids(everybody)
     assert lines[0]["reviewer"] == "'=1+1"

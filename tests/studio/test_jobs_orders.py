@@ -129,11 +129,8 @@ def test_secrets_stay_with_the_server():
 
 
 def test_a_job_gets_the_credentials_of_its_own_store(monkeypatch):
-    of = {
-        "s3": ["AWS_SECRET_ACCESS_KEY", "FSSPEC_S3_ANON"],
-        "gs": ["GOOGLE_APPLICATION_CREDENTIALS"],
-        "az": ["AZURE_STORAGE_ACCOUNT_KEY"],
-    }
+    of = {"s3": ["AWS_SECRET_ACCESS_KEY", "FSSPEC_S3_ANON"], "az": ["AZURE_STORAGE_ACCOUNT_KEY"]}
+    of["gs"] = ["GOOGLE_APPLICATION_CREDENTIALS"]
     every = {name for names in of.values() for name in names}
     for name in every:
         monkeypatch.setenv(name, "x")

@@ -1,5 +1,6 @@
 """However it is started, the studio serves this machine only, unless people sign in."""
 
+import resource
 import shutil
 import socket
 import subprocess
@@ -55,6 +56,14 @@ def test_answers_are_sent_at_once():
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server.send_at_once()
         assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_as_many_files_are_opened_as_the_system_allows():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, hard - 1), hard))
+    server.raise_file_limit()
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @started
@@ -121,24 +130,19 @@ def test_by_tls_every_cookie_is_for_tls_alone():
         assert sent == f"_streamlit_user=x; Path=/{end}"
 
 
-def requested(*, signed_in, user=None, cookie=b"", **scope):
+def requested(*, signed_in, user=None, cookie=b"", may_upload=True, more=(), **scope):
     browsers = Browsers(b"k" * 32)
-    policy = Policy(
-        signed_in=signed_in,
-        hosts=("studio.example", "127.0.0.1"),
-        own_names=True,
-        address="https://studio.example",
-        message_bytes=2**23,
-        upload_bytes=10,
-        user_of=lambda sent: user,
-    )
+    may = {"user_of": lambda sent: user, "may_upload": lambda name: may_upload}
+    names = {"hosts": ("studio.example", "127.0.0.1"), "address": "https://studio.example"}
+    names |= {"message_bytes": 2**23, "upload_bytes": 10}
+    policy = Policy(signed_in=signed_in, own_names=True, **may, **names)
 
     async def app(scope, receive, send):
         headers = [(b"set-cookie", cookie)] if cookie else []
         await send({"type": "http.response.start", "status": 200, "headers": headers})
 
     mine = f"{browsers.cookie}={browsers.new_cookie()}"
-    asked = {"path": "/", "headers": [("host", f"{NAME}:8501"), ("cookie", mine)]} | scope
+    asked = {"path": "/", "headers": [("host", f"{NAME}:8501"), ("cookie", mine), *more]} | scope
     answer = run_apart(request(Guard(app, policy=policy, browsers=browsers), **asked))
     return answer.status, answer.headers.get("set-cookie", "")
 
@@ -163,10 +167,17 @@ def test_the_guard_looks_at_the_socket_itself():
         assert status_of(signed_in=True, headers=hosts) == 403
 
 
-def test_with_sign_in_media_is_for_those_who_did():
+def test_with_sign_in_media_is_for_those_who_did(monkeypatch):
     assert status_of(signed_in=True, path="/media/a.png") == 403
     assert status_of(signed_in=True, path="/media/a.png", user="Ada") == 200
     assert status_of(signed_in=True, path="//media//a.png") == 403
+    sends = {"signed_in": True, "user": "Ada", "path": "/_stcore/upload_file/a", "method": "PUT"}
+    sends["more"] = [("origin", f"http://{NAME}:8501"), ("content-length", "10")]
+    assert status_of(**sends) == 200 and status_of(**sends, may_upload=False) == 403
+    monkeypatch.setattr("synthstudio.studio.guard._UPLOADS_AN_HOUR", 9)
+    assert status_of(**sends) == 403
+    monkeypatch.setattr("synthstudio.studio.guard._MAX_OPEN", 0)
+    assert status_of(signed_in=False) == 503
 
 
 def test_cookies_are_read_as_browsers_send_them():

@@ -172,12 +172,9 @@ def test_pages_and_pictures_are_for_members_who_signed_in(new_page, watch, guard
 
 
 FORGED = {
-    "key": {},
-    "audience": {"aud": "another"},
-    "issuer": {"iss": "http://evil.example"},
-    "expired": {"exp": int(time.time()) - 9000},
-    "nonce": {"nonce": "x"},
-}
+    "key": {}, "audience": {"aud": "another"}, "issuer": {"iss": "http://evil.example"},
+    "expired": {"exp": int(time.time()) - 9000}, "nonce": {"nonce": "x"},
+}  # fmt: skip
 
 
 @in_browser

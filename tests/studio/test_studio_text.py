@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from synthstudio.core.errors import Refused
 from synthstudio.core.places import Url
 from synthstudio.studio import page_parts
 from synthstudio.studio.context import matching_keys as keys_of
@@ -54,6 +55,10 @@ def test_log_lines_are_one_line():
         ("open '/home/ada/my set/a.json'", "open 'my set/a.json'"),
         ("https://studio.example/review/1 and 1/2/3 and and/or/not", None),
         ("/tmp", None),
+        ("expected a key of GET /api/v1/sets", None),
+        (Refused("bad", expected="--db", reason="invalid"), "bad; expected --db."),
+        ("postgresql+psycopg://u@127.0.0.1:5/rev: broken; got 1", "database: broken; got 1"),
+        (Refused("full", where="u@h/rev", got="h", reason="busy"), "full: try again in a moment"),
     ],
 )
 def test_messages_name_no_folder_of_the_machine(output, shown):

@@ -1,5 +1,6 @@
 """The API for programs, in one process: Starlette with our routes behind our guard."""
 
+import asyncio
 import json
 import shutil
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx.parser
 import pytest
-from attackers import api_studio
+from attackers import api_studio, run_apart
 from sqlalchemy import delete
 
 from synthstudio.core.masks import decode
@@ -18,7 +19,8 @@ from synthstudio.review.team import members
 from synthstudio.review.team.members import make_token
 from synthstudio.review.team.second_review import set_share
 from synthstudio.review.values import User
-from synthstudio.studio.web_api import calls
+from synthstudio.studio.editor import suggestions
+from synthstudio.studio.web_api import calls, editor
 from synthstudio.studio.web_api.calls import Buckets
 
 ADMIN = User(name="ada", role="admin")
@@ -143,7 +145,7 @@ def test_a_token_in_an_address_is_refused_and_not_logged(api):
 def test_bodies(api):
     bad = (b"", b"{", b"\xff", b"[NaN]", b"[" * 100_000, b'{"set": 1' + b"0" * 5000 + b"}")
     bodies = dict.fromkeys(bad, 400) | {b'{"set":"x","ops":[]}': 404, b" " * (9 * 2**20): 413}
-    bodies[b'{"set":"\\ud800","ops":[]}'] = 404
+    bodies |= {b'{"set":"\\ud800","ops":[]}': 404, b'{"set":"x","ops":[],"model":"\\u0000"}': 400}
     json_type = {"Content-Type": "application/json"}
     for body, status in bodies.items():
         assert api.ask("POST", "/ops", content=body, headers=json_type).status_code == status, body
@@ -155,6 +157,14 @@ def test_bodies(api):
     answer = api.ask("POST", "/ops", content=endless(), headers=json_type)
     assert answer.status_code == 413  # without a length
     assert api.ask("POST", "/ops", content=b"{}").status_code == 400  # of no type
+
+
+def test_the_studio_is_not_healthy_without_its_store(api):
+    assert api.studio.http.get("/healthz").json() == {"status": "ok"}
+    api.studio.store.close()
+    for file in api.studio.folder.glob("review.db*"):
+        file.write_bytes(b"x" * 9_000)
+    assert api.studio.http.get("/healthz").status_code == 503
 
 
 def test_too_many_requests(api):
@@ -222,13 +232,9 @@ def test_a_second_look_stays_blind(api):
         assert not any(word in told for word in ("secret", "12.5", "approved", "why")), path
     decided = history.counts(api.studio.store, api.studio.key).events
     for seq, revision in enumerate((0, 3, 7), start=3):  # what was decided, and what was not
-        for more in (
-            {"kind": "edit", "joints": joints},
-            {"kind": "status", "status": "rejected"},
-            {"kind": "comment", "text": "mine"},
-            {"kind": "delete"},
-            {"kind": "revert", "event": 1},
-        ):
+        ops = {"edit": {"joints": joints}, "status": {"status": "rejected"}, "delete": {}}
+        ops |= {"comment": {"text": "mine"}, "revert": {"event": 1}}
+        for more in ({"kind": kind, **rest} for kind, rest in ops.items()):
             answer = api.op(who="bo", seq=seq, revision=revision, **more).json()
             (lie,) = answer["refused"]
             assert set(lie) == {"client", "seq", "reason", "message"} and not answer["done"]
@@ -323,6 +329,40 @@ def test_a_mask_by_a_click(api, tmp_path, monkeypatch, own):
         found = api.ask("POST", base, json={"points": [[160.5, 7]], "box": box})
         mask = decode(found.json())
         assert (mask & bright(3)).sum() / (mask | bright(3)).sum() > minimum
+
+
+def test_many_queues_of_one_drop_nobody_elses(api, monkeypatch):
+    monkeypatch.setattr(editor, "MAX_QUEUES", 2)
+    path = f"/sets/{api.studio.key}/queues"
+    made = [(who, api.ask("POST", path, who=who, json={})) for who in ("bo", "rea", "rea", "rea")]
+    keys = [(who, one.json()["queue"]["key"]) for who, one in made]
+    found = [api.ask("GET", f"{path}/{key}", who=who).status_code for who, key in keys]
+    assert found == [200, 404, 200, 200]
+
+
+def test_a_user_has_one_mask_and_six_requests_at_a_time(api, monkeypatch):
+    monkeypatch.setattr(suggestions, "_TURN_S", 0.01)
+    path, body = f"/sets/{api.studio.key}/frames/3/segment", {"points": [[160.5, 7]]}
+    with suggestions.turn("rea"):
+        found = [api.ask("POST", path, who=who, json=body).status_code for who in ("rea", "bo")]
+    assert found == [503, 200]
+    inside, together = [], []
+
+    async def slow(*_):
+        inside.append(1)
+        together.append(len(inside))
+        await asyncio.sleep(0.01)
+        inside.pop()
+
+    async def many():
+        door = calls.Authenticator(slow, user_of=None)
+        call = calls.Call(ctx=api.studio.context, me=ADMIN)
+        monkeypatch.setattr(door, "_call", lambda request: call)
+        scope = {"type": "http", "path": "/", "headers": []}
+        await asyncio.gather(*(door(scope, None, None) for _ in range(20)))
+
+    run_apart(many())
+    assert max(together) == calls._AT_ONCE
 
 
 def test_what_cannot_be_segmented_and_by_whom(api, tmp_path, monkeypatch):

@@ -184,6 +184,7 @@ def test_addresses_of_the_web_are_taken():
 
 BAD_URLS = ["http://a.example/", "ftp://a.example/", "file:///etc/passwd", "https://", "", None, 7]
 BAD_URLS += ["https://user:pass@a.example/", "https://a.example/#x", "https://a.example:99999/"]
+BAD_URLS += ["https://a.example:0/"]
 BAD_URLS += ["https://a.example/\r\nX: y", "https://a.example/ x", "https://[::1"]
 BAD_URLS += ["https://\u0430.example/", "https://a.example/" + "x" * 500]
 
@@ -202,7 +203,7 @@ def test_a_name_that_changes_reaches_nothing(store, listener):
     make_webhook(store, KEY, url, by=ADMIN, transport=changing)
     decide(store, "status", 0, status="approved")
     assert deliver_due(store, transport=changing) == 0 and listener.told == []
-    assert "not a public address" in webhooks(store, KEY, by=ADMIN)[0].note
+    assert "or a host of --webhook-host" in webhooks(store, KEY, by=ADMIN)[0].note
 
 
 def test_an_answer_a_letter_at_a_time_ends():

@@ -26,6 +26,7 @@ from synthstudio.review.team.members import (
     TEAM_LOCK,
     check_free,
     checked_name,
+    last_admin,
     members,
     revoke_where,
 )
@@ -134,7 +135,8 @@ def reset_password(store: Store, name: str, *, by: User) -> tuple[Code, str]:
 
 
 def revoke_account(store: Store, name: str, *, by: User) -> None:
-    """Revoke password, sessions, tokens and codes of and by a person. Refused: "role", "gone"."""
+    """Revoke password, sessions, tokens and codes of and by a person. Refused: "role", "gone",
+    "invalid" for the last admin who can sign in."""
     require(by, "accounts")
     now = utc_now()
     with store.session() as session:
@@ -146,9 +148,20 @@ def revoke_account(store: Store, name: str, *, by: User) -> None:
             if invited is None:
                 raise _no_account(name)
             return
+        _check_not_last(session, row)
         row.password, row.revoked = None, row.revoked or now
         session.execute(delete(SessionRow).where(SessionRow.name == name))
         revoke_where(session, or_(TokenRow.who == name, TokenRow.by == name), when=now)
+
+
+def _check_not_last(session: Session, row: AccountRow) -> None:
+    member = session.get(MemberRow, row.name)
+    if member is None or member.role != "admin" or row.revoked is not None:
+        return
+    others = select(AccountRow.name).join(MemberRow, MemberRow.name == AccountRow.name)
+    others = others.where(MemberRow.role == "admin", AccountRow.name != row.name)
+    if session.scalar(others.where(AccountRow.password.is_not(None)).limit(1)) is None:
+        raise last_admin(row.name)
 
 
 def read_code(store: Store, text: str) -> Code | None:

@@ -135,12 +135,7 @@ def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
         row = session.get(MemberRow, name, with_for_update=True)
         if row is not None and row.role == "admin" and role != "admin":
             if session.scalar(select(func.count()).where(MemberRow.role == "admin")) == 1:
-                raise Refused(
-                    "the last admin cannot be removed",
-                    where=name,
-                    then="Make another member admin first.",
-                    reason="invalid",
-                )
+                raise last_admin(name)
         if row is not None and (role is None or ROLES.index(role) < ROLES.index(to_role(row.role))):
             session.execute(delete(CodeRow).where(CodeRow.by == name))
             for_others = and_(TokenRow.by == name, TokenRow.who != name)
@@ -151,6 +146,11 @@ def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
         else:
             given = {"role": role, "by": by.name, "when": utc_now()}
             upsert(session, MemberRow, [{"name": name, **given}])
+
+
+def last_admin(name: str) -> Refused:
+    then = "Make another member admin first."
+    return Refused("the last admin cannot be removed", where=name, then=then, reason="invalid")
 
 
 def revoke_where(session: Session, which: ColumnElement[bool], *, when: datetime) -> None:
@@ -196,8 +196,8 @@ def assigned(store: Store, dataset: str, *, who: str | None = None) -> dict[Pair
 
 
 TOKEN_DAYS, MAX_TOKEN_DAYS = 90, 366
-MAX_TOKENS = 200
-"""Maximum number of valid tokens."""
+MAX_TOKENS, MAX_TOKENS_OF = 200, 20
+"""Maximum numbers of valid tokens: of the store, of a person."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,9 +248,11 @@ def make_token(
         until=now + timedelta(days=days),
     )
     with store.session() as session:
-        holding = select(TokenRow.id).where(TokenRow.revoked.is_(None), TokenRow.until > now)
-        if len(session.scalars(holding.limit(MAX_TOKENS)).all()) >= MAX_TOKENS:
-            invalid("too many tokens", "tokens", expected=f"at most {MAX_TOKENS}")
+        holding = select(TokenRow.who).where(TokenRow.revoked.is_(None), TokenRow.until > now)
+        owners = session.scalars(holding).all()
+        if len(owners) >= MAX_TOKENS or owners.count(who) >= MAX_TOKENS_OF:
+            expected = f"at most {MAX_TOKENS_OF} of a person, {MAX_TOKENS} in all"
+            invalid("too many tokens", "tokens", expected=expected)
         session.add(row)
         session.flush()
         return read_row(Token, row), text

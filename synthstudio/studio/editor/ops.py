@@ -50,6 +50,8 @@ log = logging.getLogger(__name__)
 
 Number = Annotated[int, Field(ge=0, le=MAX_INT)]
 Client = Annotated[str, Field(pattern="^[A-Za-z0-9]{8,64}$")]
+Model = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+"""A network's name, without control characters."""
 OpName = tuple[str, int]
 """An op's client and seq."""
 Blinded = Callable[[Collection[Pair]], Collection[Pair]]
@@ -219,6 +221,7 @@ def apply_ops(
             event = apply(store, op, who=who, base=base_of(op.person))
         except Refused as error:
             if error.reason == "busy":
+                log.warning("edits wait: %s", error)
                 wait = without_paths(error)
                 break
             refused.append((*received.name, error.reason, without_paths(error)))

@@ -8,15 +8,17 @@ and 3: corners of a box; logits (1, 1, M, H, W) and their quality (1, 1, M).
 
 import functools
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from synthstudio.core.arrays import F32, U8, Bool
-from synthstudio.core.errors import ModelError
+from synthstudio.core.errors import ModelError, Refused
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.last_used import LastUsed
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.predictions import (
@@ -37,6 +39,8 @@ _GRABCUT_PX, _NETWORK_PX = 384, 1024
 _MARGIN, _MIN_PX = 0.15, 8.0
 _ROUNDS, _NEAR = 5, 12
 _TURNS = threading.BoundedSemaphore(2)
+_OWN: LastUsed[str, threading.Lock] = LastUsed(1_000)
+_TURN_S = 1.0
 _INPUTS = ("batched_images", "batched_point_coords", "batched_point_labels")
 
 
@@ -50,11 +54,13 @@ def segmented(
     points: Sequence[tuple[float, float]],
     box: Sequence[float] | None,
     model: Path | None,
+    *,
+    who: str = "",
 ) -> Bool:
     """The mask (H, W) of the object at `points` (pixels) of a picture (H, W, 3).
 
     `box`: x, y, width, height round the person; None: unknown. ModelError if `model` is invalid
-    or fails.
+    or fails; Refused("busy") if others, or another one of the user `who`, take a second.
     """
     import cv2
 
@@ -75,12 +81,23 @@ def segmented(
     segment: Segment = grabcut
     if model is not None:
         segment = network(model, model.stat().st_mtime_ns if model.is_file() else 0)
-    with _TURNS:
+    with turn(who):
         logits = segment(small, (inside - low) * scale, corners)
     whole = cv2.resize(logits, crop.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     found = np.zeros(rgb.shape[:2], bool)
     found[top:bottom, left:right] = whole > 0
     return found
+
+
+@contextmanager
+def turn(who: str) -> Iterator[None]:
+    """Two masks at a time, one of a user; Refused("busy") after a second: threads are few."""
+    with ExitStack() as held:
+        for gate in (_OWN.get_or(who, threading.Lock), _TURNS):
+            if not gate.acquire(timeout=_TURN_S):
+                raise Refused("masks are being made", then="Try again.", reason="busy")
+            held.callback(gate.release)
+        yield
 
 
 def grabcut(rgb: U8, points: F32, box: F32 | None) -> F32:

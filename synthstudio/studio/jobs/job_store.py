@@ -5,6 +5,7 @@ Jobs belong to the machine that started them (`node`); servers on others leave t
 
 import logging
 import platform
+import shutil
 import signal
 import threading
 import time
@@ -33,6 +34,8 @@ EVERY_S = 1.0
 TERM_AFTER_S, KILL_AFTER_S = 10.0, 20.0
 """Seconds from a cancel's first signal to the second and the third."""
 _CLAIM_S = 15.0
+_ORPHAN_S = 60.0
+"""Age of an upload without a job before it is deleted: files are kept before their job is added."""
 LOG = logging.getLogger("synthstudio.studio")
 _running: weakref.WeakKeyDictionary[Store, dict[str, threading.Thread]] = (
     weakref.WeakKeyDictionary()
@@ -177,7 +180,23 @@ def run_once(store: Store, settings: Settings) -> list[JobRow]:
         changed.append(step(store, seen, running, settings))
     while (claimed := _claim(store, settings)) is not None:
         changed.append(_start(store, claimed, settings))
+    _delete_orphans(store, settings)
     return [row for row in changed if row is not None]
+
+
+def _delete_orphans(store: Store, settings: Settings) -> None:
+    """Delete uploads without an active job: cancelled, not started, or of a killed server."""
+    folder = settings.state / "incoming"
+    before = time.time() - _ORPHAN_S
+    old = [p for p in folder.iterdir() if p.stat().st_mtime < before] if folder.is_dir() else []
+    if not old:
+        return
+    with store.reading() as session:
+        active = session.scalars(select(JobRow.spec).where(JobRow.state.in_(ACTIVE))).all()
+    kept = {spec.get("files") for spec in active}
+    for place in old:
+        if place.name not in kept:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _jobs_here(store: Store, state: str) -> list[int]:

@@ -4,11 +4,10 @@ A program sends a token (`Authorization: Bearer`). Our pages send the browser's 
 changes, also the header Synthstudio-User, which other sites cannot send.
 """
 
+import asyncio
 import logging
 import math
-import threading
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import unquote
@@ -30,7 +29,7 @@ from synthstudio.review.values import MAIN, ROLES, Action, Pair, Person, User, m
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, context
 from synthstudio.studio.editor.ops import refused_fields
-from synthstudio.studio.guard import Asgi, Message, Receive, Scope, Send, UserOf
+from synthstudio.studio.guard import Asgi, Buckets, Message, Receive, Scope, Send, UserOf
 from synthstudio.studio.page_parts import API, without_paths
 
 BASE = API
@@ -123,7 +122,6 @@ _REASON = {400: "invalid", 404: "gone", 405: "invalid", 413: "invalid"}
 _OPEN = (f"{BASE}/openapi.json", f"{BASE}/docs")
 _USER = "synthstudio-user"
 LOG = logging.getLogger("synthstudio.studio.api")
-_KEPT = 4_096
 
 
 TOKEN = 300, 30.0
@@ -135,34 +133,18 @@ A valid token is still accepted: others may share the address.
 """
 
 
-class Buckets:
-    """Rate limiters by name, recent ones cached; thread-safe."""
-
-    def __init__(
-        self, burst: float, per_s: float, *, now: Callable[[], float] = time.monotonic
-    ) -> None:
-        """`burst` requests at once, then `per_s` a second."""
-        self._burst, self._per_s, self._now = burst, per_s, now
-        self._lock = threading.Lock()
-        self._left: LastUsed[str, tuple[float, float]] = LastUsed(_KEPT)
-
-    def take(self, name: str) -> float:
-        """Take one; return 0, or the seconds until the next one."""
-        now = self._now()
-        with self._lock:
-            left, at = self._left.get(name) or (self._burst, now)
-            left = min(left + (now - at) * self._per_s, self._burst)
-            wait_s = 0.0 if left >= 1.0 else (1.0 - left) / self._per_s
-            self._left.put(name, (left - 1.0 if left >= 1.0 else left, now))
-        return wait_s
+_AT_ONCE = 6
+"""Requests of a user at a time, as browsers send; more wait, but not in a thread: all users have
+forty."""
 
 
 class Authenticator:
-    """ASGI middleware: identifies the caller, and limits rate and size."""
+    """ASGI middleware: identifies the caller, and limits rate, size and requests at a time."""
 
     def __init__(self, app: Asgi, *, user_of: UserOf) -> None:
         self.app, self.user_of = app, user_of
         self.known, self.anonymous = Buckets(*TOKEN), Buckets(*ANONYMOUS)
+        self.turns: LastUsed[str, asyncio.Semaphore] = LastUsed(1_000)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -182,6 +164,10 @@ class Authenticator:
                 response = await failed(request, error)
                 await response(scope, receive, answer)
                 return
+            name = request.state.call.me.name
+            async with self.turns.get_or(name, lambda: asyncio.Semaphore(_AT_ONCE)):
+                await self.app(scope, _limited(receive), answer)
+            return
         await self.app(scope, _limited(receive), answer)
 
     def _call(self, request: Request) -> Call:
@@ -271,6 +257,8 @@ async def failed(request: Request, error: Any) -> Response:
     if isinstance(error, RequestValidationError):
         error = refused_fields(error.errors(), "request")
     if isinstance(error, Refused):
+        if error.reason == "busy":
+            LOG.warning("%s: %s", path, error)
         return error_response(_STATUS.get(error.reason, 503), error.reason, without_paths(error))
     LOG.warning("%s: %s", path, error)
     status = 404 if isinstance(error, DatasetError) else 400

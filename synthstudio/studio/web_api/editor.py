@@ -23,7 +23,7 @@ from synthstudio.review.tracks import has_clips
 from synthstudio.review.values import MAIN, may
 from synthstudio.studio import frame_data
 from synthstudio.studio.editor import clips, window
-from synthstudio.studio.editor.ops import MAX_JOINTS, HeldLeases, Strict, renew_leases
+from synthstudio.studio.editor.ops import MAX_JOINTS, HeldLeases, Model, Strict, renew_leases
 from synthstudio.studio.editor.queue import (
     EMPTY_TEXTS,
     NO_MATCH,
@@ -36,28 +36,33 @@ from synthstudio.studio.editor.suggestions import poses_of, segmented
 from synthstudio.studio.overview import count_people, frames_left
 from synthstudio.studio.web_api.calls import MAX_NUMBER, Json, Number, OnSet, SetCall, needs
 
-MAX_QUEUES, MAX_EDITORS = 500, 2_000
+MAX_QUEUES, MAX_EDITORS = 50, 2_000
+"""Open queues of a user; users."""
+Queues = LastUsed[str, tuple[str, ReviewQueue]]
 router = APIRouter()
 
 
 class Editors:
-    """Open queues by name with their owner (user and data set), leases, and previews of clips."""
+    """Open queues of each user, by name with their data set; leases, and previews of clips."""
 
     def __init__(self) -> None:
-        self._queues: LastUsed[str, tuple[tuple[str, str], ReviewQueue]] = LastUsed(MAX_QUEUES)
+        self._queues: LastUsed[str, Queues] = LastUsed(MAX_EDITORS)
         self._leases: LastUsed[tuple[str, str, str], HeldLeases] = LastUsed(MAX_EDITORS)
         self._previews: LastUsed[tuple[str, str], clips.Previews] = LastUsed(MAX_EDITORS)
 
     def open(self, call: SetCall, order: ReviewQueue) -> str:
         name = secrets.token_hex(12)
-        self._queues.put(name, ((call.me.name, call.chosen.key), order))
+        self._of(call).put(name, (call.chosen.key, order))
         return name
 
     def queue(self, call: SetCall, name: str) -> ReviewQueue:
-        owner, order = self._queues.get(name) or (None, None)
-        if order is None or owner != (call.me.name, call.chosen.key):
+        key, order = self._of(call).get(name) or (None, None)
+        if order is None or key != call.chosen.key:
             raise Refused("this queue is no longer open", where="queue", reason="gone")
         return order
+
+    def _of(self, call: SetCall) -> Queues:
+        return self._queues.get_or(call.me.name, lambda: LastUsed(MAX_QUEUES))
 
     def leases(self, call: SetCall, layer: str) -> HeldLeases:
         return self._leases.get_or((call.me.name, call.chosen.key, layer), HeldLeases)
@@ -74,7 +79,7 @@ class QueueBody(QueueRequest):
     """
 
     query: str = Field("", max_length=10_000)
-    model: str = Field("", max_length=200)
+    model: Model = ""
     frame: Annotated[int, Field(ge=0, le=MAX_NUMBER)] | None = None
     instance: Annotated[int, Field(ge=0, le=MAX_NUMBER)] = 0
 
@@ -195,7 +200,8 @@ def segment(call: OnSet, frame: Number, body: SegmentBody) -> Json:
     """Suggest a mask for the person at some points, by GrabCut or the studio's `--segmenter`."""
     data = frame_data.image(call.chosen.source, call.frame(frame))
     rgb = decode_rgb(data, f"frame {frame}")
-    return dict(encode(segmented(rgb, body.points, body.box, call.ctx.settings.segmenter)))
+    model = call.ctx.settings.segmenter
+    return dict(encode(segmented(rgb, body.points, body.box, model, who=call.me.name)))
 
 
 class StripQuery(BaseModel):

@@ -18,6 +18,7 @@ from synthstudio.studio.editor.ops import (
     BLIND,
     MAX_OPS,
     Answer,
+    Model,
     OpFields,
     ParsedOps,
     ReceivedOp,
@@ -44,7 +45,7 @@ class OpsBody(Strict):
     ops: list[SkipValidation[OpFields]] = Field(max_length=MAX_OPS)
     layer: Literal["main", "second"] = "main"
     items: bool = False
-    model: str = Field("", max_length=200)
+    model: Model = ""
 
 
 @router.post("/ops", dependencies=[needs("edit")])
