@@ -254,8 +254,8 @@ def stress(
         ModelError: for a network that cannot be read or run.
         DiskError: for a folder that is not writable.
     """
-    version = f"version-{VERSION}"
-    root = free_folder(args.to_path(out, "out"), own=version.__eq__) / version
+    kept = free_folder(args.to_path(out, "out"), own=lambda name: name.startswith("version-"))
+    root = kept / f"version-{VERSION}"
     ((name, judged),) = opened([model], kind, keypoints, device).items()
     moments, many = QUICK if quick else MOMENTS, workers or min(os.cpu_count() or 1, _CORES)
     folder = root / f"{name}-{moments}"
