@@ -62,7 +62,7 @@ def file_inside(root: Path, name: object, *, where: str) -> Path:
                 where=where,
                 expected=f"a file below {root}",
                 got=str(name)[:200],
-                then="If the images are elsewhere, pass their folder as images.",
+                then="If the images are elsewhere, pass their folder as --images.",
             )
     except (OSError, RuntimeError, ValueError) as error:  # name too long, links in a circle
         raise FormatError(f"invalid file name: {error}", where=where) from error

@@ -10,7 +10,6 @@ import numpy as np
 from synthstudio.core.arrays import U8
 from synthstudio.core.errors import FormatError
 from synthstudio.core.images import MAX_PIXELS
-from synthstudio.core.images import VIDEOS as VIDEOS
 
 _log = logging.getLogger(__name__)
 _FASTEST_HZ, _MOST_FRAMES = 1000.0, 999_999_999
@@ -80,8 +79,8 @@ def timed_frames(path: Path) -> Iterator[tuple[U8, float]]:
             time_s = clock.time_s(film.get(cv2.CAP_PROP_POS_MSEC) / 1000)
             done += 1
             yield np.ascontiguousarray(bgr[..., ::-1]), time_s
-        if done < 0.9 * stated_frames(path):
-            _log.warning("%s: only %d of %d frames decoded", path, done, stated_frames(path))
+        if done < 0.9 * (stated := stated_frames(path)):
+            _log.warning("%s: only %d of %d frames decoded", path, done, stated)
         if not done:
             raise FormatError(
                 "no frame of this video can be decoded",

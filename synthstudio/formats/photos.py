@@ -14,9 +14,10 @@ from typing import Any
 
 from synthstudio.core import images
 from synthstudio.core.errors import AssetError, FormatError
+from synthstudio.core.images import VIDEOS
 from synthstudio.core.places import Url
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.core.video import VIDEOS, stated_rate_hz, timed_frames
+from synthstudio.core.video import stated_rate_hz, timed_frames
 from synthstudio.dataset.durable import disk_errors, scratch_folder
 from synthstudio.dataset.store import Store
 from synthstudio.formats import checked

@@ -12,11 +12,11 @@ import numpy as np
 
 from synthstudio.core.arrays import F64, U8
 from synthstudio.core.errors import AssetError, FormatError
-from synthstudio.core.images import SUFFIXES, is_picture, list_pictures, read_rgb
+from synthstudio.core.images import SUFFIXES, VIDEOS, is_picture, list_pictures, read_rgb
 from synthstudio.core.places import Place, Url
 from synthstudio.core.safe_files import file_inside
 from synthstudio.core.safe_json import BEGIN, read_list
-from synthstudio.core.video import VIDEOS, decoded_frames, stated_frames
+from synthstudio.core.video import decoded_frames, stated_frames
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.matching import part_where

@@ -17,8 +17,8 @@ import numpy as np
 
 from synthstudio.core.arrays import U8
 from synthstudio.core.errors import ArgumentError, DeviceError, FormatError, SynthStudioError
-from synthstudio.core.images import MAX_PIXELS
-from synthstudio.core.video import VIDEOS, FrameClock
+from synthstudio.core.images import MAX_PIXELS, VIDEOS
+from synthstudio.core.video import FrameClock
 
 Kind = Literal["camera", "video", "network"]
 

@@ -28,7 +28,7 @@ from synthstudio.formats.coco.results import (
     frames_by_id,
     read_results,
 )
-from synthstudio.formats.exchange import exportable
+from synthstudio.formats.exchange import exportable, inside
 from synthstudio.formats.imports import import_from
 from synthstudio.review.check import FIRST_OBJECT, MIN_BOX_PX, base_of, labels_of
 from synthstudio.review.edits import apply
@@ -234,12 +234,8 @@ def _compare(writer: _Writer, frame: Row, people: list[Row], found: list[Row]) -
 def _box_and_track(row: Row, frame: Row, tracks: set[int | None]) -> dict[str, Any]:
     """The part of a new person's box inside the picture, and its track in a clip unless among
     `tracks`, to which it is added."""
-    x, y, wide, high = row["modal_box_px"]
-    left, top = max(x, 0.0), max(y, 0.0)
-    right, bottom = min(x + wide, frame["width_px"]), min(y + high, frame["height_px"])
-    more: dict[str, Any] = {}
-    if min(right - left, bottom - top) >= MIN_BOX_PX:
-        more["box"] = [left, top, right - left, bottom - top]
+    box = inside(row["modal_box_px"], (frame["height_px"], frame["width_px"]))
+    more: dict[str, Any] = {"box": box} if min(box[2:]) >= MIN_BOX_PX else {}
     track = row["track_id"]
     if frame["clip_id"] is not None and track not in {*tracks, None}:
         tracks.add(track)

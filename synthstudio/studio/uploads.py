@@ -9,9 +9,8 @@ from pathlib import Path
 import streamlit as st
 
 from synthstudio.core.errors import AssetError, StudioError, SynthStudioError
-from synthstudio.core.images import SUFFIXES, decode, decode_opaque, encode_jpeg
+from synthstudio.core.images import SUFFIXES, VIDEOS, decode, decode_opaque, encode_jpeg
 from synthstudio.core.skeleton import SKELETONS
-from synthstudio.core.video import VIDEOS
 from synthstudio.dataset.durable import disk_errors, replace_file
 from synthstudio.review.values import User, require
 from synthstudio.studio import skeletons

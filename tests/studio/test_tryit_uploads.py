@@ -1,6 +1,7 @@
 """What people send to the page Try it: what is taken, what is refused and logged, what is left."""
 
 import base64
+import dataclasses
 import logging
 import tempfile
 from pathlib import Path
@@ -70,6 +71,9 @@ def test_a_photo_is_answered_with_hidden_joints_in_words():
     assert several.people == 2
     frame = LiveFrame(number=0, time_s=0.0, arrived_s=0.0, rgb=rgb)
     seen = answers.new_follower(NET, [[0, 0, 40, 60], [50, 10, 40, 60]], minimum=0.0).step(frame)
+    moved = dataclasses.replace(seen.people[0], track=77)
+    other = dataclasses.replace(seen, people=[moved, *seen.people[1:]])
+    assert answers.shown(seen, SKELETON).jpeg != answers.shown(other, SKELETON).jpeg  # numbers
     said = answers.camera_people(seen, 3, SKELETON)
     assert [one["name"] for one in said["people"]] == ["person 1", "person 2"]
     assert said["n"] == 3 and len(said["people"][0]["joints"]) == 17

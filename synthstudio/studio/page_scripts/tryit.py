@@ -8,8 +8,7 @@ from typing import Any
 import streamlit as st
 
 from synthstudio.core.errors import ModelError, SynthStudioError
-from synthstudio.core.images import SUFFIXES
-from synthstudio.core.video import VIDEOS
+from synthstudio.core.images import SUFFIXES, VIDEOS
 from synthstudio.inference.model_files import OnnxModel
 from synthstudio.inference.stream import LiveFrame
 from synthstudio.review.values import User
