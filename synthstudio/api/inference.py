@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from synthstudio.api import arguments as args
-from synthstudio.api.model import Model, open_detector
+from synthstudio.api.model import Model, check_smooth, open_detector
 from synthstudio.core.errors import ArgumentError, AssetError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress, counter, progress
@@ -87,8 +87,7 @@ def predict_to_folder(
     folder = args.to_folder(out, "out")
     if boxes is not None and detector:
         raise ArgumentError("give boxes or a detector, not both", where="boxes")
-    if smooth and smooth % 2 == 0:
-        raise ArgumentError("an even window", where="smooth", expected="odd, or 0", got=str(smooth))
+    check_smooth(smooth)
     packaged = str(weights) == DEFAULT
     path = of_runtime(default_model() if packaged else args.to_path(weights, "weights"), runtime)
     request = Request(
@@ -233,7 +232,10 @@ class Opened:
         def noted() -> Iterator[SourceImage]:
             for picture in pictures:
                 high, wide = picture.rgb.shape[:2]
-                facts[picture.number] = {"file_name": picture.name, "width": wide, "height": high}
+                about = {"file_name": picture.name, "width": wide, "height": high}
+                if picture.time_s is not None:
+                    about["time_s"] = round(picture.time_s, 6)
+                facts[picture.number] = about
                 yield picture
 
         request = self.request

@@ -198,6 +198,7 @@ class Model:
             FormatError: for a source that cannot be read or a box outside its picture.
             ModelError: when a batch does not fit in the device's memory.
         """
+        check_smooth(smooth)
         opened = _open(source)
         find = None if boxes is None else _find(boxes, opened)
         people = list(self.persons(opened.read(), find, batch=batch, flip=flip))
@@ -290,6 +291,12 @@ def predict(model: Model | args.PathLike, source: Any, **options: Any) -> Predic
     """
     loaded = model if isinstance(model, Model) else Model.load(model)
     return loaded.predict(source, **options)
+
+
+def check_smooth(frames: int) -> None:
+    """ArgumentError for a smoothing window without a middle frame."""
+    if frames and frames % 2 == 0:
+        raise ArgumentError("an even window", where="smooth", expected="odd, or 0", got=str(frames))
 
 
 def _open(source: Any) -> Source:

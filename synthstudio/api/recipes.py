@@ -18,7 +18,14 @@ from synthstudio.recipe.schema import load as yaml_files
 from synthstudio.recipe.schema import recipe as schema
 
 
-class Recipe(schema.Recipe):
+class _Checked(type(schema.Recipe)):  # type: ignore[misc]
+    """Calls the class as `parse` does, with its errors."""
+
+    def __call__(cls, **fields: Any) -> Any:
+        return cls.parse(fields)
+
+
+class Recipe(schema.Recipe, metaclass=_Checked):
     """Distributions from which frames are drawn; scenes/README.md lists every field.
 
     A recipe is a frozen pydantic model: `Recipe.load` reads YAML, `with_` changes fields,

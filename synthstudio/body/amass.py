@@ -126,7 +126,7 @@ def _rate(arrays: Mapping[str, Array], where: str) -> float:
 
 
 def _poses(arrays: Mapping[str, Array], where: str) -> F64:
-    """Return (F, 66): the axis-angle vectors of JOINTS."""
+    """(F, 66): the axis-angle vectors of JOINTS."""
     if "poses" in arrays:
         return _numbers(arrays, "poses", tuple(_WIDTHS), where)[:, :_USED]
     if "root_orient" in arrays and "pose_body" in arrays:
@@ -150,7 +150,7 @@ def _poses(arrays: Mapping[str, Array], where: str) -> F64:
 
 
 def _numbers(arrays: Mapping[str, Array], name: str, widths: tuple[int, ...], where: str) -> F64:
-    """Return the member's numbers, (F, one of widths); of poses only those of JOINTS."""
+    """The member's numbers, (F, one of widths); of poses only those of JOINTS."""
     at = f"{where}: {name}"
     if name not in arrays:
         raise _fault(where, f"not an AMASS motion: it has no {name}", name, _listed(arrays))

@@ -141,7 +141,7 @@ def _unplaced(person: PersonSpec) -> PersonSpec:
 
 @functools.lru_cache(maxsize=_BARE_CACHE)
 def _bare(phenotype: Phenotype, pose: PoseSpec) -> BareBody:
-    """Return the body, independent of its clothes: variants change them."""
+    """The body, independent of its clothes: variants change them."""
     return bare_body(load_atlas(), phenotype, pose.angles_rad, pose.turns, pose.face)
 
 
@@ -191,7 +191,7 @@ def _posed(person: PersonSpec) -> Posed:
 
 
 def _drawn(surface: Surface) -> F64:
-    """Return (N, 3) the vertices of a surface's drawn faces."""
+    """(N, 3) the vertices of a surface's drawn faces."""
     used = np.zeros(len(surface.vertices_m), np.bool_)
     used[surface.faces if surface.drawn is None else surface.faces[surface.drawn]] = True
     return surface.vertices_m[used].astype(np.float64)
@@ -203,13 +203,13 @@ def _turn(yaw_rad: float) -> F64:
 
 
 def _moved(vertices_m: F32, person: PersonSpec) -> F32:
-    """Return vertices (V, 3) of the person's own frame in the world."""
+    """Vertices (V, 3) of the person's own frame in the world."""
     turn = _turn(person.yaw_rad).astype(np.float32)
     return vertices_m @ turn.T + np.array(person.position_m, np.float32)
 
 
 def _placed(dressed: _DressedPerson, person: PersonSpec, instance: int) -> tuple[Surface, ...]:
-    """Return the surfaces in the world; all of a person's vertices are turned at once."""
+    """The surfaces in the world; all of a person's vertices are turned at once."""
     vertices = _moved(dressed.vertices_m, person)
     normals = dressed.normals @ _turn(person.yaw_rad).astype(np.float32).T
     return _with_arrays(dressed.surfaces, vertices, normals, instance)
@@ -218,7 +218,7 @@ def _placed(dressed: _DressedPerson, person: PersonSpec, instance: int) -> tuple
 def _with_arrays(
     surfaces: tuple[Surface, ...], vertices_m: F32, normals: F32, instance: int = 0
 ) -> tuple[Surface, ...]:
-    """Return the surfaces over slices of joined vertices, and of normals where they have some."""
+    """The surfaces over slices of joined vertices, and of normals where they have some."""
     out, first, first_normal = [], 0, 0
     for surface in surfaces:
         end, own = first + len(surface.vertices_m), None
@@ -264,7 +264,7 @@ def palm_frames(atlas: Atlas, bare: BareBody) -> F64:
 
 @functools.cache
 def _palm(side: str) -> tuple[Intp, F64]:
-    """Return the palm's skin vertices and its axes (3, 3) in the identity pose."""
+    """The palm's skin vertices and its axes (3, 3) in the identity pose."""
     atlas = load_atlas()
     points = atlas.template_m.astype(np.float64)
     knuckles = np.stack(
@@ -292,7 +292,7 @@ def _palm(side: str) -> tuple[Intp, F64]:
 
 
 def _between(atlas: Atlas, one: str, other: str) -> F64:
-    """Return the joint of two bones: the mean of the skin that both of them move."""
+    """The joint of two bones: the mean of the skin that both of them move."""
     bones = [atlas.bone_names.index(name) for name in (one, other)]
     shared = atlas.weights[:, bones].toarray().min(axis=1) > _SHARED
     return np.asarray(atlas.template_m[shared].astype(np.float64).mean(axis=0))

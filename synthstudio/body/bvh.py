@@ -238,7 +238,7 @@ def _motion(
 
 
 def _number(word: str) -> float | None:
-    """Return a plain finite number; None for anything else, also for 1_000, nan and inf."""
+    """A plain finite number; None for anything else, also for 1_000, nan and inf."""
     try:
         value = float(word)
     except ValueError:
@@ -247,7 +247,7 @@ def _number(word: str) -> float | None:
 
 
 def _rotated(tree: _Skeleton, values: F64, hips: int) -> tuple[F64, F64]:
-    """Return (F, J, 3, 3) rotations and (F, 3) places of the root that bring the hips to theirs."""
+    """(F, J, 3, 3) rotations and (F, 3) places of the root that bring the hips to theirs."""
     rotations = np.tile(np.eye(3), (len(values), len(tree.names), 1, 1))
     given: dict[int, dict[int, F64]] = {}  # joint -> axis -> position
     column = 0
@@ -277,7 +277,7 @@ def _rotated(tree: _Skeleton, values: F64, hips: int) -> tuple[F64, F64]:
 
 
 def _replaced(given: dict[int, F64], offset: tuple[float, ...]) -> F64:
-    """Return the parts of a joint's OFFSET replaced by its positions, by axis."""
+    """The parts of a joint's OFFSET replaced by its positions, by axis."""
     out = np.zeros(3)
     out[list(given)] = np.array(offset)[list(given)]
     middle = np.zeros(3)

@@ -110,7 +110,7 @@ def _usual_overlaps_m(angles_rad: FrozenDict) -> F64:
 
 
 def _overlaps_m(phenotype: Phenotype, poses: Sequence[Mapping[str, float]]) -> F64:
-    """Return (P, K) how deep each pair overlaps in each pose, negative where they are apart."""
+    """(P, K) how deep each pair overlaps in each pose, negative where they are apart."""
     posed = frames(phenotype, rotations_of(poses))
     return overlaps_m(posed, posed, own_pairs())
 
@@ -165,7 +165,7 @@ def _pieces(at: Callable[[str], F64], skin: F64) -> Iterator[tuple[str, F64, flo
 
 
 def _slab(points: F64) -> tuple[F64, float]:
-    """Return the lying capsule, along x or y, that fills the points' box."""
+    """The lying capsule, along x or y, that fills the points' box."""
     low, high = np.quantile(points, (1 - _FULL, _FULL), axis=0)
     middle, half = (low + high) / 2, (high - low)[:2] / 2
     axis, radius = int(half.argmax()), float(half.min())

@@ -226,7 +226,7 @@ def _unturn(moved: Retargeted, at: float) -> F64:
 
 
 def _places(whole: F64, chain: Chain, soles: Soles) -> tuple[F64, F64]:
-    """Return (F, N, 3) sole points and (F,) lowest other point, the root at the origin."""
+    """(F, N, 3) sole points and (F,) lowest other point, the root at the origin."""
     still = np.eye(3)[None, None].repeat(len(BONES), 1)
     heads, rest = (joints_m(w, chain.parents, chain.offsets_m, 0.0) for w in (whole, still))
     used = np.flatnonzero(soles.weights.any(axis=0))
@@ -250,7 +250,7 @@ def _scale(moved: Retargeted, chain: Chain) -> float:
 
 
 def _smoothed(fractions: F64, fps: float) -> F64:
-    """Return (F, 2) fractions without the jitter of a hand-over, averaged over `_HANDOVER_S`."""
+    """(F, 2) fractions without the jitter of a hand-over, averaged over `_HANDOVER_S`."""
     width = 2 * max(0, round(_HANDOVER_S * fps / 2)) + 1
     padded = np.pad(fractions, ((width // 2, width // 2), (0, 0)), mode="edge")
     kernel = np.bartlett(width + 2)[1:-1]
@@ -270,6 +270,6 @@ def _flights(rise: F64) -> F64:
 
 
 def _ramp(x: F64) -> F64:
-    """Return 1 below 0, 0 above 1, smooth between."""
+    """1 below 0, 0 above 1, smooth between."""
     u = np.clip(1 - x, 0, 1)
     return u * u * (3 - 2 * u)

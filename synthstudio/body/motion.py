@@ -153,7 +153,7 @@ def _wanted(motion: Motion) -> dict[str, F64]:
 
 
 def _toes(motion: Motion, turns: F64, side: str, foot: F64) -> F64:
-    """Return (F, 3, 3) of the toes: up as in the file, never down.
+    """(F, 3, 3) of the toes: up as in the file, never down.
 
     Their zero is how they lie while the foot is flattest: files say it to some 10 degrees only,
     and toes that point down would lift the whole person.
@@ -169,7 +169,7 @@ def _toes(motion: Motion, turns: F64, side: str, foot: F64) -> F64:
 
 
 def _hand(upper: F64, hand: F64, side: str, s: str) -> tuple[F64, F64]:
-    """Return (F, 3, 3) of the forearm's far half, which has part of the twist, and of the hand.
+    """(F, 3, 3) of the forearm's far half, which has part of the twist, and of the hand.
 
     Where a file bends a wrist beyond its limits it is held at the limit: hands have few markers
     and often stray, and no other joint is changed.

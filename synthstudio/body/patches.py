@@ -146,7 +146,7 @@ def _build(atlas: Atlas, joints: tuple[str, ...], points: int, seed: int) -> Pat
 
 
 def _near_faces(atlas: Atlas, corners: F64, centre: F64, joint: str) -> I64:
-    """Return the faces of a joint's parts and side that may reach into its radius."""
+    """The faces of a joint's parts and side that may reach into its radius."""
     kind = KINDS[joint_kind(joint)]
     side = joint.removesuffix(joint_kind(joint)).rstrip("_")
     parts = [PARTS.index(name if name in PARTS else f"{side}_{name}") for name in kind.parts]
@@ -183,7 +183,7 @@ def escape_share(corners: F64, wanted: I64) -> F64:
 
 
 def _sphere(count: int) -> F64:
-    """Return (count, 3) directions of a Fibonacci lattice on the sphere."""
+    """(count, 3) directions of a Fibonacci lattice on the sphere."""
     k = np.arange(count) + 0.5
     z = 1 - 2 * k / count
     phi = k * np.pi * (3 - np.sqrt(5))
@@ -192,7 +192,7 @@ def _sphere(count: int) -> F64:
 
 
 def _blocked(corners: F64, origin: F64, own: I64, direction: F64) -> Bool:
-    """Return (M,) whether a ray from each origin along `direction` meets a face not its own.
+    """(M,) whether a ray from each origin along `direction` meets a face not its own.
 
     Seen along the direction the rays are points in a plane: each triangle tests those near it.
     """
@@ -226,7 +226,7 @@ def _blocked(corners: F64, origin: F64, own: I64, direction: F64) -> Bool:
 def _patch(
     corners: F64, faces: I64, centre: F64, joint: str, points: int, seed: int
 ) -> tuple[I32, F64, F64]:
-    """Return (N,) face, (N, 3) barycentric, (N,) area share of one joint."""
+    """(N,) face, (N, 3) barycentric, (N,) area share of one joint."""
     radius_m = KINDS[joint_kind(joint)].radius_m
     rng = stream(seed, "joint patch", joint)
     triangle = corners[faces]
@@ -248,7 +248,7 @@ def _patch(
 
 
 def _thin(place: F64, centre: F64, points: int) -> tuple[I64, F64]:
-    """Return (N,) evenly spread candidates and the share of candidates nearest to each.
+    """(N,) evenly spread candidates and the share of candidates nearest to each.
 
     Farthest-point sampling from the candidate nearest to the joint, then Lloyd steps in which
     a point moves to the candidate nearest to its cell's mean.
@@ -285,7 +285,7 @@ def _mirror(corners: F64, faces: I64, left: tuple[I32, F64, F64]) -> tuple[I32, 
 
 
 def _barycentric(triangle: F64, point: F64) -> F64:
-    """Return the barycentric coordinates (..., 3) of points projected into triangles' planes."""
+    """The barycentric coordinates (..., 3) of points projected into triangles' planes."""
     e0, e1 = triangle[..., 1, :] - triangle[..., 0, :], triangle[..., 2, :] - triangle[..., 0, :]
     d = point - triangle[..., 0, :]
     d00, d01, d11 = (e0 * e0).sum(-1), (e0 * e1).sum(-1), (e1 * e1).sum(-1)

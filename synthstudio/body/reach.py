@@ -137,7 +137,7 @@ class _Search:
         return out[0], dataclasses.replace(out[1], position_m=place, yaw_rad=yaw)
 
     def _descended(self, x: F64, low: F64, high: F64) -> F64:
-        """Return where steps of Levenberg and Marquardt (1963) end, cut to the limits."""
+        """Where steps of Levenberg and Marquardt (1963) end, cut to the limits."""
         damp, errors = _DAMP, self._residuals(x)
         for _ in range(_STEPS):
             slopes = self._slopes(x, errors)
@@ -167,7 +167,7 @@ class _Search:
         return np.array([*angles, *people[1].position_m[:2], people[1].yaw_rad])
 
     def _alone(self, *values: F64) -> list[tuple[Frames, F64]]:
-        """Return the bones of each at angles (P, X), and how much deeper limbs overlap."""
+        """The bones of each at angles (P, X), and how much deeper limbs overlap."""
         poses = []
         for person, names, own in zip(self.people, self.names, values, strict=True):
             poses += [
@@ -207,7 +207,7 @@ class _Search:
         return x[..., : self.split], x[..., self.split : -3]
 
     def _slopes(self, x: F64, here: F64) -> F64:
-        """Return (R, X) derivatives by forward differences; one's angles leave the other be."""
+        """(R, X) derivatives by forward differences; one's angles leave the other be."""
         both = self._alone(*self._shared(x[None]))
         out = np.empty((len(here), len(x)))
         tried = x + _STEP * np.eye(len(x))
@@ -221,14 +221,14 @@ class _Search:
 
 
 def _bending(who: int, touches: tuple[Touch, ...]) -> tuple[str, ...]:
-    """Return the angles of one of the two that bend: of arms whose palm touches, and the trunk."""
+    """The angles of one of the two that bend: of arms whose palm touches, and the trunk."""
     sides = {touch.palm.removesuffix("palm") for touch in touches if touch.of == who}
     sides |= {t.on.removesuffix("palm") for t in touches if t.of != who and t.on.endswith("palm")}
     return (*(side + stem for side in sorted(sides) for stem in _ARM_RAD), *_TRUNK_RAD)
 
 
 def _near(placed: tuple[Frames, ...], touches: tuple[Touch, ...]) -> tuple[capsules.Pairs, F64]:
-    """Return the pairs of capsules that may meet, and (K,) how far apart they stay."""
+    """The pairs of capsules that may meet, and (K,) how far apart they stay."""
     parts = capsules.parts()
     apart = np.full((len(parts), len(parts)), _APART_M)
     for touch in touches:

@@ -264,7 +264,7 @@ def _first_jump(
 
 
 def _followed(parents: tuple[int, ...], roles: dict[str, int]) -> set[int]:
-    """Return the joints with a role, and those that they hang from."""
+    """The joints with a role, and those that they hang from."""
     out: set[int] = set()
     for joint in roles.values():
         while joint >= 0 and joint not in out:
@@ -279,7 +279,7 @@ def _leg(offsets: F64, roles: dict[str, int]) -> float:
 
 
 def _basis(parents: tuple[int, ...], offsets: F64, roles: dict[str, int], where: str) -> F64:
-    """Return the (3, 3) signed permutation that takes the file's axes to ours."""
+    """The (3, 3) signed permutation that takes the file's axes to ours."""
     places = np.zeros_like(offsets)
     for joint, parent in enumerate(parents):
         if parent >= 0:

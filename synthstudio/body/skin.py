@@ -127,7 +127,7 @@ def _tint(atlas: Atlas) -> F32:
 
 
 def _own_tint(atlas: Atlas, look: Look, *, hair: bool, bald: float | None) -> F32:
-    """Return (N, 3) the tint with own lips, and with hair roots: no hairline is a clean edge."""
+    """(N, 3) the tint with own lips, and with hair roots: no hairline is a clean edge."""
     if not (hair or look.lips):
         return _tint(atlas)
     tint = _tint(atlas).copy()
@@ -146,7 +146,7 @@ def _own_tint(atlas: Atlas, look: Look, *, hair: bool, bald: float | None) -> F3
 
 @functools.lru_cache(maxsize=2)
 def _roots(atlas: Atlas) -> tuple[Intp, F32]:
-    """Return (M,) vertices with hair roots and (M, 1) their share of the tint."""
+    """(M,) vertices with hair roots and (M, 1) their share of the tint."""
     at = atlas.template_m
     height = hairline(at)
     share = 0.85 * np.clip((height + 0.007) / 0.014, 0, 1) * (at[:, 2] > 0.59)
@@ -165,7 +165,7 @@ def _smooth(mask: F32) -> F32:
 
 
 def _knuckles(atlas: Atlas) -> F32:
-    """Return (N,) 1 where the bones of hand and finger share a vertex on the back of the hand."""
+    """(N,) 1 where the bones of hand and finger share a vertex on the back of the hand."""
     out = np.zeros(len(atlas.template_m), np.float32)
     dense = {n: i for i, n in enumerate(atlas.bone_names)}
     for stem in _KNUCKLE_BONES:
@@ -186,7 +186,7 @@ def _head(
     part: int = NO_PART,
     coords: F32 | None = None,
 ) -> Surface:
-    """Return two groups of a kind of the head's; `coords` (N, 3) instead of the template."""
+    """Two groups of a kind of the head's; `coords` (N, 3) instead of the template."""
     used, faces = _both(atlas, group, sides)
     return Surface(
         name=name,
@@ -208,7 +208,7 @@ def _eyes(atlas: Atlas, vertices_m: F32, iris_rgb: Vec3) -> Surface:
 
 @functools.lru_cache(maxsize=4)
 def _both(atlas: Atlas, group: str, sides: tuple[str, str]) -> tuple[Intp, I32]:
-    """Return the vertices of two groups of a kind, and (F, 3) triangles among them."""
+    """The vertices of two groups of a kind, and (F, 3) triangles among them."""
     faces = np.vstack([atlas.groups[f"{side}_{group}"] for side in sides])
     used, inverse = np.unique(faces, return_inverse=True)
     own = inverse.reshape(-1, 3).astype(np.int32)
@@ -218,7 +218,7 @@ def _both(atlas: Atlas, group: str, sides: tuple[str, str]) -> tuple[Intp, I32]:
 
 @functools.lru_cache(maxsize=2)
 def _eye_coords(atlas: Atlas) -> F32:
-    """Return (N, 3) unit-sphere coordinates of the nearer eyeball of the template."""
+    """(N, 3) unit-sphere coordinates of the nearer eyeball of the template."""
     at = atlas.template_m
     centre = np.where(at[:, :1] > 0, [_EYE_CENTRES_M["left"]], [_EYE_CENTRES_M["right"]])
     out = (at - centre).astype(np.float64)

@@ -96,7 +96,7 @@ def deepest_m(a: F64, b: F64) -> float:
 
 
 def _below_m(points: F64, vertices: F64) -> float:
-    """Return how deep the deepest of the points lies under a skin, by its nearest vertices."""
+    """How deep the deepest of the points lies under a skin, by its nearest vertices."""
     skin = load_atlas().skin
     low, high = vertices[skin].min(axis=0), vertices[skin].max(axis=0)
     own = points[skin]

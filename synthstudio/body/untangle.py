@@ -115,7 +115,7 @@ def _searched(
     hands_m: F64 | None,
     one_way: bool,
 ) -> tuple[dict[str, float], float]:
-    """Return the freest angles along the search from `initial`, and the remaining depth."""
+    """The freest angles along the search from `initial`, and the remaining depth."""
     best, minimum, now = initial, _deepest(found), initial
     moving: dict[str, float] = {}
     for _ in range(_ROUNDS):
@@ -138,7 +138,7 @@ def _searched(
 
 @functools.cache
 def _bands() -> dict[str, tuple[Intp, I32]]:
-    """Return each band's vertices and its faces, which count among them."""
+    """Each band's vertices and its faces, which count among them."""
     atlas = load_atlas()
     faces, out = atlas.skin_faces, {}
     for name, parts in _BANDS.items():
@@ -151,7 +151,7 @@ def _bands() -> dict[str, tuple[Intp, I32]]:
 
 @functools.cache
 def _rim(band: str) -> Bool:
-    """Return which of a band's vertices its neighbours share: there its skin does not end."""
+    """Which of a band's vertices its neighbours share: there its skin does not end."""
     own, faces = _bands()[band]
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
     forth, back = edges @ (len(own), 1), edges @ (1, len(own))
@@ -171,7 +171,7 @@ def _skin() -> tuple[Intp, Intp, tuple[slice, ...]]:
 
 @functools.cache
 def _tested(b: str) -> Bool:
-    """Return which of those vertices, every so many of a band, may lie in the band `b`."""
+    """Which of those vertices, every so many of a band, may lie in the band `b`."""
     every, _, bands = _skin()
     out = np.zeros(len(every), np.bool_)
     for a, band in zip(_BANDS, bands, strict=True):
@@ -215,7 +215,7 @@ def _contacts(
 
 
 def _far(b: str, near: Intp, skin_m: F64, joints: dict[str, F64]) -> Bool:
-    """Return which points of other bands are far enough from the joint that both bands share."""
+    """Which points of other bands are far enough from the joint that both bands share."""
     out, of = np.ones(len(near), np.bool_), _skin()[1][near]
     limbs = _FROM_JOINT_M if b == _TRUNK else {"thigh"} if b.endswith("thigh") else ()
     for side, limb in itertools.product(("left", "right"), limbs):
@@ -281,7 +281,7 @@ def _nearer(
     moving: dict[str, float],
     hands_m: F64 | None,
 ) -> dict[str, float]:
-    """Return the angles one damped step on, within their limits."""
+    """The angles one damped step on, within their limits."""
     points = np.concatenate([contact.points[rows] for contact, rows in rows_of])
     nearest = np.concatenate([contact.nearest[rows] for contact, rows in rows_of])
     normals = np.concatenate([contact.normals[rows] for contact, rows in rows_of])
@@ -330,7 +330,7 @@ def _one_way(found: list[_Contact]) -> Iterator[tuple[_Contact, Intp]]:
 
 @functools.cache
 def _palms() -> Intp:
-    """Return some vertices of the left hand, its wrist, the right hand and its wrist, as many each.
+    """Some vertices of the left hand, its wrist, the right hand and its wrist, as many each.
 
     Hands that keep both keep how they are turned to each other, too.
     """
@@ -344,6 +344,6 @@ def _palms() -> Intp:
 
 
 def _between(at: F64) -> F64:
-    """Return (6,) the ways from the right hand and wrist to the left ones, at `_palms`."""
+    """(6,) the ways from the right hand and wrist to the left ones, at `_palms`."""
     left, right = at.reshape(2, 2, _MARKS, 3).mean(axis=2)
     return np.asarray((left - right).ravel())

@@ -143,7 +143,7 @@ def _pressed(outfit: tuple[GarmentSpec, ...]) -> list[GarmentSpec]:
 
 
 def _layer(garment: GarmentSpec) -> int:
-    """Return a garment's place from the skin outwards; a tucked top lies under the bottom."""
+    """A garment's place from the skin outwards; a tucked top lies under the bottom."""
     tucked = garment.shape.get("tucked", 0.0) >= 0.5
     return SKIN if tucked else _entry(garment.kind).layer
 

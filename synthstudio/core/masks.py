@@ -293,7 +293,7 @@ def _hole_column(part: Bool) -> int | None:
 
 
 def _outline(part: Bool) -> list[tuple[int, int]]:
-    """Return the corners of the one closed border of a solid 4-connected part."""
+    """The corners of the one closed border of a solid 4-connected part."""
     steps = _border_steps(part)
     start = min(steps, key=lambda p: (p[1], p[0]))
     at, way = start, _RIGHT

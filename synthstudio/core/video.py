@@ -48,13 +48,9 @@ class FrameClock:
         return self._last_s
 
 
-def decoded_frames(path: Path) -> Iterator[U8]:
-    """Yield the frames of a video, (H, W, 3) uint8 RGB; FormatError when there is none."""
-    return (rgb for rgb, _ in timed_frames(path))
-
-
 def timed_frames(path: Path) -> Iterator[tuple[U8, float]]:
-    """Yield the frames of a video and their presentation times in seconds from 0.
+    """Yield the frames of a video, (H, W, 3) uint8 RGB, and their presentation times in seconds
+    from 0.
 
     NaN if a video has neither rate nor timestamps. FormatError without frames.
     """

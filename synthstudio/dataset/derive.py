@@ -259,7 +259,7 @@ def _named_sources(source: Dataset, chunk: Chunk, new: range) -> list[Row]:
 
 
 def _renumbered(chunk: Chunk, new: range) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """Return a chunk's tables renumbered, stored specs too, and the origin of its frames."""
+    """A chunk's tables renumbered, stored specs too, and the origin of its frames."""
     old, numbers = as_numpy(chunk.frames["index"]), np.array(new, np.int64)
     people = replaced(chunk.people, "frame_index", numbers[chunk.owners])
     frames = replaced(chunk.frames, "index", numbers)

@@ -48,7 +48,7 @@ def merge(
 
 
 def _in_order(sets: list[Dataset], paths: Sequence[Place]) -> list[Dataset]:
-    """Return the parts by number; DatasetError unless they are the n parts of one run."""
+    """The parts by number; DatasetError unless they are the n parts of one run."""
     numbers = [part.part for part in sets]
     for path, number in zip(paths, numbers, strict=True):
         if number is None:
@@ -71,7 +71,7 @@ def _in_order(sets: list[Dataset], paths: Sequence[Place]) -> list[Dataset]:
 
 
 def _mixed_notes(sets: list[Dataset], allow_mixed: bool) -> list[dict[str, Any]]:
-    """Return notes on parts of different identity; DatasetError if not allowed."""
+    """Notes on parts of different identity; DatasetError if not allowed."""
     first = sets[0]
     notes: list[dict[str, Any]] = []
     for part in sets:

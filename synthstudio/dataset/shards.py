@@ -298,7 +298,7 @@ def _write_pictures(temporary: Path, frame: Stored) -> None:
 
 
 def _walk(folder: Path) -> tuple[list[str], list[str]]:
-    """Return files and folders below `folder`, sorted; anything else (links too) is a file."""
+    """Files and folders below `folder`, sorted; anything else (links too) is a file."""
     files: list[str] = []
     folders: list[str] = []
     for path in sorted(folder.rglob("*")):

@@ -283,7 +283,7 @@ def _components(links: Sequence[tuple[int, int]], frames: int) -> I64:
 
 
 def _assign(sizes: F64, wanted: F64, seed: int) -> I64:
-    """Return the split of each component: sizes (C, 1 + bins), frames first.
+    """The split of each component: sizes (C, 1 + bins), frames first.
 
     Largest first, ties in an order by `seed`; each goes where the squared shortfall
     of frames and of each bin, relative to its total and weighed by its people, falls most. The

@@ -26,7 +26,7 @@ _IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string()
 
 
 def _loose(field: pa.Field) -> pa.Field:
-    """Return a nullable field (recursively), as `datasets` requires."""
+    """A nullable field (recursively), as `datasets` requires."""
     kind = pa.list_(field.type.value_type) if pa.types.is_list(field.type) else field.type
     return pa.field(field.name, kind)
 

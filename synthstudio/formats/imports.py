@@ -263,7 +263,7 @@ def _is_complete(row: Row) -> bool:
 
 
 def _check_image(data: bytes, size: tuple[int, int], name: str) -> str:
-    """Return the suffix of a picture's kind; AssetError, or FormatError for another size."""
+    """The suffix of a picture's kind; AssetError, or FormatError for another size."""
     found, rotated, kind = decode(data, name, _image_properties)
     upright = (found[1], found[0]) if rotated else found
     if upright != size:
@@ -278,7 +278,7 @@ def _check_image(data: bytes, size: tuple[int, int], name: str) -> str:
 
 
 def _image_properties(image: Any) -> tuple[tuple[int, int], bool, str]:
-    """Return size, whether EXIF turns it on its side, and kind; decode all, JPEG at 1/8."""
+    """Size, whether EXIF turns it on its side, and kind; decode all, JPEG at 1/8."""
     size, kind = image.size, str(image.format)
     rotated = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     image.draft(None, (1, 1))
@@ -300,7 +300,7 @@ def _open_sidecar(folder: Path, imported: Imported) -> Sidecar | None:
 
 
 def _frame_indices(opened: Opened, sidecar: Sidecar | None) -> Sequence[int]:
-    """Return a rising frame index for each sample: the known ones, unless they are far apart."""
+    """A rising frame index for each sample: the known ones, unless they are far apart."""
     count = len(opened.names if opened.numbers is None else opened.numbers)
     known = opened.numbers
     if known is None and sidecar is not None:

@@ -251,7 +251,7 @@ def _texts(value: Any) -> list[str]:
 
 
 def _result(task: Mapping[str, Any], left: exchange.Skipped) -> list[Mapping[str, Any]]:
-    """Return the entries of a task's first annotation that was not cancelled."""
+    """The entries of a task's first annotation that was not cancelled."""
     if "data" not in task:  # JSON-MIN: regions by the name of their control
         return [
             {"type": kind, "value": one, **{k: one[k] for k in ("id", "parentID") if k in one}}

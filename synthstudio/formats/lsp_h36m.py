@@ -193,7 +193,7 @@ H36M = ArrayFormat(
 
 
 def _rows_by_image(images: Array, also: Sequence[str], where: str) -> dict[str, list[int]]:
-    """Return the rows of each image; none for those named only in the sidecar."""
+    """The rows of each image; none for those named only in the sidecar."""
     found: dict[str, list[int]] = {name: [] for name in also}
     for k, image in enumerate(images.tolist()):
         found.setdefault(plain_name(image, where=f"{where}, row {k}"), []).append(k)

@@ -247,5 +247,5 @@ def _same(a: float, b: float) -> bool:
 
 
 def _fingerprint(row: Row) -> tuple[Any, ...]:
-    """Return a key of a person, equal for numbers that print equally."""
+    """A key of a person, equal for numbers that print equally."""
     return (*row["state"], *(None if v != v else round(v, 2) for v in row["joints_px"]))

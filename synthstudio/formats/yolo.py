@@ -258,7 +258,7 @@ def _check_yaml(text: str, where: str) -> None:
 
 
 def _skeleton(config: dict[str, Any], joints: int, wanted: Skeleton | None) -> Skeleton:
-    """Return the skeleton by the joints' names, or by their number and mirror pairs."""
+    """The skeleton by the joints' names, or by their number and mirror pairs."""
     names = config.get("kpt_names")
     if isinstance(names, dict) and names:
         names = next(iter(names.values()))
@@ -283,7 +283,7 @@ def _skeleton(config: dict[str, Any], joints: int, wanted: Skeleton | None) -> S
 
 
 def _person_class(names: Any, wanted: Skeleton | None) -> int | None:
-    """Return the number of the class of people; None for the only class of a `wanted` skeleton.
+    """The number of the class of people; None for the only class of a `wanted` skeleton.
 
     A single generic name (0, class_0, object, item, ...) is taken as people.
     """

@@ -40,7 +40,7 @@ def people_velocities(
 
 
 def _is_seen(stage: FrameGenerator, spec: FrameSpec, moving: MovingSpec, now: PosedPerson) -> bool:
-    """Return whether a joint moves far enough during the exposure to change a pixel."""
+    """Whether a joint moves far enough during the exposure to change a pixel."""
     share = spec.lens.exposure_s / abs(moving.after_s)
     to = now.joints_m + (stage.body.joints_m(_other(spec, moving)) - now.joints_m) * share
     a, b = (spec.camera.project(spec.camera.to_camera(joints)) for joints in (now.joints_m, to))

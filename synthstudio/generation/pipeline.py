@@ -242,7 +242,7 @@ def make_frame(stage: FrameGenerator, spec: FrameSpec, *, layers: Sequence[str] 
 
 
 def _through_lens(rendering: Rendering, spec: FrameSpec, built: Built) -> tuple[Rendering, U8]:
-    """Return the rendering through the lens, cut-outs over it, and its picture in focus."""
+    """The rendering through the lens, cut-outs over it, and its picture in focus."""
     rendering = blend.over(bend.bent(rendering, spec.camera), built.cutouts)
     circles = defocus.out_of_focus(rendering.depth_m, built.scene.people, spec)
     seen = rendering.rgb if circles is None else defocus.defocused(rendering.rgb, circles)
@@ -252,7 +252,7 @@ def _through_lens(rendering: Rendering, spec: FrameSpec, built: Built) -> tuple[
 def _exposed(
     stage: FrameGenerator, spec: FrameSpec, built: Built, still: Rendering, seen: U8
 ) -> U8:
-    """Return `seen`, the picture at mid-exposure, with motion blur of moving people.
+    """`seen`, the picture at mid-exposure, with motion blur of moving people.
 
     Focus and cut-outs apply at each time; distortion may be applied to the mean.
     """

@@ -377,5 +377,5 @@ def _bare_scene(
 
 
 def _at_origin(item: PersonSpec | ObjectSpec) -> PersonSpec | ObjectSpec:
-    """Return the item moved over the origin, as a position-independent cache key."""
+    """The item moved over the origin, as a position-independent cache key."""
     return dataclasses.replace(item, position_m=(0.0, 0.0, item.position_m[2]))

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from synthstudio.core.images import SUFFIXES, VIDEOS, is_picture, list_pictures,
 from synthstudio.core.places import Place, Url
 from synthstudio.core.safe_files import file_inside
 from synthstudio.core.safe_json import BEGIN, read_list
-from synthstudio.core.video import decoded_frames, stated_frames
+from synthstudio.core.video import stated_frames, timed_frames
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.matching import part_where
@@ -48,7 +49,8 @@ class Boxes:
 @dataclass(frozen=True, kw_only=True)
 class SourceImage:
     """One image. `boxes`: people listed by the source. `sequence`: images of one name form a clip,
-    in the order of `time` (frames); "" for single images. `id`: in a COCO file, of any kind."""
+    in the order of `time` (frames); "" for single images. `time_s`: of a video's frame, from 0.
+    `id`: in a COCO file, of any kind."""
 
     number: int
     name: str
@@ -56,6 +58,7 @@ class SourceImage:
     boxes: Boxes | None = None
     sequence: str = ""
     time: int = 0
+    time_s: float | None = None
     id: int | str | None = None
 
 
@@ -152,14 +155,20 @@ def _photos(path: Path, files: list[Path]) -> Source:
 
 
 def _video(path: Path) -> Source:
-    for _ in decoded_frames(path):  # raises unless the first frame can be decoded
+    for _ in timed_frames(path):  # raises unless the first frame can be decoded
         break
     stated = stated_frames(path)
 
     def read() -> Iterator[SourceImage]:
-        for number, rgb in enumerate(decoded_frames(path)):
-            name = f"{path.name}#{number:06d}"
-            yield SourceImage(number=number, name=name, rgb=rgb, sequence="video", time=number)
+        for number, (rgb, time_s) in enumerate(timed_frames(path)):
+            yield SourceImage(
+                number=number,
+                name=f"{path.name}#{number:06d}",
+                rgb=rgb,
+                sequence="video",
+                time=number,
+                time_s=time_s if math.isfinite(time_s) else None,
+            )
 
     return Source(kind="video", path=path, total=stated or None, read=read)
 

@@ -323,7 +323,7 @@ def _replace(tree: dict[str, Any], blobs: list[bytes], where: str) -> bytes:
 
 
 def _texture(tree: dict[str, Any], primitive: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    """Return which texture coordinates a primitive's colours use, and how they are moved."""
+    """Which texture coordinates a primitive's colours use, and how they are moved."""
     material = tree["materials"][primitive["material"]] if "material" in primitive else {}
     info = material.get("pbrMetallicRoughness", {}).get("baseColorTexture", {})
     move = info.get("extensions", {}).get("KHR_texture_transform", {})

@@ -290,7 +290,7 @@ def coverage(dataset: Dataset, *, on_progress: OnProgress | None = None) -> Cove
 
 
 def _group_numbers(frames: Mapping[str, pa.Array]) -> I64:
-    """Return (F,) numbers equal for equal groups, independent of batches; none is its own group."""
+    """(F,) numbers equal for equal groups, independent of batches; none is its own group."""
     coded = pc.dictionary_encode(frames["group_id"])
     names = [name.encode("utf-8", "surrogatepass") for name in coded.dictionary.to_pylist()]
     digests = [hashlib.blake2b(name, digest_size=6).digest() for name in names]

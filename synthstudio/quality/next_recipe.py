@@ -143,7 +143,7 @@ def plain_yaml(recipe: Mapping[str, Any]) -> str:
 def _lacking(
     found: Coverage, axis: str, allowed: Iterable[str], at_least: float | None
 ) -> dict[str, int]:
-    """Return quotas in percent for the thin bins of an axis; empty if none is thin."""
+    """Quotas in percent for the thin bins of an axis; empty if none is thin."""
     have = dict(zip(found.labels[axis], found.of_people(axis).tolist(), strict=True))
     counts = {name: have.get(name, 0) for name in allowed}
     here = np.array(list(counts.values()), np.int64)
@@ -180,7 +180,7 @@ def _families(own: Recipe, families: Iterable[str]) -> list[str]:
 def _bodies(
     own: Recipe, wanted: dict[str, Any], found: Coverage, at_least: float | None
 ) -> dict[str, int]:
-    """Return quotas for bodies that the next pool holds; enlarge a small pool."""
+    """Quotas for bodies that the next pool holds; enlarge a small pool."""
     allowed = set(BODIES)
     if own.quotas is not None and own.quotas.body is not None:
         allowed = {b for name, share in own.quotas.body.items() if share for b in bodies_in(name)}
@@ -206,7 +206,7 @@ def _bodies(
 def _targets(
     own: Recipe, wanted: Mapping[str, Any], found: Coverage, at_least: float | None
 ) -> dict[str, Any]:
-    """Return targets: joints rarely hidden by others, else people as occluders, fractions."""
+    """Targets: joints rarely hidden by others, else people as occluders, fractions."""
     if not own.objects:  # only people can occlude
         return _cause_targets(own, found, at_least)
     people = wanted["frames"] * sum(support(own.people.count)) / 2
@@ -220,7 +220,7 @@ def _targets(
 def _joint_targets(
     own: Recipe, found: Coverage, at_least: float | None, *, people: float, alone: bool = True
 ) -> dict[str, Any]:
-    """Return joints rarely hidden by others, and their target rates.
+    """Joints rarely hidden by others, and their target rates.
 
     With `alone` a rate is above that of self-occlusion and
     truncation; in photos only visible joints are targets.
@@ -247,7 +247,7 @@ def _joint_targets(
 
 
 def _cause_targets(own: Recipe, found: Coverage, at_least: float | None) -> dict[str, Any]:
-    """Return targets of occlusion by people, if rare; every frame needs two people."""
+    """Targets of occlusion by people, if rare; every frame needs two people."""
     by_people, by_objects = found.of_joints("cause")[_BY_OTHERS]
     requested = own.targets.crowd_index is not None or "person" in own.targets.causes
     if support(own.people.count)[0] < 2 or requested:
@@ -260,7 +260,7 @@ def _cause_targets(own: Recipe, found: Coverage, at_least: float | None) -> dict
 def _fraction_targets(
     own: Recipe, found: Coverage, at_least: float | None, *, anew: bool = False
 ) -> dict[str, Any]:
-    """Return the occluded fractions that are thin; with `anew` also if others were requested."""
+    """The occluded fractions that are thin; with `anew` also if others were requested."""
     people_by = found.of_people("fraction")[: len(_MIDDLES)]
     if own.targets.occluded_fraction is not None and not anew:
         return {}
@@ -276,7 +276,7 @@ def _fraction_targets(
 
 
 def _regions(joints: Sequence[str]) -> list[list[int]]:
-    """Return indices of joints so close together that one object hides them."""
+    """Indices of joints so close together that one object hides them."""
     found = []
     for ends in REGIONS.values():
         places = [j for j, name in enumerate(joints) if name.endswith(ends)]

@@ -268,7 +268,7 @@ def _unmet_fraction(got: Mapping[str, Any], t: float) -> list[str]:
 
 
 def _nothing_requested(got: Mapping[str, Any], targets: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each target without any stored person or frame."""
+    """A sentence for each target without any stored person or frame."""
     empty = {
         _FRACTION: targets.get(_FRACTION) is not None and not got[_FRACTION]["people"],
         "crowd_index": targets.get("crowd_index") is not None and not got["crowd_index"]["frames"],

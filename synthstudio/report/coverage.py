@@ -77,7 +77,7 @@ def _joint_lines(found: Coverage, at_least: float | None) -> list[str]:
 
 
 def _cause_lines(found: Coverage, at_least: float | None) -> list[str]:
-    """Return joints by cause and fraction, and in the last line people by fraction."""
+    """Joints by cause and fraction, and in the last line people by fraction."""
     counts, rows, columns = _cut(found, "cause", "fraction")
     named = [_CAUSES.get(name, name) for name in rows]
     title = "joints by cause and occluded fraction of the person"

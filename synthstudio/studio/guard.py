@@ -238,7 +238,7 @@ class Guard:
         return "http" in self._page_schemes(scope, headers) and not is_own_name(host)
 
     def _way_in(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
-        """Return a redirect to a browser's own host name; None if not a page visit."""
+        """A redirect to a browser's own host name; None if not a page visit."""
         if not self.policy.own_names or scope["type"] != "http" or scope["method"] != "GET":
             return None
         if _path(scope) == _WAY_IN:
@@ -270,7 +270,7 @@ class Guard:
     def _way_error(
         self, scope: Scope, headers: Mapping[str, str], *, sender: str, local: bool
     ) -> str:
-        """Return why passwords are refused on this connection; else "". `local`: a local name.
+        """Why passwords are refused on this connection; else "". `local`: a local name.
 
         Servers trust a proxy's headers from this machine, whoever sends them: tries are counted by
         address, so without a proxy there must be none, and with one all.
@@ -301,7 +301,7 @@ class Guard:
         return ""
 
     def _page_schemes(self, scope: Scope, headers: Mapping[str, str]) -> tuple[str, ...]:
-        """Return our pages' scheme; a proxy need not report TLS."""
+        """Our pages' scheme; a proxy need not report TLS."""
         address = urlsplit(self.policy.address)
         known = address.scheme == "https" and _hostname(headers.get("host", "")) == address.hostname
         return ("https",) if known or scope["scheme"] in _BY_TLS else ("http", "https")

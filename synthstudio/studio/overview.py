@@ -317,5 +317,5 @@ def _read(folder: Path, place: Place) -> Health:
 
 
 def _mark(dataset: Path) -> str:
-    """Return a value that changes with the data set: a part of its index's hash."""
+    """A value that changes with the data set: a part of its index's hash."""
     return file_sha256(dataset / "index.json")[:16]

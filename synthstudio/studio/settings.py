@@ -123,7 +123,7 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
 
 
 def _listed(given: Sequence[str] | None, name: str, between: str = ",") -> list[str]:
-    """Return an option, else its environment variable; items of it may contain spaces."""
+    """An option, else its environment variable; items of it may contain spaces."""
     return list(given or filter(str.strip, re.split(between, os.environ.get(PREFIX + name, ""))))
 
 

@@ -209,7 +209,7 @@ def _use_code(ctx: Context, request: Request, fields: Fields) -> Response:
 def _signed_in(
     ctx: Context, request: Request, name: str, password: str, *, to: str = "/"
 ) -> Response | None:
-    """Return the redirect, with the cookie of a new session; None for a wrong password."""
+    """The redirect, with the cookie of a new session; None for a wrong password."""
     cookie = ctx.browsers.session_cookie
     old = cookies(header_map(request.scope)).get(cookie, "")
     secret = ctx.names_key
@@ -266,7 +266,7 @@ def _page(
     to: str = "/",
     code: str = "",
 ) -> Response:
-    """Return a form. `to`: the page to go to afterwards; `code`: of an invitation."""
+    """A form. `to`: the page to go to afterwards; `code`: of an invitation."""
     text = _PAGE.render(
         page=page,
         problem=problem,
@@ -353,7 +353,7 @@ class SessionMiddleware:
         return watched
 
     async def _why_not(self, sent: Mapping[str, str], user: str) -> str:
-        """Return why a message is blocked; else "". A busy store is retried a few times."""
+        """Why a message is blocked; else "". A busy store is retried a few times."""
         for wait_s in _AGAIN_S:
             with suppress(SynthStudioError):
                 same = await run_in_threadpool(self.user_of, sent) == user
@@ -381,7 +381,7 @@ def _way_in(scope: Scope) -> RedirectResponse:
 
 
 def _without_state(scope: Scope) -> Scope:
-    """Return a websocket's scope without an earlier session: Streamlit's third protocol."""
+    """A websocket's scope without an earlier session: Streamlit's third protocol."""
     headers = [
         (name, b",".join(value.split(b",")[:2]) if name.lower() == _PROTOCOLS else value)
         for name, value in scope["headers"]

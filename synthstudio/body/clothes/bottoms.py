@@ -108,7 +108,7 @@ def skirt_cut(
 
 
 def _out(p: Places) -> F32:
-    """Return metres outwards from the middle of the leg, which stands apart further below."""
+    """Metres outwards from the middle of the leg, which stands apart further below."""
     return np.asarray(np.abs(p.x) - 0.105 - 0.085 * np.clip(-p.z / 0.8, 0, 1))
 
 
@@ -238,7 +238,7 @@ def _sole(fine: Basis, field: Field, thick_m: float, heel_m: float, offset_m: fl
 
 
 def _tread(p: Places, thick_m: float, heel_m: float) -> F32:
-    """Return (V, 3) how soles differ from feet: flat, thick, wider, with a raised toe."""
+    """(V, 3) how soles differ from feet: flat, thick, wider, with a raised toe."""
     low = step(p.z, _WELT_M + 0.004, _WELT_M - 0.010)
     flat = SOLE_M - thick_m + 0.008 * step(p.y, -0.14, -0.21) - heel_m * step(p.y, -0.02, 0.0)
     along = np.array((0.12, -0.99))  # the foot's own direction in x and y, left side

@@ -180,7 +180,7 @@ def _topology(weave: GarmentMesh) -> tuple[Any, ...]:
 
 
 def _panelled(base: Basis, cut: Cut, whole: Cloth, panel: F32) -> Cloth:
-    """Return a piece whose faces are cut along the edges of its panel; it hangs as the whole."""
+    """A piece whose faces are cut along the edges of its panel; it hangs as the whole."""
     keep = sparse.eye_array(len(panel), dtype=np.float32, format="csr")
     weave, inside = meshes.parted(GarmentMesh(rows=keep, faces=cut.weave.faces), panel)
     rim, beside = meshes.boundary_edges(
@@ -207,7 +207,7 @@ def _panelled(base: Basis, cut: Cut, whole: Cloth, panel: F32) -> Cloth:
 
 
 def _rounds(passes: int, *, fine: bool) -> tuple[float, Rounds]:
-    """Return the share of one smoothing pass and how often it is done.
+    """The share of one smoothing pass and how often it is done.
 
     A pass smooths as far as its triangles are long, so where these are twice as long a quarter
     of the passes does; fewer, stronger ones do the same as many weak ones.
@@ -252,7 +252,7 @@ def _settle(
 
 
 def _crease(where: Places) -> F32:
-    """Return (3, V) fold phases: rings round limbs, slanted on the trunk."""
+    """(3, V) fold phases: rings round limbs, slanted on the trunk."""
     x, y, z = where.at.T
     trunk = np.stack(
         [27 * z + 16 * np.abs(x), 30 * x + 15 * z + 13 * y, 13 * x + 10 * y - 9 * z], 1
@@ -291,7 +291,7 @@ def _rim_faces(rim: I32, count: int) -> I32:
 
 
 def _with_rim(each: Array, beside: Intp) -> Array:
-    """Return a value of each face (F,) and of the rim: that of the face `beside` it."""
+    """A value of each face (F,) and of the rim: that of the face `beside` it."""
     return np.concatenate([each, each[beside], each[beside]])
 
 
@@ -319,7 +319,7 @@ def across_m(where: Places, mean: sparse.csr_array, *, trunk_only: bool, passes:
 
 
 def _girth_m(angle: F32) -> F32:
-    """Return the arc length of the trunk's ellipse from straight ahead to a parameter angle."""
+    """The arc length of the trunk's ellipse from straight ahead to a parameter angle."""
     t = np.linspace(0, np.pi / 2, 91)
     speed = np.hypot(_HALF_WIDTH_M * np.cos(t), _HALF_DEPTH_M * np.sin(t))
     length = np.concatenate([[0], np.cumsum(0.5 * (speed[1:] + speed[:-1]) * (t[1] - t[0]))])
@@ -327,7 +327,7 @@ def _girth_m(angle: F32) -> F32:
 
 
 def _arc(x: F32, y: F32) -> F32:
-    """Return the angle from straight ahead (-y), folded back beyond a quarter turn."""
+    """The angle from straight ahead (-y), folded back beyond a quarter turn."""
     angle = np.arctan2(x, -y)
     folded = np.sign(angle) * (np.pi - np.abs(angle))
     return np.where(np.abs(angle) > np.pi / 2, folded, angle)

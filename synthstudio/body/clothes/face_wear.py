@@ -167,7 +167,7 @@ def _stiff(weave: GarmentMesh, *, min_m: float = -1.0, passes: int = 0, rim_m: f
 
 
 def _piece(base: Basis, at: F32, faces: I32, side: int) -> Cut:
-    """Return a stiff mesh whose vertices follow eyes and ears by how far back they lie.
+    """A stiff mesh whose vertices follow eyes and ears by how far back they lie.
 
     The mean of an eyeball's vertices does not move when it turns or a face makes an expression.
     """
@@ -234,7 +234,7 @@ def moustache(base: Basis, shape: Shape) -> Tailored:
 
 
 def _jaw(p: Places) -> F32:
-    """Return how far places lie inside the part of the face where a full beard grows."""
+    """How far places lie inside the part of the face where a full beard grows."""
     x, y, z = np.abs(p.x), p.y, p.z
     cheek = np.interp(
         x, (0.0, 0.016, 0.034, 0.055, 0.068, 0.08), (0.603, 0.602, 0.590, 0.592, 0.625, 0.66)

@@ -273,7 +273,7 @@ def all_corners(at: Bool, faces: I32) -> Bool:
 
 
 def _cut(weave: GarmentMesh, field: F32) -> tuple[I32, I32, GarmentMesh]:
-    """Return the faces inside and outside, and the weave with the cut's vertices appended."""
+    """The faces inside and outside, and the weave with the cut's vertices appended."""
     faces = weave.faces
     positive = (field > 0).view(np.uint8)[faces]
     count = positive[:, 0] + positive[:, 1] + positive[:, 2]
@@ -363,7 +363,7 @@ def _linked(start: I32, end: I32, value: I64, count: int) -> sparse.csr_array:
 
 
 def _mean(degree: Array, column: Array) -> sparse.csr_array:
-    """Return the (V, V) mean of so many columns a row, in their order."""
+    """The (V, V) mean of so many columns a row, in their order."""
     share = (np.float32(1) / np.maximum(degree, 1).astype(np.float32)).repeat(degree)
     begins = np.zeros(len(degree) + 1, np.int32)
     np.cumsum(degree, out=begins[1:])
@@ -371,7 +371,7 @@ def _mean(degree: Array, column: Array) -> sparse.csr_array:
 
 
 def _backwards(begins: Array) -> Array:
-    """Return the places of a matrix's values with each row's from its last to its first."""
+    """The places of a matrix's values with each row's from its last to its first."""
     return np.repeat(begins[:-1] + begins[1:] - 1, np.diff(begins)) - np.arange(begins[-1])
 
 
@@ -417,7 +417,7 @@ def _covered(base: Basis, middle: F32, radius_m: float) -> U32:
 
 @functools.lru_cache(maxsize=2)
 def _limits(base: Basis) -> tuple[F64, F64]:
-    """Return (2, P, 4, 1) the minimum and maximum x, y, z of each part and of the arm's pull, and
+    """(2, P, 4, 1) the minimum and maximum x, y, z of each part and of the arm's pull, and
     the same between which cloth can lie on the part."""
     boxes, limbs = [], []
     for part, tree in base.part_trees.items():

@@ -225,7 +225,7 @@ def _skull_radius(base: Basis, ahead: F32) -> F32:
 
 
 def _grid(rows: int, columns: int) -> I32:
-    """Return the triangles of a tube, outward, closed at its first row."""
+    """The triangles of a tube, outward, closed at its first row."""
     k = np.arange(rows * columns).reshape(rows, columns)
     k[0] = 0
     a, b = k[:-1], np.roll(k, -1, axis=1)[:-1]

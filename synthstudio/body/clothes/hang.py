@@ -89,7 +89,7 @@ def hung_m(hang: Hang, rest_m: F32, joints_m: F64) -> F32:
 
 
 def _convex(outline: F32) -> F32:
-    """Return radii (L, A) of the convex outline through those of each level (0: unknown)."""
+    """Radii (L, A) of the convex outline through those of each level (0: unknown)."""
     support = (outline[:, :, None] * _FACING[None]).max(axis=1)
     return np.asarray((support[:, :, None] * _REACH[None]).min(axis=1))
 
@@ -103,7 +103,7 @@ _STEPS_DOWN = np.arange(_LEVELS, dtype=np.float32)[:, None]
 
 
 def _axis(where: Places, on_leg: Bool, right: Bool) -> F64:
-    """Return (V, 12) weights of hip, knee and ankle by metres down the leg; zeros on the trunk."""
+    """(V, 12) weights of hip, knee and ankle by metres down the leg; zeros on the trunk."""
     down = np.clip(where.down_leg, 0, 0.82)
     axis = np.zeros((len(down), 12))
     row = np.arange(len(down))
@@ -117,7 +117,7 @@ def _axis(where: Places, on_leg: Bool, right: Bool) -> F64:
 
 
 def _levels(z: F32, on_leg: Bool, right: Bool) -> tuple[F64, Intp, Intp]:
-    """Return each vertex's fractional level, and the first and last level of its column."""
+    """Each vertex's fractional level, and the first and last level of its column."""
     first = np.where(on_leg, _TRUNK_LEVELS + _LEG_LEVELS * right, 0)
     last = first + np.where(on_leg, _LEG_LEVELS, _TRUNK_LEVELS) - 1
     top = np.where(on_leg, _CROTCH_M, _TOP_M)

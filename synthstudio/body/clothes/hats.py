@@ -125,7 +125,7 @@ def headscarf(base: Basis, shape: Shape) -> Tailored:
 
 
 def _throat(at: F32) -> F32:
-    """Return the shell's places drawn in under the chin and spread again over the shoulders."""
+    """The shell's places drawn in under the chin and spread again over the shoulders."""
     _, y, z = at.T
     low = step(z, 0.600, 0.535)
     front = step(y, 0.0, -0.06)

@@ -34,7 +34,7 @@ from synthstudio.core.scene import PARTS
 
 
 def _open(p: Places, half_m: F32 | float) -> F32:
-    """Return how far places are from the open front, `half_m` to each side."""
+    """How far places are from the open front, `half_m` to each side."""
     return np.asarray(np.where(p.y < -0.025, np.abs(p.x) - half_m, FAR))
 
 
@@ -46,14 +46,14 @@ def _over(base: Basis, field: Field, *, thick_m: float, flare_m: float = 0.006) 
 
 
 def _jacket(half: Field, hem_m: float, *, drop_m: float = 0.0, sleeve_m: float = 0.46) -> Field:
-    """Return the field of a top with an open front; a sleeve below 5 cm is none."""
+    """The field of a top with an open front; a sleeve below 5 cm is none."""
     return lambda p: intersection(
         neckline(p, drop_m), hem_line(p, hem_m), sleeved(p, sleeve_m, 0.146), _open(p, half(p))
     )
 
 
 def _opening(least_m: float, slope: float, from_m: float) -> Field:
-    """Return half an opening's width: `least_m`, and from the height `from_m` up wider."""
+    """Half an opening's width: `least_m`, and from the height `from_m` up wider."""
     return lambda p: np.asarray(least_m + slope * np.maximum(p.z - from_m, 0), np.float32)
 
 
@@ -76,7 +76,7 @@ def cardigan(base: Basis, shape: Shape) -> Tailored:
 
 
 def _below_lapels(p: Places) -> F32:
-    """Return half the width of a suit jacket's opening: to its button, and away below."""
+    """Half the width of a suit jacket's opening: to its button, and away below."""
     return np.asarray(
         0.003 + 0.19 * np.maximum(p.z - 0.13, 0) + 0.35 * np.maximum(0.09 - p.z, 0), np.float32
     )

@@ -96,7 +96,7 @@ def sewn(
 
 
 def _draped(cloth: Cloth, wearer: Wearer, rest: F32, loose: float, phase: float) -> F32:
-    """Return (3, V): off the body, smoothed, pushed out of the skin again and creased."""
+    """(3, V): off the body, smoothed, pushed out of the skin again and creased."""
     v = spread(cloth.rows, wearer.posed_m)
     if cloth.shift_m is not None:
         v += _rotated(cloth, cloth.shift_m, wearer)
@@ -121,7 +121,7 @@ def _draped(cloth: Cloth, wearer: Wearer, rest: F32, loose: float, phase: float)
 
 
 def _rotated(cloth: Cloth, shift_m: F32, wearer: Wearer) -> F32:
-    """Return the weave's shift (3, V) on this person, turned with its bones."""
+    """The weave's shift (3, V) on this person, turned with its bones."""
     left, right = (wearer.bone_deltas[bone] for bone in cloth.bones)
     rotated = left @ shift_m
     if cloth.bones[0] != cloth.bones[1]:
@@ -181,7 +181,7 @@ def _height_m(v: F32, anchor: Intp, wearer: Wearer) -> F32:
 
 
 def _folds(cloth: Cloth, cross: F32, rest: F32, phase: float) -> F32:
-    """Return (V,) heights: ridges where the pose presses the cloth together."""
+    """(V,) heights: ridges where the pose presses the cloth together."""
     posed, flat = length(cross), length(cross_of(rest, cloth.corner))
     loss: F32 = np.clip(1 - posed / np.maximum(flat, np.float32(1e-9)), 0, np.float32(0.6))
     (pressed,) = spread(cloth.mean, spread(cloth.normal_sum, loss[None]), cloth.rounds.normals)
@@ -195,7 +195,7 @@ def _folds(cloth: Cloth, cross: F32, rest: F32, phase: float) -> F32:
 
 
 def _coords(cloth: Cloth, wearer: Wearer, rest: F32) -> F32:
-    """Return (3, V) rest metres across, through and along; along is as smooth as the cloth."""
+    """(3, V) rest metres across, through and along; along is as smooth as the cloth."""
     along = along_m(rest, cloth.arm, cloth.sleeves, wearer.rest_joints_m)
     (along,) = spread(cloth.smooth, along[None], cloth.rounds.coords)
     return np.stack([cloth.across_m, rest[1], along])

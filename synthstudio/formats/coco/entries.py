@@ -297,7 +297,7 @@ def _stated(entry: Mapping[str, Any]) -> Row:
 
 
 def _edited(row: Row, keypoints: Sequence[float], as_labelled: bool) -> Row:
-    """Return a row of this package, with joints of changed x, y, v taken from the file."""
+    """A row of this package, with joints of changed x, y, v taken from the file."""
     stated, joints = _keypoints(row), len(row["state"])
     if keypoints == stated:
         return row
@@ -332,7 +332,7 @@ def _from_json(entry: Mapping[str, Any], keys: Mapping[str, Label]) -> Row:
 
 
 def _keypoints(row: Mapping[str, Any]) -> list[float]:
-    """Return COCO's flat x, y, v: pixel indices, and zeros for outside or unlabelled joints."""
+    """COCO's flat x, y, v: pixel indices, and zeros for outside or unlabelled joints."""
     out: list[float] = []
     for x, y, v in checked.points_of(row):
         out += [x - HALF_PX, y - HALF_PX, v] if v else [0, 0, 0]

@@ -341,7 +341,7 @@ class CocoFile:
         )
 
     def _skeleton(self) -> Skeleton:
-        """Return the skeleton of the categories with keypoints, and note which they are."""
+        """The skeleton of the categories with keypoints, and note which they are."""
         self._person_categories: list[int | str] = []
         found: Skeleton | None = None
         for number, category in self._categories.items():

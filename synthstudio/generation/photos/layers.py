@@ -291,7 +291,7 @@ def _match_photo(layer: CutoutLayer, spec: PhotoSpec, place: int) -> U8:
 
 
 def _as_colourful(rgb: U8, alpha: F32, maximum: float) -> U8:
-    """Return colours (h, w, 3) of which no more than a twentieth exceed the photo's chroma.
+    """Colours (h, w, 3) of which no more than a twentieth exceed the photo's chroma.
 
     Pixels below it are unchanged: skin does not pale beside a bright coat.
     """

@@ -183,7 +183,7 @@ def refined(found: Stand, joints: Mapping[str, tuple[float, float]], box: Sequen
 
 
 def _scale_of_parts(joints: Mapping[str, tuple[float, float]]) -> float | None:
-    """Return the scale in px/m of an upright trunk and legs; None otherwise."""
+    """The scale in px/m of an upright trunk and legs; None otherwise."""
     middle = {part: _middle(joints, part) for part in _PARTS}
     long = metres = 0.0
     scales = []

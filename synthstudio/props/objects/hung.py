@@ -138,7 +138,7 @@ def curtains(x: float, y: float, h: float, shape: Shape) -> Iterator[Piece]:
 
 
 def _hanging(x0: float, x1: float, h: float, deep: float, folds: int) -> Piece:
-    """Return cloth (1) that hangs from `h` to the floor in folds, less deep at its top."""
+    """Cloth (1) that hangs from `h` to the floor in folds, less deep at its top."""
     n, thick = 6 * folds + 1, min(0.004, 0.1 * deep)
     turn = np.linspace(0, 2 * math.pi * folds, n)
     x = np.linspace(x0, x1, n)

@@ -70,7 +70,7 @@ def view_of(camera: Camera, standing: Sequence[Placed]) -> tuple[F64, F64]:
 
 
 def _rect_px(camera: Camera, at: F64) -> F64:
-    """Return (2, 2) the bounding rectangle of a box's corners; unbounded if some are too near."""
+    """(2, 2) the bounding rectangle of a box's corners; unbounded if some are too near."""
     if at[:, 2].min() < CLEAR_M:
         return np.array([[-np.inf, -np.inf], [np.inf, np.inf]])
     px = camera.project(at)

@@ -369,7 +369,7 @@ def _hidden(camera: Camera, joints_m: F64, standing: list[Placed]) -> float:
 
 
 def _behind(eye_m: F64, points_m: F64, obj: ObjectSpec) -> Bool:
-    """Return (N,) whether the object's upright box lies between an eye and points (N, 3)."""
+    """(N,) whether the object's upright box lies between an eye and points (N, 3)."""
     c, s = math.cos(obj.yaw_rad), math.sin(obj.yaw_rad)
     turn = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])  # rows act as its inverse
     eye, ends = ((p - np.array(obj.position_m)) @ turn for p in (eye_m, points_m))

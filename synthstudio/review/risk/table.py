@@ -137,7 +137,7 @@ def _write(dataset: Dataset, folder: Path, key: str, layout: Layout) -> None:
 
 
 def _file(name: str) -> str:
-    """Return the file name of a column: names are our own, never a data set's."""
+    """The file name of a column: names are our own, never a data set's."""
     return name.replace("[", "-").replace("]", "") + ".npy"
 
 

@@ -243,7 +243,7 @@ def apply_ops(
 def _without_first_looks(
     parsed: ParsedOps, refused: Sequence[Refusal], blinded: Blinded
 ) -> list[Refusal]:
-    """Return refusals without details of people whose first review is hidden.
+    """Refusals without details of people whose first review is hidden.
 
     A person may have been decided on while the op was on its way, or all people of the frame to
     which the op adds one.

@@ -169,7 +169,7 @@ def _item(chosen: OpenSet, person: Pair, state: ItemState) -> dict[str, Any]:
 
 
 def _labels(found: FrameRows, row: Row, skeleton: Skeleton) -> dict[str, Any]:
-    """Return a person's constant data; every answer to an edit repeats it."""
+    """A person's constant data; every answer to an edit repeats it."""
     if row["instance"] not in found.made:
         found.made[row["instance"]] = _make_labels(found, row, skeleton)
     return found.made[row["instance"]]

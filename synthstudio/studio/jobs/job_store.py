@@ -206,7 +206,7 @@ def _jobs_here(store: Store, state: str) -> list[int]:
 
 
 def _process(store: Store, seen: JobRow, settings: Settings) -> Running | None:
-    """Return a job's process, as recorded in the job table or by the process itself."""
+    """A job's process, as recorded in the job table or by the process itself."""
     if seen.pid is not None:
         return Running(pid=seen.pid, start_time=float(seen.progress.get("start_time", 0.0)))
     if seen.started is not None and (utc_now() - seen.started).total_seconds() < _CLAIM_S:

@@ -176,7 +176,7 @@ class Previews:
     def _exchange(
         self, worker: subprocess.Popen[str], request: Mapping[str, Any]
     ) -> dict[str, Any] | None:
-        """Return a process's answer to a request; None if it died or timed out."""
+        """A process's answer to a request; None if it died or timed out."""
         assert worker.stdin is not None and worker.stdout is not None
         try:
             worker.stdin.write(json.dumps(request) + "\n")

@@ -218,7 +218,7 @@ def _check_rate(buckets: Buckets, name: str) -> None:
 
 
 def _limited(receive: Receive) -> Receive:
-    """Return `receive` that stops at a body above the size limit."""
+    """`receive` that stops at a body above the size limit."""
     limit, size = context().settings.limits.message_bytes, 0
 
     async def limited() -> Message:

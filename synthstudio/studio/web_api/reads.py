@@ -96,14 +96,14 @@ def frames(call: OnSet, page: Paged) -> Json:
 
 
 def _stretch(call: SetCall, page: Page) -> tuple[range, int | None]:
-    """Return the frames of a page, and the cursor of the next."""
+    """The frames of a page, and the cursor of the next."""
     start = 0 if page.after is None else page.after + 1
     stop = min(start + page.limit, call.chosen.dataset.frames)
     return range(start, stop), stop - 1 if stop < call.chosen.dataset.frames else None
 
 
 def _frames(call: SetCall, indices: Sequence[int]) -> list[Json]:
-    """Return frames; `empty` and `revision`: whether marked as without people."""
+    """Frames; `empty` and `revision`: whether marked as without people."""
     chosen, pairs = call.chosen, [(index, FRAME) for index in indices]
     now = states(call.ctx.store, chosen.key, people=pairs, masks=False)
     for pair in call.hidden([*now]):

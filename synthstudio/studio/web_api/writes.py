@@ -89,7 +89,7 @@ def ops(call: AnyCall, body: OpsBody, request: Request) -> JSONResponse:
 
 
 def _current_items(of_set: SetCall, parsed: ParsedOps, answer: Answer, body: OpsBody) -> Json:
-    """Return the people of answered ops, as shown in the editor; none while they cannot be read:
+    """The people of answered ops, as shown in the editor; none while they cannot be read:
     stored ops are acknowledged anyway."""
     answered = {row[:2] for row in (*answer.done, *answer.refused)}
     people = [
