@@ -137,7 +137,6 @@ def _given(predictions: Predictions) -> Bool:
 def _sums(predictions: Predictions, seen: Bool, given: Bool) -> dict[str, tuple[F64, F64]]:
     """Sums and counts (1, G) of each group of frames, by metric. `given`: joints (P, J) with a
     position by all runs; cost and distance are measured over these."""
-    group, _ = intervals.renumbered(predictions.group)
     subsets = {
         "hidden": seen & (predictions.state == STATE_HIDDEN),
         "visible": seen & (predictions.state == STATE_VISIBLE),
@@ -163,7 +162,7 @@ def _sums(predictions: Predictions, seen: Bool, given: Bool) -> dict[str, tuple[
     for part in ("hidden", "visible"):
         for name, error in lifting.items():
             out[f"{name} {part}"] = error, use & subsets[part]
-    return {name: intervals.group_sums(*pair, group) for name, pair in out.items()}
+    return {name: intervals.group_sums(*pair, predictions.group) for name, pair in out.items()}
 
 
 def _statistic_rows(arms: Sequence[Arm], seen: Bool, rounds: int) -> Iterator[Row]:

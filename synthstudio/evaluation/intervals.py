@@ -109,7 +109,9 @@ def _drawn(rng: Generator, seeds: int, groups: int, rounds: int) -> tuple[I64, F
 
 
 def group_sums(values: F64, subset: Bool, group: I64) -> tuple[F64, F64]:
-    """(1, G) sums of the finite values (P, J) of a subset, and their numbers; groups (P,)."""
+    """(1, G) sums of the finite values (P, J) of a subset, and their numbers; `group` (P,): any
+    numbers, G of them."""
+    group, _ = renumbered(group)
     use = subset & np.isfinite(values)
     total, count = np.where(use, values, 0.0).sum(1), use.sum(1).astype(np.float64)
     sums = [np.bincount(group, part)[None].astype(np.float64) for part in (total, count)]

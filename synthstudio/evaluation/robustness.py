@@ -98,8 +98,7 @@ def part_sums(predictions: Predictions, part: str, *, state_of: Predictions | No
         subset = joint_subsets(states)[part]
     else:
         subset = (states.state == STATE_HIDDEN) & (states.cause == CAUSES.index(part))
-    _, frame = np.unique(predictions.frame, return_inverse=True)
-    return group_sums(pck_of(predictions), subset & predictions.known, frame)
+    return group_sums(pck_of(predictions), subset & predictions.known, predictions.frame)
 
 
 def paired(challenge: Predictions, plain: Predictions) -> ChallengePair:

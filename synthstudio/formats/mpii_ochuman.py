@@ -1,19 +1,20 @@
 """MPII and OCHuman: a JSON file of entries that name their pictures in images/.
 
-annotations.json (MPII)   a list with an entry a person
-    image, center, scale      the box's centre, and its height / 200 px
-    joints (16, 2)            pixel indices (continuous - 0.5); -1 -1: outside or unlabelled
-    joints_vis (16)           1 visible, 0 hidden or missing
+annotations.json (MPII)   a list with an entry a person, as HRNet and MMPose read it
+    image, center, scale      the amodal box's centre in the image, and its height / 200 px
+    joints (16, 2)            -1 -1: outside or unlabelled
+    joints_vis (16)           1 labelled, 0 not: trainers leave these out of the loss
+    is_visible (16)           of the original dataset: 1 visible, 0 hidden
 ochuman.json (OCHuman)    an entry an image with its `annotations`
     bbox, max_iou             x0 y0 x1 y1, and the overlap with another person's box
     segms                     polygons
     keypoints                 19 x (x, y, code): 0 missing, 1 visible, 2 self-occluded, 3 occluded
                               by others
 
-Points are pixel indices, boxes and polygons continuous. Loaders of MPII for Matlab's 1-based
-indices subtract one: add it for them. To the sidecar: fractions, occluders, 3D, amodal masks; of
-MPII also boxes, masks, causes, joints missing in MPII, pictures without people. Head and neck of
-OCHuman: see formats/joints.py.
+Points of MPII are pixel indices from 1 (Matlab's, continuous + 0.5; its loaders subtract one), of
+OCHuman from 0; boxes and polygons are continuous. To the sidecar: fractions, occluders, 3D, amodal
+masks; of MPII also boxes, masks, causes, joints missing in MPII, pictures without people. Head and
+neck of OCHuman: see formats/joints.py.
 """
 
 import json
@@ -46,32 +47,37 @@ def to_mpii(frame: Row, people: Sequence[Row]) -> list[Row]:
     """Return an entry for each person; rows are in MPII's joints."""
     found = []
     for row in people:
-        x, y, w, h = row["modal_box_px"]
-        points = checked.points_of(row)
+        box, points = row["amodal_box_px"] or row["modal_box_px"], checked.points_of(row)
+        x, y, w, h = exchange.inside(box, (frame["height_px"], frame["width_px"]))
         found.append(
             {
                 "image": frame["file_name"].removeprefix(_FOLDER),
-                "center": [x + w / 2 - HALF_PX, y + h / 2 - HALF_PX],
+                "center": [x + w / 2 + HALF_PX, y + h / 2 + HALF_PX],
                 "scale": h / _STATURE_PX,
-                "joints": [[x - HALF_PX, y - HALF_PX] if v else _ABSENT for x, y, v in points],
-                "joints_vis": [int(v == STATE_VISIBLE) for _, _, v in points],
+                "joints": [[x + HALF_PX, y + HALF_PX] if v else _ABSENT for x, y, v in points],
+                "joints_vis": [int(v > 0) for _, _, v in points],
+                "is_visible": [int(v == STATE_VISIBLE) for _, _, v in points],
             }
         )
     return found
 
 
 def from_mpii(entries: Sequence[Mapping[str, Any]], frame: Row) -> list[Row]:
-    """Undo `to_mpii` for the people of a frame; ValueError."""
+    """Undo `to_mpii` for the people of a frame; a place with `joints_vis` 0, as some tools write
+    hidden joints, is one. ValueError."""
     people = []
     for number, entry in enumerate(entries, 1):
-        joints, seen = entry["joints"], entry["joints_vis"]
-        if len(joints) != 16 or len(seen) != 16 or not set(seen) <= {0, 1}:
-            raise ValueError("expected 16 joints and 16 joints_vis of 0 or 1")
+        joints, labelled = entry["joints"], entry["joints_vis"]
+        seen = entry.get("is_visible", labelled)
+        flags = {*labelled, *seen}
+        if {len(joints), len(labelled), len(seen)} != {16} or not flags <= {0, 1}:
+            raise ValueError("expected 16 joints, and 16 joints_vis and is_visible of 0 or 1")
         points = []
-        for (x, y), v in zip(joints, seen, strict=True):
+        for (x, y), known, v in zip(joints, labelled, seen, strict=True):
             place = checked.number(x), checked.number(y)
-            absent = not v and list(place) == _ABSENT
-            points.append((place[0] + HALF_PX, place[1] + HALF_PX, 0 if absent else 1 + int(v)))
+            absent = not known and list(place) == _ABSENT
+            state = 0 if absent else 1 + int(known and v)
+            points.append((place[0] - HALF_PX, place[1] - HALF_PX, state))
         people.append(checked.person_of(points, frame, number))
     return people
 

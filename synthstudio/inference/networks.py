@@ -174,6 +174,6 @@ def hits(net: Predictor, people: CropSubset, size: tuple[int, int], skeleton: Sk
         near = pck(answer.xy, truth, length=side, at=AT)
         columns.append((near, batch.labels.known.numpy(), batch.labels.state.numpy()))
     near, known, state = map(np.concatenate, zip(*columns, strict=True))
-    _, moment = np.unique(people.crops.group[people.rows], return_inverse=True)
+    moment = people.crops.group[people.rows]
     subsets = subsets_of(known, state).items()
     return Hits(sums={name: group_sums(near, each, moment) for name, each in subsets})

@@ -27,6 +27,7 @@ def test_value_is_the_plain_ratio():
     assert found.value == pytest.approx(0.5)
     assert found.low < 0.5 < found.high
     assert ratio_interval(hits, counts, seed=1, rounds=200) == found
+    assert intervals.group_sums(hits, counts > 0, np.array([7, 2]))[0].tolist() == [[2, 4]]
 
 
 def test_intervals_cover_as_often_as_they_say():

@@ -71,7 +71,7 @@ def edit_label_studio(out, row):
 
 def edit_mpii(out, row):
     def change(data):
-        data[0]["joints"][15], data[0]["joints_vis"][15] = [49.5, 59.5], 0
+        data[0]["joints"][15], data[0]["is_visible"][15] = [50.5, 60.5], 0
 
     rewritten(out / "annotations.json", change)
 

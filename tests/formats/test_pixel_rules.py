@@ -113,7 +113,7 @@ def label_studio(root):
 
 
 def mpii(root):
-    return np.array(read_json(root, "mpii", "annotations.json")[0]["joints"][15]) + 0.5
+    return np.array(read_json(root, "mpii", "annotations.json")[0]["joints"][15]) - 0.5  # from 1
 
 
 def lsp(root):
