@@ -117,10 +117,10 @@ def test_ways_to_ask_and_runs_side_by_side(trained, dataset, tmp_path):
 
     both = run("compare", tmp_path / "plain", tmp_path / "bank", "--out", tmp_path / "both")
     assert re.search(r"^PCK@0.1 hidden \(%\)", both.stdout, re.M)
-    seeds = f"{tmp_path / 'plain'},{tmp_path / 'peak'}", f"{tmp_path / 'bank'},{tmp_path / 'flip'}"
-    found = run_json("compare", *seeds)
+    orn, plain, peak, flip, _ = (tmp_path / name for name in reported)
+    found = run_json("compare", f"{plain},{orn}", f"{orn},{flip}")
     assert [len(a["runs"]) for a in found["arms"]] == [2, 2]
-    assert "a comparison needs two runs" in refusal("compare", tmp_path / "plain")
+    assert "the same weights twice" in refusal("compare", orn, f"{plain},{peak}")
     assert "no evaluation" in refusal("compare", tmp_path / "plain", trained["orn"])
 
 

@@ -280,6 +280,13 @@ def _arms(names: list[str]) -> list[Arm]:
                 then="Remove the empty name.",
             )
         runs = tuple(storage.read(storage.find(Path(part))) for part in parts)
+        if len({run.about.get("weights_sha256") for run in runs}) < len(runs):
+            raise ModelError(
+                "an arm has the same weights twice",
+                where="compare",
+                expected="runs of different seeds",
+                got=name,
+            )
         title = str(runs[0].about.get("name", name))
         if title in (a.name for a in arms):
             title = f"{title} ({len(arms) + 1})"

@@ -325,6 +325,9 @@ def caveats(arms: Sequence[Arm]) -> list[str]:
         out.append(
             f"Skeletons differ: only their {first.known.shape[1]} common joints are compared."
         )
+    for arm in arms:
+        if len(named := dict.fromkeys(str(run.about.get("name")) for run in arm.runs)) > 1:
+            out.append(f"Runs of different names count as seeds of one arm: {', '.join(named)}.")
     if len({len(arm.runs) for arm in arms}) > 1:
         out.append("Runs of unequal numbers of seeds: their differences are not tested.")
     if options := differing_options(arms):

@@ -14,8 +14,16 @@ from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.dataset.rows import INSTANCE_SCHEMA, Row
 from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row
 from synthstudio.formats.coco.file import are_joint_names, category_skeleton, id_key, with_size
-from synthstudio.formats.exchange import HALF_PX
-from synthstudio.quality.checks import FAR, Finding, digest, is_number, side_pairs, subjects_of_rows
+from synthstudio.formats.exchange import HALF_PX, inside
+from synthstudio.quality.checks import (
+    FAR,
+    Finding,
+    digest,
+    is_box,
+    is_number,
+    side_pairs,
+    subjects_of_rows,
+)
 from synthstudio.quality.people import check_people, duplicates, mask_problems
 
 _AGREE_PX = 0.01
@@ -203,8 +211,16 @@ class CocoChecker:
             yield Finding(kind="mask_size", what=what, **at)
             return
         self.last_mask = mask
-        for kind, what in mask_problems(mask, entry.get("bbox"), entry.get("area")):
+        for kind, what in mask_problems(mask, visible_box(entry, mask), entry.get("area")):
             yield Finding(kind=kind, what=what, **at)
+
+
+def visible_box(entry: Mapping[str, Any], mask: Mask) -> Any:
+    """The box, `modal_bbox` where `bbox` is the amodal box in the image, as exports write it."""
+    box, whole, modal = (entry.get(name) for name in ("bbox", "amodal_bbox", "modal_bbox"))
+    if whole is None or not (is_box(box) and is_box(whole) and is_box(modal)):
+        return box
+    return modal if box == inside(whole, (mask.height, mask.width)) else box
 
 
 def _numbers(entry: Mapping[str, Any], at: At) -> Iterator[Finding]:
