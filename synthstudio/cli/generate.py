@@ -174,11 +174,12 @@ def occlude(call: Call) -> Output:
     made, found = dataset.summary, dataset.summary.summary
     for note in made.notes:
         log(f"left out: {note}")
-    if made.unchanged:
-        log(
-            f"{made.unchanged} of {made.photos} photos are unchanged: no plausible occluder was "
-            "found for their people (`occlude.ground: any` in the recipe is less strict)"
-        )
+    for count, what in ((made.cropped, "only cropped"), (made.unchanged, "unchanged")):
+        if count:
+            log(
+                f"{count} of {made.photos} photos are {what}: no plausible occluder was found for "
+                "their people (`occlude.ground: any` in the recipe is less strict)"
+            )
     shared = leaks(dataset, by=("asset", "identity"))
     if shared:
         log(
@@ -190,6 +191,7 @@ def occlude(call: Call) -> Output:
         "leaks": len(shared),
         "folder": str(found.folder),
         "photos": made.photos,
+        "cropped": made.cropped,
         "unchanged": made.unchanged,
         "frames": found.frames,
         "people": found.people,

@@ -34,11 +34,12 @@ from synthstudio.recipe.schema.recipe import Recipe
 class Occluded:
     """Result of a run; `notes` list left-out annotations.
 
-    `unchanged`: photos without an occluded person in any frame.
+    `cropped`: photos whose frames have no occluder, only crops; `unchanged`: nor crops.
     """
 
     summary: Summary
     photos: int
+    cropped: int
     unchanged: int
     notes: tuple[str, ...]
 
@@ -86,21 +87,24 @@ def occlude(  # noqa: PLR0913 - the options of one command
                 on_progress=on_progress,
                 started=started,
             )
+    pasted, cropped = _changed(Dataset(out))
     return Occluded(
         summary=summary,
         photos=found.count,
-        unchanged=_unchanged(Dataset(out)),
+        cropped=len(cropped - pasted),
+        unchanged=found.count - len(cropped | pasted),
         notes=tuple(found.notes),
     )
 
 
-def _unchanged(dataset: Dataset) -> int:
-    pasted: dict[str, bool] = {}
+def _changed(dataset: Dataset) -> tuple[set[str], set[str]]:
+    """The photos with a frame that has an occluder, and with one that is only cropped."""
+    pasted, cropped = set[str](), set[str]()
     for row in dataset.iter_frames(["group_id", "spec"]):
         spec = json.loads(row["spec"])
-        changed = bool(spec["pastes"]) or spec["crop"] is not None
-        pasted[row["group_id"]] = pasted.get(row["group_id"], False) or changed
-    return sum(not found for found in pasted.values())
+        if spec["pastes"] or spec["crop"]:
+            (pasted if spec["pastes"] else cropped).add(row["group_id"])
+    return pasted, cropped
 
 
 def settings_for(settings: Settings, found: Gathered) -> Settings:
