@@ -13,8 +13,10 @@ from synthstudio.api.datasets import Dataset, just_made, to_dataset
 from synthstudio.api.frames import Frame, made_frame
 from synthstudio.api.recipes import Recipe, to_recipe
 from synthstudio.core.errors import ArgumentError
+from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress, progress_steps
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.destination import check_free, destination_of
 from synthstudio.dataset.durable import write_file
 from synthstudio.dataset.shards import no_event
 
@@ -76,13 +78,14 @@ def generate(
         RecipeError, AssetError, DatasetError, DiskError, DeviceError, WorkerError: complete
             shards are kept, and `resume` continues after them.
     """
+    place = _free(out, resume)
     from synthstudio.generation import pipeline
 
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
     with progress_steps(progress) as step:
         summary = pipeline.generate(
             settings,
-            args.to_place(out, "out"),
+            place,
             workers=args.to_workers(workers, engine),
             engine=args.to_engine(engine),
             resume=resume,
@@ -302,6 +305,7 @@ def occlude(
     Raises:
         FormatError, AssetError: for what is read; DatasetError, DiskError: for where it goes.
     """
+    file, place = args.to_path(annotations, "annotations"), _free(out, resume)
     from synthstudio.generation.photos import run
 
     chosen = to_recipe(recipe)
@@ -312,7 +316,6 @@ def occlude(
     if seed is not None:
         changes["seed"] = seed
     settings = settings_for(chosen.with_(**changes), assets=assets, device=device)
-    file, place = args.to_path(annotations, "annotations"), args.to_place(out, "out")
     with progress_steps(progress) as step:
         made = run.occlude(
             settings,
@@ -431,6 +434,13 @@ def plan(
             engine=args.to_engine(engine),
             on_progress=step("measuring"),
         )
+
+
+def _free(out: args.PlaceLike, resume: bool) -> Place:
+    """Where to write; DatasetError before anything is imported that takes seconds."""
+    place = args.to_place(out, "out")
+    check_free(destination_of(place), resume)
+    return place
 
 
 def settings_for(
