@@ -327,8 +327,14 @@ _IN_BROWSERS = (
 )  # fmt: skip
 """Properties of every JavaScript object, which the editor would confuse with joints."""
 _DEFAULT_SOURCE = (
-    "COCO's where joints are COCO's; else 0.072, the median of COCO's 17 (not measured)"
+    "the package's where joints are its own; else 0.072, the median of COCO's 17 (not measured)"
 )
+KNOWN_SIGMAS = {
+    name: float(sigma)
+    for each in (*SKELETONS.values(), *FOREIGN.values())
+    for name, sigma in zip(each.joints, each.sigmas, strict=True)
+}
+"""All joints of the package's skeletons, which `same_as` names, and their OKS constants."""
 
 
 def is_own(name: str) -> bool:
@@ -337,8 +343,8 @@ def is_own(name: str) -> bool:
 
 
 def default_sigma(same_as: str | None) -> float:
-    """The OKS constant of a joint: COCO's where it is one of its 17, else the median of these."""
-    return COCO_SIGMAS[COCO17.index(same_as)] if same_as in COCO17 else MEDIAN_SIGMA
+    """The OKS constant of a joint: KNOWN_SIGMAS', else the median of COCO's 17."""
+    return KNOWN_SIGMAS.get(same_as or "", MEDIAN_SIGMA)
 
 
 def query_name(joint: str) -> str:
@@ -368,7 +374,7 @@ def own_skeleton(value: Any, where: str = "skeleton") -> Skeleton:
         pairs: [[left_eye, right_eye]]               # left and right, which a mirror swaps
         sigmas: {tail: 0.1}                          # OKS constants; default: see `default_sigma`
         sigma_source: measured by us
-        same_as: {nose: nose}                        # joints that are those of coco17
+        same_as: {nose: nose}                        # joints of the package's skeletons
         places: {tail: where the tail begins}
         category: horse                              # COCO's name of what has these joints
         figure: {nose: [0.2, 0.4]}                   # position in a drawing, 0 to 1
@@ -385,7 +391,7 @@ def own_skeleton(value: Any, where: str = "skeleton") -> Skeleton:
     limbs = _two(value, "limbs", joints, where, MAX_LIMBS)
     pairs = _two(value, "pairs", joints, where, MAX_JOINTS // 2)
     _once([j for pair in pairs for j in pair], f"{where}, pairs", "a joint is in two pairs")
-    _once(list(same.values()), f"{where}, same_as", "two joints map to the same joint of COCO")
+    _once(list(same.values()), f"{where}, same_as", "two joints are the same joint")
     stated = _by_joint(value, "sigmas", joints, where)
     sigmas = [float(stated.get(joint, default_sigma(same.get(joint)))) for joint in joints]
     source = _text(value, "sigma_source", where, 300) or (
@@ -519,7 +525,11 @@ def _is_position(place: Any) -> bool:
 
 
 _BY_JOINT: dict[str, tuple[Callable[[Any], bool], str, str]] = {
-    "same_as": (COCO17.__contains__, "unknown joint of coco17", ", ".join(COCO17)),
+    "same_as": (
+        lambda name: isinstance(name, str) and name in KNOWN_SIGMAS,
+        "unknown joint",
+        f"a joint of {', '.join((*SKELETONS, *FOREIGN))}",
+    ),
     "sigmas": (_is_sigma, "invalid OKS constant", "a number from {} to {}".format(*SIGMA_RANGE)),
     "places": (_is_line, "invalid text", "one line of 120 characters"),
     "figure": (_is_position, "invalid position", "[x, y], each from 0 to 1"),

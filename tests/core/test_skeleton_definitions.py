@@ -49,8 +49,8 @@ FAULTS = {
     "invalid OKS constant": HAND | {"sigmas": {"thumb": float("nan")}},
     "invalid OKS constant; 0": HAND | {"sigmas": {"thumb": 0}},
     "invalid OKS constant; huge": HAND | {"sigmas": {"thumb": 10**400}},
-    "unknown joint of coco17": HAND | {"same_as": {"wrist": "hoof"}},
-    "the same joint of COCO": HAND | {"same_as": {"wrist": "nose", "thumb": "nose"}},
+    "unknown joint; hoof": HAND | {"same_as": {"wrist": "hoof"}},
+    "two joints are the same joint": HAND | {"same_as": {"wrist": "nose", "thumb": "nose"}},
     "invalid position": HAND | {"figure": {"wrist": [0, 2]}},
     "invalid text": HAND | {"category": "a\nb"},
 }

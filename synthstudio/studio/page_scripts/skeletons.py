@@ -8,8 +8,7 @@ import streamlit as st
 
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.skeleton import (
-    COCO17,
-    COCO_SIGMAS,
+    KNOWN_SIGMAS,
     MEDIAN_SIGMA,
     SKELETONS,
     Skeleton,
@@ -41,7 +40,7 @@ def main() -> None:
             "start": started,
             "opened": skeletons.digest(kept[started]) if started in kept else "",
             "definition": _definition(ctx, kept, started),
-            "coco": dict(zip(COCO17, COCO_SIGMAS, strict=True)),
+            "coco": KNOWN_SIGMAS,
             "usual": MEDIAN_SIGMA,
             "message": st.session_state.pop("skeleton_message", None),
         },
