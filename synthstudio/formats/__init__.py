@@ -30,7 +30,7 @@ class Format:
     sidecar; "" if it holds whole rows and the images. `has_boxes`: people have boxes.
     `has_centres`: its 3D joints are rotation centres. `own_skeletons`: `read` takes `skeleton`,
     that of its joints. `trains`: pose networks learn from it, so its boxes are amodal by default,
-    and each split has a folder of images.
+    and each split has a folder of images; with `split_folders` too, but frames of none have none.
     """
 
     home: str
@@ -40,6 +40,7 @@ class Format:
     has_centres: bool = False
     own_skeletons: bool = False
     trains: bool = False
+    split_folders: bool = False
 
     @property
     def write(self) -> Write:
@@ -68,7 +69,7 @@ class Format:
     def image_name(self, frame: Row) -> str:
         """The name of a frame's image in the export: without a split it is for training."""
         name = f"{frame['index']:06d}{Path(frame['file_name']).suffix}"
-        if self.trains:
+        if self.trains or (self.split_folders and frame["split"]):
             return f"images/{frame['split'] or 'train'}/{name}"
         return f"images/{name}" if self.missing else name
 
@@ -83,6 +84,7 @@ def _unchanged(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
 
 
 _POINTS_ONLY = "masks, amodal boxes, fractions, causes, occluders, 3D, camera, FrameSpec"
+_NO_BOXES = "boxes, " + _POINTS_ONLY
 FORMATS: dict[str, Format] = {
     "coco": Format(home="coco.dialects:OWN", missing="FrameSpec", own_skeletons=True, trains=True),
     "crowdpose": Format(
@@ -101,20 +103,13 @@ FORMATS: dict[str, Format] = {
     ),
     "yolo": Format(home="yolo", missing=_POINTS_ONLY, own_skeletons=True, trains=True),
     "cvat": Format(
-        home="cvat", missing="boxes, " + _POINTS_ONLY, has_boxes=False, own_skeletons=True
+        home="cvat", missing=_NO_BOXES, has_boxes=False, own_skeletons=True, split_folders=True
     ),
     "webdataset": Format(home="webdataset"),
     "huggingface": Format(home="huggingface"),
     "label-studio": Format(home="label_studio", missing=_POINTS_ONLY, own_skeletons=True),
-    "mpii": Format(
-        home="mpii_ochuman:MPII",
-        skeleton="mpii16",
-        missing="boxes, " + _POINTS_ONLY,
-        has_boxes=False,
-    ),
-    "lsp": Format(
-        home="lsp_h36m:LSP", skeleton="lsp14", missing="boxes, " + _POINTS_ONLY, has_boxes=False
-    ),
+    "mpii": Format(home="mpii_ochuman:MPII", skeleton="mpii16", missing=_NO_BOXES, has_boxes=False),
+    "lsp": Format(home="lsp_h36m:LSP", skeleton="lsp14", missing=_NO_BOXES, has_boxes=False),
     "h36m": Format(
         home="lsp_h36m:H36M",
         skeleton="h36m17",

@@ -46,21 +46,19 @@ def reading(where: str) -> Iterator[None]:
     except _FAULTS as error:
         problem = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise FormatError(
-            f"invalid entry: {problem[:300]}",
-            where=where,
-            then="Fix or remove it.",
+            f"invalid entry: {problem[:300]}", where=where, then="Fix or remove it."
         ) from error
 
 
 def integer(value: Any, low: int = 0, high: int = _INT64) -> int:
     if type(value) is not int or not low <= value <= high:
-        raise ValueError(f"not a whole number from {low} to {high}: {str(value)[:40]}")
+        raise ValueError(f"not a whole number from {low} to {high}: {value!r:.40}")
     return value
 
 
 def number(value: Any, limit: float = LARGEST_PX) -> float:
     if type(value) not in (int, float) or not abs(value) <= limit:
-        raise ValueError(f"number missing or out of range: {str(value)[:40]}")
+        raise ValueError(f"number missing or out of range: {value!r:.40}")
     return float(value)
 
 

@@ -1,7 +1,7 @@
-"""CVAT for images 1.1 with skeletons: annotations.xml and images/.
+"""CVAT for images 1.1 with skeletons: annotations.xml and images/SPLIT/.
 
 Points are continuous pixels. occluded="1": hidden; outside="1": outside the picture or unlabelled,
-both are read as unlabelled. To the sidecar: boxes, masks, fractions, causes, 3D.
+both are read as unlabelled. `subset` is the split. To the sidecar: boxes, masks, fractions, causes.
 
 Read as CVAT writes it (cvat-ai/cvat, cvat/apps/dataset_manager/formats/cvat.py,
 `dump_as_cvat_annotation` and `CvatExtractor._load_items`): labels with `parent` are joints of
@@ -41,7 +41,6 @@ Attributes = dict[str, str]
 Shape = tuple[str, Attributes, list[Attributes]]
 """A shape's tag and attributes, and those of the points in it."""
 Image = tuple[Attributes, list[Shape]]
-_SPLITS = {"train": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
 _PERSON, _SKELETON = "person", "skeleton"
 
 
@@ -64,9 +63,10 @@ TAIL = "</annotations>\n"
 
 
 def to_cvat(frame: Row, people: Iterable[Row], skeleton: Skeleton) -> str:
+    name, split = quoteattr(Path(frame["file_name"]).name), frame["split"]
     lines = [
-        f'<image id="{frame["index"]}" name={quoteattr(frame["file_name"].removeprefix(_FOLDER))} '
-        f'width="{frame["width_px"]}" height="{frame["height_px"]}">\n'
+        f'<image id="{frame["index"]}" name={name} width="{frame["width_px"]}" '
+        f'height="{frame["height_px"]}"{f" subset={quoteattr(split)}" if split else ""}>\n'
     ]
     for order, row in enumerate(people):
         lines.append(f'<skeleton label="person" source="manual" z_order="{order}">\n')
@@ -225,7 +225,7 @@ def _sample(
     where = f"image {attributes.get('name', '')[:200]}"
     with checked.reading(where):
         size = checked.size(int(attributes["width"]), int(attributes["height"]))
-        split = _SPLITS.get(attributes.get("subset", "").lower(), "")
+        split = exchange.SPLITS.get(attributes.get("subset", "").lower(), "")
         frame = checked.frame_of(_FOLDER + place, size, labels.skeleton.name, split=split)
         people = from_cvat(shapes, frame, labels, left)
     return frame, people, file_inside(root, place, where=where)

@@ -21,6 +21,8 @@ from synthstudio.formats.checked import frame_of, reading, size
 MIN_AREA_PX = 16
 """Minimum modal pixels of an exported person; others stay in the data set."""
 MAX_REASONS = 30
+SPLITS = {"train": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
+"""Splits by their names in other tools, in small letters."""
 HALF_PX = 0.5
 """Offset of pixel indices from continuous pixels."""
 _Person = TypeVar("_Person", bound=Mapping[str, Any])
@@ -67,6 +69,8 @@ class Labelled(Protocol):
     def image_bytes_of(self, row: Row) -> bytes: ...
 
 
+KEPT_NUMBER = "kept_number"
+"""Key of a read row: the number by which the file keeps the person, if it does."""
 EXPORTED_BOX = "exported_box_px"
 """Key of an exported row: the box to write, if not the modal one."""
 _BOXES = {
@@ -104,12 +108,14 @@ def inside(box: Sequence[float], size: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Skeleton of all rows, licence ledger; `polygons`: COCO masks as polygons, not run lengths."""
+    """Skeleton of all rows, licence ledger; `polygons`: COCO masks as polygons, not run lengths;
+    `notes`: what a writer has to say."""
 
     skeleton: Skeleton
     contents: Contents = field(default_factory=Contents)
     assets: Sequence[AssetRow] = ()
     polygons: bool = False
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

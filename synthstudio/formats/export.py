@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import FormatError
+from synthstudio.core.progress import people_text
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import whole_folder
 from synthstudio.dataset.reader import Dataset
@@ -98,7 +99,7 @@ def export(
         if to.missing:
             write_sidecar(unfinished, dataset, contents, to.image_name)
     exported.annotations = out / path.relative_to(unfinished)
-    exported.notes = _notes(to, exported, dataset, into)
+    exported.notes = [*_notes(to, exported, dataset, into), *target.notes]
     if to.trains:
         exported.notes += [f"{k.capitalize()}: {v}." for k, v in contents.notes().items()]
     return exported
@@ -146,9 +147,8 @@ def _named(row: Row, ids: tuple[Mapping[Any, Any], int], key: Any, number: int) 
 def _notes(to: Format, exported: Exported, dataset: Labelled, target: Skeleton) -> list[str]:
     notes = []
     if exported.left_out:
-        notes.append(
-            f"{exported.left_out} people under 16 visible pixels left out; they are in {FOLDER}/."
-        )
+        people = people_text(exported.left_out)
+        notes.append(f"{people} under 16 visible pixels left out: in {FOLDER}/ alone.")
     if to.missing:
         notes.append(f"The format holds no {to.missing}: these are in {FOLDER}/.")
     source = get_skeleton(dataset.identity.skeleton)

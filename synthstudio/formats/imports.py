@@ -15,12 +15,13 @@ from typing import Any
 from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
 from synthstudio.core.images import SUFFIX_OF, decode, read_bytes
 from synthstudio.core.places import free_folder
+from synthstudio.core.progress import people_text
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset import manifest, shards
 from synthstudio.dataset.durable import disk_errors, whole_folder
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row, write_parquet, write_table
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.formats import FORMATS, Format, checked, get_format
+from synthstudio.formats import FORMATS, Format, checked, exchange, get_format
 from synthstudio.formats.coco.file import ANNOTATIONS
 from synthstudio.formats.exchange import MIN_AREA_PX, Opened, ReadSample, Skipped, exportable
 from synthstudio.formats.joints import as_exported, convert_row
@@ -112,7 +113,7 @@ def import_opened(
     finally:
         opened.close()
     if imported.edited:
-        imported.notes.append(f"{imported.edited} people differ from the export: edits are kept.")
+        imported.notes.append(f"Edited or new since the export: {people_text(imported.edited)}.")
     lines = [*opened.notes(), *opened.left_out.lines()]
     imported.notes += [f"Not imported: {note}." for note in lines]
     return imported
@@ -210,6 +211,8 @@ class _Merger:
         self.imported.frames += 1
         self.imported.people += len(people)
         people = [{**person, "frame_index": index} for person in people]
+        for person in people:
+            person.pop(exchange.KEPT_NUMBER, None)
         return row, people, {"index": index, "name": name, **source}
 
     def _converted(self, people: Sequence[Row], frame: Row) -> list[Row]:
@@ -250,6 +253,8 @@ class _Merger:
                 self._converted(people, read),
                 self._converted(unedited, read),
                 exported,
+                sigmas=self.skeleton.sigmas,
+                last=max((row["instance"] for row in stored), default=0),
                 has_boxes=self.source.has_boxes,
             )
             self.imported.edited += edited

@@ -38,6 +38,8 @@ _POINT_PERCENT = 0.5
 _PERSON = "person"
 _UPLOADED = re.compile(r"[0-9a-f]{8}-")
 """Prefix of uploaded files' names."""
+_OWN_ID = re.compile(r"\d{1,12}-(\d{1,3})", re.ASCII)
+"""A person's id in our files: index of the frame, number of the person."""
 _FEWEST = 3
 """Minimum fraction of a file's keypoint labels that must be joints of a skeleton."""
 
@@ -81,7 +83,7 @@ def to_label_studio(frame: Row, people: Iterable[Row], skeleton: Skeleton) -> Ro
             found.append({**region, "parentID": person})
     return {
         "id": frame["index"],
-        "data": {"image": _LOCAL + frame["file_name"]},
+        "data": {"image": _LOCAL + frame["file_name"], "split": frame["split"]},
         "annotations": [{"id": frame["index"], "result": found}],
     }
 
@@ -156,12 +158,13 @@ def from_label_studio(
             people[region.parent][joint] = place
     _share_out(loose, people, boxes, left)
     joints = labels.skeleton.joints
-    return [
-        checked.person_of(
-            [own.get(j, checked.ABSENT) for j in joints], frame, number, box_px=boxes.get(owner)
-        )
-        for number, (owner, own) in enumerate(people.items(), 1)
-    ]
+    out = []
+    for n, (owner, own) in enumerate(people.items(), 1):
+        points = [own.get(j, checked.ABSENT) for j in joints]
+        row = checked.person_of(points, frame, n, box_px=boxes.get(owner))
+        kept = _OWN_ID.fullmatch(owner)
+        out.append(row | ({exchange.KEPT_NUMBER: int(kept[1])} if kept else {}))
+    return out
 
 
 def _share_out(
@@ -348,6 +351,8 @@ def read(
                 task = exchange.parse_range(opened, start, stop)
                 try:
                     frame, image = exchange.frame_with_image(root, name, labels.skeleton)
+                    split = str(task.get("data", task).get("split")).lower()
+                    frame["split"] = exchange.SPLITS.get(split, "")
                     with checked.reading(f"{file}, byte {start}"):
                         people = from_label_studio(task, frame, labels, left)
                 except (AssetError, FormatError) as error:

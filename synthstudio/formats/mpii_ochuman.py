@@ -127,11 +127,7 @@ def from_ochuman(entries: Sequence[Mapping[str, Any]], frame: Row) -> list[Row]:
             raise ValueError("keypoints must be 19 x (x, y, code 0 to 3)")
         codes = [int(c) for c in keypoints[2::3]]
         points = [
-            (
-                checked.number(x) + HALF_PX,
-                checked.number(y) + HALF_PX,
-                (0, 2, 1, 1)[c],
-            )
+            (checked.number(x) + HALF_PX, checked.number(y) + HALF_PX, (0, 2, 1, 1)[c])
             for x, y, c in zip(keypoints[::3], keypoints[1::3], codes, strict=True)
         ]
         x0, y0, x1, y1 = (checked.number(v) for v in entry["bbox"])

@@ -28,17 +28,8 @@ MAX_VIDEO_BYTES = 2 * 2**30
 MAX_TOTAL_BYTES = 50 * 2**30
 """Of all photos."""
 _OTHERS = (
-    ".csv",
-    ".html",
-    ".json",
-    ".md",
-    ".npz",
-    ".parquet",
-    ".pdf",
-    ".txt",
-    ".xml",
-    ".yaml",
-    ".zip",
+    *(".csv", ".html", ".json", ".md", ".npz", ".parquet"),
+    *(".pdf", ".txt", ".xml", ".yaml", ".zip"),
 )
 """Suffixes recognised without reading first bytes."""
 _PIECE_BYTES = 8 * 2**20
@@ -148,9 +139,7 @@ def _video(path: Path, skeleton: Skeleton, rate_hz: float, every: int | None, ou
     hz = stated_rate_hz(path) if every is None else 0.0
     if every is None and not hz:
         raise FormatError(
-            "the video's frame rate is unknown",
-            where=str(path),
-            then="Pass --every 10 instead.",
+            "the video's frame rate is unknown", where=str(path), then="Pass --every 10 instead."
         )
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)

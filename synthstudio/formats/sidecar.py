@@ -20,19 +20,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from synthstudio.core.arrays import F64
 from synthstudio.core.errors import FormatError
+from synthstudio.core.masks import box_overlap, object_similarity
 from synthstudio.core.safe_json import read_value
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.manifest import FORMAT_VERSION, AssetRow
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, PARQUET, ParquetWriter, Row
 from synthstudio.formats import checked
-from synthstudio.formats.exchange import Contents, Labelled
+from synthstudio.formats.exchange import KEPT_NUMBER, Contents, Labelled
 from synthstudio.formats.joints import columns_of, joints_of
 
 FOLDER = "synthstudio"
 HEAD_NAME, FRAMES_NAME, INSTANCES_NAME = "sidecar.json", "frames.parquet", "instances.parquet"
 GROUP_ROWS = 512
 MAX_GROUP_BYTES = 512 * 1024 * 1024
+Rows = Sequence[Row]
 SAME_PX = 1e-4
 """Tolerance for equal numbers: formats print 12 digits."""
 _EDITED = (
@@ -189,35 +192,54 @@ def parquet_errors(path: Path) -> Iterator[None]:
 
 
 def restore(
-    read: Sequence[Row], unedited: Sequence[Row], stored: Sequence[Row], *, has_boxes: bool = True
+    read: Rows, unedited: Rows, stored: Rows, *, sigmas: F64, last: int, has_boxes: bool = True
 ) -> tuple[list[Row], int]:
     """Return the people of a file merged with the stored rows, and the number of edited ones.
 
-    `unedited[k]`: `stored[k]` as written in the format. People missing in the file are dropped;
-    new ones are numbered after the stored ones.
+    `unedited[k]`: `stored[k]` as written in the format. A person is the stored one of its
+    KEPT_NUMBER, else the one equal in joints and box; the others are paired one to one for the
+    largest sum of `likeness`. Below 0.5 a person is new and numbered after `last`; stored people
+    without a pair were removed. `sigmas` (J,): of the OKS.
     """
-    free = {k: _fingerprint(row) for k, row in enumerate(unedited)}
-    pairs: list[int | None] = []
-    for row in read:
-        mark = _fingerprint(row)
-        found = next((k for k, other in free.items() if other == mark), None)
-        pairs.append(found)
-        if found is not None:
-            del free[found]
-    if pairs.count(None) == len(free):  # edited, none added or deleted: in order
-        rest: Iterator[int] = iter(sorted(free))
-        pairs = [next(rest) if k is None else k for k in pairs]
+    pairs: dict[int, int] = {}
+    numbers = [row.get(KEPT_NUMBER) for row in read], [row["instance"] for row in stored]
+    marks = [_fingerprint(row) for row in read], [_fingerprint(row) for row in unedited]
+    for own, known in (numbers, marks):
+        for n, one in enumerate(own):
+            same = (k for k, other in enumerate(known) if other == one and k not in pairs.values())
+            if n not in pairs and (k := next(same, None)) is not None:
+                pairs[n] = k
+    rest = [n for n in range(len(read)) if n not in pairs]
+    free = [k for k in range(len(stored)) if k not in pairs.values()]
+    if rest and free:
+        from scipy.optimize import linear_sum_assignment  # slow to import
+
+        alike = likeness([read[n] for n in rest], [unedited[k] for k in free], sigmas, has_boxes)
+        alike[alike < 0.5] = 0
+        best = zip(*linear_sum_assignment(-alike), strict=True)
+        pairs |= {rest[n]: free[k] for n, k in best if alike[n, k]}
     out, changed = [], 0
-    last = max((row["instance"] for row in stored), default=0)
-    for row, k in zip(read, pairs, strict=True):
-        if k is None:
+    for n, row in enumerate(read):
+        if n not in pairs:
             last, changed = last + 1, changed + 1
             out.append({**row, "instance": last})
             continue
+        k = pairs[n]
         merged = merge(row, unedited[k], stored[k], has_boxes=has_boxes)
         changed += merged is not stored[k]
         out.append(merged)
     return out, changed
+
+
+def likeness(read: Rows, unedited: Rows, sigmas: F64, has_boxes: bool) -> F64:
+    """Likeness of people, (R, U) from 0 to 1: the mean of OKS (by the box's area) and IoU of boxes;
+    only OKS for formats without boxes, only IoU of a person without labelled joints."""
+    px = [np.reshape([r["joints_px"] for r in p], (len(p), -1, 2)) for p in (read, unedited)]
+    known, boxes = ~np.isnan(px[1][..., 0]), [row["modal_box_px"] for row in unedited]
+    area = np.array([width * height for _, _, width, height in boxes])
+    oks = object_similarity(px[0], px[1], known, area, sigmas)
+    iou = np.array([[box_overlap(row["modal_box_px"], box) for box in boxes] for row in read])
+    return np.where(known.any(1), (oks + iou) / 2 if has_boxes else oks, iou)
 
 
 def merge(read: Row, unedited: Row, stored: Row, *, has_boxes: bool = True) -> Row:
@@ -227,15 +249,15 @@ def merge(read: Row, unedited: Row, stored: Row, *, has_boxes: bool = True) -> R
         for j, (a, b) in enumerate(zip(_points(read), _points(unedited), strict=True))
         if a[2] != b[2] or not all(_same(u, v) for u, v in zip(a[:2], b[:2], strict=True))
     ]
-    boxes = zip(read["modal_box_px"], unedited["modal_box_px"], strict=True)
-    moved = has_boxes and not all(_same(u, v) for u, v in boxes)
+    box = read["modal_box_px"]
+    known = [row["modal_box_px"] for row in (unedited, stored)]
+    moved = has_boxes and not any(all(map(_same, box, other)) for other in known)
     if not differ and not moved:
         return stored
     joints, new = joints_of(stored), joints_of(read)
     for j in differ:
         joints[j] |= {name: new[j][name] for name in _EDITED}
-    box = read["modal_box_px"] if moved else stored["modal_box_px"]
-    return {**stored, **columns_of(joints, stored), "modal_box_px": box}
+    return {**stored, **columns_of(joints, stored), "modal_box_px": box if moved else known[1]}
 
 
 def _points(row: Row) -> Iterable[tuple[float, float, int]]:
@@ -248,4 +270,5 @@ def _same(a: float, b: float) -> bool:
 
 def _fingerprint(row: Row) -> tuple[Any, ...]:
     """A key of a person, equal for numbers that print equally."""
-    return (*row["state"], *(None if v != v else round(v, 2) for v in row["joints_px"]))
+    numbers = *row["joints_px"], *row["modal_box_px"]
+    return (*row["state"], *(None if v != v else round(v, 2) for v in numbers))

@@ -122,33 +122,30 @@ def _share(value: float) -> float:
     return value
 
 
-def data_yaml(skeleton: Skeleton, splits: Iterable[str], notes: Mapping[str, str]) -> str:
-    """Return the text of data.yaml. A split without pictures points to the training pictures.
+def data_yaml(skeleton: Skeleton, folders: Mapping[str, str], notes: Mapping[str, str]) -> str:
+    """Return the text of data.yaml. `folders`: the splits'; `notes`: comments by title.
 
     There is no `path`: then Ultralytics uses the file's folder. There is no `kpt_names`:
     CVAT and datumaro treat any unknown key as a split. Joints are identified by
     their number and mirror pairs.
     """
-    present = set(splits)
-    lines = {s: f"images/{s}" if s in present else "" for s in SPLITS}
-    train = lines["train"] or next((v for v in lines.values() if v), "images/train")
     head: dict[str, Any] = {
-        "train": train,
-        "val": lines["val"] or train,
-        **({"test": lines["test"]} if lines["test"] else {}),
+        **folders,
         "kpt_shape": [len(skeleton.joints), 3],
         "flip_idx": skeleton.flip.tolist(),
         "names": {0: definition(skeleton)["category"] if skeleton.own else "person"},
     }
     sigmas = ", ".join(map(exchange.format_number, skeleton.sigmas))
-    described = {"joints": ", ".join(skeleton.joints), "sigmas": sigmas}
-    described |= {"labelled": notes["joints"], "boxes": notes["boxes"]} if notes else {}
+    described = {"joints": ", ".join(skeleton.joints), "sigmas": sigmas, **notes}
     comments = "".join(f"# {name}: {value}\n" for name, value in described.items())
     return comments + yaml.safe_dump(head, sort_keys=False, default_flow_style=None, width=1000)
 
 
 def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Target) -> Path:
-    """Write labels/ and data.yaml; return the latter. OSError."""
+    """Write labels/ and data.yaml; return the latter. OSError.
+
+    Ultralytics needs train and val: one without pictures is the other's folder, else that of test.
+    """
     splits: set[str] = set()
     for frame, people, _ in pictures:
         split = Path(frame["file_name"]).parent.name
@@ -156,8 +153,15 @@ def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Targ
             splits.add(split)
             (out / "labels" / split).mkdir(parents=True)
         (out / _label_name(frame["file_name"])).write_text(to_yolo(frame, people), "utf-8")
-    path = out / HEAD_NAME
-    path.write_text(data_yaml(target.skeleton, splits, target.contents.notes()), "utf-8")
+    path, said = out / HEAD_NAME, target.contents.notes()
+    notes = {"labelled": said["joints"], "boxes": said["boxes"]}
+    folders = {s: f"images/{s}" for s in SPLITS if s in splits} or {"train": "images/train"}
+    first = next(iter(folders.values()))
+    folders = {"train": first, "val": first, **folders}
+    if folders["train"] == folders["val"]:
+        notes["splits"] = "train and val are the same pictures: Ultralytics needs both"
+        target.notes.append(f"{HEAD_NAME}: {notes['splits']}.")
+    path.write_text(data_yaml(target.skeleton, folders, notes), "utf-8")
     return path
 
 

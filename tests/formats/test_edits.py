@@ -2,11 +2,13 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 from exchange_sets import differences, rows_of
 
+from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
 
@@ -40,23 +42,26 @@ def edit_coco_stripped(out, row):
 
 
 def edit_yolo(out, row):
+    change_lines(out, lambda a, b, c: [moved(a), b, c])
+
+
+def change_lines(out, change):  # of the first picture, with three people
     path = out / "labels" / "train" / "000000.txt"
-    lines = path.read_text().splitlines()
-    parts = lines[0].split()
+    path.write_text("\n".join(change(*path.read_text().splitlines())))
+
+
+def moved(line):
+    parts = line.split()
     parts[5 + 3 * JOINT : 8 + 3 * JOINT] = [str(50 / 320), str(60 / 240), "1"]
-    path.write_text("\n".join([" ".join(parts), *lines[1:]]))
+    return " ".join(parts)
 
 
 def edit_cvat(out, row):
     path = out / "annotations.xml"
-    text = path.read_text()
-    pattern = (
-        r'<points label="left_wrist" source="manual" outside="\d" occluded="\d" points="[^"]*"'
-    )
-    changed = (
-        '<points label="left_wrist" source="manual" outside="0" occluded="1" points="50.00,60.00"'
-    )
-    path.write_text(re.sub(pattern, changed, text, count=1))
+    head = '<points label="left_wrist" source="manual"'
+    pattern = head + r' outside="\d" occluded="\d" points="[^"]*"'
+    changed = head + ' outside="0" occluded="1" points="50.00,60.00"'
+    path.write_text(re.sub(pattern, changed, path.read_text(), count=1))
 
 
 def edit_label_studio(out, row):
@@ -111,25 +116,62 @@ def test_one_joint_is_edited_and_nothing_else(name, edit, original, tmp_path):
         assert got[column] == stored[0][column]
 
 
-def test_a_person_taken_away_or_added(original, tmp_path):
+NEW = "0 0.1 0.8 0.1 0.2" + " 0.1 0.8 2" * 23
+PEOPLE = {  # lines of a file; which of the export's people they are, how many are new, and edited
+    "removed": (lambda a, b, c: [b, c], [2, 3], 0, 0),
+    "copied and changed": (lambda a, b, c: [a, b, c, moved(a)], [1, 2, 3], 1, 1),
+    "removed, one added": (lambda a, b, c: [b, c, NEW], [2, 3], 1, 1),
+    "changed and swapped": (lambda a, b, c: [moved(b), moved(a), c], [1, 2, 3], 0, 2),
+    "changed, one removed": (lambda a, b, c: [moved(b), c], [2, 3], 0, 1),
+    "changed, one added": (lambda a, b, c: [NEW, a, c, moved(b)], [1, 2, 3], 1, 2),
+}
+STAYS = ("instance", "identity", "joints_world_m", "modal_counts", "modal_area_px", "modal_box_px")
+
+
+@pytest.mark.parametrize("case", PEOPLE)
+def test_people_are_known_again(case, original, tmp_path):
+    change, known, new, edited = PEOPLE[case]
     export("yolo", original.folder, tmp_path / "out")
-    path = tmp_path / "out" / "labels" / "train" / "000000.txt"
-    lines = path.read_text().splitlines()
-    path.write_text("\n".join(lines[1:]))
-    made = import_from("yolo", tmp_path / "out", tmp_path / "less")
-    stored = [r for r in original.iter_instances() if r["frame_index"] == 0]
-    people = [r for r in rows_of(tmp_path / "less")[1] if r["frame_index"] == 0]
-    assert made.edited == 0
-    assert differences(stored[1:], people) == []
-    moved = lines[0].split()
-    moved[5:8] = ["0.5", "0.5", "2"]
-    path.write_text("\n".join([*lines, " ".join(moved)]))
-    made = import_from("yolo", tmp_path / "out", tmp_path / "more")
-    people = [r for r in rows_of(tmp_path / "more")[1] if r["frame_index"] == 0]
-    assert made.edited == 1
-    assert differences(stored, people[:-1]) == []
-    assert people[-1]["instance"] == len(stored) + 1
-    assert people[-1]["origin"] == ["human"] * 23
+    change_lines(tmp_path / "out", change)
+    made = import_from("yolo", tmp_path / "out", tmp_path / "back")
+    stored, people = original.instances(0), Dataset(tmp_path / "back").instances(0)
+    assert ([r["instance"] for r in people], made.edited) == (known + [4] * new, edited)
+    for row, number in zip(people, known, strict=False):
+        assert [row[name] for name in STAYS] == [stored[number - 1][name] for name in STAYS]
+        assert row["origin"].count("human") <= 1
+    for row in people[len(known) :]:
+        assert row["identity"] is row["joints_world_m"] is None and "rendered" not in row["origin"]
+
+
+@pytest.mark.parametrize("sidecar", [True, False])
+def test_new_people_of_coco_have_numbers_that_nobody_had(sidecar, original, tmp_path):
+    def change(data):
+        a, b, c, *others = data["annotations"]
+        new = {"image_id": 0, "category_id": 1, "bbox": [9, 9, 9, 9], "keypoints": [9, 9, 2] * 23}
+        kept = [a, b] if sidecar else [b, c]
+        return data | {"annotations": [*kept, *others, *(new | {"id": -n} for n in (1, 2))]}
+
+    export("coco", original.folder, tmp_path / "out")
+    rewritten(tmp_path / "out/annotations/person_keypoints_train.json", change)
+    if not sidecar:
+        shutil.rmtree(tmp_path / "out/synthstudio")
+    import_from("coco", tmp_path / "out", tmp_path / "back")
+    people = Dataset(tmp_path / "back").instances(0)
+    assert [r["instance"] for r in people] == ([1, 2, 4, 5] if sidecar else [2, 3, 4, 5])
+
+
+def test_label_studios_regions_keep_their_person(original, tmp_path):
+    def change(data):
+        result = data[0]["annotations"][0]["result"]
+        result[:] = [region for region in result if not region["id"].startswith("0-1")]
+        for region in result:
+            region["value"] |= {"x": 1, "y": 2}
+
+    export("label-studio", original.folder, tmp_path / "out")
+    rewritten(tmp_path / "out/tasks.json", change)
+    import_from("label-studio", tmp_path / "out", tmp_path / "back")
+    people = Dataset(tmp_path / "back").instances(0)
+    assert [r["identity"] for r in people] == [r["identity"] for r in original.instances(0)[1:]]
 
 
 def test_a_sidecar_of_another_version_is_not_used_and_that_is_said(original, tmp_path):

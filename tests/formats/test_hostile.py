@@ -154,12 +154,9 @@ def test_xml(text, match, tmp_path):
 
 def test_an_endless_xml_token(tmp_path, monkeypatch):
     monkeypatch.setattr(cvat, "MAX_IMAGE_BYTES", 1_000_000)
-    for evil in (
-        '<annotations a="' + "x" * 3_000_000,
-        "<annotations><!--" + "x" * 3_000_000,
-        "<" + "x" * 3_000_000,
-    ):
-        refused(tmp_path, evil, "too long|no XML", name="cvat", file="a.xml")
+    for evil in ('<annotations a="', "<annotations><!--", "<"):
+        text = evil + "x" * 3_000_000
+        refused(tmp_path, text, "too long|no XML", name="cvat", file="a.xml")
 
 
 def tar(path, *members):
@@ -202,13 +199,18 @@ def test_a_tar_head_that_asks_for_gigabytes(tmp_path, monkeypatch):
     with pytest.raises(FormatError, match=r"declares too many|not a tar"):
         import_from("webdataset", tmp_path / "a.tar", tmp_path / "out")
     monkeypatch.setattr(webdataset, "MAX_JSON_BYTES", 100)
-    tar(
-        tmp_path / "b.tar",
-        (tarfile.TarInfo("000000.jpg"), b"x"),
-        (tarfile.TarInfo("000000.json"), b"{" * 200),
-    )
+    members = ("000000.jpg", b"x"), ("000000.json", b"{" * 200)
+    tar(tmp_path / "b.tar", *((tarfile.TarInfo(name), data) for name, data in members))
     with pytest.raises(FormatError, match="too large"):
         import_from("webdataset", tmp_path / "b.tar", tmp_path / "out")
+
+
+LIES = (
+    {"state": [2]}, {"state": [7] * 23}, {"cause": ["x"] * 23}, {"joints_px": [None] * 46},
+    {"modal_counts": "0"}, {"mask_size": [1, 1]}, {"visibility_fractions": [9.0] * 115},
+    {"hidden_joint": [99], "hidden_instance": [1], "hidden_share": [0.5]}, {"extra": 1},
+    {"instance": 0}, {"frame_index": 3}, {"identity": 7}, {"identity": "x" * 2_000_000},
+)  # fmt: skip
 
 
 def test_rows_that_lie(exports, tmp_path):
@@ -216,21 +218,7 @@ def test_rows_that_lie(exports, tmp_path):
     (shard,) = (exports / "webdataset").glob("*.tar")
     with tarfile.open(shard) as archive:
         members = [(m.name, archive.extractfile(m).read()) for m in archive]
-    for change in (
-        {"state": [2]},
-        {"state": [7] * 23},
-        {"modal_counts": "0"},
-        {"mask_size": [1, 1]},
-        {"hidden_joint": [99], "hidden_instance": [1], "hidden_share": [0.5]},
-        {"joints_px": [None] * 46},
-        {"cause": ["x"] * 23},
-        {"instance": 0},
-        {"visibility_fractions": [9.0] * 115},
-        {"frame_index": 3},
-        {"identity": "x" * 2_000_000},
-        {"identity": 7},
-        {"extra": 1},
-    ):
+    for change in LIES:
         packed = []
         for name, data in members:
             value = data

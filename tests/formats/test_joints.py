@@ -40,9 +40,8 @@ def test_every_joint_of_every_target_has_a_rule(name, sample):
             places = np.reshape(row["joints_px"], (-1, 2))[parts]
             assert np.allclose(new["joints_px"][2 * j : 2 * j + 2], places.mean(axis=0))
             fractions = np.reshape(row["visibility_fractions"], (-1, 5))[parts]
-            assert np.allclose(
-                new["visibility_fractions"][5 * j : 5 * j + 5], fractions.mean(axis=0)
-            )
+            found = new["visibility_fractions"][5 * j : 5 * j + 5]
+            assert np.allclose(found, fractions.mean(axis=0))
 
 
 def test_faces_that_their_own_head_hides_may_be_left_out(sample):
@@ -87,11 +86,8 @@ def test_what_an_averaged_joint_is(case, sample):
 
 def test_hiders_are_added_up(sample):
     frame, row = sample
-    row |= {
-        "hidden_joint": HIPS + HIPS[:1],
-        "hidden_instance": [1002, 1002, 7],
-        "hidden_share": [0.6, 0.2, 0.3],
-    }
+    row |= {"hidden_joint": HIPS + HIPS[:1], "hidden_instance": [1002, 1002, 7]}
+    row |= {"hidden_share": [0.6, 0.2, 0.3]}
     target = get_skeleton("h36m17")
     new = joints.convert_row(row, frame, target)
     columns = (new[f"hidden_{name}"] for name in ("joint", "instance", "share"))

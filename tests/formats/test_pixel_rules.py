@@ -74,11 +74,6 @@ def coco_like(root, name, index):
     return np.array(points[3 * index : 3 * index + 2]) + 0.5  # pixel indices
 
 
-def whole_body(root):
-    file = read_json(root, "coco-wholebody", "annotations/person_keypoints_train.json")
-    return np.array(file["annotations"][0]["keypoints"][27:29]) + 0.5  # the tenth of its 17
-
-
 def ochuman(root):
     points = read_json(root, "ochuman", "ochuman.json")["images"][0]["annotations"][0]["keypoints"]
     return np.array(points[15:17]) + 0.5  # the sixth of its 19; pixel indices
@@ -134,7 +129,7 @@ def h36m(root):
 RULES = {
     "coco": lambda root: coco_like(root, "coco", 9),
     "crowdpose": lambda root: coco_like(root, "crowdpose", 4),
-    "coco-wholebody": whole_body,
+    "coco-wholebody": lambda root: coco_like(root, "coco-wholebody", 9),  # the tenth of its 17
     "ochuman": ochuman,
     "yolo": yolo,
     "cvat": cvat,

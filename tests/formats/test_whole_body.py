@@ -52,9 +52,7 @@ def test_the_keys_are_the_published_ones(exported):
         for part in ("face", "lefthand", "righthand"):
             points = np.reshape(entry[f"{part}_kpts"], (-1, 3))
             known = points[points[:, 2] > 0, :2] + 0.5
-            wanted = [0.0] * 4
-            if len(known):
-                wanted = [*known.min(0), *(known.max(0) - known.min(0))]
+            wanted = [*known.min(0), *np.ptp(known, 0)] if len(known) else [0.0] * 4
             np.testing.assert_allclose(entry[f"{part}_box"], wanted)
 
 

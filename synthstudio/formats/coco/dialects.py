@@ -58,14 +58,7 @@ from synthstudio.formats.coco.file import (
     annotation_files,
     image_folder,
 )
-from synthstudio.formats.exchange import (
-    HALF_PX,
-    Opened,
-    Picture,
-    ReadSample,
-    Skipped,
-    Target,
-)
+from synthstudio.formats.exchange import HALF_PX, Opened, Picture, ReadSample, Skipped, Target
 
 MMPOSE = "mmpose_dataset.py"
 _OTHERS_IDS = "People of imported pictures; image ids are those of the file they came from"
@@ -180,6 +173,7 @@ def _samples(
             file.left_out["person in a picture that is left out"] += len(people)
             yield index, file, error
             continue
+        people = [row | file.kept.get(row["instance"], {}) for row in people]
         yield index, file, ({**frame, "file_name": named}, people, image)
 
 
@@ -275,7 +269,10 @@ OWN = Dialect(head=head, image=image_entry, people=annotation_entries, mmpose=Tr
 PARTS = {name.replace("_", ""): at for name, at in whole_body.PARTS.items()}
 """Published name of a part -> indices of its joints in the skeleton."""
 _BOXED = ("face", "lefthand", "righthand")
-_STANDARD = ("id", "image_id", "category_id", "iscrowd", "bbox", "area", "segmentation")
+_STANDARD = (
+    *("id", "image_id", "category_id", "iscrowd", "bbox", "area", "segmentation"),
+    *("modal_bbox", "amodal_bbox"),  # the second tells whether `bbox` was edited
+)
 _IMAGE = ("id", "file_name", "width", "height", "date_captured", "split")
 
 
@@ -287,7 +284,8 @@ def to_whole_body(
     frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], polygons: bool = False
 ) -> list[Row]:
     entries = annotation_entries(frame, people, polygons)
-    return [{name: e[name] for name in _STANDARD} | _parts(e["keypoints"]) for e in entries]
+    own = [{name: e[name] for name in _STANDARD if name in e} for e in entries]
+    return [row | _parts(e["keypoints"]) for row, e in zip(own, entries, strict=True)]
 
 
 def _parts(keypoints: Sequence[float]) -> Row:

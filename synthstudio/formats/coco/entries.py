@@ -280,7 +280,7 @@ def _points(keypoints: Any, joints: int) -> list[checked.Point]:
     points = []
     for x, y, v in zip(keypoints[::3], keypoints[1::3], keypoints[2::3], strict=True):
         if v not in (0, 1, 2):
-            raise ValueError(f"v must be 0, 1 or 2, not {str(v)[:40]}")
+            raise ValueError(f"v must be 0, 1 or 2, not {v!r:.40}")
         place = checked.number(x) + HALF_PX, checked.number(y) + HALF_PX
         points.append((*place, int(v)))
     return points

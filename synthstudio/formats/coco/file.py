@@ -26,11 +26,12 @@ from synthstudio.core.images import image_size
 from synthstudio.core.safe_files import file_inside, is_file_below
 from synthstudio.core.safe_json import BEGIN, Span, quick_scan, read_members
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, own_skeleton
+from synthstudio.core.spec import OBJECT_BASE
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
-from synthstudio.formats.coco.entries import INFO, bad, frame_row, instance_row
-from synthstudio.formats.exchange import Skipped, parse_range
+from synthstudio.formats.coco.entries import INFO, INSTANCE, bad, frame_row, instance_row
+from synthstudio.formats.exchange import KEPT_NUMBER, Skipped, parse_range
 
 ANNOTATIONS, IMAGES, PREFIX = "annotations", "images", "person_keypoints_"
 """An export in COCO's layout: annotations/person_keypoints_SPLIT.json, images/SPLIT/."""
@@ -113,7 +114,7 @@ class CocoFile:
 
     `own`: written by this package. `numbered`: image ids are whole numbers, which are the indices
     of frames; else frames are numbered in file order. `left_out` counts skipped entries by
-    reason. `licence` and `source`: of the current image.
+    reason. `licence`, `source` and `kept` (numbers in the file): of the current image.
     """
 
     licence = source = ""
@@ -200,13 +201,15 @@ class CocoFile:
             for place, key, start, stop in self._base.execute(images):
                 index = key if self.numbered else place - 1
                 sample = self._image(parse_range(file, start, stop, nan=True), index)
+                values = []
                 while entry is not None and entry[0] == place:
-                    value = parse_range(file, *entry[1:], nan=True)
-                    if isinstance(sample, SynthStudioError):
-                        self.left_out["person in a picture that is left out"] += 1
-                    else:
-                        self._add_person(value, *sample)
+                    values.append(parse_range(file, *entry[1:], nan=True))
                     entry = next(people, None)
+                if isinstance(sample, SynthStudioError):
+                    self.left_out["person in a picture that is left out"] += len(values)
+                else:
+                    for value in sorted(values, key=lambda value: INSTANCE not in value):
+                        self._add_person(value, *sample)
                 yield index, sample
 
     def _image(self, image: dict[str, Any], index: int) -> tuple[Row, list[Row]] | SynthStudioError:
@@ -216,7 +219,7 @@ class CocoFile:
             frame = frame_row({**sized, "file_name": name}, self.skeleton.name, index)
         except (FormatError, AssetError) as error:
             return error
-        self.source_id, self.person_ids = image.get("id"), {}
+        self.source_id, self.person_ids, self.kept = image.get("id"), {}, dict[int, Row]()
         licence = image.get("license")
         known = licence is not None and not isinstance(licence, list | dict)
         self.licence = self._licences.get(id_key(licence), "") if known else ""
@@ -231,11 +234,17 @@ class CocoFile:
 
     def _add_person(self, value: dict[str, Any], frame: Row, people: list[Row]) -> None:
         try:
-            row = self._person(value, frame, len(people) + 1)
+            number = 1
+            if INSTANCE not in value or "state" not in value:  # above all, those removed, too
+                known = (n for p in people for n in (p["instance"], *p["hidden_instance"]))
+                number += max((n for n in known if n < OBJECT_BASE), default=0)
+            row = self._person(value, frame, number)
             where = f"annotation {str(value.get('id'))[:40]}"
             if any(row["instance"] == other["instance"] for other in people):
                 raise bad("two people of an image have one instance_number", where=where)
             people.append(row)
+            if value.get(INSTANCE) == row["instance"]:
+                self.kept[row["instance"]] = {KEPT_NUMBER: row["instance"]}
             if value.get("id") is not None:
                 self.person_ids[row["instance"]] = value["id"]
         except FormatError as error:
