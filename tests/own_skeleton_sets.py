@@ -7,6 +7,7 @@ from coco_objects import annotation, document, image
 
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import own_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.imports import import_from
 from synthstudio.formats.skeleton_file import read_skeleton
@@ -15,6 +16,10 @@ JOINTS = ["Nose", "L_Eye", "R_Eye", "Root of tail", "L_Paw", "R_Paw", "neck", "w
 LIMBS = [[1, 2], [1, 3], [1, 7], [7, 8], [8, 4], [7, 5], [7, 6], [8, 9]]
 PAIRS = [["L_Eye", "R_Eye"], ["L_Paw", "R_Paw"]]
 SIZE = (160, 120)  # w, h
+WRISTS = ["left_wrist", "right_wrist"]
+_SAME = dict(zip(WRISTS, WRISTS[::-1], strict=True))
+VIEWER = own_skeleton({"name": "viewer", "joints": [*WRISTS, "nose"], "same_as": _SAME})
+"""Sides as the viewer sees them; its nose is nobody's."""
 
 
 def points(seed):

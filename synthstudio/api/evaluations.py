@@ -171,8 +171,8 @@ def evaluate(
         predict: A function of an RGB image (H, W, 3) uint8 and boxes (P, 4) x y w h that returns
             joints (P, J, 2) or, with scores, (P, J, 3) in pixels; NaN where there is none.
         keypoints: Order of the joints of results, a function or another program's file: coco17,
-            mediapipe33, halpe26, mpii16, ... or their names. Default: from the file, or by
-            their number.
+            mediapipe33, halpe26, mpii16, ... or their names, "-" for a column to leave out.
+            Default: from the file, or by their number.
         split: Only frames of this split; may be repeated.
         out: A new folder; default: RUN/evaluations/NAME, or evaluations/NAME beside the file.
         decode: Decode by best expected hit or by highest peak. This and the next three, `workers`

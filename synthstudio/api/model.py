@@ -431,7 +431,7 @@ def to_network(
 ) -> Network | None:
     """A top-down predictor: of a function, an exported file, "default", or another
     program's file of a `kind`; None: a run. ArgumentError, FormatError, ModelError."""
-    joints = None if keypoints is None else order_of(keypoints)
+    joints = order_of(keypoints)
     if callable(model) and not isinstance(model, Model):
         check_options({"kind": kind is not None}, "a file")
         return Network(name=getattr(model, "__name__", "predict"), predict=model, joints=joints)

@@ -49,7 +49,7 @@ def export_reviewed(
     *,
     format: args.Format = "coco",
     only: Annotated[Only, args.Option(choices=("approved", "touched", "all"))] = "approved",
-    skeleton: str | None = None,
+    skeleton: args.SkeletonLike | None = None,
     db: args.Database = None,
 ) -> Exported:
     """Write the reviewed labels in another tool's format.
@@ -64,9 +64,10 @@ def export_reviewed(
         ReviewError: for a missing store, or one without reviews.
     """
     folder = args.to_folder(out, "out")
+    joints = None if skeleton is None else args.to_skeleton(skeleton).name
     with opened(dataset, db) as (store, data):
         return reviewed.export_reviewed(
-            store, data, folder, form=format, only=only, skeleton=skeleton
+            store, data, folder, form=format, only=only, skeleton=joints
         )
 
 

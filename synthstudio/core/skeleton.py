@@ -192,12 +192,11 @@ _PLACES = {
 _FOOT_SIGMAS = (0.068, 0.066, 0.066, 0.092, 0.094, 0.094)
 
 
-def _pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    return tuple(
-        (j, joints.index("right_" + name.removeprefix("left_")))
-        for j, name in enumerate(joints)
-        if name.startswith("left_")
-    )
+def side_pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    """Indices of left joints and their twins, each once, also with duplicate names."""
+    names = {name: j for j, name in enumerate(joints)}
+    lefts = [(j, names.get("right_" + n[5:])) for n, j in names.items() if n.startswith("left_")]
+    return tuple((left, right) for left, right in lefts if right is not None)
 
 
 def _make(
@@ -219,7 +218,7 @@ def _make(
         title=name,
         joints=joints,
         up=up,
-        pairs=_pairs(joints),
+        pairs=side_pairs(joints),
         known_as=joints,
         sigmas=np.array(sigmas),
         sigma_source=source,

@@ -63,7 +63,7 @@ def compare(arms: Sequence[Arm], *, rounds: int = 2000) -> list[Row]:
 
 
 def on_common_joints(arms: Sequence[Arm]) -> Sequence[Arm]:
-    """The arms at the joints that all skeletons have, by name, with the first's OKS constants.
+    """The arms at the joints that all skeletons have, by `same_as`, with the first's OKS constants.
 
     ModelError if there are none.
     """
@@ -71,15 +71,17 @@ def on_common_joints(arms: Sequence[Arm]) -> Sequence[Arm]:
     skeletons = {run.about.get("skeleton"): skeleton_of(run, _name(run)) for run in runs}
     if len(skeletons) < 2:
         return arms
-    first = next(iter(skeletons.values()))
-    common = [j for j in first.joints if all(j in s.joints for s in skeletons.values())]
+    first, *rest = skeletons.values()
+    numbers = {name: first.numbers_in(skeleton) for name, skeleton in skeletons.items()}
+    common = [j for j, each in enumerate(zip(*numbers.values(), strict=True)) if None not in each]
     if not common:
-        raise ModelError("skeletons without a common joint", where="compare", got=str([*skeletons]))
-    sigmas = {joint: float(first.sigmas[first.joints.index(joint)]) for joint in common}
+        got = ", ".join([first.title, *(skeleton.described(first) for skeleton in rest)])
+        raise ModelError("skeletons without a common joint", where="compare", got=got)
+    sigmas = {first.joints[j]: float(first.sigmas[j]) for j in common}
 
     def part(run: Evaluation) -> Evaluation:
-        joints = skeletons[run.about["skeleton"]].joints
-        columns = [joints.index(joint) for joint in common]
+        own = numbers[run.about["skeleton"]]
+        columns = [j for j in (own[k] for k in common) if j is not None]
         return replace(
             run,
             about=run.about | {"sigmas": sigmas},

@@ -184,7 +184,7 @@ def skeleton_of(evaluation: Evaluation, where: str) -> Skeleton:
         raise ModelError(
             "number of joints differs from the skeleton",
             where=where,
-            expected=f"{len(skeleton.joints)} ({name})",
+            expected=f"{len(skeleton.joints)} ({skeleton.title})",
             got=str(joints),
             then="Run the evaluation again.",
         )

@@ -45,21 +45,22 @@ _TRUNK: dict[str, Rule] = {
     "head_top": Rule("missing", deviation="the crown lies 13 cm above the ears; no joint marks it"),
 }
 _FACE = ("nose", "eye", "ear")
+_GROUPS = ("target_hidden", "target_shown")
 TARGETS = ("coco17", "mpii16", "crowdpose14", "h36m17", "lsp14", "ochuman19")
 """Target skeletons of coco133, coco23 and coco17."""
 
 
 def rules(source: Skeleton, target: Skeleton) -> dict[str, Rule]:
-    own = {name: j for name, j in zip(source.known_as, source.joints, strict=True) if name}
+    own = dict(zip(source.known_as, source.joints, strict=True))
+    same = zip(target.joints, target.known_as, target.numbers_in(source), strict=True)
     return {
-        joint: _rule(name, own) for joint, name in zip(target.joints, target.known_as, strict=True)
+        joint: _approximation(name, own) if j is None else Rule("same", (source.joints[j],))
+        for joint, name, j in same
     }
 
 
-def _rule(name: str, source: Mapping[str, str]) -> Rule:
+def _approximation(name: str, source: Mapping[str, str]) -> Rule:
     """The rule for `name` (known_as); `source`: the other's joints by known_as."""
-    if name in source:
-        return Rule("same", (source[name],))
     found = _TRUNK.get(name, Rule("missing"))
     if not all(part in source for part in found.parts):
         return Rule("missing")
@@ -67,14 +68,18 @@ def _rule(name: str, source: Mapping[str, str]) -> Rule:
 
 
 def lost_joints(source: Skeleton, target: Skeleton) -> list[str]:
-    known = zip(source.joints, source.known_as, strict=True)
-    return [joint for joint, name in known if not name or name not in target.known_as]
+    same = zip(source.joints, source.numbers_in(target), strict=True)
+    return [joint for joint, j in same if j is None]
 
 
 def convert_row(row: Mapping[str, Any], frame: Mapping[str, Any], target: Skeleton) -> Row:
-    """Return a person's row in another skeleton; FormatError if they share no joint."""
+    """Return a person's row in another skeleton; FormatError if they share no joint.
+
+    Groups of target joints are renamed, and dropped if a joint is lost; so are targets of causes,
+    which are shares of the other joints.
+    """
     source = get_skeleton(frame["skeleton"])
-    if source.name == target.name:
+    if source.name == target.name or source.same_labels(target):
         return dict(row)
     table = rules(source, target)
     if all(rule.kind == "missing" for rule in table.values()):
@@ -88,7 +93,18 @@ def convert_row(row: Mapping[str, Any], frame: Mapping[str, Any], target: Skelet
     size = (frame["width_px"], frame["height_px"])
     parts = [[old[source.joints.index(p)] for p in table[j].parts] for j in target.joints]
     new = [_averaged(found, size) if len(found) != 1 else found[0] for found in parts]
-    return {**row, **columns_of(new, row)}
+    return {**row, **columns_of(new, row), **_targets(row, table)}
+
+
+def _targets(row: Mapping[str, Any], table: Mapping[str, Rule]) -> Row:
+    """The targets of a converted row; `target_met` is None if none is left."""
+    new = {rule.parts[0]: joint for joint, rule in table.items() if rule.kind == "same"}
+    out: Row = {"target_causes": None}
+    for column in _GROUPS:
+        groups = [[new.get(joint) for joint in group.split("+")] for group in row.get(column) or ()]
+        out[column] = ["+".join(map(str, group)) for group in groups if None not in group]
+    left = row.get("target_fraction") is not None or any(out.values())
+    return out if left else {**out, "target_met": None}
 
 
 def without_hidden_faces(row: Row, skeleton: Skeleton) -> Row:

@@ -17,7 +17,7 @@ import numpy as np
 from synthstudio.core.arrays import F32, F64, U8, Array
 from synthstudio.core.errors import ModelError
 from synthstudio.dataset.durable import file_sha256
-from synthstudio.formats.coco.results import ORDERS, order_of_count
+from synthstudio.formats.coco.results import ORDERS, Order, names_of, order_of_count
 from synthstudio.inference.model_files import FileModel, OnnxModel, open_model
 from synthstudio.inference.predict import predict
 from synthstudio.inference.sources import Boxes, SourceImage
@@ -344,7 +344,7 @@ LOADERS: dict[str, Callable[[FileModel], tuple[int, Predict]]] = {
 
 
 def open_network(
-    path: Path, kind: str, joints: tuple[str, ...] | None = None, device: str = "auto"
+    path: Path, kind: str, joints: Order | None = None, device: str = "auto"
 ) -> Network:
     """A .onnx or .tflite file of a `kind`, one of LOADERS; ModelError for a file
     that cannot be run, or whose inputs and outputs differ from the original's."""
@@ -359,15 +359,15 @@ def open_network(
     )
 
 
-def _order(model: FileModel, joints: tuple[str, ...] | None, count: int) -> tuple[str, ...]:
-    """The names of `count` joints: those given, or by number; ModelError."""
+def _order(model: FileModel, joints: Order | None, count: int) -> Order:
+    """The order of `count` joints: the given one, or by number; ModelError."""
     order = joints or order_of_count(count)
-    if order is None or len(order) != count:
+    if order is None or len(names_of(order)) != count:
         raise ModelError(
             "the file's joint order is unknown",
             where=model.where,
             expected=f"{count} names, or one of {', '.join(ORDERS)}",
-            got="none" if joints is None else f"{len(joints)} names",
+            got="none" if joints is None else f"{len(names_of(joints))} names",
             then="Pass keypoints.",
         )
     return order
@@ -383,11 +383,10 @@ def own_network(model: OnnxModel, path: Path, *, name: str = "") -> Network:
         names = ("xy", "score", "visibility_fractions", "present", "quality")
         return {name: np.stack([getattr(p, name) for p in people]) for name in names}
 
-    joints = zip(model.skeleton.known_as, model.skeleton.joints, strict=True)
     return Network(
         name=name or model.name or path.stem,
         predict=run,
-        joints=tuple(known or joint for known, joint in joints),
+        joints=model.skeleton,
         sha256=file_sha256(path),
         kind=f"exported network {model.size[0]}x{model.size[1]}",
     )

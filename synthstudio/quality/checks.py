@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from synthstudio.core.arrays import F64, I64, Bool
-from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.skeleton import Skeleton, side_pairs
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.rows import (
     NO_STATE,
@@ -304,13 +304,6 @@ def digest(*parts: object) -> int:
     """Return a 64-bit hash of a value, equal in every process."""
     data = repr(parts).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
-
-
-def side_pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """Indices of left joints and their twins, each once, also with duplicate names."""
-    names = {name: j for j, name in enumerate(joints)}
-    lefts = [(j, names.get("right_" + n[5:])) for n, j in names.items() if n.startswith("left_")]
-    return tuple((left, right) for left, right in lefts if right is not None)
 
 
 @cache

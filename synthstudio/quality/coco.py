@@ -10,20 +10,18 @@ import pyarrow as pa
 
 from synthstudio.core.errors import AssetError, FormatError
 from synthstudio.core.masks import Mask, read_mask
-from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
+from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.rows import INSTANCE_SCHEMA, Row
 from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row
-from synthstudio.formats.coco.file import are_joint_names, category_skeleton, id_key, with_size
-from synthstudio.formats.exchange import HALF_PX, inside
-from synthstudio.quality.checks import (
-    FAR,
-    Finding,
-    digest,
-    is_box,
-    is_number,
-    side_pairs,
-    subjects_of_rows,
+from synthstudio.formats.coco.file import (
+    are_joint_names,
+    category_skeleton,
+    id_key,
+    named_skeleton,
+    with_size,
 )
+from synthstudio.formats.exchange import HALF_PX, inside
+from synthstudio.quality.checks import FAR, Finding, digest, is_box, is_number, subjects_of_rows
 from synthstudio.quality.people import check_people, duplicates, mask_problems
 
 _AGREE_PX = 0.01
@@ -82,7 +80,7 @@ class CocoChecker:
             if not are_joint_names(names):
                 yield Finding(kind="schema", what="keypoints is not a list of names", **at)
                 continue
-            self.skeletons[number] = skeleton_of(names)
+            self.skeletons[number] = named_skeleton(names)
             yield from _names_and_limbs(names, entry.get("skeleton") or [], at)
             try:
                 readable = category_skeleton(entry, where=at["where"]) is not None or readable
@@ -266,26 +264,6 @@ def _names_and_limbs(names: list[str], edges: Any, at: At) -> Iterator[Finding]:
     if not all(isinstance(j, int) and 1 <= j <= len(names) for j in flat):
         what = f"its skeleton names joints outside 1 to {len(names)}"
         yield Finding(kind="category_keypoints", what=what, **at)
-
-
-def skeleton_of(names: Sequence[str]) -> Skeleton:
-    """Return the known skeleton of these joints, or a minimal one of the names."""
-    plain = tuple(n.strip().lower().replace(" ", "_").replace("-", "_") for n in names)
-    for known in (SKELETONS | FOREIGN).values():
-        if known.joints == plain:
-            return known
-    return Skeleton(
-        name="other",
-        title="other",
-        pairs=side_pairs(plain),
-        known_as=plain,
-        joints=plain,
-        up=(),
-        sigmas=np.full(len(plain), np.nan),
-        sigma_source="none",
-        places=("unknown",) * len(plain),
-        edges=(),
-    )
 
 
 def _visibility(entry: Mapping[str, Any], skeleton: Skeleton, at: At) -> Iterator[Finding]:

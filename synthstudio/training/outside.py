@@ -22,7 +22,7 @@ from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation.precision import Detections, match
 from synthstudio.evaluation.storage import Evaluation, Predictions
-from synthstudio.formats.coco.results import joint_names, own_results
+from synthstudio.formats.coco import results
 from synthstudio.training.config import Source
 from synthstudio.training.data.samples import Sample, dataset_samples
 from synthstudio.training.evaluation import (
@@ -47,13 +47,12 @@ _OVER = "scores over 1 count as 1"
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A top-down predictor. `joints`: their order by names of `known_as`
-    (formats/coco/results.py), None: the data set's. `predict` may also return columns of
+    """A top-down predictor. `joints`: None: the data set's. `predict` may also return columns of
     Predictions: xy (P, J, 2), score (P, J) and more."""
 
     name: str
     predict: Predict
-    joints: tuple[str, ...] | None = None
+    joints: results.Order | None = None
     sha256: str = ""
     kind: str = "a function"
 
@@ -64,17 +63,17 @@ class SkeletonPredictor:
     def __init__(self, *, network: Network, skeleton: Skeleton) -> None:
         self.network, self.skeleton = network, skeleton
         self.notes: list[str] = []
-        own, order = joint_names(skeleton), network.joints or skeleton.joints
-        columns = {own[name]: k for k, name in enumerate(order) if name in own}
-        if not columns:
+        order = network.joints or skeleton
+        numbers = results.numbers_in(order, skeleton)
+        self._column = [k for k, j in enumerate(numbers) if j is not None]
+        self._target = [j for j in numbers if j is not None]
+        if not self._target:
             raise ModelError(
                 "no common joints of network and data set",
                 where=network.name,
                 expected=", ".join(skeleton.joints)[:300],
-                got=", ".join(order)[:300],
+                got=", ".join(results.names_of(order))[:300],
             )
-        self._target = [skeleton.joints.index(joint) for joint in columns]
-        self._column = list(columns.values())
 
     @property
     def predicted(self) -> Bool:
@@ -104,7 +103,7 @@ class SkeletonPredictor:
 
     def _called(self, rgb: U8, boxes: F64, frame: int) -> dict[str, F64]:
         where = f"{self.network.name}, frame {frame}"
-        shape = (len(boxes), len(self.network.joints or self.skeleton.joints))
+        shape = (len(boxes), len(results.names_of(self.network.joints or self.skeleton)))
         try:
             given = self.network.predict(rgb, boxes.copy())
             if isinstance(given, Mapping):
@@ -148,7 +147,9 @@ def evaluate_network(
         "name": network.name,
         "weights_sha256": network.sha256 or hashlib.sha256(answers.xy.tobytes()).hexdigest(),
         "block": network.kind,
-        "notes": [note for note in adapter.notes if note] + _implausible(answers.xy),
+        "notes": results.unknown_note(network.joints, source.skeleton)
+        + [note for note in adapter.notes if note]
+        + _implausible(answers.xy),
     }
     return _evaluation(answers, adapter.predicted, about, source, out, options, step)
 
@@ -190,7 +191,7 @@ def evaluate_results(
     free_folder(out)
     source = Dataset(dataset)
     skeleton = source.skeleton
-    own, lost, matched_by = own_results(path, source, keypoints)
+    own, lost, matched_by = results.own_results(path, source, keypoints)
     truth, frames = _of_dataset(source, options, step, None)
     points = np.full((len(own), len(skeleton.joints), 3), np.nan)
     for row, (_, entry) in zip(points, own, strict=True):
@@ -211,7 +212,7 @@ def evaluate_results(
     }
     place = _pairs(truth, found, known, skeleton)
     answers = with_found(truth, found, place)
-    notes = []
+    notes = results.unknown_note(results.order_of(keypoints), skeleton)
     if lost:
         notes.append(f"{lost} of {lost + len(own)} predictions belong to no image of the data set.")
     here = np.isin(found.image, frames)

@@ -94,13 +94,8 @@ def test_the_same_joints_have_the_same_precision_by_cause_and_by_state():
     made, rng = answers(), stream(3, "sure")
     off = rng.uniform(0, 40, (2 * PAIRS, 1))
     sure = np.broadcast_to(np.exp(-off / 20), made.score.shape)
-    made = dataclasses.replace(
-        made,
-        xy=made.true_xy + off[..., None] * [1, 0],
-        quality=sure,
-        score=1 - sure,
-        frame=np.arange(2 * PAIRS) // 8,
-    )
+    xy, frame = made.true_xy + off[..., None] * [1, 0], np.arange(2 * PAIRS) // 8
+    made = dataclasses.replace(made, xy=xy, quality=sure, score=1 - sure, frame=frame)
     found = compute_metrics(made, BONES)
     for cause, state in (("object", "hidden"), ("visible", "visible")):
         wanted = found["precision"][state]["AP"]
@@ -114,9 +109,8 @@ def test_exact_shares_are_calibrated():
     exact = made.true_fractions.copy()
     exact[..., 0] = np.where(made.state == 2, 0.8, 0.2)
     exact[..., 3] = 1 - exact[..., 0]
-    reported = compute_metrics(
-        dataclasses.replace(made, true_fractions=exact, visibility_fractions=exact[..., :4]), BONES
-    )
+    made = dataclasses.replace(made, true_fractions=exact, visibility_fractions=exact[..., :4])
+    reported = compute_metrics(made, BONES)
     assert reported["visibility"]["ECE"] == reported["visibility"]["Brier"] == pytest.approx(0)
 
 
@@ -131,12 +125,9 @@ def test_skill_is_nought_for_the_mean_pose():
 
 def test_a_plain_block_has_no_visibility_and_no_lifting():
     made = answers()
-    nothing = dataclasses.replace(
-        made,
-        visibility_fractions=np.full_like(made.visibility_fractions, np.nan),
-        xyz_m=np.full_like(made.xyz_m, np.nan),
-    )
-    found = compute_metrics(nothing, BONES)
+    names = ("visibility_fractions", "xyz_m")
+    blank = {name: np.full_like(getattr(made, name), np.nan) for name in names}
+    found = compute_metrics(dataclasses.replace(made, **blank), BONES)
     assert found["visibility"] == {} and found["lifting"] == {}
     json.dumps(found)
 

@@ -1,12 +1,11 @@
-import dataclasses
-
 import numpy as np
 import pytest
+from own_skeleton_sets import VIEWER
 from stick_people import make_camera, make_labels, make_posed, make_spec
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import VISIBILITY, Frame
-from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton, own_skeleton
 from synthstudio.dataset.rows import NO_STATE, frame_row, instance_rows
 from synthstudio.formats import checked, joints
 
@@ -96,6 +95,17 @@ def test_hiders_are_added_up(sample):
     assert np.allclose([s for _, s in mine], [0.4, 0.15])
 
 
+@pytest.mark.parametrize("hidden", [["left_wrist", "nose"], ["nose", "left_wrist+nose"]])
+def test_targets_of_joints_are_renamed_or_dropped(hidden, sample):
+    frame, row = sample
+    shown = ["left_wrist+right_wrist"] if "left_wrist" in hidden else []
+    row |= {"target_hidden": hidden, "target_shown": shown}
+    new = joints.convert_row(row | {"target_causes": [0.5] * 5, "target_met": True}, frame, VIEWER)
+    assert new["target_hidden"] == ["right_wrist"] * len(shown)
+    assert new["target_shown"] == ["right_wrist+left_wrist"] * len(shown)
+    assert (new["target_causes"], new["target_met"]) == (None, True if shown else None)
+
+
 def test_there_and_back_keeps_what_is_the_same(sample):
     frame, row = sample
     target = get_skeleton("crowdpose14")
@@ -112,7 +122,7 @@ def test_there_and_back_keeps_what_is_the_same(sample):
 
 def test_skeletons_without_a_common_joint_are_refused(sample):
     frame, row = sample
-    odd = dataclasses.replace(get_skeleton("lsp14"), name="odd", joints=("tail",), known_as=("",))
+    odd = own_skeleton({"name": "odd", "joints": ["tail"]})
     with pytest.raises(FormatError, match="no common joint"):
         joints.convert_row(row, frame, odd)
 

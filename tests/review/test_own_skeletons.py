@@ -92,7 +92,7 @@ def test_predictions_of_a_file_keep_every_joint(horses, store, tmp_path):
     assert set(found.joints) == set(JOINTS)
 
     other = results_file(tmp_path, [f"point {k}" for k in range(9)])
-    with pytest.raises(FormatError, match=r"no common joints.*Root of tail.*got point_0"):
+    with pytest.raises(FormatError, match=r"no common joints.*Root of tail.*got point 0"):
         import_predictions(store, horses, other, layer="net", who=LEAD)
     export("coco", horses.folder, tmp_path / "out")
     (file,) = (tmp_path / "out" / "annotations").glob("*.json")

@@ -8,12 +8,14 @@ from unittest.mock import Mock
 
 import pytest
 from command_line import run, run_json
+from own_skeleton_sets import VIEWER
 from review_ops import Desk, seen
 from sqlalchemy import exc
 
 from synthstudio.api.review import opened
 from synthstudio.core.errors import ArgumentError, DiskError, Refused, ReviewError
 from synthstudio.dataset.reader import Dataset
+from synthstudio.formats.skeleton_file import write_skeleton
 from synthstudio.review import history
 from synthstudio.review import store as review_store
 from synthstudio.review.store import default_url, open_store
@@ -60,7 +62,9 @@ def test_stats_and_history(place):
 
 def test_export_then_import(place, tmp_path):
     made = found("export", place, "--out", tmp_path / "coco", "--only", "all")
-    assert made["images"] == 5
+    write_skeleton(tmp_path / "own.yaml", VIEWER)
+    own = ("--out", tmp_path / "own", "--skeleton", tmp_path / "own.yaml")
+    assert made["images"] == found("export", place, *own, "--only", "all")["images"] == 5
     assert found("export", place, "--out", tmp_path / "set", "--format", "dataset")["frames"] == 1
     assert Dataset(tmp_path / "set").identity.derived["only"] == "approved"
     path = tmp_path / "coco" / "annotations/person_keypoints_train.json"

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 from command_line import run
+from own_skeleton_sets import VIEWER
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 import synthstudio as ss
 from synthstudio.core.errors import ArgumentError, FormatError, ModelError
 from synthstudio.core.rng import stream
-from synthstudio.formats.coco.results import ORDERS
+from synthstudio.formats.coco.results import ORDERS, numbers_in, order_of
 
 
 def results(data, order="coco17", **more):
@@ -25,7 +26,7 @@ def results(data, order="coco17", **more):
         names = [*data.skeleton.joints]
         for row in range(len(people)):
             flat = []
-            for name in ORDERS[order]:
+            for name in ORDERS[order].joints:
                 if name not in names:
                     flat += [5, 5, 0.5]
                     continue
@@ -69,17 +70,33 @@ def test_the_command_and_the_comparison_of_two_files(data, tmp_path):
 
 
 def test_a_function_is_judged(data, tmp_path):
-    order = ["left_wrist", "nose"]
+    order = ["left_wrist", "n0se", "Nose", "-", "-"]
 
     def middle(rgb, boxes):
         assert rgb.dtype == np.uint8 and rgb.shape[2] == 3
-        return np.repeat((boxes[:, :2] + boxes[:, 2:] / 2)[:, None], 2, axis=1)
+        return np.repeat((boxes[:, :2] + boxes[:, 2:] / 2)[:, None], 5, axis=1)
 
     made = ss.evaluate(
         predict=middle, dataset=data, keypoints=order, out=tmp_path / "out", progress=False
     )
     assert made.predictions.known.sum(axis=0).nonzero()[0].tolist() == [0, 9]
-    assert made.about["notes"][0].startswith("Not predicted, and left out: left_eye")
+    assert made.about["notes"][0] == "Unknown joints, ignored: n0se (did you mean nose?)."
+    assert made.about["notes"][1].startswith("Not predicted, and left out: left_eye")
+
+
+@pytest.mark.parametrize(
+    ("order", "numbers"),
+    [
+        ("coco17", {9: 1, 10: 0}),
+        (",".join(ORDERS["coco17"].joints), {9: 1, 10: 0}),
+        (VIEWER.joints, {0: 0, 1: 1, 2: 2}),  # all are the set's
+        ("nose,right_wrist,tail", {0: 2, 1: 1}),  # not all are the package's
+        ("nose,left_eye", {}),
+    ],
+)
+def test_joints_are_mapped_by_what_they_mean(order, numbers):
+    found = numbers_in(order_of(order), VIEWER)
+    assert {k: j for k, j in enumerate(found) if j is not None} == numbers
 
 
 @pytest.mark.parametrize(
@@ -91,6 +108,7 @@ def test_a_function_is_judged(data, tmp_path):
         ({"keypoints": [1e9, 2, 0.3] * 17}, None, "a number is out of range"),
         ({"score": "high"}, None, "number missing or out of range: high"),
         ({}, "coco99", "unknown order"),
+        ({}, "nose,nose", "named twice.*Write - for"),
         ({}, ["tail", "horn"], "2 joints need 6 numbers"),
         ({"keypoints": [1, 2, 0.3] * 2}, ["tail", "horn"], "no common joints"),
     ],

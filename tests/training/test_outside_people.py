@@ -60,17 +60,8 @@ def test_they_are_those_that_an_import_gives(tmp_path):
     kind = crop_kind(size=SIZE)
     other = load_dataset(tmp_path / "imported", kind, cache=tmp_path / "cache").samples
     assert people.skeleton.name == "coco17" and len(people.train) == len(other) == 3
-    for name in [
-        "xy",
-        "state",
-        "present",
-        "visibility_fractions",
-        "xyz_m",
-        "area",
-        "side",
-        "scale",
-        "group",
-    ]:
+    names = ["xy", "state", "present", "visibility_fractions", "xyz_m", "area", "side", "scale"]
+    for name in [*names, "group"]:
         np.testing.assert_array_equal(getattr(people.train.crops, name), getattr(other, name), name)
     for k in range(3):
         np.testing.assert_array_equal(people.train.crops.images[k], other.images[k])

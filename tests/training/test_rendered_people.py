@@ -40,16 +40,8 @@ def opened(scene, *, workers=1, **more):
 def same(a, b, rows):
     """Compare crops with the rows of others: pixels and labels."""
     assert len(a) == len(rows)
-    for name in [
-        "xy",
-        "state",
-        "visibility_fractions",
-        "xyz_m",
-        "fraction",
-        "corner",
-        "instance",
-        "variant",
-    ]:
+    names = ["xy", "state", "visibility_fractions", "xyz_m", "fraction", "corner", "instance"]
+    for name in [*names, "variant"]:
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name)[rows], name)
     for k, row in enumerate(rows):
         np.testing.assert_array_equal(a.images[k], b.images[int(row)])

@@ -17,15 +17,17 @@ may be missing. An entry that breaks a rule is left out and counted.
 import json
 import re
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
 from synthstudio.core.images import image_size
 from synthstudio.core.safe_files import file_inside, is_file_below
 from synthstudio.core.safe_json import BEGIN, Span, quick_scan, read_members
-from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, own_skeleton
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, own_skeleton, side_pairs
 from synthstudio.core.spec import OBJECT_BASE
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import Row
@@ -409,6 +411,23 @@ def match_skeleton(names: Any, wanted: Skeleton | None = None) -> Skeleton | Non
     plain = tuple(map(plain_joint_name, names))
     among = (SKELETONS | FOREIGN).values() if wanted is None else (wanted,)
     return next((s for s in among if s.joints == plain), None)
+
+
+def named_skeleton(names: Sequence[str]) -> Skeleton:
+    """The known skeleton of these joints, or a minimal one of the names."""
+    plain = tuple(map(plain_joint_name, names))
+    return match_skeleton([*names]) or Skeleton(
+        name="other",
+        title="other",
+        pairs=side_pairs(plain),
+        known_as=plain,
+        joints=plain,
+        up=(),
+        sigmas=np.full(len(plain), np.nan),
+        sigma_source="none",
+        places=("unknown",) * len(plain),
+        edges=(),
+    )
 
 
 def category_skeleton(

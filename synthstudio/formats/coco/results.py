@@ -5,9 +5,10 @@ third number of a keypoint its score. Files lack joint names: `pictures.json` of
 else their number (ORDERS) or the caller decides.
 """
 
+import difflib
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,7 +19,13 @@ from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats import checked
 from synthstudio.formats.coco.dialects import joined_keypoints
-from synthstudio.formats.coco.file import id_key, plain_joint_name, read_entries
+from synthstudio.formats.coco.file import (
+    category_skeleton,
+    id_key,
+    named_skeleton,
+    plain_joint_name,
+    read_entries,
+)
 from synthstudio.formats.exchange import HALF_PX
 
 PICTURES = "pictures.json"
@@ -44,15 +51,21 @@ _MEDIAPIPE33 = (
     *_both("shoulder", "elbow", "wrist", "pinky", "index", "thumb", "hip", "knee", "ankle", "heel"),
     *_both("big_toe"),
 )  # fmt: skip
-ORDERS: dict[str, tuple[str, ...]] = {
-    **{name: skeleton.known_as for name, skeleton in (SKELETONS | FOREIGN).items()},
+Order = Skeleton | tuple[str, ...]
+"""Joints of a file or network, in order: a skeleton's, or names (`numbers_in`)."""
+ORDERS: dict[str, Skeleton] = {
+    **SKELETONS,
+    **FOREIGN,
     # Fang et al., Halpe-FullBody (github.com/Fang-Haoshu/Halpe-FullBody): body, then face, hands.
-    "halpe26": _HALPE26,
-    "halpe136": (*_HALPE26, *(f"point_{k}" for k in range(26, 136))),
+    "halpe26": named_skeleton(_HALPE26),
+    "halpe136": named_skeleton((*_HALPE26, *(f"point_{k}" for k in range(26, 136)))),
     # MediaPipe's pose_landmarker; its foot index is the tip of the big toe.
-    "mediapipe33": _MEDIAPIPE33,
+    "mediapipe33": named_skeleton(_MEDIAPIPE33),
 }
-"""Named keypoint orders, in names of Skeleton.known_as."""
+"""Named keypoint orders."""
+_KNOWN = {joint for skeleton in ORDERS.values() for joint in skeleton.joints}
+LEFT_OUT = "-"
+"""The name of a column that is left out."""
 _BY_COUNT = {17: "coco17", 23: "coco23", 26: "halpe26", 33: "mediapipe33", 133: "coco133",
              136: "halpe136"}  # fmt: skip
 
@@ -60,7 +73,7 @@ _BY_COUNT = {17: "coco17", 23: "coco23", 26: "halpe26", 33: "mediapipe33", 133: 
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """One predicted person. `image`: the id of its image; `joints`: x, y (continuous pixels) and
-    score of predicted ones; `names`: all joints of its order; `clipped`: scores above 1; `unsure`:
+    score of predicted ones; `names`: all that its order has; `clipped`: scores above 1; `unsure`:
     joints with a place and a score of 0, which count as not found."""
 
     image: int | str
@@ -125,18 +138,23 @@ def read_results(
                     categories.append(entry)
                 elif key == "annotations" and not entry.get("iscrowd") and entry.get("keypoints"):
                     values.append((f"{path}, annotation {str(entry.get('id'))[:40]}", entry))
-    given = None if keypoints is None else order_of(keypoints)
-    own = joint_names(skeleton)
-    found = [
-        _result(value, where, skeleton, own, categories, given, scored=scored)
-        for where, value in values
-    ]
-    if found and all(set(skeleton.joints).isdisjoint(one.names) for one in found):
+    given = order_of(keypoints)
+    columns: dict[tuple[str, int], tuple[Order, tuple[int | None, ...]]] = {}
+
+    def columns_of(category: Any, count: int) -> tuple[int | None, ...]:
+        key = str(category), count
+        if key not in columns:
+            order = given or _order(category, categories, skeleton, count)
+            columns[key] = order, numbers_in(order, skeleton)
+        return columns[key][1]
+
+    found = [_result(value, where, skeleton, columns_of, scored=scored) for where, value in values]
+    if found and not any(one.names for one in found):
         raise FormatError(
             "no common joints of file and data set",
             where=str(path),
             expected=", ".join(skeleton.joints)[:300],
-            got=", ".join(found[0].names)[:300],
+            got=", ".join(names_of(next(iter(columns.values()))[0]))[:300],
             then="Name the order of its keypoints, or rename those of the file's categories.",
         )
     return found, names
@@ -148,12 +166,14 @@ def is_list(path: Path) -> bool:
         return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
 
 
-def order_of(keypoints: str | Sequence[str]) -> tuple[str, ...]:
-    """The joints of a named order, or the given names. FormatError."""
+def order_of(keypoints: str | Sequence[str] | None) -> Order | None:
+    """The order of a name of ORDERS, or of the given names; None: unknown. FormatError."""
+    if keypoints is None:
+        return None
     if isinstance(keypoints, str) and "," in keypoints:
         keypoints = [name.strip() for name in keypoints.split(",")]
     if not isinstance(keypoints, str):
-        return tuple(map(plain_joint_name, keypoints))
+        return tuple(keypoints)
     if keypoints not in ORDERS:
         raise FormatError(
             "unknown order of keypoints",
@@ -164,13 +184,51 @@ def order_of(keypoints: str | Sequence[str]) -> tuple[str, ...]:
     return ORDERS[keypoints]
 
 
+def names_of(order: Order) -> tuple[str, ...]:
+    return order if isinstance(order, tuple) else order.joints
+
+
+def numbers_in(order: Order, skeleton: Skeleton) -> tuple[int | None, ...]:
+    """For each joint of an order its index in a data set's skeleton; None if missing there.
+
+    Skeletons by `same_as` (`Skeleton.numbers_in`). Names are the data set's joints; but names of
+    which it lacks some, all known, are `known_as`. FormatError for a joint that is named twice.
+    """
+    if not isinstance(order, tuple):
+        return order.numbers_in(skeleton)
+    names = [name if name in skeleton.joints else plain_joint_name(name) for name in order]
+    at = {name: j for j, name in enumerate(skeleton.known_as) if name}
+    given = {name for name in order if name != LEFT_OUT}
+    if given <= {*skeleton.joints} or not {*map(plain_joint_name, given)} <= _KNOWN:
+        at |= {name: j for j, name in enumerate(skeleton.joints)}
+    keys = [at.get(name, old) for name, old in zip(names, order, strict=True) if old != LEFT_OUT]
+    if len(set(keys)) < len(keys):
+        raise FormatError(
+            "a joint is named twice",
+            where="keypoints",
+            expected="each joint once",
+            got=", ".join(order)[:300],
+            then=f"Write {LEFT_OUT} for a column to leave out.",
+        )
+    return tuple(map(at.get, names))
+
+
+def unknown_note(order: Order | None, skeleton: Skeleton) -> list[str]:
+    """A note on names of an order that neither the data set nor a known skeleton has."""
+    names = order if isinstance(order, tuple) else ()
+    known = [LEFT_OUT, *skeleton.joints, *_KNOWN]
+    unknown = [n for n in names if n not in known and plain_joint_name(n) not in known]
+    near = [difflib.get_close_matches(name, sorted(known), n=1) for name in unknown]
+    hints = [f" (did you mean {hint[0]}?)" if hint else "" for hint in near]
+    said = ", ".join(name + hint for name, hint in zip(unknown, hints, strict=True))
+    return [f"Unknown joints, ignored: {said}."] if unknown else []
+
+
 def _result(
     value: Any,
     where: str,
     skeleton: Skeleton,
-    own: Mapping[str, str],
-    categories: list[dict[str, Any]],
-    given: tuple[str, ...] | None,
+    columns_of: Callable[[Any, int], tuple[int | None, ...]],
     *,
     scored: bool,
 ) -> Result:
@@ -179,9 +237,8 @@ def _result(
         flat = checked.numbers(value["keypoints"], 1e6)
         if "foot_kpts" in value:  # COCO-WholeBody
             flat = joined_keypoints(value, result=scored)
-        category = value.get("category_id", _PERSON)
-        order = given or _names(category, categories, skeleton, len(flat) // 3)
-        names = tuple(own.get(name, name) for name in order)
+        columns = columns_of(value.get("category_id", _PERSON), len(flat) // 3)
+        names = [None if j is None else skeleton.joints[j] for j in columns]
         if len(flat) != 3 * len(names):
             raise ValueError(
                 f"{len(names)} joints need {3 * len(names)} numbers, got {len(flat)}; "
@@ -191,7 +248,7 @@ def _result(
         joints, causes, clipped, unsure = {}, {}, 0, 0
         for j, name in enumerate(names):
             x, y, third = flat[3 * j : 3 * j + 3]
-            if third <= 0 or name not in skeleton.joints:
+            if third <= 0 or name is None:
                 unsure += bool(scored and third == 0 and (x or y))
                 continue
             joints[name] = (x + HALF_PX, y + HALF_PX, min(third, 1.0) if scored else 1.0)
@@ -207,34 +264,26 @@ def _result(
             box=checked.box(value["bbox"]) if value.get("bbox") is not None else None,
             score=checked.number(value.get("score", 1.0)),
             instance=None if number is None else checked.integer(number),
-            names=names,
+            names=tuple(name for name in names if name),
             clipped=clipped,
             unsure=unsure,
         )
 
 
-def _names(
+def _order(
     category: Any, categories: list[dict[str, Any]], skeleton: Skeleton, count: int
-) -> tuple[str, ...]:
+) -> Order:
     """The joints of a category; by their number if the file has no names."""
     for one in categories:
         if one.get("id") == category and one.get("keypoints"):
-            return tuple(
-                n if n in skeleton.joints else plain_joint_name(n)
-                for n in map(str, one["keypoints"])
-            )
+            own = category_skeleton(one, where="categories") if "own_skeleton" in one else None
+            return own or tuple(map(str, one["keypoints"]))
     known = None if count == len(skeleton.joints) else order_of_count(count)
-    return known or skeleton.joints
+    return known or skeleton
 
 
-def order_of_count(count: int) -> tuple[str, ...] | None:
+def order_of_count(count: int) -> Skeleton | None:
     return ORDERS[_BY_COUNT[count]] if count in _BY_COUNT else None
-
-
-def joint_names(skeleton: Skeleton) -> dict[str, str]:
-    """The skeleton's joints by `known_as` and by name."""
-    known = zip(skeleton.known_as, skeleton.joints, strict=True)
-    return {name: joint for name, joint in known if name} | {j: j for j in skeleton.joints}
 
 
 def frames_by_id(

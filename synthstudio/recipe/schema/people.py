@@ -385,7 +385,8 @@ class Targets(Base):
     joints: Annotated[dict[str, Probability], AfterValidator(_groups)] = Field(
         default={}, max_length=20
     )
-    """How often joints are hidden, all of a group at once: {left_wrist+right_wrist: 0.4}."""
+    """How often joints are hidden or outside the picture, all of a group at once:
+    {left_wrist+right_wrist: 0.4}."""
     causes: Causes = Field(default={})
     """Causes of hidden joints: for each the share of a person's joints, those outside the picture
     (truncated) included; the rest is visible."""

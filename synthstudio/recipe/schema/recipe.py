@@ -334,13 +334,7 @@ class Recipe(Base):
             widest = float(support(self.camera.vertical_fov_deg)[1])
             shape = self.image.width_px / self.image.height_px
             self.lens.distortion.check(vertical_fov_deg=widest, shape=shape)
-        maximum = int(support(self.people.count)[1])
-        known = self.people.identities - self.holdout.identities
-        if known < maximum:
-            raise ValueError(
-                f"people.identities: {self.people.identities} less {self.holdout.identities} held "
-                f"out are too few for {maximum} different people in a training frame"
-            )
+        self._check_count(int(support(self.people.count)[1]))
         if self.clip is not None:
             self.clip.check([share.backdrop.kind for share in self.backdrops])
             self._check_moments()
@@ -351,6 +345,20 @@ class Recipe(Base):
         if named and self.splits.val + self.splits.test == 0:
             raise ValueError("holdout: nothing can be held out while splits.val and .test are 0")
         return self
+
+    def _check_count(self, maximum: int) -> None:
+        """Raise ValueError for options that at most `maximum` people in a frame do not support."""
+        known = self.people.identities - self.holdout.identities
+        if known < maximum:
+            raise ValueError(
+                f"people.identities: {self.people.identities} less {self.holdout.identities} held "
+                f"out are too few for {maximum} different people in a training frame"
+            )
+        crowd, share = self.targets.crowd_index, self.people.interactions.share
+        needed = {"targets.crowd_index": crowd is not None, "people.interactions": share > 0}
+        for name, enabled in needed.items():
+            if enabled and maximum < 2:
+                raise ValueError(f"{name}: needs two people in a frame; raise people.count")
 
     def _check_backdrops(self) -> None:
         """Raise ValueError for options that the kinds of backdrop do not support."""

@@ -137,7 +137,7 @@ def conversion_notes(own: Skeleton, target: Skeleton) -> tuple[str, ...]:
     found = rules(own, target)
     missing = [joint for joint, rule in found.items() if rule.kind == "missing"]
     moved = [f"{j} ({rule.deviation})" for j, rule in found.items() if rule.kind == "approximation"]
-    parts = [f"{own.name} converted to {target.name}"]
+    parts = [f"{own.described(target)} converted to {target.title}"]
     parts += [f"missing: {', '.join(missing)}"] if missing else []
     parts += [f"approximated: {', '.join(moved)}"] if moved else []
     return ("; ".join(parts),)
