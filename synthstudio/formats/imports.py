@@ -6,6 +6,7 @@ and formats/checked.py. Images are decoded once and copied; nothing outside `out
 
 import hashlib
 import itertools
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -191,7 +192,12 @@ class _Merger:
         name = read["file_name"]
         stored = self.sidecar.frame(name) if self.sidecar else None
         if self.sidecar and stored is not None:
+            numbers = [row["instance"] for row in people]
             frame, people = stored, self._restored(read, people, stored, self.sidecar)
+            of = dict(zip(numbers, (row["instance"] for row in people), strict=False))
+            ids = json.loads(source["people"]).items()
+            source |= {"people": json.dumps({of.get(int(n), n): one for n, one in ids})}
+            people.sort(key=lambda row: row["instance"])
         else:
             frame, people = read, self._converted(people, read)
         data = image if isinstance(image, bytes) else read_bytes(image)
@@ -219,6 +225,7 @@ class _Merger:
         return [convert_row(row, frame, self.skeleton) for row in people]
 
     def _restored(self, read: Row, people: list[Row], frame: Row, sidecar: Sidecar) -> list[Row]:
+        """Return the rows of the people read, in their order, then of those left out."""
         size = [(row["width_px"], row["height_px"]) for row in (read, frame)]
         if size[0] != size[1]:
             raise FormatError(
@@ -258,7 +265,7 @@ class _Merger:
                 has_boxes=self.source.has_boxes,
             )
             self.imported.edited += edited
-        return sorted([*people, *left_out], key=lambda row: row["instance"])
+        return [*people, *left_out]
 
 
 def _is_complete(row: Row) -> bool:

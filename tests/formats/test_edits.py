@@ -46,22 +46,22 @@ def edit_yolo(out, row):
 
 
 def change_lines(out, change):  # of the first picture, with three people
-    path = out / "labels" / "train" / "000000.txt"
+    path = out / "labels/train/000000.txt"
     path.write_text("\n".join(change(*path.read_text().splitlines())))
 
 
 def moved(line):
     parts = line.split()
-    parts[5 + 3 * JOINT : 8 + 3 * JOINT] = [str(50 / 320), str(60 / 240), "1"]
-    return " ".join(parts)
+    at = 5 + 3 * JOINT
+    return " ".join([*parts[:at], str(50 / 320), str(60 / 240), "1", *parts[at + 3 :]])
 
 
 def edit_cvat(out, row):
     path = out / "annotations.xml"
     head = '<points label="left_wrist" source="manual"'
     pattern = head + r' outside="\d" occluded="\d" points="[^"]*"'
-    changed = head + ' outside="0" occluded="1" points="50.00,60.00"'
-    path.write_text(re.sub(pattern, changed, path.read_text(), count=1))
+    new = head + ' outside="0" occluded="1" points="50.00,60.00"'
+    path.write_text(re.sub(pattern, new, path.read_text(), count=1))
 
 
 def edit_label_studio(out, row):
@@ -134,7 +134,7 @@ def test_people_are_known_again(case, original, tmp_path):
     export("yolo", original.folder, tmp_path / "out")
     change_lines(tmp_path / "out", change)
     made = import_from("yolo", tmp_path / "out", tmp_path / "back")
-    stored, people = original.instances(0), Dataset(tmp_path / "back").instances(0)
+    stored, people = original.instances(0), Dataset(made.folder).instances(0)
     assert ([r["instance"] for r in people], made.edited) == (known + [4] * new, edited)
     for row, number in zip(people, known, strict=False):
         assert [row[name] for name in STAYS] == [stored[number - 1][name] for name in STAYS]
@@ -146,18 +146,18 @@ def test_people_are_known_again(case, original, tmp_path):
 @pytest.mark.parametrize("sidecar", [True, False])
 def test_new_people_of_coco_have_numbers_that_nobody_had(sidecar, original, tmp_path):
     def change(data):
-        a, b, c, *others = data["annotations"]
         new = {"image_id": 0, "category_id": 1, "bbox": [9, 9, 9, 9], "keypoints": [9, 9, 2] * 23}
-        kept = [a, b] if sidecar else [b, c]
-        return data | {"annotations": [*kept, *others, *(new | {"id": -n} for n in (1, 2))]}
+        del data["annotations"][2 if sidecar else 0]
+        data["annotations"] += [new | {"id": -n} for n in (1, 2)]
 
     export("coco", original.folder, tmp_path / "out")
     rewritten(tmp_path / "out/annotations/person_keypoints_train.json", change)
     if not sidecar:
         shutil.rmtree(tmp_path / "out/synthstudio")
-    import_from("coco", tmp_path / "out", tmp_path / "back")
-    people = Dataset(tmp_path / "back").instances(0)
-    assert [r["instance"] for r in people] == ([1, 2, 4, 5] if sidecar else [2, 3, 4, 5])
+    back = Dataset(import_from("coco", tmp_path / "out", tmp_path / "back").folder)
+    known = [1, 2] if sidecar else [2, 3]
+    assert [r["instance"] for r in back.instances(0)] == [*known, 4, 5]
+    assert [back.person_ids()[0, number] for number in (4, 5)] == [-2, -1]
 
 
 def test_label_studios_regions_keep_their_person(original, tmp_path):
@@ -169,8 +169,8 @@ def test_label_studios_regions_keep_their_person(original, tmp_path):
 
     export("label-studio", original.folder, tmp_path / "out")
     rewritten(tmp_path / "out/tasks.json", change)
-    import_from("label-studio", tmp_path / "out", tmp_path / "back")
-    people = Dataset(tmp_path / "back").instances(0)
+    made = import_from("label-studio", tmp_path / "out", tmp_path / "back")
+    people = Dataset(made.folder).instances(0)
     assert [r["identity"] for r in people] == [r["identity"] for r in original.instances(0)[1:]]
 
 
