@@ -106,7 +106,7 @@ def test_joints_are_mapped_by_what_they_mean(order, numbers):
         ({"keypoints": [1, 2, 0.3] * 5}, None, "17 joints need 51 numbers, got 15"),
         ({"keypoints": [1, 2, float("nan")] * 17}, None, "NaN|nan"),
         ({"keypoints": [1e9, 2, 0.3] * 17}, None, "a number is out of range"),
-        ({"score": "high"}, None, "number missing or out of range: high"),
+        ({"score": "high"}, None, "number missing or out of range: 'high'"),
         ({}, "coco99", "unknown order"),
         ({}, "nose,nose", "named twice.*Write - for"),
         ({}, ["tail", "horn"], "2 joints need 6 numbers"),
