@@ -53,8 +53,9 @@ def train(
     done = call(log=log)
     if os.environ.get("RANK", "0") != "0":  # only the first of torchrun's processes reports
         return None
-    end = "trained" if done.finished else "stopped; continue with --resume"
-    text = f"{end}. Next: synthstudio evaluate {out} DATASET"
+    text = f"trained. Next: synthstudio evaluate {out} DATASET"
+    if not done.finished:
+        text = "stopped; continue with --resume"
     if fast_dev_run:
         text = "dry run completed; only the crops were kept"
     result = {
@@ -67,10 +68,11 @@ def train(
         f"{done.unit}_per_second": round(done.people_per_second, 1),
     }
     best = "" if done.best is None else f", best validation PCK@0.1 {100 * done.best:.1f}"
-    return result, (
+    line = (
         f"{done.steps} steps{best}, {done.people_per_second:.1f} {done.unit}/s, "
         f"waited {done.wait_share:.1%}: {text}"
     )
+    return result, line, not (done.finished or fast_dev_run)
 
 
 @command(app, "networks.pretrain")

@@ -199,6 +199,12 @@ class Source(Section):
     def name(self) -> str:
         return self.dataset or self.coco or self.recipe
 
+    def overlaps(self, other: Source) -> bool:
+        """Whether both may take people of one frame; frames of recipes have splits by default."""
+        shared = {*self.splits} & {*other.splits}
+        anyhow = not (self.recipe or (self.splits and other.splits))
+        return self.name == other.name and (anyhow or bool(shared))
+
     def takes(self, frame: Mapping[str, Any]) -> bool:
         """Whether a frame's row is of the splits and variants."""
         in_split = not self.splits or frame["split"] in self.splits
@@ -348,8 +354,10 @@ class Config(Section):
         if self.streamed:
             if not all(source.stream for source in self.train):
                 raise ValueError("stream all sources of train, or none")
-            if len({source.weight for source in self.train}) > 1:
+            if any(source.weight != 1 for source in self.train):
                 raise ValueError("streamed people are seen once an epoch: leave out weight")
+        if self.patience and not self.val:
+            raise ValueError("patience needs people to validate on: val")
         return self
 
     @model_validator(mode="after")

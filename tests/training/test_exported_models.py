@@ -134,14 +134,14 @@ GATE = """
 import sys
 class Gate:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "synthstudio", "scipy", "onnx", "pandas", "PIL"):
+        if name.split(".")[0] in ("torch", "synthstudio", "scipy", "onnx", "pandas", "cv2"):
             raise ImportError("not in this environment: " + name)
 sys.meta_path.insert(0, Gate())
 """
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "deployment.md"
 
 
-def test_the_page_s_script_runs_it_with_onnxruntime_numpy_and_opencv_alone(learnt, pairs, tmp_path):
+def test_the_page_s_script_runs_it_with_onnxruntime_numpy_and_pillow_alone(learnt, pairs, tmp_path):
     frame = ss.Dataset(pairs)[0]
     picture = tmp_path / "frame.png"
     picture.write_bytes(encode_png(frame.image))
@@ -156,8 +156,8 @@ def test_the_page_s_script_runs_it_with_onnxruntime_numpy_and_opencv_alone(learn
     assert {line[3] for line in found} <= set(VISIBILITY)
     ours = ss.predict(learnt / "orn", frame.image, boxes=[person]).joints_px[0]
     theirs = np.array([[float(line[1]), float(line[2])] for line in found])
-    # Cut out by another filter, in whole pixels: most joints are found in the same place.
-    assert np.median(np.linalg.norm(ours - theirs, axis=1)) < 0.03 * person[2:].max()
+    apart = np.linalg.norm(ours - theirs, axis=1)  # printed with one digit
+    assert np.median(apart) < 0.1 and np.quantile(apart, 0.8) < 1
 
 
 def test_the_network_of_the_package(learnt, pairs, tmp_path, monkeypatch):
