@@ -17,6 +17,8 @@ import json
 import os
 import re
 import sys
+import sysconfig
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,7 +31,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError, import_extra
-from synthstudio.models import efficientnet
+from synthstudio.models import contract, efficientnet
 from synthstudio.models.contract import IMAGE_MEAN, IMAGE_STD, Colour
 from synthstudio.models.efficientnet import EfficientNetLite0
 from synthstudio.models.layers import resize
@@ -42,6 +44,12 @@ HEAT_MAP_SCALE = 10.0
 """Factor from heat maps in 0..1 to logits: a peak then has most of the probability."""
 _STRIDES = (4, 8, 16, 32, 64, 2, 1, *(s for s in range(3, 64) if s & (s - 1)))
 _MAX_EXTRA = 8  # class and register tokens
+_NOT_THE_USERS = (
+    "<",  # frozen modules
+    *(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "purelib", "platlib")),
+    *(f"{path}{os.sep}" for path in (Path(__file__).parents[1], Path(torch.__file__).parent)),
+)
+"""How names of files begin whose lines say nothing about an error in a user's file."""
 _GIVEN: dict[str, nn.Module] = {}
 
 
@@ -220,10 +228,10 @@ def give(module: nn.Module) -> str:
     return name
 
 
-def call(name: str, *arguments: Any, stored: bool, **named: Any) -> Any:
+def call(name: str, *arguments: Any, stored: bool, part: str = "backbone", **named: Any) -> Any:
     """The module returned by MODULE:FUNCTION, also of the working directory. `stored`: for a
     weights file, which may only run functions that this process trains with or TRUST lists.
-    ModelError."""
+    `part`: what messages call it. ModelError."""
     trusted = [one for one in os.environ.get(TRUST, "").split(",") if one]
     if stored and name not in trusted:
         raise ModelError(
@@ -238,7 +246,7 @@ def call(name: str, *arguments: Any, stored: bool, **named: Any) -> Any:
         found = getattr(importlib.import_module(module), attribute)
         made = found if isinstance(found, nn.Module) else found(*arguments, **named)
     except Exception as error:
-        raise _unloadable(name, "MODULE:FUNCTION that can be called", error) from error
+        raise _unloadable(name, "MODULE:FUNCTION that can be called", error, part) from error
     finally:
         sys.path[:] = path
     if name not in trusted:
@@ -277,9 +285,16 @@ def _load(request: Request) -> Loaded:
         raise _unloadable(request.name, f"an available model of {library}", error) from error
 
 
-def _unloadable(name: str, expected: str, error: Exception) -> ModelError:
-    got = f"{type(error).__name__}: {error}"[:300]
-    return ModelError("cannot load the backbone", where=name, expected=expected, got=got)
+def _unloadable(name: str, expected: str, error: Exception, part: str = "backbone") -> ModelError:
+    return ModelError(f"cannot load the {part}", where=name, expected=expected, got=_cause(error))
+
+
+def _cause(error: Exception) -> str:
+    """An error, and where in the user's files it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(_NOT_THE_USERS)]
+    line = f", {Path(own[-1].filename).name} line {own[-1].lineno}" if own else ""
+    return f"{type(error).__name__}: {error}"[:300] + line
 
 
 def _own(name: str, request: Request) -> Loaded:
@@ -446,22 +461,51 @@ def matching_report(
 
 def _probe(net: nn.Module, size: tuple[int, int], name: str) -> list[Map]:
     """A network's output tensors for blank images of `size`; ModelError when it fails."""
+    output = _output(net, size, "backbone", name)
+    heat = getattr(output, "heatmaps", None) is not None
+    return [_map(k, found, size, heat=heat) for k, found in enumerate(_tensors(output))]
+
+
+def check_head(
+    name: str, features: nn.Module, block: nn.Module, joints: int, *, size: tuple[int, int]
+) -> None:
+    """ModelError unless a head of the user's gives PoseOutputs with one map per joint."""
+    output = _output(nn.Sequential(features, _Last(), block), size, "head", name)
+    maps = output.logits if isinstance(output, contract.PoseOutputs) else ()
+    shapes = [tuple(found.shape) for found in maps or _tensors(output)]
+    if not maps or any(len(shape) != 4 or shape[1] != joints for shape in shapes):
+        raise ModelError(
+            "the network's head has not one map per joint",
+            where=f"network.head: {name}",
+            expected=f"PoseOutputs with logits (B, {joints}, h, w)",
+            got=", ".join([type(output).__name__, *map(str, shapes)]),
+        )
+
+
+class _Last(nn.Module):
+    """A backbone's features for its head."""
+
+    def forward(self, found: Any) -> Tensor:
+        last: Tensor = found.last if isinstance(found, contract.StagedFeatures) else found
+        return last
+
+
+def _output(net: nn.Module, size: tuple[int, int], part: str, name: str) -> Any:
+    """A network's output for blank images of `size`; ModelError when it fails."""
     was = net.training
     try:
         with torch.no_grad():
-            output = net.eval()(torch.zeros(2, 3, *size))
+            return net.eval()(torch.zeros(2, 3, *size))
     except Exception as error:
         raise ModelError(
-            "the backbone fails on these images",
-            where=f"network.backbone: {name}, network.size: {list(size)}",
+            f"the {part} fails on these images",
+            where=f"network.{part}: {name}, network.size: {list(size)}",
             expected=f"a network of images (B, 3, {size[0]}, {size[1]})",
-            got=f"{type(error).__name__}: {error}"[:300],
-            then="Change network.size, or wrap the network to accept such images.",
+            got=_cause(error),
+            then=f"Change network.size, or wrap the {part} to accept this.",
         ) from error
     finally:
         net.train(was)
-    heat = getattr(output, "heatmaps", None) is not None
-    return [_map(k, found, size, heat=heat) for k, found in enumerate(_tensors(output))]
 
 
 def _tensors(output: Any) -> list[Tensor]:

@@ -130,9 +130,9 @@ def load_any(path: Path) -> tuple[System, Config, Skeleton]:
     config = _stored_config(metadata, path)
     skeleton = get_skeleton(metadata["skeleton"])
     backbone = metadata.get("backbone", "")
-    if not backbone and (config.network.is_external or ":" in config.network.head):
+    if not backbone and config.network.is_external:
         raise _incomplete("the description of its backbone", path, config.network.backbone)
-    net = build(config.network, skeleton, bank=empty_bank(tensors), backbone=backbone)
+    net = build(config.network, skeleton, bank=empty_bank(tensors), backbone=backbone or "{}")
     try:
         net.load_state_dict(tensors)
     except RuntimeError as error:

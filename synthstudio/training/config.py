@@ -396,7 +396,11 @@ def parse(data: Any, where: str = "config") -> Config:
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        raise ModelError("\n".join(_fault(dict(f), where) for f in error.errors())) from error
+        faults = error.errors()
+        outer = {f["loc"][:n] for f in faults for n in range(len(f["loc"]))}
+        # A tuple is too short without items that have faults of their own.
+        kept = [f for f in faults if f["type"] != "too_short" or f["loc"] not in outer]
+        raise ModelError("\n".join(_fault(dict(f), where) for f in kept)) from error
 
 
 def overfitted(config: Config, people: int) -> Config:
@@ -427,13 +431,15 @@ def dump_yaml(config: Config) -> str:
 
 def _fault(fault: dict[str, Any], where: str) -> str:
     path = ".".join(str(part) for part in fault["loc"])
+    where = f"{where}: {path}" if path else where
     if fault["type"] == "extra_forbidden":
         names = _names(fault["loc"][:-1])
         near = difflib.get_close_matches(str(fault["loc"][-1]), names, 1)
         then = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(names)}."
-        return str(ModelError("unknown field", where=f"{where}: {path}", then=then))
+        return str(ModelError("unknown field", where=where, then=then))
     message = str(fault["msg"]).removeprefix("Value error, ")
-    return str(ModelError(message, where=f"{where}: {path}", got=repr(fault["input"])[:80]))
+    got = repr(fault["input"])[:80] if path else None  # not the whole config
+    return str(ModelError(message, where=where, got=got))
 
 
 def _names(path: tuple[str | int, ...]) -> list[str]:

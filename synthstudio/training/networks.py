@@ -42,8 +42,8 @@ def build(
 
     An external backbone comes with its published weights, those of a file (`weights`) or
     external_backbones.RANDOM ones, and `log` receives a report of matches, unless `backbone` (of
-    `describe_backbone`) describes it: then nothing is read from disk or the internet. ModelError
-    for zoomnet unless for people of coco133.
+    `describe_backbone`; "{}": of ours) is a checkpoint's: then nothing is read from disk or the
+    internet. ModelError for zoomnet unless for people of coco133.
     """
     if network.system != "topdown":
         return _other_system(network, skeleton)
@@ -62,6 +62,8 @@ def build(
     else:
         features = _features(network, joints)
     block = _block(network, features.channels, joints, bank, stored=bool(backbone))
+    if ":" in network.head and not backbone:
+        external_backbones.check_head(network.head, features, block, joints, size=network.size)
     return PoseNet(features, block, standardize=network.standardize, **levels)
 
 
@@ -72,7 +74,7 @@ def _block(
     size, width = network.cells, network.width
     if ":" in network.head:
         head: nn.Module = external_backbones.call(
-            network.head, channels, joints, size=size, width=width, stored=stored
+            network.head, channels, joints, size=size, width=width, stored=stored, part="head"
         )
         return head
     if network.head == "own" and network.is_external:
@@ -128,10 +130,8 @@ def _features(network: Network, joints: int) -> nn.Module:
 
 
 def describe_backbone(net: nn.Module) -> str:
-    """Description of a network's external parts for `build`; "": none."""
-    features, block = getattr(net, "features", None), getattr(net, "block", None)
-    own = type(block).__module__ == "synthstudio.models.heads"
-    return getattr(features, "description", "") or ("" if own or block is None else "{}")
+    """Description of a network's external backbone for `build`; "": none."""
+    return getattr(getattr(net, "features", None), "description", "")
 
 
 def layers_below_top(net: nn.Module) -> dict[str, int]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from synthstudio.compose.blend import three
 from synthstudio.core.arrays import F32, F64, I64, U8, Bool
+from synthstudio.core.errors import AssetError
 from synthstudio.core.images import read_rgba
 from synthstudio.core.labels import VISIBILITY
 from synthstudio.core.rng import Generator, stream
@@ -280,6 +281,8 @@ class Cutouts:
 def load_cutouts(folder: Path) -> Cutouts:
     """Load the RGBA pictures of a folder; AssetError names an invalid one."""
     folder = folder.resolve()
+    if not folder.is_dir():
+        raise AssetError("no such folder", where=str(folder), expected="a folder of cut-outs")
     found = scan_images(folder.parent, folder.name, kind="cutout")
     digest, pictures = hashlib.sha256(), []
     for picture in found:

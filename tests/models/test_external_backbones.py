@@ -97,8 +97,7 @@ def test_a_head_that_is_kept_gives_the_maps_itself():
     images = torch.rand(2, 3, *SIZE)
     logits = net(images).logits
     assert len(logits) == 1 and logits[0].shape == (2, 17, 16, 12)
-    pixels = net.inputs(images)
-    kept = net.features.net(pixels)
+    kept = net.features.net(net.inputs(images))
     assert torch.allclose(nn.functional.interpolate(kept, (16, 12), mode="bilinear"), logits[0])
     with pytest.raises(ModelError, match=r"has not one map.*expected \(B, 17, h, w\)"):
         OwnMaps(Maps(4), 17, size=SIZE, name="x")
@@ -107,6 +106,7 @@ def test_a_head_that_is_kept_gives_the_maps_itself():
 CODE = """
 from torch import nn
 from synthstudio.models.contract import PoseOutputs
+from synthstudio.models.heads import ORN
 
 def backbone():
     return nn.Sequential(nn.Conv2d(3, 6, 4, 4), nn.BatchNorm2d(6), nn.Conv2d(6, 6, 1))
@@ -119,8 +119,10 @@ class Head(nn.Module):
     def forward(self, features):
         return PoseOutputs(logits=(self.maps(features),))
 
-def number():
-    return 5
+number = lambda: 5
+wrong = lambda *given, **more: 1 / 0
+plain = lambda channels, joints, **more: nn.Conv2d(channels, joints, 1)
+orn = lambda channels, joints, **more: ORN(channels, joints, bank=None, **more)
 """
 
 
@@ -136,17 +138,8 @@ def mine(tmp_path, monkeypatch):
 
 
 def test_backbone_and_head_of_ones_own_are_a_file_and_two_lines(mine, tmp_path):
-    config = configs.parse(
-        {
-            "train": [{"dataset": "x"}],
-            "network": {
-                "backbone": f"{mine}:backbone",
-                "head": f"{mine}:Head",
-                "size": list(SIZE),
-                "width": 8,
-            },
-        }
-    )
+    asked = {"backbone": f"{mine}:backbone", "head": f"{mine}:Head", "size": SIZE, "width": 8}
+    config = configs.parse({"train": [{"dataset": "x"}], "network": asked})
     net = networks.build(config.network, SKELETON)
     optimization.make_optimizer(net, config)
     rates = optimization.lr_scales(net, config)
@@ -167,10 +160,22 @@ def test_backbone_and_head_of_ones_own_are_a_file_and_two_lines(mine, tmp_path):
         checkpoint.load_any(path)
 
 
+@pytest.mark.parametrize("head", ["synthstudio.models.heads:KPE", "{mine}:orn"])
+def test_a_head_of_the_package_called_by_name_is_loaded_again(head, mine, tmp_path):
+    asked = {"head": head.format(mine=mine), "size": SIZE, "width": 8}
+    config, path = configs.parse({"train": [{"dataset": "x"}], "network": asked}), tmp_path / "x"
+    net = networks.build(config.network, SKELETON).eval()
+    checkpoint.save_weights(path, net, config, skeleton=SKELETON, note="")
+    images = torch.rand(2, 3, *SIZE)
+    assert torch.equal(checkpoint.load_any(path)[0](images).maps, net(images).maps)
+    os.environ[TRUST] = ""
+    with pytest.raises(ModelError, match="custom code"):
+        checkpoint.load_any(path)
+
+
 def test_weights_call_nothing_by_themselves(tmp_path, monkeypatch):
     monkeypatch.setenv(TRUST, "")
-    called = []
-    monkeypatch.setattr(os, "getcwdb", lambda: called.append(1), raising=False)
+    monkeypatch.setattr(os, "getcwdb", lambda: pytest.fail("it is called"), raising=False)
     config = configs.parse({"train": [{"dataset": "x"}], "network": {"backbone": "os:getcwdb"}})
 
     class Net(nn.Module):
@@ -180,30 +185,32 @@ def test_weights_call_nothing_by_themselves(tmp_path, monkeypatch):
     checkpoint.save_weights(path, Net(), config, skeleton=SKELETON, note="")
     with pytest.raises(ModelError, match="custom code"):
         checkpoint.load_any(path)
-    assert not called
 
 
 @pytest.mark.parametrize(
-    ("backbone", "says"),
+    ("asked", "says"),
     [
         ("{mine}:number", "no network.*expected nn.Module.*got int"),
         ("{mine}:missing", "cannot load the backbone.*has no attribute 'missing'"),
         ("no_such_module_here:x", "cannot load the backbone.*No module named"),
         ("given:Nothing", "the module that this network"),
         ("transformers:{folder}/nothing", "cannot load the backbone"),
+        ("head {mine}:orm", "cannot load the head.*'orm'"),
+        ("head {mine}:backbone", r"cannot load the head.*TypeError: [^,]*\.$"),
+        ("head {mine}:wrong", r"cannot load the head.*ZeroDivision.*zero, mine_.*py line \d+\.$"),
+        ("head {mine}:plain", r"has not one map.*logits \(B, 17, h, w\); got Tensor, \(2, 17,"),
     ],
 )
-def test_what_cannot_be_loaded_is_one_message(backbone, says, mine, tmp_path):
-    name = backbone.format(mine=mine, folder=tmp_path)
+def test_what_cannot_be_loaded_is_one_message(asked, says, mine, tmp_path):
+    *part, name = asked.format(mine=mine, folder=tmp_path).split()
     with pytest.raises(ModelError, match=says):
-        networks.build(network(backbone=name), SKELETON)
+        networks.build(network(**{"head" if part else "backbone": name}), SKELETON)
 
 
 @pytest.mark.parametrize("form", ["same", "prefixed", "nested", "other"])
 def test_weights_from_a_file_fit_by_name(form, mine, tmp_path):
     own = nn.Sequential(nn.Conv2d(3, 6, 4, 4), nn.BatchNorm2d(6), nn.Conv2d(6, 6, 1))
-    own.load_state_dict({k: torch.ones_like(v) for k, v in own.state_dict().items()})
-    state = own.state_dict()
+    state = {k: torch.ones_like(v) for k, v in own.state_dict().items()}
     path = tmp_path / ("w.pth" if form == "nested" else "w.safetensors")
     if form == "nested":
         torch.save({"state_dict": {f"model.{k}": v for k, v in state.items()}, "epoch": 3}, path)
@@ -212,8 +219,7 @@ def test_weights_from_a_file_fit_by_name(form, mine, tmp_path):
     else:
         before = {"same": "", "prefixed": "module.backbone."}[form]
         save_file({before + k: v for k, v in state.items()}, path)
-    said = []
-    asked = network(backbone=f"{mine}:backbone")
+    said, asked = [], network(backbone=f"{mine}:backbone")
     if form == "other":
         with pytest.raises(ModelError, match="no weight matches"):
             networks.build(asked, SKELETON, weights=str(path))
@@ -240,9 +246,7 @@ def test_efficientnet_lite0_is_that_of_timm():
     state = net.state_dict()
     for name, old in state.items():
         if old.is_floating_point():
-            wave = torch.sin(0.7 * torch.arange(old.numel(), dtype=torch.float64)).reshape(
-                old.shape
-            )
+            wave = (0.7 * torch.arange(old.numel(), dtype=torch.float64)).sin().reshape(old.shape)
             scale = "var" in name or ("bn" in name and "weight" in name)
             new = 1 + 0.5 * wave if scale else wave / max(old[0].numel(), 1) ** 0.5
             state[name] = new.float()
@@ -250,12 +254,8 @@ def test_efficientnet_lite0_is_that_of_timm():
     images = torch.cos(0.3 * torch.arange(2 * 3 * 101 * 67, dtype=torch.float64))
     with torch.no_grad():
         maps = net(images.reshape(2, 3, 101, 67).float())
-    assert [tuple(m.shape[1:]) for m in maps] == [
-        (24, 26, 17),
-        (40, 13, 9),
-        (112, 7, 5),
-        (320, 4, 3),
-    ]
+    shapes = [(24, 26, 17), (40, 13, 9), (112, 7, 5), (320, 4, 3)]
+    assert [tuple(m.shape[1:]) for m in maps] == shapes
     means = [m.abs().mean().item() for m in maps]  # timm 1.0.31, tf_efficientnet_lite0
     assert means == pytest.approx([0.23875, 0.25592, 0.38387, 0.14172], abs=2e-5)
     values = [m[1, 3, -1, -1].item() for m in maps]

@@ -39,7 +39,7 @@ def test_there_and_back(tmp_path):
         (MIN | {"seed": 2**64}, "seed.*less"),
         (MIN | {"lr": "fast"}, "lr.*number.*fast"),
         ({"train": [{"dataset": "a", "split": "train"}]}, r"train\.0\.split: unknown.*splits"),
-        ({"train": [{}]}, r"train\.0: name one of dataset, coco and recipe, not 0"),
+        ({"train": [{}]}, r"train\.0: name one of dataset, .*, not 0; got {}\.$"),
         ({"train": [{"dataset": "a", "coco": "b"}]}, "name one of .* not 2"),
         ({"train": [{"dataset": "a", "images": "b"}]}, "images belong to coco"),
         ({"train": [{"recipe": "a"}]}, "a recipe needs moments"),
@@ -68,7 +68,7 @@ def test_there_and_back(tmp_path):
         (of(head="openpose", size=[100, 128]), "multiples of 8, not 100x128"),
         (of(head="fcpose", size=[80, 128]), "multiples of 32"),
         (of(head="openpose", train=[{"recipe": "x", "moments": 3}]), "leave out recipe"),
-        (of(head="openpose", augment={"paste": 0.5}), "leave out augment.paste"),
+        (of(head="openpose", augment={"paste": 0.5}), r"^run.yaml: openpose .*augment.paste\.$"),
         (of(val=[{"dataset": "x"}], head="detector"), "has no joints to measure"),
     ],
 )
@@ -83,6 +83,5 @@ def test_shipped_configs_are_short_and_every_field_is_described():
         assert len(path.read_text().splitlines()) <= 25, path.name
     schema = configs.Config.model_json_schema()
     fields = [f for part in (schema, *schema["$defs"].values()) for f in part["properties"].items()]
-    plain = [name for name, field in fields if "$ref" not in field]
     assert len(fields) <= 60
-    assert not [name for name, field in fields if "description" not in field and name in plain]
+    assert not [name for name, field in fields if not {"description", "$ref"} & set(field)]

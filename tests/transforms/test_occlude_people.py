@@ -167,7 +167,7 @@ def test_albumentations_keeps_and_sends_it(tmp_path):
         _run(Occlude(joints=5, p=1), 1)
     with pytest.raises(ArgumentError, match="fraction"):
         Occlude(fraction=(0.5, 0.1))
-    with pytest.raises(AssetError):
+    with pytest.raises(AssetError, match=r"no such folder; expected a folder of cut-outs\.$"):
         Occlude(cutouts=tmp_path / "nowhere")
 
 
