@@ -121,6 +121,7 @@ def test_ways_to_ask_and_runs_side_by_side(trained, dataset, tmp_path):
     found = run_json("compare", f"{plain},{orn}", f"{orn},{flip}")
     assert [len(a["runs"]) for a in found["arms"]] == [2, 2]
     assert "the same weights twice" in refusal("compare", orn, f"{plain},{peak}")
+    assert "a comparison needs two runs" in refusal("compare", plain)
     assert "no evaluation" in refusal("compare", tmp_path / "plain", trained["orn"])
 
 

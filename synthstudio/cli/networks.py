@@ -53,11 +53,11 @@ def train(
     done = call(log=log)
     if os.environ.get("RANK", "0") != "0":  # only the first of torchrun's processes reports
         return None
-    text = f"trained. Next: synthstudio evaluate {out} DATASET"
-    if not done.finished:
-        text = "stopped; continue with --resume"
+    text = "stopped; continue with --resume"
     if fast_dev_run:
         text = "dry run completed; only the crops were kept"
+    elif done.finished:
+        text = f"trained. Next: synthstudio evaluate {out} DATASET"
     result = {
         "folder": str(out),
         "steps": done.steps,

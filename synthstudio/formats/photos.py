@@ -28,9 +28,8 @@ MAX_VIDEO_BYTES = 2 * 2**30
 MAX_TOTAL_BYTES = 50 * 2**30
 """Of all photos."""
 _OTHERS = (
-    *(".csv", ".html", ".json", ".md", ".npz", ".parquet"),
-    *(".pdf", ".txt", ".xml", ".yaml", ".zip"),
-)
+    ".csv", ".html", ".json", ".md", ".npz", ".parquet", ".pdf", ".txt", ".xml", ".yaml", ".zip",
+)  # fmt: skip
 """Suffixes recognised without reading first bytes."""
 _PIECE_BYTES = 8 * 2**20
 _MAX_NAME_BYTES = 255  # of a file or folder, on nearly all disks

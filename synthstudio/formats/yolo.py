@@ -153,8 +153,8 @@ def write(pictures: Iterable[exchange.Picture], out: Path, target: exchange.Targ
             splits.add(split)
             (out / "labels" / split).mkdir(parents=True)
         (out / _label_name(frame["file_name"])).write_text(to_yolo(frame, people), "utf-8")
-    path, said = out / HEAD_NAME, target.contents.notes()
-    notes = {"labelled": said["joints"], "boxes": said["boxes"]}
+    path, contents = out / HEAD_NAME, target.contents.notes()
+    notes = {"labelled": contents["joints"], "boxes": contents["boxes"]}
     folders = {s: f"images/{s}" for s in SPLITS if s in splits} or {"train": "images/train"}
     first = next(iter(folders.values()))
     folders = {"train": first, "val": first, **folders}

@@ -44,12 +44,12 @@ HEAT_MAP_SCALE = 10.0
 """Factor from heat maps in 0..1 to logits: a peak then has most of the probability."""
 _STRIDES = (4, 8, 16, 32, 64, 2, 1, *(s for s in range(3, 64) if s & (s - 1)))
 _MAX_EXTRA = 8  # class and register tokens
-_NOT_THE_USERS = (
+_LIBRARY_PATHS = (
     "<",  # frozen modules
     *(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "purelib", "platlib")),
     *(f"{path}{os.sep}" for path in (Path(__file__).parents[1], Path(torch.__file__).parent)),
 )
-"""How names of files begin whose lines say nothing about an error in a user's file."""
+"""Prefixes of files that are not the user's."""
 _GIVEN: dict[str, nn.Module] = {}
 
 
@@ -292,7 +292,7 @@ def _unloadable(name: str, expected: str, error: Exception, part: str = "backbon
 def _cause(error: Exception) -> str:
     """An error, and where in the user's files it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith(_NOT_THE_USERS)]
+    own = [frame for frame in frames if not frame.filename.startswith(_LIBRARY_PATHS)]
     line = f", {Path(own[-1].filename).name} line {own[-1].lineno}" if own else ""
     return f"{type(error).__name__}: {error}"[:300] + line
 

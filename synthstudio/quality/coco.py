@@ -12,7 +12,7 @@ from synthstudio.core.errors import AssetError, FormatError
 from synthstudio.core.masks import Mask, read_mask
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.rows import INSTANCE_SCHEMA, Row
-from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row
+from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row, visible_box
 from synthstudio.formats.coco.file import (
     are_joint_names,
     category_skeleton,
@@ -20,8 +20,8 @@ from synthstudio.formats.coco.file import (
     named_skeleton,
     with_size,
 )
-from synthstudio.formats.exchange import HALF_PX, inside
-from synthstudio.quality.checks import FAR, Finding, digest, is_box, is_number, subjects_of_rows
+from synthstudio.formats.exchange import HALF_PX
+from synthstudio.quality.checks import FAR, Finding, digest, is_number, subjects_of_rows
 from synthstudio.quality.people import check_people, duplicates, mask_problems
 
 _AGREE_PX = 0.01
@@ -209,16 +209,16 @@ class CocoChecker:
             yield Finding(kind="mask_size", what=what, **at)
             return
         self.last_mask = mask
-        for kind, what in mask_problems(mask, visible_box(entry, mask), entry.get("area")):
+        for kind, what in mask_problems(mask, box_of_mask(entry, mask), entry.get("area")):
             yield Finding(kind=kind, what=what, **at)
 
 
-def visible_box(entry: Mapping[str, Any], mask: Mask) -> Any:
-    """The box, `modal_bbox` where `bbox` is the amodal box in the image, as exports write it."""
-    box, whole, modal = (entry.get(name) for name in ("bbox", "amodal_bbox", "modal_bbox"))
-    if whole is None or not (is_box(box) and is_box(whole) and is_box(modal)):
-        return box
-    return modal if box == inside(whole, (mask.height, mask.width)) else box
+def box_of_mask(entry: Mapping[str, Any], mask: Mask) -> Any:
+    """The box that belongs to an annotation's mask; `bbox` as it is where one is invalid."""
+    try:
+        return visible_box(entry, (mask.height, mask.width))
+    except (KeyError, ValueError):
+        return entry.get("bbox")
 
 
 def _numbers(entry: Mapping[str, Any], at: At) -> Iterator[Finding]:

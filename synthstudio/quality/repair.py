@@ -20,7 +20,7 @@ from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row
 from synthstudio.formats.coco.file import are_joint_names, category_skeleton, with_size
 from synthstudio.quality.checks import digest, is_box, is_number
-from synthstudio.quality.coco import key_of, visible_box
+from synthstudio.quality.coco import box_of_mask, key_of
 from synthstudio.quality.people import area_fits, box_problem
 
 Entries = Callable[[], Iterable[Mapping[str, Any]]]
@@ -106,7 +106,7 @@ class _Repairer:
             return
         if (mask.height, mask.width) != (height, width) or not mask.area:
             return
-        kind = _box_kind(visible_box(out, mask), mask)
+        kind = _box_kind(box_of_mask(out, mask), mask)
         if kind:
             out["bbox"] = list(mask.box)
             self.done[kind] += 1

@@ -200,10 +200,12 @@ class Source(Section):
         return self.dataset or self.coco or self.recipe
 
     def overlaps(self, other: Source) -> bool:
-        """Whether both may take people of one frame; frames of recipes have splits by default."""
-        shared = {*self.splits} & {*other.splits}
-        anyhow = not (self.recipe or (self.splits and other.splits))
-        return self.name == other.name and (anyhow or bool(shared))
+        """Whether both may take people of one frame; recipes have a split each by default."""
+        if self.name != other.name:
+            return False
+        if self.splits and other.splits:
+            return not {*self.splits}.isdisjoint(other.splits)
+        return not self.recipe
 
     def takes(self, frame: Mapping[str, Any]) -> bool:
         """Whether a frame's row is of the splits and variants."""

@@ -12,12 +12,7 @@ from benchmarks import touch
 from synthstudio.body import capsules, untangle
 from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.pose_library import hands, library, read_library
-from synthstudio.body.poses import (
-    BONES,
-    HAND_ANGLES,
-    LIMITS_RAD,
-    bone_rotations,
-)
+from synthstudio.body.poses import BONES, HAND_ANGLES, LIMITS_RAD, bone_rotations
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import JOINTS as EVERY
@@ -157,10 +152,7 @@ def test_capsules_see_what_the_meshes_see():
         ("a: {left_knee_flexion_deg: 3}", "a: family.*required"),
         ("jump: {family: x, airborne: sideways}", "jump: airborne.*upright.*tumbling.*sideways"),
         ("a: {family: x, sits: true}", "sits: not an angle"),
-        (
-            "a: {family: x, left_hand: star}\nhands: {fist: {}}",
-            "unknown shape.*fist.*star",
-        ),
+        ("a: {family: x, left_hand: star}\nhands: {fist: {}}", "unknown shape.*fist.*star"),
         ("a: {family: x", "not readable as YAML"),
     ],
 )

@@ -139,8 +139,10 @@ def test_people_are_known_again(case, original, tmp_path):
     for row, number in zip(people, known, strict=False):
         assert [row[name] for name in STAYS] == [stored[number - 1][name] for name in STAYS]
         assert row["origin"].count("human") <= 1
+    differ = differences([stored[number - 1] for number in known], people[: len(known)])
+    assert len({text.split(",")[0] for text in differ}) == edited - new
     for row in people[len(known) :]:
-        assert row["identity"] is row["joints_world_m"] is None and "rendered" not in row["origin"]
+        assert row["identity"] is row["joints_world_m"] is None and {*row["origin"]} == {"human"}
 
 
 @pytest.mark.parametrize("sidecar", [True, False])

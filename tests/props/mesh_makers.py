@@ -54,9 +54,7 @@ def gltf(**changes: Any) -> dict[str, Any]:
             {"buffer": 0, "byteOffset": 0, "byteLength": 36},
             {"buffer": 0, "byteOffset": 36, "byteLength": 6},
         ],
-        "buffers": [
-            {"byteLength": 42, "uri": "data:;base64," + base64.b64encode(blob).decode()},
-        ],
+        "buffers": [{"byteLength": 42, "uri": "data:;base64," + base64.b64encode(blob).decode()}],
     }
     return tree | changes
 

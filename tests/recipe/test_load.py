@@ -70,9 +70,18 @@ TOGETHER = [
     ("name: a\nsplits: {train: 1.0, val: 0, test: 0}\nholdout: {poses: [sit]}\n", ("holdout",)),
     ("name: a\nframes: 3\nlayers: [depth, depth]\n", (":3: layers: each layer once",)),
     ("name: a\nframes: 3\nskeleton: coco18\n", (":3: skeleton: one of", "coco17", "got 'coco18'")),
-    ("name: a\npeople:\n  count: 9\n  identities: 3\n", (":4: people.identities: 3 l", "got 3")),
-    ("name: a\nbackdrop: {kind: photo, folder: x}\nvariants:\n  view: 2\n", (":4: variants.vi",)),
-    ("name: a\n\ntargets:\n  joints: {left_wrst: 0.5}\n", (":4: targets.joints: 'left_wrst'",)),
+    (
+        "name: a\npeople:\n  count: 9\n  identities: 3\n",
+        (":4: people.identities: 3 less 0 held out", "too few", "got 3"),
+    ),
+    (
+        "name: a\nbackdrop: {kind: photo, folder: x}\nvariants:\n  view: 2\n",
+        (":4: variants.view: a photo shows one side",),
+    ),
+    (
+        "name: a\n\ntargets:\n  joints: {left_wrst: 0.5}\n",
+        (":4: targets.joints: 'left_wrst' is not a joint",),
+    ),
     ("name: a\npeople: {count: 1}\ntargets: {crowd_index: 0.5}\n", ("raise people.count",)),
     ("name: a\npeople: {count: 1, interactions: {share: 1.0}}\n", ("raise people.count",)),
     ("name: a\nquotas: {family: {stand: 1}}\npeople: {hold: {share: 0.5}}\n", ("people.hold",)),

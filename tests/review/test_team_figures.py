@@ -15,13 +15,7 @@ from synthstudio.review.history import due_days, is_overdue, register
 from synthstudio.review.leases import leases
 from synthstudio.review.models import AssignmentRow, EventRow, MemberRow, utc_now
 from synthstudio.review.risk.review_fields import review_columns
-from synthstudio.review.team.members import (
-    assign,
-    assigned,
-    members,
-    role_of,
-    set_role,
-)
+from synthstudio.review.team.members import assign, assigned, members, role_of, set_role
 from synthstudio.review.team.second_review import ReviewPair
 from synthstudio.review.team.statistics import (
     agreement_of,

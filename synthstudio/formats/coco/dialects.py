@@ -270,9 +270,9 @@ PARTS = {name.replace("_", ""): at for name, at in whole_body.PARTS.items()}
 """Published name of a part -> indices of its joints in the skeleton."""
 _BOXED = ("face", "lefthand", "righthand")
 _STANDARD = (
-    *("id", "image_id", "category_id", "iscrowd", "bbox", "area", "segmentation"),
-    *("modal_bbox", "amodal_bbox"),  # the second tells whether `bbox` was edited
-)
+    "id", "image_id", "category_id", "iscrowd", "bbox", "area", "segmentation",
+    "modal_bbox", "amodal_bbox",  # the second tells whether `bbox` was edited
+)  # fmt: skip
 _IMAGE = ("id", "file_name", "width", "height", "date_captured", "split")
 
 

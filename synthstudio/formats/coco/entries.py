@@ -248,6 +248,16 @@ def instance_row(
         return _edited(row, keypoints, as_labelled) if edited else row
 
 
+def visible_box(entry: Mapping[str, Any], size: Sequence[int]) -> list[float]:
+    """The `bbox`; `modal_bbox` where `bbox` is the amodal box in an image (H, W), as exports write
+    it. ValueError."""
+    box, whole = checked.box(entry["bbox"]), entry.get("amodal_bbox")
+    if entry.get("modal_bbox") is not None and whole is not None:
+        if box == inside(checked.box(whole), size):
+            return checked.box(entry["modal_bbox"])
+    return box
+
+
 def _box(
     entry: Mapping[str, Any],
     counts: str | None,
@@ -255,11 +265,7 @@ def _box(
     size: Sequence[int],
 ) -> list[float]:
     if entry.get("bbox") is not None:
-        box, whole = checked.box(entry["bbox"]), entry.get("amodal_bbox")
-        if entry.get("modal_bbox") is not None and whole is not None:
-            if box == inside(checked.box(whole), size):  # as we wrote it
-                return checked.box(entry["modal_bbox"])
-        return box
+        return visible_box(entry, size)
     if counts is not None and check_counts(counts, size):
         return counts_box(counts, size)
     if not any(v for _, _, v in points):

@@ -220,8 +220,8 @@ def unknown_note(order: Order | None, skeleton: Skeleton) -> list[str]:
     unknown = [n for n in names if n not in known and plain_joint_name(n) not in known]
     near = [difflib.get_close_matches(name, sorted(known), n=1) for name in unknown]
     hints = [f" (did you mean {hint[0]}?)" if hint else "" for hint in near]
-    said = ", ".join(name + hint for name, hint in zip(unknown, hints, strict=True))
-    return [f"Unknown joints, ignored: {said}."] if unknown else []
+    listed = ", ".join(name + hint for name, hint in zip(unknown, hints, strict=True))
+    return [f"Unknown joints, ignored: {listed}."] if unknown else []
 
 
 def _result(

@@ -124,8 +124,9 @@ def load_data(
     sets = (s.dataset for s in (*config.train, *config.val) if s.dataset)
     for note in shared_notes(map(parse_place, sets)):
         log(note)
-    for own in (v for v in config.val if any(v.overlaps(other) for other in config.train)):
-        log(f"{own.name}: people to train on are also validated on: name another split")
+    for source in config.val:
+        if any(source.overlaps(other) for other in config.train):
+            log(f"{source.name}: people to train on are also validated on: name another split")
     unit = "frames" if config.network.sees_frames else "people"
     count = 0 if val_subset is None else len(val_subset)
     log(f"{len(learnt if stream is None else stream)} {unit} to train on, {count} to validate on")
