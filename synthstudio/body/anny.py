@@ -148,8 +148,7 @@ def _bare(phenotype: Phenotype, pose: PoseSpec) -> BareBody:
 @functools.lru_cache(maxsize=_DRESSED_CACHE)
 def _dressed(person: PersonSpec) -> _DressedPerson:
     surfaces = dress(load_atlas(), _bare(person.phenotype, person.pose), person)
-    heights = (_drawn(surface)[:, 2].min(initial=np.inf) for surface in surfaces)
-    lowest = min(heights, default=np.inf)
+    lowest = _lowest_m(surfaces)
     if not np.isfinite(lowest):
         raise GeometryError(
             "a person has no drawn vertex, or one that is not finite",
@@ -158,7 +157,20 @@ def _dressed(person: PersonSpec) -> _DressedPerson:
     vertices = np.concatenate([s.vertices_m for s in surfaces])
     normals = np.concatenate([s.normals for s in surfaces if s.normals is not None])
     kept = _with_arrays(surfaces, vertices, normals)
-    return _DressedPerson(kept, float(lowest), vertices, normals)
+    return _DressedPerson(kept, lowest, vertices, normals)
+
+
+def _lowest_m(surfaces: tuple[Surface, ...]) -> float:
+    """The lowest drawn vertex: of surfaces that lie higher as a whole faces are not looked at."""
+    heights = [surface.vertices_m[:, 2] for surface in surfaces]
+    bounds = np.array([z.min(initial=np.inf) for z in heights])
+    lowest = np.inf
+    for place in np.argsort(bounds).tolist():
+        if not bounds[place] >= lowest:
+            surface = surfaces[place]
+            faces = surface.faces if surface.drawn is None else surface.faces[surface.drawn]
+            lowest = np.minimum(lowest, heights[place].take(faces).min(initial=np.inf))
+    return float(lowest)
 
 
 _IDENTITY = PoseSpec(
