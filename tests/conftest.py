@@ -72,10 +72,7 @@ def _cheap_calls():
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory):
-    """Return a function (name, make): a folder that make(folder) fills once for all processes.
-
-    The first that asks makes it, the others wait. What is in it is read only.
-    """
+    """A function (name, make): a read-only folder, filled once by make(folder)."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if BESIDE_OTHERS else base
 

@@ -24,10 +24,7 @@ def painted(
     skeleton="coco17",
     **place,
 ):
-    """Return a frame of stick people; `seed` other than 7 only changes what the row says.
-
-    `place`: of the camera, as in `make_camera`.
-    """
+    """A frame of stick people; `seed` changes the row alone; `place`: as in `make_camera`."""
     made = make_frame(index, people=people, skeleton=skeleton, **place)
     rows, columns = np.mgrid[:240, :320]
     tint = 37 * index % 64  # no two frames have the same picture

@@ -125,10 +125,7 @@ def command_of(words):
 
 
 def check_python(text, known, *, not_here=()):
-    """Compile code; look up its imports and what it takes from them. `known` keeps the imports.
-
-    `not_here`: packages whose imports are not looked up.
-    """
+    """Compile code and look up its imports, which `known` keeps, but those `not_here`."""
     tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] in not_here:

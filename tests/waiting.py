@@ -25,10 +25,7 @@ def wait_for(condition, what, *, patience_s=PATIENCE_S):
 
 
 def wait_for_line(process, part):
-    """Return the first line of a process's stdout that has `part` in it.
-
-    AssertionError with all that was printed where the process ends, or stays silent for too long.
-    """
+    """The first line of stdout with `part`; AssertionError if the process ends or is silent."""
     assert process.stdout is not None
     printed = []
     watchdog = threading.Timer(PATIENCE_S, process.kill)

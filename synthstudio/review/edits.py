@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
@@ -124,15 +124,39 @@ def _already_applied(session: Session, op: Op, who: User) -> Event | None:
     if row is None:
         return None
     event = event_of(row)
-    given = {"status": op.status, "reason": op.text} if op.kind == "status" else _joints(op)
     same = (event.who, event.person, event.kind) == (who.name, op.person, op.kind)
-    if not same or any(event.after.get(name) != value for name, value in given.items()):
+    if not same or not _is_of(event, op):
         invalid(
             "client and seq were used for another op",
             f"client {op.client}, seq {op.seq}",
             expected="a new seq for a new op",
         )
     return event
+
+
+def _is_of(event: Event, op: Op) -> bool:
+    """Whether an event holds every value of an op of its kind."""
+    after, given = cast(dict[str, Any], event.after), dict[str, Any]()
+    if op.kind == "revert":
+        return event.reverts == op.event
+    if op.kind == "reject_prediction":
+        return bool(op.text in after["rejected_models"])
+    if op.kind == "status":
+        given = {"status": op.status, "reason": op.text}
+    elif op.kind == "comment":
+        given = {"comment": op.text, "thread": op.event, "joint": op.joint}
+    elif op.kind in ("resolve", "reopen"):
+        given = {"thread": op.event}
+    else:
+        box = None if op.box is None else [float(value) for value in op.box]
+        given = {"joints": None, "box": box, "track": op.track} | _joints(op)
+        given |= {} if op.keyframe is None else {"keyframe": op.keyframe}
+        made, drawn = after.get("masks", {}), op.masks or {}
+        # A modal mask enlarges the amodal one.
+        sure = [which for which in drawn if which == "modal" or "modal" not in made]
+        if (not drawn and made) or any(made.get(w) != drawn[w]["counts"] for w in sure):
+            return False
+    return all(after.get(name) == value for name, value in given.items())
 
 
 def _check_there(op: Op, old: ItemState, base: Base) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import hmac
 import ipaddress
+import itertools
 import json
 import secrets
 import socket
@@ -41,7 +42,8 @@ MAX_URL = 500
 TIMEOUT_S = 10.0
 CLAIM = timedelta(seconds=60)
 """Duration of a claim, longer than one message takes; renewed with each delivery."""
-_AT_ONCE = 50
+_AT_ONCE, _TURN = 50, timedelta(seconds=10)
+"""Events and time of a webhook's turn, after which others have theirs."""
 _PORTS = {"https": 443, "http": 80}
 _UNICAST = ipaddress.ip_network("2000::/3")
 _FORM = "https://HOST/PATH"
@@ -220,7 +222,7 @@ def deliver_due(store: Store, *, transport: WebhookTransport) -> int:
     taken = 0
     with store.reading() as session:
         due = WebhookRow.state == ON, WebhookRow.due <= utc_now()
-        waiting = session.scalars(select(WebhookRow).where(*due)).all()
+        waiting = session.scalars(select(WebhookRow).where(*due).order_by(WebhookRow.due)).all()
     for webhook in waiting:
         kinds = (*DECIDING, *THREAD_KINDS) if webhook.comments else DECIDING
         news = events(store, webhook.dataset, kinds=kinds, after_id=webhook.last, limit=_AT_ONCE)
@@ -251,7 +253,8 @@ def _send_in_order(
 ) -> int:
     """Send messages in order until one fails; store the progress after each."""
     taken, last, tries = 0, webhook.last, webhook.tries
-    for event in news:
+    end = utc_now() + _TURN
+    for event in itertools.takewhile(lambda _: utc_now() < end, news):
         if is_decision(event) or (webhook.comments and is_of_thread(event)):
             wrong = _send(webhook, event, transport)
             if wrong:

@@ -165,14 +165,23 @@ def identity(claims: Mapping[str, Any]) -> str:
             expected=f"a claim {claim!r}",
             then=f"Choose another with {CLAIM}.",
         )
-    if claim == "email" and claims.get("email_verified") not in (True, "true"):
+    verified = claims.get("email_verified")
+    if claim == "email" and verified is not True and verified != "true":
         raise StudioError(
             "the provider has not verified this e-mail address",
             where="sign-in",
             expected="email_verified: true",
             then=f"Choose another claim with {CLAIM}.",
         )
-    return checked_name(value)
+    if checked_name(value) != value:  # another person's, who is known by the plain form
+        raise StudioError(
+            "the provider sent no plain identity",
+            where="sign-in",
+            expected="Unicode's form NFKC, without spaces around it",
+            got=ascii(value),
+            then=f"Choose another claim with {CLAIM}.",
+        )
+    return value
 
 
 def local_key(secret: bytes) -> str:
@@ -228,10 +237,17 @@ class SignIns(BrowserNames):
     secret = ""
     """Streamlit's signing key for those cookies: a change signs everybody out."""
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "studio-sign-ins.json")
+        self._ended = BrowserNames(folder, "studio-sign-outs.json")
+
     def of(self, cookies: Mapping[str, str]) -> str | None:
         return next(filter(None, map(self.get, self._keys(cookies))), None)
 
     def note(self, cookies: Mapping[str, str], name: str) -> None:
+        """StudioError for a cookie that was signed out: Streamlit would accept a copy of it."""
+        if any(map(self._ended.get, self._keys(cookies))):
+            raise StudioError("this sign-in has ended", where="sign-in", then="Sign in again.")
         for key in self._keys(cookies)[:1]:
             if self.get(key) != name:
                 self.put(key, name)
@@ -239,6 +255,7 @@ class SignIns(BrowserNames):
     def forget(self, cookies: Mapping[str, str]) -> None:
         for key in self._keys(cookies):
             self.drop(key)
+            self._ended.put(key, "ended")
 
     def _keys(self, cookies: Mapping[str, str]) -> list[str]:
         parts = sorted(name for name in cookies if name.startswith("_streamlit_user"))

@@ -86,7 +86,7 @@ class Context:
         self.names_key = access.derive_key(load_secret(settings.state), "names typed at sign-in")
         self.keys = access.BrowserNames(settings.state, "studio-keys.json")
         """Browsers that entered the key; without sign-in only they get a role."""
-        self.sign_ins = access.SignIns(settings.state, "studio-sign-ins.json")
+        self.sign_ins = access.SignIns(settings.state)
         self.copies: dict[Place, tuple[str, str]] = {}
         """Place of a copy -> its name and its original's name."""
         self._sets: dict[str, OpenSet] = {}
@@ -257,7 +257,8 @@ def current_user() -> User:
     role = ctx.role_of(name, browser())
     if role is None:
         guard.log_refusal("a non-member", user=name)
-        st.error(f"{plain(name)} is not a member. Ask an admin to add you on the Team page.")
+        st.error("You are not a member. Ask an admin to add your name on the Team page:")
+        st.code(name, language=None)  # to be copied as it is
         _leave(ctx)
         st.stop()
     return User(name=name, role=role)

@@ -83,6 +83,7 @@ _WAY_IN_HEADERS = {
 _WAY_IN_PAGE = Path(__file__).with_name("way_in.html")
 _BROWSER_PATHS = ("/media/", _UPLOAD)
 """Paths for which Streamlit checks no identity."""
+_OWN_PAGES_ONLY = (*_BROWSER_PATHS, _API, "/auth/logout")
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -296,7 +297,7 @@ class Guard:
         if origin is not None and urlsplit(origin).scheme not in self._page_schemes(scope, headers):
             return "an origin without TLS"
         site = headers.get("sec-fetch-site", "none")
-        if site not in ("same-origin", "none") and _path(scope).startswith((*_BROWSER_PATHS, _API)):
+        if site not in ("same-origin", "none") and _path(scope).startswith(_OWN_PAGES_ONLY):
             return "a request by another site's page"
         return ""
 

@@ -59,12 +59,16 @@ def test_every_kind_in_a_row(store):
 def test_said_twice_happens_once(store):
     output = op("edit", 0)
     event = do(store, output)
-    do(store, op("status", 1, status="approved"))
-    assert do(store, output) == event
-    assert len(history.events(store, KEY)) == 2
+    status, said = op("status", 1, status="approved"), op("comment", 2, text="a")
+    undo = op("revert", 3, event=do(store, status).id)
+    for again in (said, undo):
+        assert do(store, again) == do(store, again)
+    assert do(store, output) == event and len(history.events(store, KEY)) == 4
     other = dataclasses.replace(PERSON, instance=2)
-    for change in ({"person": other}, {"joints": {"nose": seen(9)}}):
-        assert refused(store, dataclasses.replace(output, **change)).reason == "invalid"
+    wrong = [{"person": other}, {"joints": {"nose": seen(9)}}, {"box": (1, 1, 9, 9)}, {"track": 3}]
+    wrong = [(output, change) for change in wrong]
+    for first, change in [*wrong, (said, {"text": "b"}), (undo, {"event": event.id})]:
+        assert refused(store, dataclasses.replace(first, **change)).reason == "invalid"
     assert refused(store, output, who=BEN).reason == "invalid"  # nobody reads another's event
 
 

@@ -154,10 +154,7 @@ def on_a_port(app):
 
 @contextmanager
 def api_studio(folder, *datasets, **more):
-    """Serve data sets through the server's own routes and guard, without Streamlit's pages.
-
-    What is yielded has what `Browser` asks for; `http` asks the routes behind the guard.
-    """
+    """Data sets served by the server's own routes and guard; `http` asks the routes behind it."""
     from starlette.applications import Starlette
     from starlette.testclient import TestClient
     from streamlit import config

@@ -59,10 +59,7 @@ class _Said(dict):
 
 
 class Pages:
-    """The studio's pages run by AppTest: without a server, a browser or a process.
-
-    `shown`: what each component was given last, by its key; `says`: what it answers.
-    """
+    """Pages run by AppTest. Of each component's key: `shown` its last input, `says` its answer."""
 
     def __init__(self, ctx):
         self.ctx, self.shown, self.says = ctx, {}, {}
@@ -118,10 +115,7 @@ class Pages:
 
 @pytest.fixture
 def open_pages(tmp_path, monkeypatch):
-    """Return a function (*datasets, more=) that opens data sets and a new store: Pages.
-
-    Previews and checks of sets are being worked on, for ever.
-    """
+    """A function (*datasets, more=) to Pages of a new store; previews and checks never end."""
     import streamlit as st
 
     from synthstudio.cli.review import parse_studio

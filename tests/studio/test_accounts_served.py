@@ -140,10 +140,7 @@ def busy_at(*turns):
 
 
 def websocket(door, headers, messages, then=lambda: None):
-    """Open a page's websocket; return what of some messages it is given, and what is sent.
-
-    `then` is done after the first message.
-    """
+    """What a page's websocket receives and sends of messages; `then` runs after the first."""
     given: list[bytes] = []
     sent: list[Any] = []
 

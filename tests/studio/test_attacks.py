@@ -24,7 +24,7 @@ CASES: list[tuple[str, dict[str, Any], int, str]] = [
     (IMAGE, {"method": "POST", "headers": OWN | {"Synthstudio-User": "Ada"}}, 405, "with 405"),
     (IMAGE, {"headers": {"Synthstudio-User": "Eve"}}, 401, "a page of another user"),
     (IMAGE, {"headers": {"Sec-Fetch-Site": "cross-site"}}, 403, "another site's page"),
-    (IMAGE, {"headers": {"Sec-Fetch-Site": "same-site"}}, 403, "another site's page"),
+    ("/auth/logout", {"headers": {"Sec-Fetch-Site": "same-site"}}, 403, "another site's page"),
     (IMAGE, {"headers": {"Origin": "http://evil.example"}}, 403, "a foreign origin"),
     (IMAGE, {"headers": {"Origin": "null"}}, 403, "a foreign origin"),
     ("/api/v1/sets/..{key}/frames/1/image", {}, 404, ""),

@@ -25,10 +25,7 @@ LOST += ["Client error", "Connection timed out", "server is not responding"]
 
 
 def hammer(desk, *, keys, first=0):
-    """Choose joint after joint and give each a cause that it does not have; return what was said.
-
-    Two key presses an edit. `keys`: how many edits.
-    """
+    """Give joint after joint another cause by two key presses, `keys` times; return the edits."""
     output = []
     for k in range(first, first + keys):
         before = desk.reads("joint")

@@ -153,7 +153,7 @@ def test_pages_and_pictures_are_for_members_who_signed_in(new_page, watch, guard
     watch.expected.append("status of 401")
     path = f"/api/v1/sets/{content_key(Dataset(studio_set))}/frames/0/image"
     shown = {"Ada": f"{ADA} · admin", "Bo": f"{BO} · reviewer"}
-    for who, said in (shown | {"Eve": "is not a member", "Mallory": "verified"}).items():
+    for who, said in (shown | {"Eve": "not a member", "Mallory": "verified"}).items():
         status = 200 if who in shown else 401
         page = sign_in(new_page(), guarded, who)
         page.get_by_text(said).first.wait_for()
@@ -248,7 +248,8 @@ def test_who_somebody_is(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setenv("SYNTHSTUDIO_OIDC_CLAIM", "sub")
         assert identity(claims) == "7"
-    wrong = [{"email_verified": False}, *({"email": bad} for bad in (["x"], "<b>@x", ""))]
+    other = (f" {ADA}", f"{ADA}\u3000", ADA.replace("a", "\uff41", 1), ["x"], "<b>@x", "")
+    wrong = [*({"email_verified": bad} for bad in (False, 1)), *({"email": bad} for bad in other)]
     for bad in ({}, {"email": ADA}, *(claims | one for one in wrong)):
         with pytest.raises(SynthStudioError):
             identity(bad)
@@ -280,4 +281,6 @@ def test_a_sign_in_is_known_by_the_whole_cookie_and_ends(tmp_path, monkeypatch):
     assert kept.of(cookies) is None
     kept.note(cookies, ADA)
     kept.forget(cookies)
+    with pytest.raises(StudioError):  # a copy of the cookie
+        SignIns(tmp_path).note(cookies, ADA)
     assert kept.of(cookies) is None

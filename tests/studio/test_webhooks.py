@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from review_ops import ADMIN, ANNA, KEY, ON_DISK, at_time, keyed_store, op
 from synthstudio.core.errors import Refused
 from synthstudio.review import edits
 from synthstudio.review.models import utc_now
+from synthstudio.review.team.members import set_role
 from synthstudio.review.webhooks import (
     DELIVERY,
     SIGNATURE,
@@ -118,6 +120,20 @@ def test_comments_are_told_where_that_was_asked_for(store, listener):
     assert [t["kind"] for t in told] == ["comment", "resolve", "status"]
     assert (told[0]["comment"], told[0]["joint"]) == ("left?", "nose")
     assert (told[1]["thread"], told[1]["resolved"]) == (first.id, True)
+    for name in (ADMIN.name, "zoe"):
+        set_role(store, name, "admin", by=ADMIN)
+    set_role(store, ADMIN.name, "lead", by=replace(ADMIN, name="zoe"))
+    assert webhooks(store, KEY, by=ADMIN) == []
+
+
+def test_a_slow_receiver_has_its_turn(store, monkeypatch):
+    monkeypatch.setattr("synthstudio.review.webhooks._TURN", timedelta(seconds=0.01))
+    slow = transport(post=lambda *_: time.sleep(0.02) or 204)
+    for name in "ab":
+        make_webhook(store, KEY, f"https://hook.example/{name}", by=ADMIN, transport=slow)
+    for revision in range(3):
+        decide(store, "status", revision, status="approved")
+    assert [deliver_due(store, transport=slow) for _ in range(4)] == [2, 2, 2, 0]
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])
@@ -139,9 +155,10 @@ def test_tries_are_bounded(store, listener, status):
 
 
 @pytest.mark.parametrize(("status", "ended"), [(200, False), (200, True), (500, True)])
-def test_another_server_that_looks_in_between(store, status, ended):
+def test_another_server_that_looks_in_between(store, monkeypatch, status, ended):
     """A round may take longer than a claim; one that ended in the middle of a message, after which
     another server went on, undoes nothing."""
+    monkeypatch.setattr("synthstudio.review.webhooks._TURN", timedelta(hours=1))
     make_webhook(store, KEY, "http://hook.example/", by=ADMIN, transport=transport())
     for revision in range(3):
         decide(store, "status", revision, status=("approved", "rejected")[revision % 2])

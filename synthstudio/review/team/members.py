@@ -18,7 +18,15 @@ from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
 from synthstudio.review.check import check_name
-from synthstudio.review.models import AssignmentRow, CodeRow, MemberRow, TokenRow, in_layer, utc_now
+from synthstudio.review.models import (
+    AssignmentRow,
+    CodeRow,
+    MemberRow,
+    TokenRow,
+    WebhookRow,
+    in_layer,
+    utc_now,
+)
 from synthstudio.review.store import Store, advisory_lock, upsert
 from synthstudio.review.team.sessions import TOKEN, digest, hide_secrets, is_secret, make_secret
 from synthstudio.review.values import (
@@ -123,7 +131,8 @@ def role_of(store: Store, name: str) -> Role | None:
 def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
     """Set or remove (None) a member's role. Admins only.
 
-    A lowered role revokes earlier grants: codes by that person expire, and tokens made for others.
+    A lowered role revokes earlier grants: codes by that person expire, tokens made for others, and
+    an admin's webhooks stop.
     Refused: "role" for others, "invalid" for an invalid name or role and for the last admin.
     """
     require(by, "members")
@@ -140,6 +149,7 @@ def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
             session.execute(delete(CodeRow).where(CodeRow.by == name))
             for_others = and_(TokenRow.by == name, TokenRow.who != name)
             revoke_where(session, for_others, when=utc_now())
+            session.execute(delete(WebhookRow).where(WebhookRow.by == name))
         if role is None:
             if row is not None:
                 session.delete(row)
