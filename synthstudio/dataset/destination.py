@@ -50,6 +50,8 @@ from synthstudio.dataset.store import Store
 
 _OWN = (LOCK_NAME, LOG_NAME)
 _LOG_EVERY_S = 30.0
+_BOOT, _PIDS = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+_HOST_PIDS = "pid:[4026531836]"  # Linux: the same on all machines
 
 
 class FolderDestination:
@@ -339,8 +341,13 @@ def _marker() -> bytes:
     )
 
 
-def _machine() -> str:
-    return f"{platform.node()} {uuid.getnode():x}"
+def _machine() -> list[str]:
+    """Name, boot and PID namespace; without /proc the name is the boot."""
+    name = f"{platform.node()} {uuid.getnode():x}"
+    try:
+        return [name, _BOOT.read_text().strip(), str(_PIDS.readlink())]
+    except OSError:
+        return [name, name, ""]
 
 
 def _owner(marker: bytes) -> str:
@@ -351,15 +358,16 @@ def _owner(marker: bytes) -> str:
 
 
 def _has_ended(marker: bytes) -> bool:
-    """Whether a marker is of a dead process of this machine."""
+    """Whether a marker is of a dead process of this machine, seen from its PID namespace."""
     try:
         value = json.loads(marker)
         pid, began = value["process"]
-        if value["machine"] != _machine():
-            return False
+        (there, *numbers), (here, *own) = value["machine"], _machine()
+        if numbers != own:  # after a restart of the machine no process of its own is left
+            return there == here and numbers[1] == own[1] == _HOST_PIDS
         process = psutil.Process(int(pid))
         return process.create_time() != began or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, IndexError):
         return False

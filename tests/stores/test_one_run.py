@@ -9,6 +9,7 @@ from s3_server import at, downloaded, faults
 from written_sets import drive, make, write
 
 from synthstudio.core.errors import DatasetError, DiskError
+from synthstudio.dataset import destination
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import hashed_files
 from synthstudio.dataset.source import ENTRIES
@@ -30,16 +31,22 @@ def test_a_second_run_is_refused_while_the_first_lives(s3):
     assert "shards/00000.tar" in s3.objects() and MARKER not in s3.objects()
 
 
-def test_a_marker_of_whom_nothing_is_known_is_left_to_the_user(s3):
+def test_only_a_run_known_to_be_dead_is_taken_over(s3, monkeypatch):
     with open_or_create(at(s3), fake_frames.identity()) as session:
         session.publish(write(session, 0))
         own = json.loads(s3.objects()[MARKER]) | {"process": [0, 0.0]}
-    for left in (own | {"machine": "another"}, own | {"process": "?"}, "invalid JSON"):
-        s3.put(f"set/{MARKER}", b"?" if left == "invalid JSON" else json.dumps(left).encode())
+    name, boot, _ = own["machine"]
+    host, container = "pid:[4026531836]", "pid:[1]"
+    monkeypatch.setattr(destination, "_machine", lambda: [name, boot, host])
+    machines = [name, boot, container], [name, "0", container], ["another", "0", host]
+    unknown = [own | {"machine": machine} for machine in (*machines, "another")]
+    for left in (*map(json.dumps, (*unknown, own | {"process": "?"})), "?"):
+        s3.put(f"set/{MARKER}", left.encode())
         with pytest.raises(DatasetError, match=f"delete the object {s3.url()}/{MARKER}"):
             make(at(s3), fake_frames.identity(), resume=True)
-    s3.delete(f"set/{MARKER}")
-    make(at(s3), fake_frames.identity(), resume=True)
+    for machine in ([name, "0", host], ["another", boot, host]):
+        s3.put(f"set/{MARKER}", json.dumps(own | {"machine": machine}).encode())
+        make(at(s3), fake_frames.identity(), resume=True)
 
 
 @pytest.mark.parametrize("taken_over", [False, True])
