@@ -23,7 +23,7 @@ from synthstudio.core.errors import DatasetError, DiskError
 SCHEMES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az"}
 """URL schemes of stores -> canonical scheme."""
 _FILE = "file"
-_MEANT = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(/?)(.*)", re.DOTALL)
+_MEANT = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?:/|(?<=file:))(/?)(.*)", re.DOTALL)
 _OF_OTHERS = ("http", "https", "ftp", "hdfs", "abfs", "abfss", "memory", "wasb", "wasbs")
 _AFTER = re.compile(r"(?<=://)[^\s\"']+")
 
@@ -72,7 +72,7 @@ def parse_place(value: str | os.PathLike[str] | Url) -> Place:
         return Path(text)
     scheme, rest = found[1].lower(), found[3]
     if scheme == _FILE:
-        if found[2] and not rest.startswith(("/", "localhost/")):
+        if text[5:6] != "/" or (found[2] and not rest.startswith(("/", "localhost/"))):
             raise DatasetError(
                 "a file URL must name a local folder",
                 where=shown_url(text),
@@ -117,7 +117,7 @@ def shown_url(text: str) -> str:
     if found is None:
         return without_secrets(text)
     scheme = found[1].lower()
-    between = f":/{found[2]}" if scheme == _FILE else "://"
+    between = text[len(_FILE) : found.start(3)] if scheme == _FILE else "://"
     return f"{scheme}{between}{_open(found[3])}"
 
 

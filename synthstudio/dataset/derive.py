@@ -159,7 +159,7 @@ def origins(dataset: Dataset) -> Iterator[tuple[int, int, int]]:
         if not path.is_file():
             continue
         with parquet_errors(path):
-            table = pq.read_table(path)
+            table = pq.read_table(path.absolute())
         if not table.schema.equals(ORIGIN_SCHEMA):
             raise damaged(path, "the columns of an origin", ", ".join(table.schema.names))
         yield from zip(*(table[name].to_pylist() for name in ORIGIN_SCHEMA.names), strict=True)

@@ -342,7 +342,7 @@ class Dataset:
     def sources_of_shard(self, shard: int) -> dict[int, Row]:
         """Frame -> original name of its image, its licence, its id and those of its people as JSON;
         {} for generated frames."""
-        path = self.shard_folder(shard) / SOURCES_NAME
+        path = self.shard_folder(shard).absolute() / SOURCES_NAME
         with parquet_errors(path):
             rows = pq.read_table(path).to_pylist() if path.is_file() else []
         return {
@@ -412,7 +412,7 @@ class Dataset:
     ) -> pa.Table:
         schema, where = _SCHEMAS[kind], self.place / entry.path / _FILES[kind]
         names = schema.names if columns is None else list(dict.fromkeys(columns))
-        path = self.shard_folder(entry.shard) / _FILES[kind]
+        path = self.shard_folder(entry.shard).absolute() / _FILES[kind]
         with parquet_errors(where), pq.ParquetFile(path, memory_map=True) as file:
             if not file.schema_arrow.equals(schema):
                 raise damaged(where, "this version's columns", ", ".join(file.schema_arrow.names))

@@ -121,6 +121,9 @@ PARQUET |= {"compression": "zstd", "compression_level": 3}
 class ParquetWriter(pq.ParquetWriter):  # type: ignore[misc]
     """pyarrow's, for appending; closing after a failure writes nothing."""
 
+    def __init__(self, path: Path, schema: pa.Schema, **settings: Any) -> None:
+        super().__init__(path.absolute(), schema, **settings)  # a relative a:b would be a URL
+
     def __del__(self) -> None:
         """Write nothing: pyarrow's would continue, and print a traceback if that fails too."""
 
@@ -156,7 +159,7 @@ def write_parquet(path: Path, schema: pa.Schema, rows: Sequence[Mapping[str, Any
 
 
 def write_table(path: Path, table: pa.Table) -> None:
-    pq.write_table(table, path, **PARQUET, row_group_size=4096)
+    pq.write_table(table, path.absolute(), **PARQUET, row_group_size=4096)
 
 
 # The tables and their rows ------------------------------------------------------------------------

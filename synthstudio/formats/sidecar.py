@@ -173,7 +173,8 @@ class Groups:
 
 def open_parquet(path: Path) -> pq.ParquetFile:
     """Open an untrusted Parquet file with limits on its footer and row groups."""
-    file = pq.ParquetFile(path, thrift_string_size_limit=2**24, thrift_container_size_limit=2**20)
+    limits = {"thrift_string_size_limit": 2**24, "thrift_container_size_limit": 2**20}
+    file = pq.ParquetFile(path.absolute(), **limits)
     for group in range(file.num_row_groups):
         facts = file.metadata.row_group(group)
         if not 0 <= facts.total_byte_size <= MAX_GROUP_BYTES or not 0 <= facts.num_rows < 2**31:

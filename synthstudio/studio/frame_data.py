@@ -141,7 +141,7 @@ def _no_frame(dataset: Dataset, frame: int) -> DatasetError:
 
 def _read_rows(path: Path, columns: Sequence[str], frame: int) -> list[Row]:
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path.absolute()) as file:
             table = file.read(columns=list(columns), use_threads=False)
         rows: list[Row] = table.filter(pc.equal(table[columns[0]], frame)).to_pylist()
     except FileNotFoundError:

@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -43,6 +44,14 @@ def test_there_and_back_nothing_is_lost(original, exported, tmp_path):
         assert Dataset(tmp_path / "back").image_bytes(frame["index"]) == (
             original.image_bytes(frame["index"])
         )
+
+
+def test_a_relative_folder_with_a_colon_is_no_url(original, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    export("huggingface", original.folder, Path("exp:1/x"))
+    made = import_from("huggingface", Path("exp:1/x"), Path("s3:a"))
+    assert (made.frames, made.edited) == (original.frames, 0)
+    assert rows_of(Path("s3:a")) == rows_of(original.folder)
 
 
 def test_out_again_the_bytes_are_the_same(original, exported, tmp_path):

@@ -117,6 +117,7 @@ NO_PLACES = [
     *((text, "not hold a password") for text in ("s3://b/a?sig=x@hidden", "s3://KEY:x?hidden@b/a")),
     ("ftp://me:hidden@b/a", r"unsupported URL scheme.* got ftp://"),
     ("file://host/data", r"file://host/data: .*expected such as file:///data/people"),
+    ("file:./data", r"^file:\./data: a file URL must name a local folder"),
 ]
 
 
