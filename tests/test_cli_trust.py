@@ -73,6 +73,9 @@ def test_split_merge_and_diff(folder, tmp_path):
     assert run_json("split", folder, *by, "--check", "--table", table)["leaks"] == []
     assert run_json("split", tmp_path / "split", "--by", "identity", "--check", code=1)["leaks"]
     run("split", folder, "--fractions", "most", code=2)
+    for words in (("split", folder, *by, "--out"), ("validate", folder, "--fix")):
+        assert refusal(*words, tmp_path / "split").endswith("here. Choose another location.")
+    assert "Continue it with" in refusal("merge", "--sets", folder, "--out", tmp_path / "split")
     a, b = tmp_path / "a", tmp_path / "b"
     run("filter", folder, "frame < 5", "--out", a)
     run("filter", folder, "frame >= 5", "--out", b)

@@ -18,7 +18,7 @@ from synthstudio.core.progress import counter, progress_steps
 from synthstudio.dataset.durable import read_json, write_file
 from synthstudio.dataset.matching import without
 from synthstudio.dataset.reader import Dataset as StoredDataset
-from synthstudio.dataset.writer import check_folder, is_unfinished
+from synthstudio.dataset.writer import check_folder
 from synthstudio.formats.coco.file import RawCoco, image_folder
 from synthstudio.quality import coverage as bins
 from synthstudio.quality import next_recipe
@@ -184,7 +184,7 @@ def validate(
             raise ArgumentError("`images` is for COCO files only", where="images")
         target = args.optional(args.to_place, fix, "fix")
         if target is not None:
-            check_folder(target, is_unfinished(target))
+            check_folder(target)
         stored = StoredDataset(source, check=False, only=part)
         return _validate_dataset(stored, pictures, page, target)
     folder = (folder or image_folder(source)) if pictures else None

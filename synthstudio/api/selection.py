@@ -14,7 +14,7 @@ from synthstudio.dataset.merge import merge as join
 from synthstudio.dataset.merge import merge_sets
 from synthstudio.dataset.query import query_fields as query_fields
 from synthstudio.dataset.splits import Leak, Splits
-from synthstudio.dataset.writer import check_folder, is_unfinished
+from synthstudio.dataset.writer import check_folder
 
 DEFAULT_KEYS = ("group", "clip", "identity")
 
@@ -86,7 +86,7 @@ def split(
     table_file = args.optional(args.to_file, table, "table")
     folder = args.optional(args.to_place, out, "out")
     if folder is not None:
-        check_folder(folder, is_unfinished(folder))
+        check_folder(folder)
     with progress_steps() as step:
         made = splits.split(
             source,
@@ -98,8 +98,7 @@ def split(
         if table_file is not None:
             splits.write_table(made, table_file)
         if folder is not None:
-            resume, report = is_unfinished(folder), step("writing the data set")
-            splits.apply(source, made, folder, resume=resume, on_progress=report)
+            splits.apply(source, made, folder, on_progress=step("writing the data set"))
     return made
 
 

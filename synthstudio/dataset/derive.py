@@ -28,7 +28,7 @@ from synthstudio.dataset.manifest import INDEX_NAME, Identity
 from synthstudio.dataset.reader import Dataset, parquet_errors
 from synthstudio.dataset.rows import Row, as_numpy, people_of_no_frame, spec_fields, write_table
 from synthstudio.dataset.source import asset_root
-from synthstudio.dataset.writer import Session, open_or_create
+from synthstudio.dataset.writer import Session, check_folder, is_unfinished, open_or_create
 
 ORIGIN_NAME = "origin.parquet"
 ORIGIN_SCHEMA = pa.schema(
@@ -128,14 +128,18 @@ def write_derived(
     sources: Sequence[Dataset],
     chunks: Iterator[Chunk],
     *,
-    resume: bool = False,
+    resume: bool | None = None,
     on_progress: OnProgress | None = None,
 ) -> Dataset:
     """Write the frames as data set `out`, numbered from 0; images are linked where possible.
 
     `chunks` hold `identity.frames` frames. One shard's rows are in memory at a time. An image
-    that does not match its row's hash is a DatasetError. Safe to run again with `resume`.
+    that does not match its row's hash is a DatasetError. Safe to run again with `resume`; None
+    continues an unfinished set.
     """
+    if resume is None:
+        check_folder(out)
+        resume = is_unfinished(out)
     with open_or_create(out, identity, resume=resume, keep=False) as session:
         roots = (asset_root(source.log()) for source in sources)
         if root := next(filter(None, roots), None):

@@ -317,7 +317,11 @@ def destination_of(place: Place) -> Destination:
     return StoreDestination(place) if isinstance(place, Url) else FolderDestination(place)
 
 
-def check_free(destination: Destination, resume: bool) -> None:
+def check_free(
+    destination: Destination,
+    resume: bool,
+    then: str = "Continue it with --resume, or choose another --out.",
+) -> None:
     """Refuse a place with other files, or with a data set and no `resume`."""
     if destination.read(MANIFEST_NAME) is None:
         destination.check_empty()
@@ -325,7 +329,7 @@ def check_free(destination: Destination, resume: bool) -> None:
         raise DatasetError(
             "a data set already exists here",
             where=str(destination.place),
-            then="Continue it with --resume, or choose another --out.",
+            then=then,
         )
 
 

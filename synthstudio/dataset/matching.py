@@ -53,7 +53,6 @@ from synthstudio.dataset.rows import (
     one_array,
     word_codes,
 )
-from synthstudio.dataset.writer import is_unfinished
 
 Mask = Bool
 TriMask = tuple[Mask, Mask]
@@ -419,8 +418,8 @@ def without(
     identity = dataclasses.replace(dataset.identity, frames=left, derived=derived)
     rows = dataset.iter_frames(["index"])
     good = np.fromiter((row["index"] for row in rows if row["index"] not in bad), np.int64)
-    kept, resume = _chosen(dataset, good, None), is_unfinished(out)
-    return write_derived(out, identity, [dataset], kept, resume=resume, on_progress=on_progress)
+    kept = _chosen(dataset, good, None)
+    return write_derived(out, identity, [dataset], kept, on_progress=on_progress)
 
 
 def _chosen(dataset: Dataset, frames: I64, query: Query | None) -> Iterator[Chunk]:

@@ -200,7 +200,6 @@ def apply(
     splits: Splits,
     out: Place,
     *,
-    resume: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Dataset:
     derived = {
@@ -222,9 +221,7 @@ def apply(
             )
             yield dataclasses.replace(chunk, frames=frames)
 
-    return derive.write_derived(
-        out, identity, [dataset], renamed(), resume=resume, on_progress=on_progress
-    )
+    return derive.write_derived(out, identity, [dataset], renamed(), on_progress=on_progress)
 
 
 def _keyed(

@@ -164,9 +164,9 @@ def open_or_create(
                 destination.clear()
 
 
-def check_folder(place: Place, resume: bool) -> None:
-    """Refuse a location that is neither free nor a data set to resume; before any write."""
-    check_free(destination_of(place), resume)
+def check_folder(place: Place) -> None:
+    """For commands without --resume: refuse what is neither free nor an unfinished data set."""
+    check_free(destination_of(place), is_unfinished(place), "Choose another location.")
 
 
 def is_unfinished(place: Place) -> bool:

@@ -7,7 +7,7 @@ from contextlib import closing
 from unittest.mock import Mock
 
 import pytest
-from command_line import run, run_json
+from command_line import refusal, run, run_json
 from own_skeleton_sets import VIEWER
 from review_ops import Desk, seen
 from sqlalchemy import exc
@@ -67,6 +67,8 @@ def test_export_then_import(place, tmp_path):
     assert made["images"] == found("export", place, *own, "--only", "all")["images"] == 5
     assert found("export", place, "--out", tmp_path / "set", "--format", "dataset")["frames"] == 1
     assert Dataset(tmp_path / "set").identity.derived["only"] == "approved"
+    again = refusal("review", "export", place, "--out", tmp_path / "set", "--format", "dataset")
+    assert again.endswith("here. Choose another location.")
     path = tmp_path / "coco" / "annotations/person_keypoints_train.json"
     assert found("import", place, path, "--by", "ben")["edited"] == 0
     data = json.loads(path.read_text())
