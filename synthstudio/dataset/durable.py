@@ -222,7 +222,7 @@ def damaged(path: Place, expected: str, got: str) -> DatasetError:
         where=str(path),
         expected=expected,
         got=got[:200],
-        then="Copy the data set again from where it was made, or generate it again.",
+        then="Run its command again with --resume, or copy it again from where it was made.",
     )
 
 

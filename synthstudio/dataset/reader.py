@@ -198,8 +198,8 @@ class Dataset:
     def iter_tables(self, kind: Kind, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows of each shard as a table, in the order of frames."""
         if self.only is None:
-            for entry in self.entries:
-                yield self._table_of(entry, kind, columns)
+            for shard in self._listed:
+                yield self._table_of(self._entry_of_shard(shard), kind, columns)
             return
         names = None if columns is None else [_KEYS[kind], *columns]
         for shard in np.unique(self.only // self.identity.frames_per_shard).tolist():
@@ -368,9 +368,13 @@ class Dataset:
 
     def verify(self) -> Iterator[str]:
         """Verify all hashes; yield one line per problem."""
-        for entry in self.entries:
-            problems = verify_shard(self.shard_folder(entry.shard), sha256=entry.sha256)
-            yield from (f"{entry.path}/{problem}" for problem in problems)
+        for shard in self._listed:
+            try:
+                entry = self._entry_of_shard(shard)
+                problems = verify_shard(self.shard_folder(shard), sha256=entry.sha256)
+                yield from (f"{entry.path}/{problem}" for problem in problems)
+            except DatasetError as error:  # without a folder, at a URL
+                yield str(error)
 
     def _entry(self, index: int) -> ShardEntry:
         if self.only is not None and index not in self.only:

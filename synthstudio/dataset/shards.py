@@ -419,5 +419,5 @@ def _damaged_tar(where: str, got: str) -> DatasetError:
         where=where,
         expected="a tar of plain files, each once, inside its folder",
         got=got,
-        then="Copy it again from where it was made, or generate it again.",
+        then="Run its command again with --resume, or copy it again from where it was made.",
     )

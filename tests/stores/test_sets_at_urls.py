@@ -7,6 +7,7 @@ import tarfile
 
 import fake_frames
 import pytest
+from command_line import run
 from s3_server import at, downloaded, faults
 from written_sets import make, write
 
@@ -86,6 +87,9 @@ def test_resuming_checks_every_shard(s3, on_disk, tmp_path):
     with pytest.raises(DatasetError, match=r"00001\.tar: this packed shard is damaged"):
         Dataset(s3.url()).frame(4)
     assert not list((tmp_path / "cache" / ENTRIES).glob("shard-*"))
+    text = run("validate", s3.url(), code=1).stdout
+    assert all(f"set: {s3.url()}/shards/0000{shard}.tar: this " in text for shard in (0, 1))
+    assert text.count("Run ") == text.count(" command again with `resume`") == 3
     session = make(at(s3), fake_frames.identity(), resume=True)
     assert session.set_aside == ["00000", "00000.tar", "00001.tar", "00002.txt"]
     assert hashed_files(downloaded(s3, tmp_path / "down")) == hashed_files(on_disk)
