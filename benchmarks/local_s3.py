@@ -23,10 +23,10 @@ from synthstudio.dataset.store import Store
 SLOW_S = 3.0
 Fault = Callable[[str, str, int], str | None]
 """Called with method, path and the number of requests with both so far, from 1. Returns None,
-"403", "500", "503", "drop" (no answer), "cut" (half of the body), "lost" (done, but not answered),
+a key of _CODES, "drop" (no answer), "cut" (half of the body), "lost" (done, but not answered),
 "slow" (an answer after SLOW_S), "blind" (conditions are not heard) or "bare" (a condition that
 failed is not named, as by MinIO)."""
-_CODES = {"403": "AccessDenied", "500": "InternalError", "503": "SlowDown"}
+_CODES = {"400": "InvalidToken", "403": "AccessDenied", "500": "InternalError", "503": "SlowDown"}
 _KEPT = ("content-type", "etag", "last-modified", "x-amz-checksum-crc32")
 BUCKET = "bench"
 

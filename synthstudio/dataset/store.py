@@ -36,6 +36,8 @@ _NO_CREDENTIALS = (
     "DefaultCredentialsError",
     "ClientAuthenticationError",
 )
+_NO_ACCESS = ("InvalidToken", "TokenRefreshRequired", "AuthorizationHeaderMalformed")
+"""Codes that s3fs does not turn into PermissionError."""
 _WHERE_CREDENTIALS = {
     "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; for a public bucket "
     "FSSPEC_S3_ANON=true.",
@@ -180,7 +182,8 @@ class Store:
 def _final(error: Exception, place: Url) -> SynthStudioError | None:
     """The error to raise for a permanent failure; None for a transient one."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    code, words = _code(error), _words(error)
+    code = _code(error)
+    got = ", ".join(filter(None, (code, _words(error))))
     if kinds & set(_NO_CREDENTIALS):
         return DatasetError(
             "no credentials for this store",
@@ -193,17 +196,17 @@ def _final(error: Exception, place: Url) -> SynthStudioError | None:
             where=str(place),
             then="Set the clock (timedatectl set-ntp true), then run it again.",
         )
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) or code in _NO_ACCESS:
         return DiskError(
             "the store denied access",
             where=str(place),
             expected="credentials with permission",
-            got=code or words,
+            got=got,
             then=f"Ask the bucket's owner, or use others. {_WHERE_CREDENTIALS[place.scheme]}",
         )
     stays = isinstance(error, OSError) and error.errno in _FOREVER
     if stays or isinstance(error, TypeError | ValueError) or "ParamValidationError" in kinds:
-        return DiskError("the store refused the operation", where=str(place), got=words)
+        return DiskError("the store refused the operation", where=str(place), got=got)
     return None
 
 

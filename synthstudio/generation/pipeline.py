@@ -45,7 +45,7 @@ from synthstudio.core.spec import (
 )
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD
 from synthstudio.dataset.shards import FailedFrame, OnEvent, no_event, rendered_rows
-from synthstudio.dataset.writer import Part, open_or_create
+from synthstudio.dataset.writer import Part, open_or_create, shards_of
 from synthstudio.generation import moving
 from synthstudio.generation.engines import LOCAL, Engine
 from synthstudio.generation.shards import Summary, opening, run_shards
@@ -363,6 +363,11 @@ def generate(  # noqa: PLR0913 - the options of one command
     with open_or_create(
         out, identity, resume=resume, allow_mixed=allow_mixed, part=part, on_event=on_event
     ) as session:
+        if part is not None and not shards_of(identity, part):
+            on_note(
+                f"part {part[0]}/{part[1]} holds no frames: parts are of whole shards "
+                f"({frames_per_shard} frames). Use at most {identity.shards} parts"
+            )
         session.log("assets", root=str(settings.assets.root.resolve()), left_out=list(notes))
         return run_shards(
             session,

@@ -24,6 +24,8 @@ def scene(tmp_path):
 def test_generated_read_checked_predicted_and_exported(s3, scene, tmp_path):
     assert run_json("generate", scene, "--out", s3.url())["folder"] == s3.url()
     local = ss.generate(scene, tmp_path / "local", progress=False)
+    empty = run("generate", scene, "--part", "2/2", "--out", s3.url("part"))
+    assert "note: part 2/2 holds no frames" in empty.stderr
     there = ss.Dataset(s3.url())
     assert str(there.path) == s3.url() and len(there) == 3
     assert [frame.encoded for frame in there] == [frame.encoded for frame in local]

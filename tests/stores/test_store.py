@@ -57,10 +57,11 @@ def test_what_does_not_pass_is_one_message(s3, quick, monkeypatch):
         with pytest.raises(DiskError, match=r"set/a: the store failed 3 times; got "):
             Store(Url("s3", f"{s3.bucket}/set")).write("a", b"x")
         assert s3.asked == [("PUT", "set/a")] * 3
-    with faults(s3, lambda *_: "403", monkeypatch):
-        with pytest.raises(DiskError, match=r"the store denied access.*got AccessDenied"):
-            Store(Url("s3", f"{s3.bucket}/set")).write("a", b"x")
-        assert s3.asked[3:] == [("PUT", "set/a")]
+    for kind, code in (("403", "AccessDenied"), ("400", "InvalidToken")):
+        with faults(s3, lambda *_, kind=kind: kind, monkeypatch):
+            with pytest.raises(DiskError, match=rf"the store denied access.*got {code}, .*AWS_A"):
+                Store(Url("s3", f"{s3.bucket}/set")).write("a", b"x")
+            assert s3.asked.pop() == ("PUT", "set/a") and len(s3.asked) == 3
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://somebody:hidden-word@127.0.0.1:9/?key=hidden")
     with fresh_clients(), pytest.raises(DiskError, match="3 times") as raised:
         Store(Url("s3", f"{s3.bucket}/set")).write("a", b"x")
