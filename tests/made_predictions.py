@@ -7,10 +7,8 @@ from synthstudio.inference.predict import Person
 
 
 def predictions(true_xy, **columns):
-    """Exact answers about people (P, J, 2) who are wholly visible; `columns` replace their own.
-
-    Nothing is said of visibility or depth (NaN); boxes and windows are squares of 100 pixels.
-    """
+    """Exact joints of wholly visible people (P, J, 2), without visibility or depth (NaN); boxes and
+    windows are squares of 100 pixels; `columns` replace their own."""
     people, joints, _ = true_xy.shape
     each, nan = (people, joints), np.full((people, joints), np.nan)
     box = np.tile([0.0, 0, 100, 100], (people, 1))

@@ -22,10 +22,8 @@ _SWINGS = {"elbow": ("shoulder", 0.7), "wrist": ("elbow", 0.8),
 
 
 def pose(rng, height_px, *, mirrored=False):
-    """Joints (17, 2) in pixels about the body's middle; limbs swing, the body leans.
-
-    `mirrored`: the right limbs swing as the left ones do, so that one side tells of the other.
-    """
+    """Joints (17, 2) in pixels about the body's middle; limbs swing, the body leans. `mirrored`:
+    the right limbs swing as the left ones, so that one side tells of the other."""
     places = {}
     swings = {}
     for side, sign in (("left_", 1.0), ("right_", -1.0)):

@@ -18,11 +18,8 @@ J, PAIRS = 17, 20
 
 
 def answers(*, hidden_error=30.0, seen_error=2.0):
-    """Return PAIRS moments, each with an occluded row and its clean one; box side 100 px.
-
-    In the occluded row the first five joints are hidden by an object, and answered
-    `hidden_error` px off; all others are `seen_error` off.
-    """
+    """PAIRS moments, each an occluded row and its clean one; box side 100 px. In the occluded row
+    an object hides the first five joints: `hidden_error` px off, all others `seen_error`."""
     rng, count = stream(1, "answers"), 2 * PAIRS
     true = np.repeat(rng.uniform(0, 100, (PAIRS, J, 2)), 2, 0)
     state = np.full((count, J), 2, np.uint8)

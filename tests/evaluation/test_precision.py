@@ -211,10 +211,8 @@ def test_extended_ap_equals_the_slow_one(seed):
 
 
 def cut_off(claims):
-    """Perfect answers about people whose left half the picture does not show.
-
-    `claims`: the chance given for a joint to lie in it where it does not.
-    """
+    """Perfect answers about people whose left half is outside the picture; `claims`: the chance
+    given for a joint there to be inside."""
     made = answers(hidden_error=0, seen_error=0)
     out = made.true_xy[..., 0] < 50
     return dataclasses.replace(

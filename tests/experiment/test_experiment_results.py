@@ -20,10 +20,8 @@ QUESTION = Question(text="an object", arm="orn", baseline="kpe")
 
 
 def answers(*, off_px, seed=0):
-    """Return PHOTOS people, each clean, occluded and occluded without a loss, in that order.
-
-    Joint 0 is marked as hidden; the paste hides joints 1 to 4, which are answered `off_px` away.
-    """
+    """PHOTOS people, each clean, occluded and occluded without a loss. Joint 0 is marked as hidden;
+    the paste hides joints 1 to 4, which are answered `off_px` away."""
     rng = stream(seed, "answers")
     people = 3 * PHOTOS
     photo, kind = np.repeat(np.arange(PHOTOS), 3), np.tile(np.arange(3), PHOTOS)

@@ -31,10 +31,8 @@ def video(path, pictures, fps=30):
 
 
 def ask(crops):
-    """Joints spread over the red of each crop (B, H, W, 3); without red nobody is sure.
-
-    The second joint is hidden by the person itself, the third by a person, the fourth by an object.
-    """
+    """Joints spread over the red of each crop (B, H, W, 3); without red nobody is sure. The second
+    joint is hidden by the person itself, the third by a person, the fourth by an object."""
     joints = len(SKELETON.joints)
     xy, score = np.zeros((len(crops), joints, 2)), np.zeros((len(crops), joints))
     for k, crop in enumerate(crops):

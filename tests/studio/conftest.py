@@ -264,10 +264,7 @@ def page(new_page):
 
 @pytest.fixture
 def open_as():
-    """Return a function that opens a studio's page and gives a name where it is asked for.
-
-    open_as(page, studio, "review?frame=0", name="Ada") returns when the script has run.
-    """
+    """A function that opens a studio's page under a name; it returns when the script has run."""
 
     def open_it(page, studio, path="", *, name="Ada", key=True):
         shown = f"{'&' if '?' in path else '?'}key={studio.key}" if key else ""

@@ -242,10 +242,7 @@ class Alone(Editor):
         return self.messages[-1]
 
     def ops(self):
-        """Return every op once, in order: those that were sent, and those that wait.
-
-        An edit is in the browser's storage as soon as it is made.
-        """
+        """Every op once, in order: those sent, and those that wait in the browser's storage."""
         self.page.wait_for_function(_SHOWN, arg=True)
         kept = self.page.evaluate(KEPT)
         output = [op for message in self.messages for op in message["ops"]]

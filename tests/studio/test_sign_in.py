@@ -35,10 +35,7 @@ CLIENT, SECRET = "synthstudio", "not-a-secret-but-long-enough"
 
 
 class Provider:
-    """A small OpenID Connect provider: discovery, authorize, token (RS256), keys.
-
-    `alter` may change the claims of an id_token; `sign_with`: not always the published key.
-    """
+    """A small OpenID Connect provider. `alter`: to other claims; `sign_with`: another key."""
 
     def __init__(self):
         self.sign_with = self.key = RSAKey.generate_key(2048, {"kid": "one"}, private=True)

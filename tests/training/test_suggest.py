@@ -34,10 +34,8 @@ def answers(
     bad_fraction=0.6,
     people=240,
 ):
-    """Return people whose `joints` are hidden by `cause` and missed where all is as bad as named.
-
-    Half of the people are of the bad family, view and fraction each; all of them together fail.
-    """
+    """People whose `joints`, hidden by `cause`, are missed where family, view and fraction (half of
+    the people each) are all the bad ones."""
     rng = stream(3, "suggest")
     hard = np.arange(people) % 2 == 0
     fraction = np.where(hard, bad_fraction, 0.2)
