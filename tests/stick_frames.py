@@ -88,11 +88,8 @@ def frame_of(joints, size):
 
 
 def crowd(rng, *, people=3, size=(480, 640), height_px=(240, 340), apart_px=24, spread=0.3):
-    """People who overlap their neighbours, every joint in the frame.
-
-    The next one stands `spread` heights to the side. No two have the same joint within
-    `apart_px`: nobody could tell such peaks from one.
-    """
+    """People, `spread` heights apart, who overlap their neighbours, every joint in the frame.
+    No two have the same joint within `apart_px`: nobody could tell such peaks from one."""
     middle = (people - 1) / 2
     while True:
         tall = rng.uniform(*height_px, people)

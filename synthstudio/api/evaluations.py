@@ -386,11 +386,14 @@ def real_photos(
     )
     with progress_steps() as step:
         found, facts = run(config, log=note, step=step)
+    lines: list[str] = []
     result: dict[str, Any] = {
         "folder": str(folder),
         "finished": found is not None,
         "photos": facts,
     }
     if found is not None:
-        result |= results.as_json(found)
-    return storage.json_ready(result), [] if found is None else list(results.sentences(found))
+        caveats = results.caveats(found, facts)
+        result |= results.as_json(found) | {"caveats": caveats}
+        lines = [*caveats, *results.sentences(found)]
+    return storage.json_ready(result), lines

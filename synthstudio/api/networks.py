@@ -62,7 +62,7 @@ def fit(
         config: YAML config, a name of the package's own (nano), or its fields.
         out: Folder of the run.
         resume: Continue an interrupted run.
-        fast_dev_run: Run two steps and one validation; write nothing.
+        fast_dev_run: Run two steps and one validation; only crops are kept.
         overfit: Overfit the first N people, no augmentation.
         model: A module in place of the config's backbone: one that maps images (B, 3, H, W) to
             features, or with `network.head: own` to maps of the joints (docs/own_networks.md). A

@@ -22,7 +22,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import canonical_json, new_parents, write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import robustness as measured
-from synthstudio.evaluation.intervals import Interval, table_text
+from synthstudio.evaluation.intervals import Interval, few_groups_note, table_text
 from synthstudio.evaluation.robustness import Row
 from synthstudio.evaluation.storage import Predictions, json_ready, percent, select
 from synthstudio.models.packaged import DEFAULT
@@ -125,7 +125,8 @@ def robustness(
     figures = json_ready({"frames": frames, "rows": measured.as_json(rows)})
     write_file(folder / FIGURES, canonical_json(figures))
     write_file(folder / PAGE, page)
-    return {**figures, "page": str(folder / PAGE), "text": measured.text(rows)}
+    text = "\n".join(filter(None, (measured.text(rows), few_groups_note(frames))))
+    return {**figures, "page": str(folder / PAGE), "text": text}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,7 +70,7 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:  # typer's status of Ctrl-C, without a message
-            log("stopped. Commands with --resume go on with it, experiments by the same command.")
+            log("stopped. Continue with --resume, or by the same command if it has none.")
             # `python -m` would die of SIGINT after all if Ctrl-C came while some library ran
             # exec("text"): CPython's flag of an unhandled one is only reset by the next exec.
             exec("")

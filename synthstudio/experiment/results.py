@@ -212,6 +212,10 @@ def warning(facts: dict[str, Any]) -> str:
     )
 
 
+def caveats(found: Findings, facts: dict[str, Any]) -> list[str]:
+    return [line for line in (warning(facts), intervals.few_seeds_note(found.seeds)) if line]
+
+
 def notes(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> list[str]:
     photos, people = facts["photos"], facts["people"]
     pasted = (

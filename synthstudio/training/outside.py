@@ -275,6 +275,14 @@ def _of_dataset(
                 frames.append(sample.frame["index"])
                 yield sample
             report(min(done, total), total, 0.0)
+        if not frames:
+            raise ModelError(
+                "no frames are left",
+                where=str(source.place),
+                expected=f"splits {options.splits or 'any'}"
+                + ("" if chosen is None else f", and the query's {len(chosen)} frames"),
+                got=f"splits {sorted({row['split'] for row in source.iter_frames(['split'])})}",
+            )
 
     return predict_all(counted(), source.skeleton, run), frames
 

@@ -136,7 +136,8 @@ def part_of(
     chosen = np.array(frames, np.int64)
     people = people.take(np.flatnonzero(np.isin(people.crops.frame[people.rows], chosen)))
     if not len(people):
-        raise ModelError("no people in this part of the data set", where=str(source.place))
+        where = str(source.place)
+        raise ModelError("no people are left", where=where, expected="people in the query's frames")
     return source.of_frames(chosen), people
 
 

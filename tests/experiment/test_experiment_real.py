@@ -52,6 +52,7 @@ def whole(root):
     forecast = f"4 trainings of {STEPS} steps: about 1 min on this machine"
     bank = re.search(r"ORN's bank: (\d+) poses.*fewer than 100 help little", found.stderr)
     assert 10 <= int(bank[1]) < 100
+    assert json.loads(found.stdout)["caveats"][0].endswith("runs, not what helps.")
     assert bank[0] in (root / "whole" / "results.md").read_text()
     assert found.stderr.index(forecast) < bank.start()
     return root / "whole"

@@ -146,11 +146,8 @@ class Breaking(threading.Thread):
 
 
 class Program(threading.Thread):
-    """Somebody who works through the API, and notes what was answered.
-
-    `said`: (person, kind, what) -> the event's number, None where nobody knows, or why it was
-    refused. No two are alike.
-    """
+    """A user of the API. `said`: (person, kind, what), no two alike -> the event's number, None
+    where nobody knows, or why it was refused."""
 
     def __init__(self, review, name, people, over):
         super().__init__()

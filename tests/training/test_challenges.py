@@ -32,10 +32,11 @@ def made(once):
         for seed, run in enumerate(runs):
             run.mkdir()
             untrained.save(run / "best.safetensors", block="kpe", skeleton="coco17", seed=seed)
-        robustness(
+        found = robustness(
             runs, folder / "page", frames=2, challenges=("dark", "fast"), device="cpu",
             progress=False,
         )  # fmt: skip
+        assert "Only 2 moments: " in found["text"]
 
     return once("challenges", make)
 

@@ -221,3 +221,9 @@ def test_foreign_checkpoints_are_refused(changes, says, tmp_path, monkeypatch):
     save_file({"a": torch.zeros(1)}, tmp_path / "x.safetensors", metadata=metadata)
     with pytest.raises(ModelError, match=says):
         checkpoint.load_network(tmp_path / "x.safetensors")
+
+
+def test_the_test_split_for_validation_is_noted(pairs, tmp_path):
+    said, val = [], [{"dataset": str(pairs), "splits": ["test"]}]
+    tiny.loaded(tiny.config(pairs, val=val), tmp_path, said.append).close()
+    assert any("the test split chooses the best weights" in line for line in said)

@@ -264,6 +264,8 @@ def test_options_that_do_not_apply_are_named(device, data, tmp_path):
         ss.evaluate("default", data, keypoints="coco17")
     with pytest.raises(ArgumentError, match="flip, engine: this applies to a run"):
         run("evaluate", "--predictions", path, data.path, "--flip", "--engine", "ray")
+    with pytest.raises(ModelError, match=r"expected splits \('tset',\); got splits \['"):
+        ss.evaluate(predictions=path, dataset=data, split="tset", out=tmp_path / "none")
 
 
 def test_results_are_judged_without_pytorch(data, tmp_path):

@@ -37,8 +37,8 @@ def run(settings, out, **options):
     return train(settings, out, cache=out.parent / "cache", log=lambda text: None, **options)
 
 
-def loaded(settings, cache):
-    return load_data(settings, cache=cache, log=lambda text: None)
+def loaded(settings, cache, log=lambda text: None):
+    return load_data(settings, cache=cache, log=log)
 
 
 def evaluated(weights, data, out, **options):

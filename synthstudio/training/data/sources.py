@@ -127,6 +127,8 @@ def load_data(
     for source in config.val:
         if any(source.overlaps(other) for other in config.train):
             log(f"{source.name}: people to train on are also validated on: name another split")
+        if "test" in source.splits:
+            log(f"{source.name}: the test split chooses the best weights: name another for val")
     unit = "frames" if config.network.sees_frames else "people"
     count = 0 if val_subset is None else len(val_subset)
     log(f"{len(learnt if stream is None else stream)} {unit} to train on, {count} to validate on")
