@@ -15,6 +15,7 @@ from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.reader import Dataset
 
 FRAMES = 7
+WALL = Panel(instance=1002, depth_m=1.0, box_px=(160, 0, 999, 999), kind="wall")
 SPLITS = ("train", "train", "val", "train", "test", "train", "train")
 
 
@@ -27,9 +28,9 @@ def make_set(out, *, skeleton="coco23", frames=FRAMES, look=lambda frame: frame)
 
 def frame_at(index, skeleton="coco23"):
     if index == 2:
-        frame = hidden_frame(index, skeleton)
+        frame = placed(index, skeleton, -0.8, 0.8, panels=(WALL,))
     elif index == 3:
-        frame = cut_frame(index, skeleton)
+        frame = placed(index, skeleton, 2.3)  # cut off by the border
     else:
         frame = make_frame(index, people=(3, 4, 0, 0, 2, 0, 3)[index], skeleton=skeleton)
     grey = np.full((240, 320, 3), 40 + 20 * index, np.uint8)
@@ -51,18 +52,12 @@ def from_behind(frame):
     return dataclasses.replace(frame, labels=dataclasses.replace(frame.labels, people=people))
 
 
-def hidden_frame(index, skeleton):
+def placed(index, skeleton, *places_m, panels=()):
     camera, joints = make_camera(), get_skeleton(skeleton)
-    people = (make_posed(joints, instance=1, x_m=-0.8), make_posed(joints, instance=2, x_m=0.8))
-    wall = Panel(instance=1002, depth_m=1.0, box_px=(160, 0, 999, 999), kind="wall")
-    labels = make_labels(camera, joints, people, panels=(wall,))
-    return Frame(spec=make_spec(camera, 2, index=index, skeleton=skeleton), jpeg=b"", labels=labels)
-
-
-def cut_frame(index, skeleton):
-    camera, joints = make_camera(), get_skeleton(skeleton)
-    labels = make_labels(camera, joints, (make_posed(joints, instance=1, x_m=2.3),))
-    return Frame(spec=make_spec(camera, 1, index=index, skeleton=skeleton), jpeg=b"", labels=labels)
+    people = tuple(make_posed(joints, instance=k, x_m=x_m) for k, x_m in enumerate(places_m, 1))
+    labels = make_labels(camera, joints, people, panels=panels)
+    spec = make_spec(camera, len(people), index=index, skeleton=skeleton)
+    return Frame(spec=spec, jpeg=b"", labels=labels)
 
 
 def rows_of(folder):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import fake_frames
@@ -31,25 +32,21 @@ def drive(out, **options):
 
 
 def stored(out, identity, frame_of):
-    with open_or_create(out, identity) as session:
-        for shard in session.todo:
-            session.publish(write_shard(out, shard, map(frame_of, identity.frames_of(shard))))
-        session.finish()
+    make(out, identity, frame_of)
     return Dataset(out)
 
 
-def make(out, identity, **options):
+def make(out, identity, frame_of=None, **options):
     with open_or_create(out, identity, **options) as session:
         for shard in session.todo:
-            session.publish(write(session, shard))
+            session.publish(write(session, shard, frame_of))
         session.finish()
     return session
 
 
-def write(session, shard):
-    seed = session.identity.seed
-    frames = (fake_frames.frame(i, seed=seed) for i in session.identity.frames_of(shard))
-    return write_shard(session.folder, shard, frames)
+def write(session, shard, frame_of=None):
+    frame_of = frame_of or partial(fake_frames.frame, seed=session.identity.seed)
+    return write_shard(session.folder, shard, map(frame_of, session.identity.frames_of(shard)))
 
 
 def leftovers(out):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from contextlib import chdir
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -74,38 +75,31 @@ def _text(name, old, new):
 
 
 SHARD, PEOPLE = "shards/00000/shard.json", "shards/00000/instances.parquet"
+HEAD, _people, _frames = "dataset.json", partial(_of, "instances"), partial(_of, "frames")
 HIDDEN = {"hidden_joint": [99], "hidden_instance": [1], "hidden_share": [0.5]}
 DAMAGES = {
-    "shares of a wrong length": _of(
-        "instances", lambda rows: rows[0]["visibility_fractions"].pop()
-    ),
-    "states of a wrong length": _of("instances", lambda rows: rows[0]["state"].append(1)),
-    "a box of three numbers": _of("instances", lambda rows: rows[0]["modal_box_px"].pop()),
-    "more rows than the shard says": _of("instances", lambda rows: rows.append(rows[-1])),
-    "fewer rows": _of("instances", lambda rows: rows.pop()),
-    "people of another shard": _of("instances", lambda rows: rows[-1].update(frame_index=99)),
-    "people in another order": _of("instances", lambda rows: rows.reverse()),
-    "a hidden joint that is none": _of("instances", lambda rows: rows[0].update(HIDDEN)),
-    "pairs of different lengths": _of(
-        "instances", lambda rows: rows[0].update(hidden_share=[0.5] * 7)
-    ),
+    "shares of a wrong length": _people(lambda rows: rows[0]["visibility_fractions"].pop()),
+    "states of a wrong length": _people(lambda rows: rows[0]["state"].append(1)),
+    "a box of three numbers": _people(lambda rows: rows[0]["modal_box_px"].pop()),
+    "more rows than the shard says": _people(lambda rows: rows.append(rows[-1])),
+    "fewer rows": _people(lambda rows: rows.pop()),
+    "people of another shard": _people(lambda rows: rows[-1].update(frame_index=99)),
+    "people in another order": _people(lambda rows: rows.reverse()),
+    "a hidden joint that is none": _people(lambda rows: rows[0].update(HIDDEN)),
+    "pairs of different lengths": _people(lambda rows: rows[0].update(hidden_share=[0.5] * 7)),
     "a column whose name is no UTF-8": _text(PEOPLE, b"identity", b"iden\xc3ity"),
-    "a frame twice": _of("frames", lambda rows: rows[1].update(index=0)),
-    "a frame of no width": _of("frames", lambda rows: rows[0].update(width_px=0)),
-    "a frame of terapixels": _of("frames", lambda rows: rows[0].update(width_px=2**31 - 1)),
-    "a camera of eight numbers": _of("frames", lambda rows: rows[0]["K"].pop()),
-    "objects of different lengths": _of(
-        "frames", lambda rows: rows[0]["object_kind"].append("box")
-    ),
+    "a frame twice": _frames(lambda rows: rows[1].update(index=0)),
+    "a frame of no width": _frames(lambda rows: rows[0].update(width_px=0)),
+    "a frame of terapixels": _frames(lambda rows: rows[0].update(width_px=2**31 - 1)),
+    "a camera of eight numbers": _frames(lambda rows: rows[0]["K"].pop()),
+    "objects of different lengths": _frames(lambda rows: rows[0]["object_kind"].append("box")),
     "1e400 in shard.json": _text(SHARD, b'"people": ', b'"people": 1e400, "x": '),
     "NaN in shard.json": _text(SHARD, b'"people": ', b'"people": NaN, "x": '),
     "1e400 in index.json": _text("index.json", b'"people": ', b'"people": 1e400, "x": '),
-    "NaN in the identity": _text("dataset.json", b'"name": "sticks"', b'"name": NaN'),
-    "1e999 in the identity": _text("dataset.json", b'"name": "sticks"', b'"name": 1e999'),
-    "no frames in a shard": _text(
-        "dataset.json", b'"frames_per_shard": 4', b'"frames_per_shard": 0'
-    ),
-    "an unknown skeleton": _text("dataset.json", b'"skeleton": "coco23"', b'"skeleton": "worm"'),
+    "NaN in the identity": _text(HEAD, b'"name": "sticks"', b'"name": NaN'),
+    "1e999 in the identity": _text(HEAD, b'"name": "sticks"', b'"name": 1e999'),
+    "no frames in a shard": _text(HEAD, b'"frames_per_shard": 4', b'"frames_per_shard": 0'),
+    "an unknown skeleton": _text(HEAD, b'"skeleton": "coco23"', b'"skeleton": "worm"'),
 }
 
 

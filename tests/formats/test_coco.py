@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from coco_objects import annotation, document, from_coco, image, to_coco, write_coco
-from exchange_sets import cut_frame, hidden_frame, make_set, rows_of
+from exchange_sets import WALL, make_set, placed, rows_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -61,9 +61,9 @@ def samples():
     """A crowd of 25, someone wholly hidden, someone cut by the frame, nobody."""
     return [
         sample(crowd_frame(0)),
-        sample(hidden_frame(1, "coco17")),
+        sample(placed(1, "coco17", -0.8, 0.8, panels=(WALL,))),
         *(sample(make_frame(k, people=3)) for k in range(2, 6)),
-        sample(cut_frame(6, "coco17")),
+        sample(placed(6, "coco17", 2.3)),
         sample(make_frame(7, people=0)),
     ]
 

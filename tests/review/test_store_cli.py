@@ -65,10 +65,10 @@ def test_export_then_import(place, tmp_path):
     write_skeleton(tmp_path / "own.yaml", VIEWER)
     own = ("--out", tmp_path / "own", "--skeleton", tmp_path / "own.yaml")
     assert made["images"] == found("export", place, *own, "--only", "all")["images"] == 5
-    assert found("export", place, "--out", tmp_path / "set", "--format", "dataset")["frames"] == 1
+    as_set = ("export", place, "--out", tmp_path / "set", "--format", "dataset")
+    assert found(*as_set)["frames"] == 1
     assert Dataset(tmp_path / "set").identity.derived["only"] == "approved"
-    again = refusal("review", "export", place, "--out", tmp_path / "set", "--format", "dataset")
-    assert again.endswith("here. Choose another location.")
+    assert refusal("review", *as_set).endswith("here. Choose another location.")
     path = tmp_path / "coco" / "annotations/person_keypoints_train.json"
     assert found("import", place, path, "--by", "ben")["edited"] == 0
     data = json.loads(path.read_text())
@@ -77,8 +77,7 @@ def test_export_then_import(place, tmp_path):
     assert found("import", place, path, "--by", "ben")["edited"] == 1
     (event,) = found("history", place, "--who", "ben")["events"]
     assert event["after"]["joints"].keys() == {"nose"}
-    other = ("--format", "dataset", "--skeleton", "mpii16")
-    run("review", "export", place, "--out", tmp_path / "x", *other, code=2)
+    run("review", *as_set, "--skeleton", "mpii16", code=2)
 
 
 def test_import_into_a_new_store(small_set, tmp_path):

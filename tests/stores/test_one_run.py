@@ -35,12 +35,11 @@ def test_only_a_run_known_to_be_dead_is_taken_over(s3, monkeypatch):
     with open_or_create(at(s3), fake_frames.identity()) as session:
         session.publish(write(session, 0))
         own = json.loads(s3.objects()[MARKER]) | {"process": [0, 0.0]}
-    name, boot, _ = own["machine"]
-    host, container = "pid:[4026531836]", "pid:[1]"
+    (name, boot, _), host, container = own["machine"], "pid:[4026531836]", "pid:[1]"
     monkeypatch.setattr(destination, "_machine", lambda: [name, boot, host])
-    machines = [name, boot, container], [name, "0", container], ["another", "0", host]
-    unknown = [own | {"machine": machine} for machine in (*machines, "another")]
-    for left in (*map(json.dumps, (*unknown, own | {"process": "?"})), "?"):
+    machines = [name, boot, container], [name, "0", container], ["another", "0", host], "another"
+    unknown = [json.dumps(own | {"machine": machine}) for machine in machines]
+    for left in (*unknown, json.dumps(own | {"process": "?"}), "?"):
         s3.put(f"set/{MARKER}", left.encode())
         with pytest.raises(DatasetError, match=f"delete the object {s3.url()}/{MARKER}"):
             make(at(s3), fake_frames.identity(), resume=True)
@@ -58,10 +57,9 @@ def test_a_run_whose_marker_is_gone_writes_nothing_more(s3, taken_over):
             assert drive(at(s3), workers=1, resume=True) == (0, "")
             s3.put(f"set/{MARKER}", b'{"owner": "somebody"}')
         before = s3.objects()
-        with pytest.raises(DatasetError, match="took over this data set"):
-            session.publish(staged)
-        with pytest.raises(DatasetError, match="took over this data set"):
-            session.log("something")
+        for act in (lambda: session.publish(staged), lambda: session.log("something")):
+            with pytest.raises(DatasetError, match="took over this data set"):
+                act()
     assert s3.objects() == before
 
 

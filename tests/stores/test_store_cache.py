@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import fake_frames
 import pytest
@@ -92,22 +93,18 @@ def test_folders_of_the_user_are_left_alone(tmp_path, monkeypatch):
 
 
 def test_threads_that_want_the_same_fetch_it_once(tmp_path):
-    cache, calls, started = Cache(tmp_path / "cache", 1000), [], threading.Barrier(5)
+    cache, calls, started = Cache(tmp_path / "cache", 1000), [], threading.Barrier(4)
 
     def fill(folder):
         calls.append(folder)
         filled(10)(folder)
 
-    def ask():
+    def ask(_):
         started.wait()
         cache.hold("set-a", fill, whole).close()
 
-    asking = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in asking:
-        thread.start()
-    started.wait()
-    for thread in asking:
-        thread.join()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(ask, range(4)))
     assert len(calls) == 1 and kept(cache) == ["a"]
 
 
