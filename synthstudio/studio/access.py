@@ -245,23 +245,32 @@ class SignIns(BrowserNames):
         return next(filter(None, map(self.get, self._keys(cookies))), None)
 
     def note(self, cookies: Mapping[str, str], name: str) -> None:
-        """StudioError for a cookie that was signed out: Streamlit would accept a copy of it."""
-        if any(map(self._ended.get, self._keys(cookies))):
-            raise StudioError("this sign-in has ended", where="sign-in", then="Sign in again.")
         for key in self._keys(cookies)[:1]:
             if self.get(key) != name:
                 self.put(key, name)
 
     def forget(self, cookies: Mapping[str, str]) -> None:
-        for key in self._keys(cookies):
-            self.drop(key)
-            self._ended.put(key, "ended")
+        if self.of(cookies) is not None:  # else strangers could fill the list
+            for key in self._keys(cookies):
+                self.drop(key)
+            self._ended.put(_signed_part(cookies), "ended")
+
+    def has_ended(self, cookies: Mapping[str, str]) -> bool:
+        """Whether a cookie, of which Streamlit accepts copies, was signed out."""
+        return self._ended.get(_signed_part(cookies)) is not None
 
     def _keys(self, cookies: Mapping[str, str]) -> list[str]:
+        if self.has_ended(cookies):
+            return []
         parts = sorted(name for name in cookies if name.startswith("_streamlit_user"))
         text = "; ".join(f"{name}={cookies[name]}" for name in parts)
         month = int(time.time() // _MONTH_S)
         return [f"{self.secret} {text} {month - k}" for k in (0, 1)] if text else []
+
+
+def _signed_part(cookies: Mapping[str, str]) -> str:
+    """The cookie without its signature, whose last letter can be written in several ways."""
+    return cookies.get("_streamlit_user", "").rpartition(".")[0]
 
 
 def _browser_digest(browser: str) -> str:

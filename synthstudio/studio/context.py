@@ -295,12 +295,12 @@ def _account_name(ctx: Context) -> str:
 
 
 def _signed_in_name() -> str:
-    if not st.user.get("is_logged_in"):
+    sign_ins, cookies = context().sign_ins, st.context.cookies
+    if not st.user.get("is_logged_in") or sign_ins.has_ended(cookies):
         st.title("synthstudio")
         st.write("Sign in to review and generate data sets.")
         st.button("Sign in", type="primary", on_click=st.login)
         st.stop()
-    sign_ins, cookies = context().sign_ins, st.context.cookies
     try:
         name = access.identity(st.user.to_dict())
         sign_ins.note(cookies, name)

@@ -83,7 +83,8 @@ _WAY_IN_HEADERS = {
 _WAY_IN_PAGE = Path(__file__).with_name("way_in.html")
 _BROWSER_PATHS = ("/media/", _UPLOAD)
 """Paths for which Streamlit checks no identity."""
-_OWN_PAGES_ONLY = (*_BROWSER_PATHS, _API, "/auth/logout")
+_SIGN_OUT = "/auth/logout"
+_OWN_PAGES_ONLY = (*_BROWSER_PATHS, _API, _SIGN_OUT)
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -96,8 +97,8 @@ _HEADERS = (
 class Policy:
     """Configuration of the guard. `signed_in`: with sign-in, other machines are allowed.
 
-    `hosts`: names without ports. `user_of` returns the signed-in user of a request's cookies.
-    `may_upload`: whether a page of this user has an upload.
+    `hosts`: names without ports. `user_of`: the signed-in user of a request's cookies; `sign_out`
+    ends that sign-in. `may_upload`: whether a page of this user has an upload.
     `address`: the public one, "" for none; `accounts`: sign-in by passwords;
     `behind_proxy`: a proxy reports client address and scheme.
     """
@@ -108,6 +109,7 @@ class Policy:
     message_bytes: int
     user_of: UserOf
     may_upload: Callable[[str], bool] = bool
+    sign_out: Callable[[Mapping[str, str]], object] = bool
     address: str = ""
     accounts: bool = False
     behind_proxy: bool = False
@@ -228,6 +230,8 @@ class Guard:
             _log_request("a body that is too large", scope, headers, length=length)
             await _refuse(scope, send, 413)
             return
+        if _path(scope) == _SIGN_OUT:
+            await run_in_threadpool(self.policy.sign_out, cookies(headers))
         if not browser:
             scope = {**scope, "headers": [h for h in scope["headers"] if h[0] not in _CONDITIONAL]}
         new = not browser and not shared

@@ -210,6 +210,7 @@ def build(settings: Settings) -> dict[str, Any]:
         signed_in=signed_in,
         hosts=hosts,
         user_of=user_of,
+        sign_out=ctx.sign_ins.forget,
         may_upload=lambda user: may(ctx.role_of(user, "") or "viewer", "edit"),
         upload_bytes=settings.limits.upload_bytes,
         message_bytes=settings.limits.message_bytes,
