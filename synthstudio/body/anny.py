@@ -161,12 +161,12 @@ def _dressed(person: PersonSpec) -> _DressedPerson:
 
 
 def _lowest_m(surfaces: tuple[Surface, ...]) -> float:
-    """The lowest drawn vertex: of surfaces that lie higher as a whole faces are not looked at."""
+    """Minimum z of drawn vertices; faces of surfaces that lie above it are not read."""
     heights = [surface.vertices_m[:, 2] for surface in surfaces]
     bounds = np.array([z.min(initial=np.inf) for z in heights])
     lowest = np.inf
     for place in np.argsort(bounds).tolist():
-        if not bounds[place] >= lowest:
+        if not bounds[place] >= lowest:  # also where the bound is NaN
             surface = surfaces[place]
             faces = surface.faces if surface.drawn is None else surface.faces[surface.drawn]
             lowest = np.minimum(lowest, heights[place].take(faces).min(initial=np.inf))

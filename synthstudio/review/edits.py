@@ -125,7 +125,7 @@ def _already_applied(session: Session, op: Op, who: User) -> Event | None:
         return None
     event = event_of(row)
     same = (event.who, event.person, event.kind) == (who.name, op.person, op.kind)
-    if not same or not _is_of(event, op):
+    if not same or not _repeats(op, event):
         invalid(
             "client and seq were used for another op",
             f"client {op.client}, seq {op.seq}",
@@ -134,8 +134,8 @@ def _already_applied(session: Session, op: Op, who: User) -> Event | None:
     return event
 
 
-def _is_of(event: Event, op: Op) -> bool:
-    """Whether an event holds every value of an op of its kind."""
+def _repeats(op: Op, event: Event) -> bool:
+    """Whether an op of an event's kind sets the values that the event holds."""
     after, given = cast(dict[str, Any], event.after), dict[str, Any]()
     if op.kind == "revert":
         return event.reverts == op.event

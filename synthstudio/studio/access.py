@@ -173,11 +173,11 @@ def identity(claims: Mapping[str, Any]) -> str:
             expected="email_verified: true",
             then=f"Choose another claim with {CLAIM}.",
         )
-    if checked_name(value) != value:  # another person's, who is known by the plain form
+    if checked_name(value) != value:  # normalized it may be another person's
         raise StudioError(
-            "the provider sent no plain identity",
+            "the identity is not normalized",
             where="sign-in",
-            expected="Unicode's form NFKC, without spaces around it",
+            expected="Unicode NFKC without surrounding spaces",
             got=ascii(value),
             then=f"Choose another claim with {CLAIM}.",
         )

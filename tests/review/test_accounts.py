@@ -16,7 +16,14 @@ from waiting import PATIENCE_S
 from synthstudio.cli import app
 from synthstudio.core.errors import Refused
 from synthstudio.review import store as review_store
-from synthstudio.review.models import AccountRow, CodeRow, SessionRow, utc_now
+from synthstudio.review.models import (
+    AccountRow,
+    CodeRow,
+    DatasetRow,
+    SessionRow,
+    WebhookRow,
+    utc_now,
+)
 from synthstudio.review.store import open_store
 from synthstudio.review.team import sessions
 from synthstudio.review.team.accounts import (
@@ -30,6 +37,7 @@ from synthstudio.review.team.accounts import (
 from synthstudio.review.team.members import make_token, read_token, role_of, set_role
 from synthstudio.review.team.sessions import IDLE, LONGEST, end_session, read_session, sign_in
 from synthstudio.review.values import User
+from synthstudio.review.webhooks import ON, webhooks
 
 SECRET = b"of the server"
 GOOD, OTHER = "seven brown otters", "eleven quiet herons"
@@ -274,6 +282,12 @@ def test_what_an_admin_made_for_others_ends_with_the_role(store, how):
     _, planted = make_token(store, "eve", role="admin", by=ivy)
     _, others = make_token(store, "mia", role="reviewer", by=ADMIN)
     _, shown = reset_password(store, "mia", by=ivy)
+    hook = {"url": "https://a.example/", "made": utc_now(), "salt": "x", "last": 0, "state": ON}
+    with store.session() as session:
+        key, now = "5e" * 32, utc_now()
+        session.add(DatasetRow(key=key, name="a", skeleton="coco17", people=6, added_at=now))
+        session.flush()
+        session.add_all(WebhookRow(dataset=key, by=by, due=now, **hook) for by in ("ivy", "eve"))
     if how == "revoked":
         revoke_account(store, "ivy", by=ADMIN)
     else:
@@ -281,6 +295,7 @@ def test_what_an_admin_made_for_others_ends_with_the_role(store, how):
     assert read_code(store, shown) is None and read_token(store, planted) is None
     assert read_token(store, others) is not None
     assert (read_token(store, own) is None) == (how == "revoked")
+    assert [row.by for row in webhooks(store, key, by=ADMIN)] == ["eve"]
 
 
 def test_nothing_that_lets_in_is_stored(store):

@@ -147,7 +147,7 @@ class Breaking(threading.Thread):
 
 class Program(threading.Thread):
     """A user of the API. `said`: (person, kind, what), no two alike -> the event's number, None
-    where nobody knows, or why it was refused."""
+    where unknown, or why it was refused."""
 
     def __init__(self, review, name, people, over):
         super().__init__()

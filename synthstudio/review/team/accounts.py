@@ -28,7 +28,7 @@ from synthstudio.review.team.members import (
     checked_name,
     last_admin,
     members,
-    revoke_where,
+    revoke_grants,
 )
 from synthstudio.review.team.sessions import CODE, digest, is_secret, make_secret
 from synthstudio.review.values import (
@@ -151,7 +151,7 @@ def revoke_account(store: Store, name: str, *, by: User) -> None:
         _check_not_last(session, row)
         row.password, row.revoked = None, row.revoked or now
         session.execute(delete(SessionRow).where(SessionRow.name == name))
-        revoke_where(session, or_(TokenRow.who == name, TokenRow.by == name), when=now, by=name)
+        revoke_grants(session, or_(TokenRow.who == name, TokenRow.by == name), when=now, by=name)
 
 
 def _check_not_last(session: Session, row: AccountRow) -> None:

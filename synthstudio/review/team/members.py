@@ -148,7 +148,7 @@ def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
         if row is not None and (role is None or ROLES.index(role) < ROLES.index(to_role(row.role))):
             session.execute(delete(CodeRow).where(CodeRow.by == name))
             for_others = and_(TokenRow.by == name, TokenRow.who != name)
-            revoke_where(session, for_others, when=utc_now(), by=name)
+            revoke_grants(session, for_others, when=utc_now(), by=name)
         if role is None:
             if row is not None:
                 session.delete(row)
@@ -162,7 +162,7 @@ def last_admin(name: str) -> Refused:
     return Refused("the last admin cannot be removed", where=name, then=then, reason="invalid")
 
 
-def revoke_where(session: Session, which: ColumnElement[bool], *, when: datetime, by: str) -> None:
+def revoke_grants(session: Session, which: ColumnElement[bool], *, when: datetime, by: str) -> None:
     """Revoke tokens, and delete a person's webhooks."""
     session.execute(delete(WebhookRow).where(WebhookRow.by == by))
     ending = update(TokenRow).where(which, TokenRow.revoked.is_(None))
