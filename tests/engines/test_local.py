@@ -133,29 +133,32 @@ def test_workers_that_fail_while_they_start():
 
 
 @pytest.mark.parametrize("registered", ["late", "never"])
-def test_a_worker_that_starts_while_another_dies_is_ended_too(registered, monkeypatch):
+def test_a_worker_that_starts_while_another_dies_is_ended_too(registered, monkeypatch, tmp_path):
     spawn = ProcessPoolExecutor._spawn_process
 
-    def broken(pool):
-        return pool._call_queue._closed
+    def kill_first(pool):
+        for process in [*pool._processes.values()]:
+            process.kill()
+            wait_for(lambda: pool._call_queue._closed, "the first worker's death is known")
 
     class Late(dict):
         def __setitem__(self, pid, process):
-            if self:
-                wait_for(lambda: broken(self.pool), "the first worker's death is known")
+            kill_first(self.pool)
             super().__setitem__(pid, process)
 
     def start(pool):
         if not pool._processes:
             pool._processes = Late()
             pool._processes.pool = pool
-        elif registered == "never":
-            wait_for(lambda: broken(pool), "the first worker's death is known")
+        else:
+            wait_for(lambda: [*tmp_path.iterdir()], "the first worker is at work")
+            if registered == "never":
+                kill_first(pool)
         spawn(pool)
 
     monkeypatch.setattr(ProcessPoolExecutor, "_spawn_process", start)
-    with pytest.raises(WorkerError, match="died at job task 0"):
-        execute([Task(0, "exit"), Task(1)], 2)
+    with pytest.raises(WorkerError, match=r"died at job task 0.*SIGKILL"):
+        execute([Task(0, "hang", str(tmp_path)), Task(1)], 2)
 
 
 def test_an_error_of_the_parent_stops_the_workers(tmp_path):
