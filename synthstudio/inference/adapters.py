@@ -178,6 +178,8 @@ def onnx(model: FileModel) -> tuple[int, Predict]:
             return np.column_stack([cells * [width, height] / found.shape[:1:-1], score])
         if found.ndim != 3 or found.shape[2] not in (2, 3):
             raise model.refuse("joints (B, J, 2 or 3) or maps (B, J, h, w)", found.shape)
+        if found.size and np.abs(found[0, :, :2]).max() <= 1:
+            raise model.refuse("joints in pixels of the input", "all from -1 to 1")
         score = found[0, :, 2] if found.shape[2] == 3 else np.ones(found.shape[1])
         return np.column_stack([found[0, :, :2], score])
 

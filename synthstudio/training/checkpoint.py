@@ -96,7 +96,7 @@ def weights_file(path: Path) -> Path:
         raise ModelError(
             "no weights",
             where=str(path),
-            expected="a run with best.safetensors, or a .safetensors file",
+            expected="a run with best.safetensors, a .safetensors or .onnx file, or default",
             then="Train first: synthstudio train CONFIG --out RUN.",
         )
     return best

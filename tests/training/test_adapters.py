@@ -168,7 +168,8 @@ def test_a_file_by_the_plain_contract(maps, tmp_path):
         ("mediapipe", [1, 256, 256, 3], {"a": np.zeros((1, 195))}, "195 numbers"),
         ("ultralytics", [1, 3, 320, 320], {"a": np.zeros((1, 1, 17, 3))}, "an output"),
         ("onnx", ["b", 3, "h", "w"], {"a": np.zeros((1, 17, 2))}, "of a fixed size"),
-        ("onnx", [1, 3, 64, 48], {"a": np.zeros((1, 11, 2))}, "the file's joint order"),
+        ("onnx", [1, 3, 64, 48], {"a": np.zeros((1, 17, 2))}, "in pixels"),
+        ("onnx", [1, 3, 64, 48], {"a": np.ones((1, 11, 3)) * 9}, "the file's joint order"),
     ],
 )
 def test_files_of_another_kind_are_refused(kind, shape, outputs, message, tmp_path):
