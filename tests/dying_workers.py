@@ -1,7 +1,4 @@
-"""Workers that die once, for training/test_predict_command.py and test_ray_runs.py.
-
-Workers import it.
-"""
+"""Workers that die once; workers import this module."""
 
 import dataclasses
 import os

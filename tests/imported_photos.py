@@ -11,11 +11,8 @@ from synthstudio.formats.imports import import_from
 
 
 def import_photos(folder, shade, *, empty=None):
-    """Import three photos with one person each; `shade` decides their pixels and joints.
-    Nobody is in the photo `empty`.
-
-    The COCO file stays beside the data set, in FOLDER-coco.
-    """
+    """Import three photos with one person each (none in the photo `empty`); `shade` decides pixels
+    and joints. The COCO file stays in FOLDER-coco."""
     source = folder.parent / f"{folder.name}-coco"
     (source / "images").mkdir(parents=True)
     images, people = [], []

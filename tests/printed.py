@@ -1,8 +1,5 @@
-"""What README, docs and CONTRIBUTING print: their blocks of code, and whether these can exist.
-
-Commands are parsed by the command line itself, without being run; Python is compiled, and what it
-imports and takes from there is looked up.
-"""
+"""The code blocks of README, docs and CONTRIBUTING: commands are parsed by the command line itself,
+Python is compiled, and its imports are looked up."""
 
 import ast
 import functools

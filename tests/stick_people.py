@@ -1,8 +1,5 @@
-"""People of round-ended sticks, flat in depth, whose evidence needs no renderer.
-
-Masks are decided analytically at pixel centres and blockers at the points' own places, so that
-labels made of them are what a renderer would give for such bodies.
-"""
+"""People of round-ended sticks, flat in depth: masks by analytic geometry at pixel centres and
+blockers at the points themselves, as a renderer would give."""
 
 from dataclasses import dataclass
 

@@ -1,8 +1,5 @@
-"""CONTRIBUTING's recipes: what they name exists; nightly, they are followed word for word.
-
-A block of a recipe names its file in its first line (a new file, at its end, or in one of its
-dicts); the lines of its sh blocks are run in a copy of the package.
-"""
+"""CONTRIBUTING's recipes: what they name exists; nightly, they are followed in a copy. The first
+line of a block names its file (a new one, its end, or one of its dicts)."""
 
 import os
 import re

@@ -1,7 +1,4 @@
-"""How long tests wait, and for what: a condition, never a number of seconds.
-
-The limit is generous on purpose: it only ends what hangs. A test that passes never reaches it.
-"""
+"""Waiting for conditions, never for a number of seconds; the limit only ends what hangs."""
 
 import threading
 import time

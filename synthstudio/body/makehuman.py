@@ -6,7 +6,7 @@ a triangle of the base mesh, plus an offset scaled by the body's size along each
 asset, W of the drawn mesh.
 
 Of a texture only what is at least half opaque is drawn: triangles are split along that line, so a
-transparent texel hides nothing, in pictures, labels and shadows alike. Normal maps are not used.
+transparent texel hides nothing, in pictures, labels and shadows alike.
 """
 
 import functools
@@ -27,7 +27,14 @@ from synthstudio.body.clothes.garment_table import Entry
 from synthstudio.body.clothes.hair import SCALP
 from synthstudio.body.clothes.sew import Wearer, outside_skin
 from synthstudio.body.clothes.tailor import FAR, Field, Shape, Tailored
-from synthstudio.body.makehuman_files import AssetFiles, Polygons, bad_asset, read_asset, read_skin
+from synthstudio.body.makehuman_files import (
+    Appearance,
+    AssetFiles,
+    Polygons,
+    bad_asset,
+    read_asset,
+    read_skin,
+)
 from synthstudio.core.arrays import F32, I32, U8, U32, Bool, Intp
 from synthstudio.core.catalogue import GarmentKind, Slot
 from synthstudio.core.images import srgb_to_linear
@@ -56,8 +63,7 @@ class Bound:
     licence: str
     gender: Vec2
     age: Vec2
-    picture: U8 | None  # (h, w, 4) sRGB and alpha
-    base_rgb: Vec3  # linear, times the picture
+    look: Appearance
     rows: sparse.csr_array  # (V, N)
     shift_m: F32  # (3, V) away from the blend, per unit of size
     sizes: tuple[tuple[int, int, float], ...]  # along x, y, z: two vertices, metres at size 1
@@ -78,10 +84,11 @@ class Bound:
     @functools.cached_property
     def mean_rgb(self) -> Vec3 | None:
         """The mean colour, linear; None without a picture."""
-        if self.picture is None:
+        picture = self.look.picture
+        if picture is None:
             return None
-        opaque = self.picture[self.picture[..., 3] >= _OPAQUE][:, :3]
-        r, g, b = srgb_to_linear(opaque).mean(axis=0) * np.array(self.base_rgb)
+        opaque = picture[picture[..., 3] >= _OPAQUE][:, :3]
+        r, g, b = srgb_to_linear(opaque).mean(axis=0) * np.array(self.look.base_rgb)
         return (round(float(r), 4), round(float(g), 4), round(float(b), 4))
 
 
@@ -92,8 +99,7 @@ class Skin:
     licence: str
     gender: Vec2
     age: Vec2
-    picture: U8  # (h, w, 4) sRGB and alpha, which is not used
-    base_rgb: Vec3  # linear, times the picture
+    look: Appearance  # its alpha is not used
     mean_rgb: Vec3  # linear
     slot: Slot = "skin"
     hidden: frozenset[str] = frozenset()
@@ -164,16 +170,16 @@ def _no_cut(base: Basis, shape: Shape) -> Tailored:
 def _read(path: Path) -> Bound | Skin:
     if path.suffix != ".mhmat":
         return read(path)
-    tags, licence, picture, base_rgb = read_skin(path)
+    tags, licence, look = read_skin(path)
+    assert look.picture is not None
     atlas = load_atlas()
-    texels = srgb_to_linear(_texel_at(picture, atlas.uv[atlas.skin])[:, :3])
-    r, g, b = (texels.mean(axis=0) * base_rgb).tolist()
+    texels = srgb_to_linear(_texel_at(look.picture, atlas.uv[atlas.skin])[:, :3])
+    r, g, b = (texels.mean(axis=0) * look.base_rgb).tolist()
     return Skin(
         licence=licence,
         gender=_gender(tags),
         age=next((age for word, age in _AGES.items() if word in tags.split()), _GROWN),
-        picture=picture,
-        base_rgb=base_rgb,
+        look=look,
         mean_rgb=(r, g, b),
     )
 
@@ -186,7 +192,7 @@ def read(path: Path) -> Bound:
     """
     base = meshes.basis(load_atlas(), "fine")
     asset, where = read_asset(path), str(path)
-    rows, shift, uv, picture = asset.rows, asset.shift_m, asset.uv, asset.picture
+    rows, shift, uv, picture = asset.rows, asset.shift_m, asset.uv, asset.look.picture
     at = rows @ base.atlas.template_m + shift
     slot, hidden = _slot(base, at, asset.tags, where)
     drawn, on_face = _unwelded(asset), slot in ("brows", "beard")
@@ -210,8 +216,7 @@ def read(path: Path) -> Bound:
         licence=asset.licence,
         gender=table.MEN if slot == "beard" else _gender(asset.tags),
         age=_GROWN if slot == "beard" else _ANY_AGE,
-        picture=picture,
-        base_rgb=asset.base_rgb,
+        look=asset.look,
         rows=rows,
         shift_m=np.ascontiguousarray(shift.T, np.float32),
         sizes=asset.sizes,
@@ -256,12 +261,18 @@ def worn(bound: Bound, wearer: Wearer, garment: GarmentSpec, drawn: Bool, textur
     v = outside_skin(v, bound.anchors, wearer, bound.min_m)
     normals = spread(bound.normal_sum, cross_of(v, bound.corner))
     material = garment.material
-    if bound.picture is not None:
-        r, g, b = bound.base_rgb
+    if bound.look.picture is not None:
+        r, g, b = bound.look.base_rgb
         if bound.mean_rgb is not None and bound.slot in ("brows", "beard"):  # the hair's colour
             wanted, mean = np.array(material.base_rgb), np.maximum(bound.mean_rgb, 1e-3)
-            r, g, b = (bound.base_rgb * wanted / mean).tolist()
-        material = Material(kind="texture", base_rgb=(r, g, b), roughness=0.8, texture=texture)
+            r, g, b = (bound.look.base_rgb * wanted / mean).tolist()
+        material = Material(
+            kind="texture",
+            base_rgb=(r, g, b),
+            roughness=0.8,
+            texture=texture,
+            bump=bound.look.bump,
+        )
     return Surface(
         name=garment.kind,
         instance=0,

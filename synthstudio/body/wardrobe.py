@@ -62,9 +62,10 @@ def _entry(kind: str, where: str = "outfit") -> Entry:
 
 def pictures(person: PersonSpec) -> tuple[U8, ...]:
     """The textures of what a person wears, in the order in which `dress` numbers them."""
-    found = [makehuman.bound(garment.kind) for garment in _layered(person.outfit)]
-    owns = [makehuman.skin_of(person.outfit), *found]
-    return tuple(own.picture for own in owns if own is not None and own.picture is not None)
+    garments = [makehuman.bound(garment.kind) for garment in _layered(person.outfit)]
+    owns = [makehuman.skin_of(person.outfit), *garments]
+    found = (own.look.texture for own in owns if own is not None)
+    return tuple(texture for texture in found if texture is not None)
 
 
 def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> tuple[Surface, ...]:
@@ -95,7 +96,7 @@ def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> tuple[Surface, ..
         brows="brows" not in slots,
     )
     if own_skin is not None:
-        skin = textured(atlas, skin, wearer.planes[:3].T, own_skin.base_rgb)
+        skin = textured(atlas, skin, wearer.planes[:3].T, own_skin.look)
     surfaces = [skin, *eyes, *([teeth(atlas, bare.vertices_m)] if person.pose.face else [])]
     over_m = max(m.thick_m * g.shape.get(FIT, 1.0) for g, m in zip(worn, designs, strict=True))
     texture = int(own_skin is not None)
@@ -104,7 +105,7 @@ def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> tuple[Surface, ..
         if own is not None:
             drawn_own = drawn_faces(made, -1, designs[place + 1 :])
             surfaces.append(makehuman.worn(own, wearer, garment, drawn_own, texture))
-            texture += own.picture is not None
+            texture += own.look.picture is not None
             continue
         phase = _phase(person.identity, garment.kind)
         surfaces += _sewn(garment, made, designs[place + 1 :], wearer, phase=phase, over_m=over_m)

@@ -88,7 +88,7 @@ class Material:
     roughness: float = 0.7
     specular: float = 0.04
     sheen: float = 0.0
-    bump: float = 0.0
+    bump: float = 0.0  # with a texture: above 0 its lower half is a normal map
     wrinkles: float = 0.0  # of worn cloth; of skin: blotches
     more_rgb: tuple[Vec3, ...] = ()  # up to three colours more, of prints
     texture: int = -1  # index in Scene.textures, for kinds "texture" and "skin"

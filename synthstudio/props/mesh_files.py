@@ -30,7 +30,7 @@ _NAMING_LINES = {
     ".mtl": rb"(?i)^\s*map_kd\s+(.+)$",
     ".ply": rb"^comment TextureFile +(.+)$",
     ".mhclo": rb"^(?:obj_file|material)\s+(.+)$",
-    ".mhmat": rb"^diffuseTexture\s+(.+)$",
+    ".mhmat": rb"^(?:diffuse|normalmap)Texture\s+(.+)$",
 }
 # glTF extensions that may be required without changing where triangles lie.
 _KNOWN_EXTENSIONS = (

@@ -205,6 +205,8 @@ def material_rows(surfaces: tuple[Surface, ...], texels: list[tuple[int, int, in
         row["cosine"], row["sine"] = np.cos(material.angle_rad), np.sin(material.angle_rad)
         if 0 <= material.texture < len(texels):
             row["texel"], row["width"], row["height"] = texels[material.texture]
+            row["relief"] = int(material.kind in ("texture", "skin") and material.bump > 0)
+            row["height"] //= 1 + row["relief"]
         row["flat"], row["tinted"] = int(surface.flat), int(surface.tint is not None)
         row["framed"] = int(
             material.kind in ("cloth", "skin", "hair", "texture")

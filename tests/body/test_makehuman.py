@@ -172,6 +172,7 @@ SKIN = "skins/a/a.mhmat"
         (SKIN, b"diffuseTexture b.png\n", None, "a skin without a texture"),
         (SKIN, b"diffuseTexture ../../b.png\n", None, "outside its folder"),
         (SKIN, b"diffuseTexture a.mhmat\n", None, "not a picture"),
+        (SKIN, b"diffuseColor 1 nan 1\n", None, "invalid diffuseColor"),
     ],
 )
 def test_a_bad_archive_or_skin_is_one_finding(
@@ -210,8 +211,11 @@ def skin(folder):
     """An old man's skin, whose texture lies as those of MakeHuman's own."""
     for name in ("a", "textures"):
         (folder / "skins" / name).mkdir(parents=True)
-    Image.new("RGB", (64, 64), (200, 150, 120)).save(folder / "skins" / "textures" / "a.png")
-    (folder / SKIN).write_text("tag old\ntag man\ndiffuseTexture ../textures/a.png\n")
+    for name, colour in (("a", (200, 150, 120)), ("n", (128, 128, 255))):
+        picture = Image.new("RGB", (64, 64 if name == "a" else 32), colour)
+        picture.save(folder / "skins" / "textures" / f"{name}.png")
+    lines = "diffuseTexture ../textures/a.png\nnormalmapTexture ../textures/n.png\n"
+    (folder / SKIN).write_text(f"tag old\ntag man\n{lines}")
     return folder / SKIN
 
 
@@ -220,7 +224,8 @@ def test_a_skin_lies_on_the_coordinates_of_the_base_mesh(tmp_path):
     assert (kind.slot, kind.fits(0, 0.9), kind.fits(0, 0.7)) == ("skin", True, False)
     spec = person("man", "stand_relaxed", *OUTFITS["plain"])
     plain, own = dressed(spec)[0], dressed(with_suit(spec, "skin#1"))[0]
-    assert (own.material.kind, own.material.texture) == ("skin", 0)
+    assert (own.material.kind, own.material.texture, own.material.bump) == ("skin", 0, 1)
+    assert makehuman.asset("skin#1").look.texture.shape == (128, 64, 4)
     assert (own.vertices_m[own.faces] == plain.vertices_m[plain.faces]).all()
     apart = own.coords[own.faces][..., :2] - load_atlas().uv[plain.faces]
     assert (np.abs(apart).max(axis=2) < 1e-6).mean() > 0.95  # all but seams

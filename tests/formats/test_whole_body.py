@@ -88,11 +88,8 @@ def test_all_joints_come_back_with_and_without_the_sidecar(original, exported, t
 
 
 def as_results(exported, path, *, move="", px=0.0):
-    """The annotations as a network's results; one part moved by so many pixels.
-
-    Joints that are not labelled are put in the middle of the person: who lacks a part is not
-    counted, and what was predicted of it is not either while it lies about the person.
-    """
+    """The annotations as results, one part moved by `px`, unlabelled joints in the person's middle:
+    missing parts do not count, nor predictions of them near the person."""
     found = []
     for entry in annotations(exported):
         result = {"image_id": entry["image_id"], "category_id": 1, "score": 0.9}

@@ -8,6 +8,7 @@ import pytest
 from render_scenes import busy_scene, camera, plate, surface
 from shade_scenes import GREY, WHITE, ball, from_above, lit, shot, square
 
+from synthstudio.body import makehuman_files
 from synthstudio.core.images import linear_to_srgb_u8
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import Material
@@ -100,6 +101,26 @@ def test_a_texture_lies_where_its_coordinates_say():
     assert inner.sum() > 1000
     np.testing.assert_allclose(seen[i, j, 0][inner], u[inner] * 0.45, atol=0.02)
     np.testing.assert_allclose(seen[i, j, 1][inner], v[inner] * 0.45, atol=0.02)
+
+
+@pytest.mark.parametrize("front", [True, False])
+@pytest.mark.parametrize("u, v", [((1, 0), (0, 1)), ((-1, 0), (0, 1)), ((0, 1), (-1, 0))])
+def test_a_normal_map_leans_red_along_u_and_green_along_v(u, v, front):
+    obj = square(3.0, 0.0, material=Material(kind="texture", texture=0, specular=0.0, bump=1.0))
+    coords = np.pad(
+        obj.vertices_m[:, :2] @ np.array([u, v], np.float32).T / 6 + 0.5, ((0, 0), (0, 1))
+    )
+    faces = obj.faces if front else obj.faces[:, ::-1]
+    obj = dataclasses.replace(obj, coords=coords, faces=faces, two_sided=True)
+    n = np.array([0.36, 0.48, 0.8])
+    normals = np.round(np.array([*(n + 1) / 2, 1]) * 255).astype(np.uint8)
+    relief = makehuman_files._relief(np.tile(normals, (16, 16, 1)), (32, 32), 1.0)
+    texture = np.concatenate([np.full((32, 32, 4), 255, np.uint8), relief])
+    away = n if front else n * [-1, -1, 1]
+    lean = away[0] * np.array([*u, 0]) + away[1] * np.array([*v, 0]) + [0, 0, away[2]]
+    for sun in ((0, 0, 1), (0.8, 0, 0.6), (0, -0.6, 0.8)):
+        _, seen = shot(from_above(), [obj], lit(sun=sun, sun_rgb=0.9), textures=(texture,))
+        np.testing.assert_allclose(seen, 0.45 * max(lean @ sun, 0), atol=0.006)
 
 
 def test_labels_do_not_depend_on_the_picture():

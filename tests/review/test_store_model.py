@@ -26,11 +26,8 @@ JOINTS = st.dictionaries(st.sampled_from(NAMES), LABELS, min_size=1, max_size=2)
 
 
 class Item:
-    """One person in the model: each field is a stack of (event, value); the top one is so.
-
-    To take an event back is to take it off every stack where it lies, if it is on top of all.
-    To redo is to put it back, if the stacks are as they were right after it was taken off.
-    """
+    """One person in the model: of each field a stack of (event, value), whose top is current. Undo
+    pops an event that is on top of all its stacks; redo pushes it on unchanged stacks."""
 
     def __init__(self, exists):
         self.exists = exists

@@ -60,11 +60,8 @@ async def request(app, path, **scope):
 
 
 class Browser:
-    """A browser of the studio's, without a window: it holds a cookie and sends what it is told.
-
-    A studio with an `app` is asked in this process, any other by its port. `user`: the name that
-    was given in it; a served studio knows of those from before its first request alone.
-    """
+    """A client with a cookie: in this process for a studio with an `app`, else by its port.
+    `user`: the name given in it; a served studio knows only those from before its first request."""
 
     def __init__(self, studio, user=""):
         self.studio, self.browsers = studio, Browsers(load_secret(studio.db.parent))

@@ -1,7 +1,4 @@
-"""The editor on one static page, with an API that answers from memory (`Alone.now`).
-
-Below it are a mouse and a finger.
-"""
+"""The editor on a static page with an API in memory (`Alone.now`); a mouse and a finger."""
 
 import base64
 import copy

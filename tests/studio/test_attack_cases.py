@@ -1,8 +1,5 @@
-"""400 seeded attacks on the studio: requests, and calls of the API by every role.
-
-Each case is decided by its kind and number alone. Whatever is sent: nothing is changed that may not
-be, nothing is told that is nobody's business, nothing fails but by a typed refusal.
-"""
+"""400 attacks on the studio, seeded by kind and number: requests, and API calls by every role.
+No forbidden change, no leak, no failure but a typed refusal."""
 
 import json
 import random

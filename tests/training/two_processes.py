@@ -1,8 +1,4 @@
-"""Runs of two processes, one after the other by the same two: also the script for torchrun.
-
-Each start of torchrun costs as much as ten such runs. What went wrong in a run is in its
-NAME_RANK.error, and the next one is done.
-"""
+"""Script for torchrun: runs by the same two processes in turn; errors are in NAME_RANK.error."""
 
 import json
 import os

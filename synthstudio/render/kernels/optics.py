@@ -136,14 +136,14 @@ def point_under(mesh: Mesh, m: Mat, eye: Eye, f: wp.vec3i, ray: wp.vec3) -> Poin
 
 
 @wp.func
-def _texel(mesh: Mesh, m: Mat, x: int, y: int) -> wp.vec3:
+def _texel(mesh: Mesh, m: Mat, first: int, x: int, y: int) -> wp.vec3:
     column = x - (x / m.width) * m.width
     row = y - (y / m.height) * m.height
     if column < 0:
         column += m.width
     if row < 0:
         row += m.height
-    value = mesh.texels[m.texel + row * m.width + column]
+    value = mesh.texels[first + row * m.width + column]
     byte = wp.uint32(255)
     return wp.vec3(
         mesh.linear[int(value & byte)],
@@ -153,30 +153,46 @@ def _texel(mesh: Mesh, m: Mat, x: int, y: int) -> wp.vec3:
 
 
 @wp.func
-def _bilinear(mesh: Mesh, m: Mat, x: float, y: float) -> wp.vec3:
+def _bilinear(mesh: Mesh, m: Mat, first: int, x: float, y: float) -> wp.vec3:
     fx, fy = wp.floor(x), wp.floor(y)
     ix, iy, u, v = int(fx), int(fy), x - fx, y - fy
-    top = _texel(mesh, m, ix, iy) * (1.0 - u) + _texel(mesh, m, ix + 1, iy) * u
-    low = _texel(mesh, m, ix, iy + 1) * (1.0 - u)
-    low += _texel(mesh, m, ix + 1, iy + 1) * u
+    top = _texel(mesh, m, first, ix, iy) * (1.0 - u) + _texel(mesh, m, first, ix + 1, iy) * u
+    low = _texel(mesh, m, first, ix, iy + 1) * (1.0 - u)
+    low += _texel(mesh, m, first, ix + 1, iy + 1) * u
     return top * (1.0 - v) + low * v
 
 
 @wp.func
-def _texture(mesh: Mesh, m: Mat, p: Point) -> wp.vec3:
+def _texture(mesh: Mesh, m: Mat, first: int, p: Point) -> wp.vec3:
     # Row 0 lies at v = 1; outside 0..1 the texture repeats. A pixel that spans more than a
     # texel and a half takes 16 of those it spans.
     x, y = p.coords[0] * float(m.width), (1.0 - p.coords[1]) * float(m.height)
     span = p.foot_m * p.coords_per_m
     wide, high = span * float(m.width), span * float(m.height)
     if wp.max(wide, high) <= 1.5:
-        return _bilinear(mesh, m, x - 0.5, y - 0.5)
+        return _bilinear(mesh, m, first, x - 0.5, y - 0.5)
     out = wp.vec3(0.0, 0.0, 0.0)
     for k in range(16):
         across, down = (float(k % 4) - 1.5) * 0.25, (float(k / 4) - 1.5) * 0.25
         ix, iy = int(wp.floor(x + across * wide)), int(wp.floor(y + down * high))
-        out += _texel(mesh, m, ix, iy)
+        out += _texel(mesh, m, first, ix, iy)
     return out * (1.0 / 16.0)
+
+
+@wp.func
+def _relief(mesh: Mesh, m: Mat, f: wp.vec3i, p: Point) -> wp.vec3:
+    # The normal that the normal map gives: red along the texture's u, green along its v.
+    a, ca = mesh.world[f[0]], mesh.coords[f[0]]
+    e1, e2 = mesh.world[f[1]] - a, mesh.world[f[2]] - a
+    c1, c2 = mesh.coords[f[1]] - ca, mesh.coords[f[2]] - ca
+    side = wp.where(c1[0] * c2[1] < c1[1] * c2[0], -1.0, 1.0)
+    u, v = (e1 * c2[1] - e2 * c1[1]) * side, (e2 * c1[0] - e1 * c2[0]) * side
+    u, v = u - p.normal * wp.dot(u, p.normal), v - p.normal * wp.dot(v, p.normal)
+    n = _texture(mesh, m, m.texel + m.width * m.height, p) * 2.0 - wp.vec3(1.0, 1.0, 1.0)
+    slope = wp.normalize(u) * n[0] + wp.normalize(v) * n[1]
+    if wp.dot(wp.cross(e1, e2), p.face) < 0.0:  # seen from behind
+        slope = -slope
+    return wp.normalize(p.normal * wp.max(n[2], 0.1) + slope)
 
 
 @wp.func
@@ -321,7 +337,9 @@ def shaded(mesh: Mesh, eye: Eye, lamps: Lamps, triangle: int, ray: wp.vec3, open
     p = point_under(mesh, m, eye, f, ray)
     tint = p.tint
     if m.width > 0:
-        tint = wp.cw_mul(tint, _texture(mesh, m, p))
+        tint = wp.cw_mul(tint, _texture(mesh, m, m.texel, p))
+    if m.relief == 1:
+        p.normal = _relief(mesh, m, f, p)
     rgb = _lit(lamps, p, look(mesh.materials, k, p.coords, p.coords_face, p.foot_m, tint), m, open)
     return wp.vec3(_toned(rgb[0]), _toned(rgb[1]), _toned(rgb[2]))
 

@@ -32,6 +32,7 @@ class Mat:
     texel: int  # first texel of its texture
     width: int
     height: int
+    relief: int  # whether a normal map follows the texture, of the same size
     flat: int
     tinted: int
     framed: int  # whether it needs the face's normal in texture space
