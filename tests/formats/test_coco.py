@@ -302,8 +302,8 @@ def test_a_folder_as_coco_unpacks(exported, tmp_path):
         target.write_text(
             json.dumps({"images": images, "annotations": people, "categories": categories})
         )
-    made = import_from("coco", tmp_path, tmp_path / "back")
-    assert made.frames == 6
+    import_from("coco", tmp_path, tmp_path / "back")
+    assert [row["split"] for row in rows_of(tmp_path / "back")[0]] == ["train"] * 5 + ["val"]
     alone = import_from("coco", target, tmp_path / "alone")
     assert alone.frames == 1
 

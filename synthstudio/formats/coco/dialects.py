@@ -57,6 +57,7 @@ from synthstudio.formats.coco.file import (
     CocoFile,
     annotation_files,
     image_folder,
+    split_of,
 )
 from synthstudio.formats.exchange import HALF_PX, Opened, Picture, ReadSample, Skipped, Target
 
@@ -174,7 +175,8 @@ def _samples(
             yield index, file, error
             continue
         people = [row | file.kept.get(row["instance"], {}) for row in people]
-        yield index, file, ({**frame, "file_name": named}, people, image)
+        stated = frame["split"] if file.own else frame["split"] or split_of(file.path)
+        yield index, file, ({**frame, "file_name": named, "split": stated}, people, image)
 
 
 @contextmanager

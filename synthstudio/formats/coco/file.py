@@ -33,7 +33,7 @@ from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
 from synthstudio.formats.coco.entries import INFO, INSTANCE, bad, frame_row, instance_row
-from synthstudio.formats.exchange import KEPT_NUMBER, Skipped, parse_range
+from synthstudio.formats.exchange import KEPT_NUMBER, SPLITS, Skipped, parse_range
 
 ANNOTATIONS, IMAGES, PREFIX = "annotations", "images", "person_keypoints_"
 """An export in COCO's layout: annotations/person_keypoints_SPLIT.json, images/SPLIT/."""
@@ -62,6 +62,11 @@ def annotation_files(folder: Path) -> list[Path]:
             "there is no COCO file", where=str(folder), expected=f"{ANNOTATIONS}/{PREFIX}SPLIT.json"
         )
     return found
+
+
+def split_of(file: Path) -> str:
+    """The split that a file's name states, e.g. person_keypoints_val2017.json; "" if none."""
+    return SPLITS.get(file.stem.removeprefix(PREFIX).rstrip("0123456789").lower(), "")
 
 
 def image_folder(file: Path) -> Path:
