@@ -37,6 +37,8 @@ from synthstudio.formats.exchange import KEPT_NUMBER, SPLITS, Skipped, parse_ran
 
 ANNOTATIONS, IMAGES, PREFIX = "annotations", "images", "person_keypoints_"
 """An export in COCO's layout: annotations/person_keypoints_SPLIT.json, images/SPLIT/."""
+_ROBOFLOW = "_annotations.coco.json"
+"""Roboflow's file in each folder of a split, beside the images."""
 _LISTS = ("images", "annotations", "categories")
 _TABLES = """
 CREATE TABLE images (place INTEGER PRIMARY KEY, key UNIQUE, start INTEGER, stop INTEGER);
@@ -54,19 +56,25 @@ _MAX_INDEX = 2**40
 
 
 def annotation_files(folder: Path) -> list[Path]:
-    """The annotation files of an export's folder, or of its annotations/; FormatError if none."""
+    """The annotation files of an export's folder, of its annotations/, or of Roboflow's folders;
+    FormatError if none."""
     inside = folder if folder.name == ANNOTATIONS else folder / ANNOTATIONS
     found = sorted(inside.glob(f"{PREFIX}*.json"))
+    found = found or sorted([*folder.glob(_ROBOFLOW), *folder.glob(f"*/{_ROBOFLOW}")])
     if not found:
         raise FormatError(
-            "there is no COCO file", where=str(folder), expected=f"{ANNOTATIONS}/{PREFIX}SPLIT.json"
+            "there is no COCO file",
+            where=str(folder),
+            expected=f"{ANNOTATIONS}/{PREFIX}SPLIT.json, or SPLIT/{_ROBOFLOW}",
+            then="Or pass the annotation file itself.",
         )
     return found
 
 
 def split_of(file: Path) -> str:
-    """The split that a file's name states, e.g. person_keypoints_val2017.json; "" if none."""
-    return SPLITS.get(file.stem.removeprefix(PREFIX).rstrip("0123456789").lower(), "")
+    """The split that a file's name, or Roboflow's folder, states, e.g. val2017; "" if none."""
+    name = file.parent.name if file.name == _ROBOFLOW else file.stem.removeprefix(PREFIX)
+    return SPLITS.get(name.rstrip("0123456789").lower(), "")
 
 
 def image_folder(file: Path) -> Path:
