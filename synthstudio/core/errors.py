@@ -34,7 +34,7 @@ class SynthStudioError(Exception):
         got: str | None = None,
         then: str | None = None,
     ) -> None:
-        self.what, self.where = _cut("what", what), where
+        self.what, self.where, self.details = _cut("what", what), where, ""
         if where is None and expected is None and got is None and then is None:
             super().__init__(self.what)
             return
@@ -44,6 +44,7 @@ class SynthStudioError(Exception):
         if got is not None:
             parts.append(f"got {_cut('got', got)}")
         text = "; ".join(parts).removesuffix(".") + "."
+        self.details = "; ".join(parts[1:])
         super().__init__(f"{text} {then}" if then else text)
 
     @property

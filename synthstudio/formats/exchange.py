@@ -33,7 +33,7 @@ ReadSample = tuple[Row, list[Row], Path | bytes]
 
 
 class Skipped(Counter[str]):
-    """Counts of skipped entries by reason, with the first place of each."""
+    """Counts of skipped entries by reason, with the first of each: place, expected, got."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -46,7 +46,8 @@ class Skipped(Counter[str]):
         if reason not in self and len(self) >= MAX_REASONS:
             reason = f"{kind}: other reasons"
         self[reason] += 1
-        self.first.setdefault(reason, str(error.where)[:200])
+        place = [str(error.where)[:200], *([error.details[:200]] if error.details else [])]
+        self.first.setdefault(reason, "; ".join(place))
         self.errors.setdefault(kind, error)
 
     def lines(self) -> list[str]:
