@@ -105,8 +105,9 @@ def id_key(value: Any) -> int | str:
 
 
 def named_file(name: Any, folder: Path) -> Any:
-    """The path below `folder` of a file name; of C:\\data\\a.jpg the longest suffix that exists."""
-    if not isinstance(name, str) or "\\" not in name:
+    """The path below `folder` of a file name; of C:\\data\\a.jpg or /data/a.jpg the longest suffix
+    that exists."""
+    if not isinstance(name, str) or not ("\\" in name or name.startswith("/")):
         return name
     parts = name.replace("\\", "/").split("/")
     ends = [parts[k:] for k in range(len(parts))] if ".." not in parts else []
@@ -153,6 +154,7 @@ class CocoFile:
         self._wanted = skeleton
         self._images = images or image_folder(path)
         self.left_out = Skipped() if left_out is None else left_out
+        self._shortened: dict[str, str] = {}
         self.assets: list[AssetRow] = []
         self._categories: dict[int | str, dict[str, Any]] = {}
         self._info: Any = None
@@ -230,7 +232,12 @@ class CocoFile:
     def _image(self, image: dict[str, Any], index: int) -> tuple[Row, list[Row]] | SynthStudioError:
         try:
             sized = with_size(image, self._images)
-            name = named_file(image.get("file_name"), self._images)
+            given = image.get("file_name")
+            name = named_file(given, self._images)
+            if name != given and self._shortened.setdefault(name, given) != given:
+                both = f"{self._shortened[name][:100]} and {given[:100]}"
+                where = f"image {str(image.get('id'))[:40]}"
+                raise bad("two names mean one file", where=where, expected="one", got=both)
             frame = frame_row({**sized, "file_name": name}, self.skeleton.name, index)
         except (FormatError, AssetError) as error:
             return error
@@ -396,12 +403,14 @@ class CocoFile:
                 value = parse_range(file, start, stop, nan=True)
                 where = f"annotation {str(value.get('id'))[:40]}"
                 if category in self._person_categories:
-                    self.left_out.add("annotation", bad("no such image", where=where, got=image))
+                    self.left_out.add(
+                        "annotation", bad("no such image", where=where, got=repr(image))
+                    )
                 elif category in self._categories:
                     name = str(self._categories[category].get("name"))[:80]
                     self.left_out[f"annotation of category {name}, without keypoints"] += 1
                 else:
-                    error = bad("no such category", where=where, got=category)
+                    error = bad("no such category", where=where, got=repr(category))
                     self.left_out.add("annotation", error)
 
 
