@@ -264,17 +264,20 @@ def _box(
     points: Sequence[checked.Point],
     size: Sequence[int],
 ) -> list[float]:
-    if entry.get("bbox") is not None:
-        return visible_box(entry, size)
+    labelled, box = [(x, y) for x, y, v in points if v], entry.get("bbox") or None
+    if box is not None:
+        box = visible_box(entry, size)
+        if any(box) or not labelled:  # other tools write 0 0 0 0 for a person of joints alone
+            return box
     if counts is not None and check_counts(counts, size):
         return counts_box(counts, size)
-    if not any(v for _, _, v in points):
+    if not labelled:
         raise ValueError("no bbox, segmentation or labelled joint")
-    return checked.around_points([(x, y) for x, y, v in points if v])
+    return checked.around_points(labelled)
 
 
 def _area(area: Any, counts: str | None, box: Sequence[float], size: Sequence[int]) -> int:
-    if area is None:
+    if area is None or area == 0:
         return checked.area_of(counts, box, size)
     return checked.integer(round(checked.number(area, 1e12)))
 
