@@ -266,6 +266,7 @@ def _result(task: Mapping[str, Any], left: exchange.Skipped) -> list[Mapping[str
         ]
     annotations = task.get("annotations", task.get("completions")) or []
     kept = [a for a in annotations if not (a.get("was_cancelled") or a.get("skipped"))]
+    left["cancelled annotation"] += len(annotations) - len(kept)
     left["second annotation of a task"] += max(0, len(kept) - 1)
     left["prediction"] += len(task.get("predictions") or [])
     found = list(kept[0].get("result") or []) if kept else []

@@ -344,7 +344,7 @@ FAULTS = {
     "a skipped annotation": (
         {"ls": first(people=[], change=lambda t: t | {
             "annotations": [{"was_cancelled": True, "result": [CAR]}]})},
-        {"ls": "read", "ls-min": ""}),
+        {"ls": "told", "ls-min": ""}),
     "another key of the picture": (
         {"ls": first(change=lambda t: {**t, "data": {"photo": "a.png", "title": "a day"}})},
         {"ls": "read", "ls-min": ""}),
