@@ -232,7 +232,7 @@ class CocoFile:
     def _image(self, image: dict[str, Any], index: int) -> tuple[Row, list[Row]] | SynthStudioError:
         try:
             sized = with_size(image, self._images)
-            given = image.get("file_name")
+            given: Any = image.get("file_name")
             name = named_file(given, self._images)
             if name != given and self._shortened.setdefault(name, given) != given:
                 both = f"{self._shortened[name][:100]} and {given[:100]}"
