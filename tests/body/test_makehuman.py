@@ -25,7 +25,7 @@ RECIPE = {
     "name": "own",
     "frames": 3,
     "image": {"width_px": 160, "height_px": 200},
-    "people": {"count": 1, "wardrobe": {"makehuman": {"folder": "packs", "share": 1.0}}},
+    "people": {"count": 1, "wardrobe": {"makehuman": {"folder": "packs", "share": 1}, "hat": 0.5}},
 }
 
 
@@ -119,8 +119,7 @@ def test_labels_agree_by_rays_and_changed_files_are_refused(tmp_path, monkeypatc
     pack = shutil.make_archive(str(tmp_path / "packs" / "pack"), "zip", tmp_path / "suit")
     skin(tmp_path / "packs")
     made = ss.generate(RECIPE, tmp_path / "set", assets=tmp_path, progress=False)
-    kinds = {g.kind.split("#")[0] for f in made for g in f.spec.people[0].outfit}
-    assert "a" in kinds
+    assert "a" in {g.kind.split("#")[0] for f in made for g in f.spec.people[0].outfit}
     assert any(".zip/clothes/" in asset.name for asset in made.identity.assets)
     found = ss.audit(made, assets=tmp_path, progress=False).figures
     assert (found["state_differs"], found["cause_differs"]) == (0, 0)
@@ -237,4 +236,5 @@ def test_published_assets_are_worn(shared_data, tmp_path):
     found = json.loads(listed.stdout)["assets"]
     assert (listed.exit_code, len(found)) == (0, 11) and not any(one["problem"] for one in found)
     made = ss.generate(RECIPE, tmp_path / "set", assets=tmp_path, progress=False)
+    assert any("fedora" in g.kind for f in made for g in f.spec.people[0].outfit)
     assert ss.audit(made, assets=tmp_path, progress=False).figures["state_differs"] == 0

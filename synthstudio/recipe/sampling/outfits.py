@@ -35,7 +35,7 @@ _REPLACED: dict[Slot, tuple[Slot, ...]] = {
     "top": ("top", "bottom", *EXTRAS),
     "shoes": ("shoes",),
     "hat": ("hat",),
-    "hair": ("hair", "hat"),
+    "hair": ("hair",),
     "bottom": ("bottom", "legs"),
     "skin": ("skin",),
     "brows": ("brows",),
@@ -43,6 +43,8 @@ _REPLACED: dict[Slot, tuple[Slot, ...]] = {
 }
 """What an asset of a slot replaces; a top that leaves the hips bare replaces no bottom."""
 _LASTING: tuple[Slot, ...] = ("hair", "brows", "beard", "skin")
+_IN_PLACE: tuple[Slot, ...] = ("hat", "beard")
+"""Slots whose assets are worn only in place of a built-in one, as often as the recipe says."""
 _GROWN = 0.67
 _BAREFOOT = 0.4
 _BARE_LEGS = 0.5
@@ -259,6 +261,8 @@ def completed(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[Garme
     for slot, removed in _REPLACED.items():
         own = lasting if slot in _LASTING else rng
         parted = "bottom" in worn or slot not in ("top", "bottom")
+        room = slot in worn or slot not in _IN_PLACE
+        room = room and not (slot == "hair" and "hat" in worn)  # only built-in hair lies flat
         fits = [
             (g.kind, g.rgb)
             for g in ctx.catalogue.makehuman
@@ -266,7 +270,7 @@ def completed(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[Garme
             if g.kind.whole or parted
         ]
         wanted = own.random() < options.share or (slot == "brows" and "skin" in worn)
-        if wanted and fits:
+        if wanted and fits and room:
             if slot == "skin":  # of the recipe's tone
                 tone = person.look.skin_rgb
                 fits = [min(fits, key=lambda fit: palette.difference(fit[1] or tone, tone))]
