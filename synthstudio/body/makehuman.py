@@ -46,6 +46,7 @@ _NEAR_M = 0.05  # skin nearer to an asset than this counts as covered
 _MOSTLY, _SCALP, _SHORTS, _DRESS, _FACE = 0.6, 0.3, 0.15, 0.3, 0.05  # of a part's skin
 _KEEP_OFF_M = 0.004  # of skin in every pose, unless nearer at rest
 _RADIUS_M = 0.075
+_OFF_M = 1.0  # outside the box of the body at rest; farther vertices are damage
 _PASS, _PASSES = 0.6, 12
 _UNDER_M, _BESIDE_M = 0.02, 0.015
 _OPAQUE = 128  # of 255
@@ -193,7 +194,13 @@ def read(path: Path) -> Bound:
     base = meshes.basis(load_atlas(), "fine")
     asset, where = read_asset(path), str(path)
     rows, shift, uv, picture = asset.rows, asset.shift_m, asset.uv, asset.look.picture
-    at = rows @ base.atlas.template_m + shift
+    rest = base.atlas.template_m
+    at = rows @ rest + shift
+    sizes = [abs(rest[a, axis] - rest[b, axis]) / m for axis, (a, b, m) in enumerate(asset.sizes)]
+    worn_at = rows @ rest + shift * np.array(sizes, np.float32)
+    off_m = float(np.maximum(rest.min(axis=0) - worn_at, worn_at - rest.max(axis=0)).max())
+    if off_m > _OFF_M:
+        raise bad_asset("far off the body", where, f"{off_m:.3g} m", f"at most {_OFF_M:g} m")
     slot, hidden = _slot(base, at, asset.tags, where)
     drawn, on_face = _unwelded(asset), slot in ("brows", "beard")
     if picture is not None:

@@ -211,10 +211,12 @@ def _mesh(path: Path, vertices: int) -> tuple[Polygons, Polygons, F32]:
     if not 1 <= len(faces) <= MAX_FACES:
         raise bad_asset("no usable faces", where, str(len(faces)), f"1 to {MAX_FACES:,}")
     table = np.array(uv, np.float32).reshape(-1, 2)
-    if not all(0 <= place < len(uv) for places_ in corner_uv for place in places_):
+    places = [place for face in corner_uv for place in face]
+    if max(places) >= len(uv) or not np.isfinite(table).all():
+        got = f"{len(uv)}, of which {max(places) + 1} are used"
+        raise bad_asset("texture coordinates are missing or not finite", where, got)
+    if min(places) < 0:
         return faces, [[0] * len(face) for face in faces], np.zeros((1, 2), np.float32)
-    if not np.isfinite(table).all():
-        raise bad_asset("texture coordinates are not finite", where, "NaN or infinite")
     return faces, corner_uv, table
 
 
