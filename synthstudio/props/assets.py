@@ -194,8 +194,8 @@ def scan_garments(
             kind, rgb, licence = describe(path, f"{path.stem}#{ref.sha256[:12]}")
         except AssetError as error:
             at = Path(error.where or name).name
-            found = f"{error.what}: {error.details}" if error.details else error.what
-            unfit = found if at == name.name else f"{at}: {found}"
+            text = f"{error.what}: {error.details}" if error.details else error.what
+            unfit = text if at == name.name else f"{at}: {text}"
             unusable.append(GarmentAsset(asset=ref, kind=None, unfit=unfit))
         else:
             found.append(GarmentAsset(asset=ref, kind=kind, rgb=rgb, licence=licence))
