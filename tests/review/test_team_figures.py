@@ -11,7 +11,7 @@ from review_ops import ADMIN, ANNA, BEN, LEAD, ON_DISK, op, refused
 
 from synthstudio.core.errors import Refused
 from synthstudio.review.edits import apply
-from synthstudio.review.history import due_days, is_overdue, register
+from synthstudio.review.history import due_days, is_overdue, register, state
 from synthstudio.review.leases import leases
 from synthstudio.review.models import AssignmentRow, EventRow, MemberRow, utc_now
 from synthstudio.review.risk.review_fields import review_columns
@@ -102,10 +102,7 @@ def test_agreement_by_hand(table):
 
 
 def _moments(who, *steps, start=NOON):
-    return [
-        (who, start + timedelta(minutes=m), "status" if decided else "edit", k, 1, "main")
-        for m, k, decided in steps
-    ]
+    return [(who, start + timedelta(minutes=m), done, k, 1, "main") for m, k, done in steps]
 
 
 def test_pace_by_hand():
@@ -156,8 +153,10 @@ def test_nobody_is_counted_twice(store, table):
     assert sum(pace.people for pace in throughput(store, table.key) if pace.who == "anna") == 2
     undo = op("revert", revisions[twice], person=twice, event=made.id)
     apply(store, undo, who=ANNA, base=ON_DISK)
-    again = op("status", revisions[twice] + 1, person=twice, status="pending")
-    apply(store, again, who=ANNA, base=ON_DISK)
+    for person in (twice, Person(dataset=table.key, frame=2, instance=1)):  # one was never decided
+        again = op("status", state(store, person).revision, person=person, status="skipped")
+        apply(store, again, who=ANNA, base=ON_DISK)
+    assert sum(pace.people for pace in throughput(store, table.key) if pace.who == "anna") == 2
     assert [who for _, who in decided_by_day(store, table.key)] == ["ben"]
 
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from synthstudio.core.arrays import F64, I64
 from synthstudio.core.labels import CAUSES
@@ -280,19 +280,22 @@ class Throughput:
 def throughput(store: Store, key: str) -> list[Throughput]:
     """Reviewers' throughputs by day (UTC) and name."""
     row = EventRow
-    query = select(row.who, row.when, row.kind, row.frame, row.instance, row.layer)
+    called = and_(row.kind == "status", row.after["status"].as_string().in_(DECIDED))
+    decides = or_(row.kind == "delete", called)
+    query = select(row.who, row.when, decides, row.frame, row.instance, row.layer)
     query = query.where(row.dataset == key).order_by(row.id)
     with store.reading() as session:
         return throughputs(session.execute(query.execution_options(yield_per=5000)))
 
 
-def throughputs(events: Iterable[tuple[str, datetime, str, int, int, str]]) -> list[Throughput]:
-    """Throughputs of events in order: who, when, kind, and the person's frame, number, layer."""
+def throughputs(events: Iterable[tuple[str, datetime, bool, int, int, str]]) -> list[Throughput]:
+    """Throughputs of events in order: who, when, whether they decide, and the person's frame,
+    number, layer."""
     days: dict[tuple[date, str], Throughput] = {}
     last: dict[str, datetime] = {}
     decided: dict[str, datetime] = {}
     counted: dict[tuple[str, tuple[int, int, str]], Throughput] = {}
-    for who, when, kind, frame, instance, layer in events:
+    for who, when, decides, frame, instance, layer in events:
         local = when.astimezone(UTC).date()
         new = Throughput(who=who, day=local, first=when, last=when)
         day = days.setdefault((local, who), new)
@@ -301,7 +304,7 @@ def throughputs(events: Iterable[tuple[str, datetime, str, int, int, str]]) -> l
         if working:
             day.active += when - last[who]
         last[who] = when
-        if kind in ("status", "delete") and instance != FRAME:
+        if decides and instance != FRAME:
             at_once = who in decided and when - decided[who] < MIN_LOOK
             day.decided[frame, instance, layer] = working and not at_once
             decided[who] = when

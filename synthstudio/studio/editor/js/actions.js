@@ -261,7 +261,7 @@ function chooseReason(S, status, question, reasons) {
 function decide(S, status, text) {
   if (!open(S, true)) return;
   commit(S, S.item, { kind: "status", status, text }, { status, reason: text });
-  S.decided += 1;
+  S.decided += status === "skipped" ? 0 : 1;
   step(S, 1);
 }
 
