@@ -93,14 +93,15 @@ def test_several_joints_move_together(alone):
 def test_what_is_outside_or_has_no_label_comes_in_only_alone(desktop):
     base = item(0)["base"]
     base[0] = [-50.0, 100.0, 0, "truncated", "human"]
-    base[1] = [50.0, 58.0, None, "unlabelled", "human"]
-    base[2] = [None, None, None, "unlabelled", "human"]
+    base[1:3] = [50.0, 58.0, None, "unlabelled", "human"], [None, None, None, "unlabelled", "human"]
     editor, flash = Alone(desktop).give(items=[item(0, base=base)]), desktop.locator(".flash")
     editor.press("Control+a", "o", "2")
     assert [set(op["joints"]) for op in editor.ops()] == [set(JOINTS[3:])] * 2
     expect(flash).to_contain_text("3 of 17 joints are outside the picture or have no label")
     editor.press("Escape", "Tab", "o")
     assert editor.ops()[-1]["joints"] == {JOINTS[0]: [0, 100, 1, "object"]}
+    editor.press("Tab", "Tab", "s")
+    expect(flash).to_contain_text(f"{JOINTS[2].replace('_', ' ')} had no place")
     editor.press("<", "2")
     assert JOINTS[1] not in editor.ops()[-1]["joints"]
     expect(flash).to_contain_text("1 of 8 joints is outside the picture or has no label")

@@ -213,8 +213,10 @@ export function setJoints(S, verb, value) {
     const next = calledJoint(S, j, verb, value);
     return next ? [[j, next]] : [];
   });
+  const unplaced = changed.filter(([j, next]) => known(next) && !known(S.now.joints[j]) && !S.places.has(`${S.item.id} ${j}`));
   edit(S, changed);
   announce(S);
+  for (const [j] of unplaced) flash(S, `${nice(S.skeleton.joints[j])} had no place: it is put into the middle of the view. Drag it, or Alt+click, to where it belongs.`, 6000);
   const left = joints.length - changed.length;
   if (left) flash(S, `${left} of ${joints.length} joints ${left === 1 ? "is outside the picture or has no label and stays" : "are outside the picture or have no label and stay"} as before: select each alone.`, 6000);
 }
