@@ -89,8 +89,8 @@ def progress_words(done: Progress, share: float) -> str:
 def _take(ctx: Context, me: User, chosen: OpenSet, share: float) -> None:
     with shown_refusals(me):
         people = begin_second_reviews(ctx.store, chosen.table, who=me, count=_TAKE, share=share)
-        if people:
-            open_review(chosen.key, people[0].frame, people[0].instance, queue="second")
+        if people:  # drawn at random, but listed as stored
+            open_review(chosen.key, *min(one.pair for one in people), queue="second")
         empty_state(
             "No second reviews for you: others have to decide first.",
             ("Review people yourself", QUEUE),
