@@ -60,6 +60,8 @@ def main() -> None:
         state.notice = ""
     if not found.page.total:
         _empty_result(state, chosen, found)
+        if state.picking and may(me.role, "assign"):  # undo those who match no more
+            bulk_actions(ctx, me, state, chosen, found, picked=())
     elif state.show == "Statistics":
         statistics(state, chosen, found)
     elif state.show == "Map":
