@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from review_ops import ADMIN, ANNA, BEN, GUEST, KEY, LEAD, refused, seen
+from review_ops import ADMIN, ANNA, BEN, GUEST, KEY, LEAD, hidden, refused
 from sqlalchemy.exc import IntegrityError
 
 from synthstudio.core.errors import Refused
@@ -97,7 +97,7 @@ def test_columns_say_what_the_store_says_of_each_person(desk, small_set):
     def do(who, row, kind, **more):
         desk.do(kind, *table.ids(np.array([row]))[0], who=who, **more)
 
-    do(ANNA, 2, "edit", joints={"nose": seen()})
+    do(ANNA, 2, "edit", joints={"nose": hidden()})
     do(BEN, 2, "status", status="approved")
     do(ANNA, 5, "comment", text="dark")
     do(ANNA, 6, "delete")
@@ -106,11 +106,13 @@ def test_columns_say_what_the_store_says_of_each_person(desk, small_set):
     assert found["status"].tolist() == ["pending"] * 2 + ["approved"] + ["pending"] * 7
     assert [found["reviewer"][k] for k in (1, 2, 5, 6)] == [None, "ben", "anna", "anna"]
     assert found["changed"].tolist() == ["no"] * 2 + ["yes"] + ["no"] * 7
-    assert np.flatnonzero(found["comments"]).tolist() == [5]
-    assert np.flatnonzero(found["deleted"]).tolist() == [6]
-    assert [k for k in range(10) if found["assigned"][k]] == [7]
-    when = events(store, key)[1].when.timestamp()
-    assert found["edited"][2] == when
+    told = [np.flatnonzero(found[name]).tolist() for name in ("comments", "deleted", "assigned")]
+    assert told == [[5], [6], [7]]
+    query = review_fields.parse_query("nose hidden by object", table.joints)
+    tables = table, review_fields.as_reviewed(table, found)
+    on_disk, now = ({*review_fields.matching_rows(one, query, found)} for one in tables)
+    assert now - on_disk == {2}
+    assert found["edited"][2] == events(store, key)[1].when.timestamp()
     assert last_event_id(store, key) == events(store, key)[-1].id
     assert last_event_id(store, KEY) == 0
 

@@ -6,6 +6,7 @@ values (None, NaN) match neither a test nor its negation.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from sqlalchemy import func, or_, select
 
 from synthstudio.core.arrays import I64, Array, Bool
 from synthstudio.core.errors import Refused
+from synthstudio.core.labels import CAUSES, VISIBILITY
 from synthstudio.dataset.matching import LIST_MARK, Column, evaluate
 from synthstudio.dataset.query import FIELDS, Field, Query, parse
+from synthstudio.dataset.rows import NO_STATE
 from synthstudio.review.check import check_name
 from synthstudio.review.history import DECIDED, is_overdue
 from synthstudio.review.models import (
@@ -38,6 +41,7 @@ _UNTOUCHED: dict[str, Any] = {
     "status": "pending",
     "reviewer": None,
     "changed": "no",
+    "joints": None,
     "comments": 0.0,
     "threads": "none",
     "mentions": None,
@@ -51,10 +55,11 @@ _UNTOUCHED: dict[str, Any] = {
 def review_columns(
     store: Store, table: PeopleTable, *, layer: str = MAIN, me: str | None = None
 ) -> Columns:
-    """The columns of REVIEW_FIELDS, and two more. `me`: the user meant by "me".
+    """The columns of REVIEW_FIELDS, and three more. `me`: the user meant by "me".
 
     `edited`: seconds since 1970 of the last event, NaN for untouched people;
-    `deleted`: whether a reviewer deleted the person. Added people are not included.
+    `deleted`: whether a reviewer deleted the person; `joints`: those that reviewers changed. Added
+    people are not included.
     """
     columns: Columns = {
         "risk": risk_of(store, table).score,
@@ -75,7 +80,7 @@ def review_columns(
         columns["status"][row], columns["reviewer"][row] = status, who
         columns["edited"][row] = np.nan if when is None else when.timestamp()
         columns["comments"][row], columns["deleted"][row] = comments, deleted
-        columns["changed"][row] = "yes" if joints else "no"
+        columns["changed"][row], columns["joints"][row] = "yes" if joints else "no", joints
     for row, (_, _, who, due) in table.placed(assigned):
         columns["assigned"][row] = who
         waits = columns["status"][row] not in DECIDED and not columns["deleted"][row]
@@ -144,6 +149,23 @@ def parse_query(text: str, joints: tuple[str, ...]) -> Query:
 def matching_rows(table: PeopleTable, query: Query, columns: Columns) -> I64:
     """The rows of the people that match, rising; `columns`: those of REVIEW_FIELDS."""
     return np.flatnonzero(evaluate(query.tree, _Reviewed(table, columns))[0]).astype(np.int64)
+
+
+def as_reviewed(table: PeopleTable, columns: Columns) -> PeopleTable:
+    """The table with reviewers' states and causes; the fractions of changed joints are unknown."""
+    changed = ("state", "cause", "ambiguous", "visibility_fractions")
+    arrays = {**table.arrays, **{name: table.arrays[name].copy() for name in changed}}
+    count = len(VISIBILITY)
+    for row in np.flatnonzero(columns["changed"] == "yes"):
+        for name, label in columns["joints"][row].items():
+            j = table.joints.index(name)
+            state, cause = label["state"], CAUSES.index(label["cause"])
+            now = NO_STATE if state is None else state, cause
+            if now != (arrays["state"][j, row], arrays["cause"][j, row]):
+                arrays["state"][j, row], arrays["cause"][j, row] = now
+                arrays["ambiguous"][j, row] = False
+                arrays["visibility_fractions"][count * j : count * (j + 1), row] = np.nan
+    return replace(table, arrays=arrays)
 
 
 class _Reviewed:

@@ -22,6 +22,7 @@ from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.predictions import prediction_layers
 from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.review_fields import (
+    as_reviewed,
     hide_reviews,
     matching_rows,
     parse_query,
@@ -152,7 +153,8 @@ def build_queue(
     there = table.frame[~columns["deleted"]]
     rows = np.arange(table.people, dtype=np.int64)
     if request.query.strip() and request.queue != "empty":
-        rows = matching_rows(table, parse_query(request.query, table.joints), columns)
+        query = parse_query(request.query, table.joints)
+        rows = matching_rows(as_reviewed(table, columns), query, columns)
     if request.queue in ("assigned", "second"):
         mine = [*leases(store, table.key, layer=request.layer, who=who.name)]
         if request.queue == "assigned":

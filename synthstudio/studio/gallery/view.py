@@ -22,6 +22,7 @@ from synthstudio.review.risk.review_fields import (
     ME,
     REVIEW_FIELDS,
     Columns,
+    as_reviewed,
     hide_reviews,
     last_event_id,
     matching_rows,
@@ -87,7 +88,7 @@ def csv_header(joints: Sequence[str]) -> list[str]:
 
 
 def csv_rows(rows: I64, table: PeopleTable, columns: Mapping[str, Array]) -> Iterator[list[object]]:
-    """Yield one line per person: review, numbers, texts, and each joint's cause on disk."""
+    """Yield one line per person: review, numbers, texts, and each joint's cause."""
     numbers = [table.number(name)[rows] for name in _FACTS]
     texts = [table.texts(name, rows) for name in _TEXTS]
     causes = table.arrays["cause"][:, rows]
@@ -225,8 +226,8 @@ def current_form(state: GalleryState, joints: tuple[str, ...]) -> Form | None:
 
 
 def find_people(ctx: Context, chosen: OpenSet, me: User, state: GalleryState) -> SearchResult:
-    table = chosen.table
     columns = columns_of(ctx, chosen, me)
+    table = as_reviewed(chosen.table, columns)
     joints = chosen.skeleton.joints
     if state.query:
         rows = matching_rows(table, parse_query(state.query, joints), columns)
