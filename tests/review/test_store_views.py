@@ -106,8 +106,8 @@ def test_columns_say_what_the_store_says_of_each_person(desk, small_set):
     assert found["status"].tolist() == ["pending"] * 2 + ["approved"] + ["pending"] * 7
     assert [found["reviewer"][k] for k in (1, 2, 5, 6)] == [None, "ben", "anna", "anna"]
     assert found["changed"].tolist() == ["no"] * 2 + ["yes"] + ["no"] * 7
-    told = [np.flatnonzero(found[name]).tolist() for name in ("comments", "deleted", "assigned")]
-    assert told == [[5], [6], [7]]
+    rows = [np.flatnonzero(found[name]).tolist() for name in ("comments", "deleted", "assigned")]
+    assert rows == [[5], [6], [7]]
     query = review_fields.parse_query("nose hidden by object", table.joints)
     tables = table, review_fields.as_reviewed(table, found)
     on_disk, now = ({*review_fields.matching_rows(one, query, found)} for one in tables)

@@ -153,18 +153,21 @@ def matching_rows(table: PeopleTable, query: Query, columns: Columns) -> I64:
 
 def as_reviewed(table: PeopleTable, columns: Columns) -> PeopleTable:
     """The table with reviewers' states and causes; the fractions of changed joints are unknown."""
-    changed = ("state", "cause", "ambiguous", "visibility_fractions")
-    arrays = {**table.arrays, **{name: table.arrays[name].copy() for name in changed}}
-    count = len(VISIBILITY)
-    for row in np.flatnonzero(columns["changed"] == "yes"):
-        for name, label in columns["joints"][row].items():
-            j = table.joints.index(name)
-            state, cause = label["state"], CAUSES.index(label["cause"])
-            now = NO_STATE if state is None else state, cause
-            if now != (arrays["state"][j, row], arrays["cause"][j, row]):
-                arrays["state"][j, row], arrays["cause"][j, row] = now
-                arrays["ambiguous"][j, row] = False
-                arrays["visibility_fractions"][count * j : count * (j + 1), row] = np.nan
+    names = ("state", "cause", "ambiguous", "visibility_fractions")
+    arrays = {**table.arrays, **{name: table.arrays[name].copy() for name in names}}
+    place = {name: j for j, name in enumerate(table.joints)}
+    labels = [
+        (place[name], row, NO_STATE if d["state"] is None else d["state"], CAUSES.index(d["cause"]))
+        for row in np.flatnonzero(columns["changed"] == "yes").tolist()
+        for name, d in columns["joints"][row].items()
+    ]
+    j, row, state, cause = np.array(labels, np.int64).reshape(-1, 4).T
+    differs = (arrays["state"][j, row] != state) | (arrays["cause"][j, row] != cause)
+    at = j[differs], row[differs]
+    arrays["state"][at], arrays["cause"][at] = state[differs], cause[differs]
+    arrays["ambiguous"][at] = False
+    for k in range(len(VISIBILITY)):
+        arrays["visibility_fractions"][len(VISIBILITY) * at[0] + k, at[1]] = np.nan
     return replace(table, arrays=arrays)
 
 

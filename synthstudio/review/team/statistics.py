@@ -280,8 +280,8 @@ class Throughput:
 def throughput(store: Store, key: str) -> list[Throughput]:
     """Reviewers' throughputs by day (UTC) and name."""
     row = EventRow
-    called = and_(row.kind == "status", row.after["status"].as_string().in_(DECIDED))
-    decides = or_(row.kind == "delete", called)
+    decision = and_(row.kind == "status", row.after["status"].as_string().in_(DECIDED))
+    decides = or_(row.kind == "delete", decision)
     query = select(row.who, row.when, decides, row.frame, row.instance, row.layer)
     query = query.where(row.dataset == key).order_by(row.id)
     with store.reading() as session:
