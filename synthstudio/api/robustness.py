@@ -267,7 +267,7 @@ def stress(
 
         def shown(cause: str, level: int = 0) -> tuple[Dataset, Predictions, Skeleton]:
             title = set_name(cause, level)
-            making = step(f"making {title}")
+            making = step(f"making {title}, set {len(hashes) + 1} of {len(SETTINGS) + 1}")
             path = made_set(root / SETS / title, stress_recipe(cause, level), moments, many, making)
             dataset, report = Dataset(path), step(f"{name}: {title}")
             hashes[title] = dataset_sha256(path)

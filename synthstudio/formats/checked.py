@@ -147,7 +147,7 @@ def person_of(
     size = frame["height_px"], frame["width_px"]
     state = [integer(v, 0, 2) for _, _, v in points]
     px = [(number(x), number(y)) if v else (math.nan, math.nan) for x, y, v in points]
-    around = list(box_px) if box_px is not None else around_points(px)
+    around = list(box_px) if box_px and min(box_px[2:]) > 0 else around_points(px)
     outside = [not as_labelled and beyond(xy, size) for xy in px]
     known = {
         "frame_index": frame["index"],

@@ -267,7 +267,7 @@ def _box(
     labelled, box = [(x, y) for x, y, v in points if v], entry.get("bbox") or None
     if box is not None:
         box = visible_box(entry, size)
-        if any(box) or not labelled:  # other tools write 0 0 0 0 for a person of joints alone
+        if min(box[2:]) > 0 or not labelled:  # other tools write 0 0 0 0 beside joints alone
             return box
     if counts is not None and check_counts(counts, size):
         return counts_box(counts, size)
