@@ -3,7 +3,7 @@
 Places are rated with people as cards, flat pictures that are drawn once, then shifted and scaled by
 depth; the small change of viewing angle is ignored. The best free place is taken, if needed after
 an exact evaluation (scene_visibility.py). A person with self-occlusion targets is turned to meet
-them. J joints, n points.
+them. J joints, n points, S places.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from synthstudio.core.arrays import F64, Bool
 from synthstudio.core.camera import Camera
@@ -94,22 +96,20 @@ def _aimed(
     person = built(0.0)[0].item
     assert isinstance(person, PersonSpec)
     own = cards(person)
-    before = [
-        seen
-        for other in others
-        if (seen := shown(cards(other), layout.camera, other.position_m)) is not None
-    ]
+    before = [shown(cards(other), layout.camera, other.position_m) for other in others]
+    before = [seen for seen in before if seen.ahead]
     spots = _spots(layout, others, place=seeker.place, reach_m=seeker.reach_m)
 
-    def error_at(spot: tuple[float, float]) -> float:
-        here = shown(own, layout.camera, (*spot, person.position_m[2]))
-        return np.inf if here is None else _error(layout, [*before, here], goals)
+    def errors_at(spots: list[tuple[float, float]]) -> list[float]:
+        here = shown(own, layout.camera, [(*spot, person.position_m[2]) for spot in spots])
+        errors = np.where(here.ahead, _errors(layout, [*before, here], goals), np.inf)
+        return [float(error) for error in errors]
 
     causes = any({PERSON, TRUNCATED} & goal.fractions.keys() for goal in goals)
-    errors = [error_at(spot) for spot in spots]
+    errors = errors_at(spots)
     if causes:
         nearby = _nearby(layout, spots, errors, seeker.place)
-        spots, errors = spots + nearby, errors + [error_at(spot) for spot in nearby]
+        spots, errors = spots + nearby, errors + errors_at(nearby)
     # Among equal places, those drawn first come first.
     step = _ALIKE if crowd is None else _ALIKE_CROWD
     steps = [(round(error / step) if np.isfinite(error) else 1_000_000) for error in errors]
@@ -126,7 +126,7 @@ def _aimed(
         if crowd is not None and before:
             # Crowd indices have tighter tolerances than a moved card's accuracy.
             seen = shown(cards(exact), layout.camera, exact.position_m)
-            here = np.inf if seen is None else _crowd_error(layout, [*before, seen], crowd)
+            here = _crowd_error(layout, [*before, seen], crowd) if seen.ahead else np.inf
         elif causes:
             here = _cause_error(layout, (*others, exact), goals)
         else:
@@ -150,49 +150,49 @@ def _cause_error(layout: Layout, people: tuple[PersonSpec, ...], goals: list[Goa
     for k, (own, points) in enumerate(zip(goals, seen, strict=False)):
         causes, last = points.causes(), len(people) in (k + 1, len(goals))
         if PERSON in own.fractions:
-            out += _share_error(float((causes == PERSON).mean()), own, last=last)
+            out += float(_share_error((causes == PERSON).mean(), own, last=last))
         if TRUNCATED in own.fractions and k == len(people) - 1:
             out += _EDGE * abs(float((causes == TRUNCATED).mean()) - own.fractions[TRUNCATED])
     return out
 
 
-def _share_error(share: float, own: Goal, *, last: bool) -> float:
+def _share_error(share: Any, own: Goal, *, last: bool) -> Any:
     """Error of the fraction of joints hidden by people, before objects hide some as well."""
     error = share - own.fractions[PERSON] / max(0.1, 1 - own.fractions.get(OBJECT, 0.0))
     # A person placed later may hide more of earlier ones.
-    return abs(error) if last else max(0.0, error)
+    return np.abs(error) if last else np.maximum(0.0, error)
 
 
-def _error(layout: Layout, cards: list[Shown], goals: list[Goal]) -> float:
-    """The error of the people placed so far; the last is the new one."""
-    out, crowd = 0.0, layout.crowd
+def _errors(layout: Layout, cards: list[Shown], goals: list[Goal]) -> F64:
+    """(S,) or (): the error of the people placed so far; the last is the new one at S places."""
+    crowd, last_card, out = layout.crowd, cards[-1], np.zeros(())
     apart = crowd is None and not any(PERSON in own.fractions for own in goals)
     if crowd is not None and len(cards) > 1:
-        out += _crowd_error(layout, cards, crowd)
+        each = ([*cards[:-1], one] for one in last_card.places())
+        out = out + np.array([_crowd_error(layout, tried, crowd) for tried in each])
     for k, own in enumerate(goals[: len(cards)]):
         share, joints = hidden_by_others(layout.camera, cards, k)
         if own.fraction is not None:
-            out += max(0.0, share - own.fraction)
+            out = out + np.maximum(0.0, share - own.fraction)
         if apart:
-            out += _OVERLAP * share + _CLOSE * _closeness(cards, k)
+            out = out + (_OVERLAP * share + _CLOSE * _closeness(cards, k))
         if PERSON in own.fractions:
             last = len(cards) in (k + 1, len(goals))
-            out += _share_error(float(joints.mean()), own, last=last)
+            out = out + _share_error(joints.mean(axis=-1), own, last=last)
         if TRUNCATED in own.fractions and k == len(cards) - 1:
-            seen = cards[k]
-            outside = ~layout.camera.shows(seen.at(seen.card.joints_m))
-            out += _EDGE * abs(float(outside.mean()) - own.fractions[TRUNCATED])
+            outside = ~layout.camera.shows(last_card.at(last_card.card.joints_m))
+            out = out + _EDGE * np.abs(outside.mean(axis=-1) - own.fractions[TRUNCATED])
     return out
 
 
-def _closeness(cards: list[Shown], place: int) -> float:
+def _closeness(cards: list[Shown], place: int) -> F64:
     """0 for a card with room for an object at its sides, to 1 for one right in front of another."""
-    own, out = cards[place], 0.0
+    own, out = cards[place], np.zeros(())
     wide = (own.card.box_m[1, 0] - own.card.box_m[0, 0]) * own.per_m
     for k, other in enumerate(cards):
         if k != place:
-            away = abs(float(own.px[0] - other.px[0])) / max(1.0, _ROOM * wide)
-            out = max(out, 1 - away)
+            away = np.abs(own.px[..., 0] - other.px[..., 0]) / np.maximum(1.0, _ROOM * wide)
+            out = np.maximum(out, 1 - away)
     return out
 
 
@@ -340,6 +340,7 @@ def _turn_error(layout: Layout, person: PersonSpec, own: Goal, self_share: float
 
 _SAMPLES = 56
 _POINTS = 150
+_MIN_DEPTH_M = 0.3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -357,22 +358,33 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Shown:
+    """A card at S places (...: S), or at one (...: nothing)."""
+
     card: Card
-    px: F64  # (2,) of the root
-    per_m: float  # pixels a metre
-    depth_m: float
+    px: F64  # (..., 2) of the root
+    per_m: F64  # (...) pixels a metre
+    depth_m: F64  # (...)
+
+    @property
+    def ahead(self) -> Bool:
+        """(...) whether it is not behind the camera."""
+        return np.asarray(self.depth_m >= _MIN_DEPTH_M)
+
+    def places(self) -> Iterator[Shown]:
+        for px, per_m, depth_m in zip(self.px, self.per_m, self.depth_m, strict=True):
+            yield dataclasses.replace(self, px=px, per_m=per_m, depth_m=depth_m)
 
     def at(self, offsets_m: F64) -> F64:
-        """Pixels (..., 2) of offsets from the root."""
-        return self.px + offsets_m * self.per_m
+        """Pixels (..., n, 2) of offsets (n, 2) from the root."""
+        return np.asarray(self.px[..., None, :] + offsets_m * self.per_m[..., None, None])
 
     def covers(self, px: F64) -> Bool:
-        """Return (n,) which pixels (n, 2) the card covers."""
-        place = (px - self.px) * (self.card.per_m / self.per_m) + self.card.root
-        cell = np.floor(place)
-        within = np.asarray(((cell >= 0) & (cell < self.card.mask.shape[::-1])).all(axis=1))
-        column, row = np.where(within[:, None], cell, 0).astype(np.intp).T
-        return np.asarray(within & self.card.mask[row, column])
+        """(..., n) which pixels (..., n, 2) the card covers."""
+        scale = (self.card.per_m / self.per_m)[..., None, None]
+        cell = np.floor((px - self.px[..., None, :]) * scale + self.card.root)
+        within = np.asarray(((cell >= 0) & (cell < self.card.mask.shape[::-1])).all(axis=-1))
+        place = np.where(within[..., None], cell, 0).astype(np.intp)
+        return np.asarray(within & self.card.mask[place[..., 1], place[..., 0]])
 
 
 def card(
@@ -407,27 +419,29 @@ def card(
     )
 
 
-def shown(own: Card, camera: Camera, root_m: tuple[float, float, float]) -> Shown | None:
-    """The card with its root at a place, or None behind the camera."""
-    seen = camera.to_camera(np.array([root_m]))
-    if seen[0, 2] < 0.3:
-        return None
-    depth = float(seen[0, 2])
-    return Shown(card=own, px=camera.project(seen)[0], per_m=camera.focal_px / depth, depth_m=depth)
+def shown(own: Card, camera: Camera, root_m: ArrayLike) -> Shown:
+    """The card with its root at places (..., 3)."""
+    # One place at a time: a product of larger matrices may differ in its last digit.
+    seen = camera.to_camera(np.asarray(root_m, np.float64)[..., None, :])[..., 0, :]
+    depth = seen[..., 2]
+    per_m = np.asarray(camera.focal_px / np.where(depth < _MIN_DEPTH_M, 1.0, depth))
+    return Shown(card=own, px=camera.project(seen), per_m=per_m, depth_m=depth)
 
 
-def hidden_by_others(camera: Camera, cards: list[Shown], place: int) -> tuple[float, Bool]:
-    """The fraction of a card inside the picture covered by nearer cards, and (J,) joints."""
+def hidden_by_others(camera: Camera, cards: list[Shown], place: int) -> tuple[F64, Bool]:
+    """(...) the fraction of a card inside the picture covered by nearer cards, (..., J) joints."""
     own = cards[place]
     px = own.at(own.card.points_and_joints_m)
     kept = camera.shows(px)
-    covered = np.zeros(len(px), np.bool_)
+    covered = np.zeros_like(kept)
     for k, other in enumerate(cards):
-        if k != place and other.depth_m < own.depth_m:
-            covered |= other.covers(px)
-    covered &= kept
-    count = len(px) - len(own.card.joints_m)
-    return float(covered[:count].sum() / max(1, kept[:count].sum())), covered[count:]
+        nearer = np.asarray(other.depth_m < own.depth_m)
+        if k != place and nearer.any():
+            covered = covered | (other.covers(px) & nearer[..., None])
+    covered = covered & kept
+    count = px.shape[-2] - len(own.card.joints_m)
+    inside = np.maximum(1, kept[..., :count].sum(axis=-1))
+    return covered[..., :count].sum(axis=-1) / inside, covered[..., count:]
 
 
 def crowd_index(camera: Camera, cards: list[Shown]) -> float:
