@@ -91,7 +91,8 @@ def revert_ops(session: Session, dataset: str, client: str, again: str) -> list[
     return numbered(ops, again)
 
 
-_RELABEL = "relabel-"
+_RELABEL, FLAG = "relabel-", "flag-"
+"""How clients of batch edits begin."""
 Meaning = tuple[int | None, str]
 """A state and its cause, one of MEANINGS."""
 MEANINGS: tuple[Meaning, ...] = tuple(
@@ -118,10 +119,11 @@ class Change:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Relabelled:
-    """An applied change: author, time, number of people; how many still have it."""
+class BatchEdit:
+    """An applied batch edit: author, time, number of people; how many still have it."""
 
     client: str
+    flagged: bool
     who: str
     when: datetime
     people: int
@@ -180,20 +182,22 @@ def relabel(
     return apply_all(store, ops, who, base_of, progress)
 
 
-def relabelled(store: Store, dataset: str, *, maximum: int = 10) -> list[Relabelled]:
-    """The last `maximum` changes of a data set, newest first."""
+def batch_edits(store: Store, dataset: str, *, maximum: int = 10) -> list[BatchEdit]:
+    """The last `maximum` relabellings and flaggings of a data set, newest first."""
     row = EventRow
+    begins = row.client.startswith(_RELABEL) | row.client.startswith(FLAG)
     groups = (
         select(row.client, func.min(row.id), func.min(row.who), func.min(row.when), func.count())
-        .where(in_layer(row, dataset), row.kind == "edit", row.client.startswith(_RELABEL))
+        .where(in_layer(row, dataset), begins)
         .group_by(row.client)
         .order_by(func.min(row.id).desc())
         .limit(maximum)
     )
     with store.reading() as session:
         return [
-            Relabelled(
+            BatchEdit(
                 client=client,
+                flagged=client.startswith(FLAG),
                 who=who,
                 when=when,
                 people=people,
@@ -203,13 +207,13 @@ def relabelled(store: Store, dataset: str, *, maximum: int = 10) -> list[Relabel
         ]
 
 
-def undo_relabel(
+def undo_batch(
     store: Store, dataset: str, client: str, *, who: User, base_of: BaseOf
 ) -> list[Event | Refused]:
-    """Revert a change for people who still have it, with a reason for each refusal: joints may have
+    """Revert a change for people who still have it, with a reason for each refusal: they may have
     been edited again."""
     require(who, "relabel")
-    again = f"undo-{_RELABEL}{secrets.token_hex(8)}"
+    again = f"undo-{secrets.token_hex(8)}"
     with store.reading() as session:
         ops = revert_ops(session, dataset, client, again)
     return apply_all(store, ops, who, base_of)

@@ -402,7 +402,7 @@ def parse(data: Any, where: str = "config") -> Config:
         outer = {f["loc"][:n] for f in faults for n in range(len(f["loc"]))}
         # A tuple is too short without items that have faults of their own.
         kept = [f for f in faults if f["type"] != "too_short" or f["loc"] not in outer]
-        raise ModelError("\n".join(_fault(dict(f), where) for f in kept)) from error
+        raise ModelError("\n".join(_fault(dict(f), where) for f in kept)) from None
 
 
 def overfitted(config: Config, people: int) -> Config:

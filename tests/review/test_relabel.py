@@ -5,9 +5,9 @@ from review_ops import ANNA, LEAD
 
 from synthstudio.core.errors import Refused
 from synthstudio.review import history
-from synthstudio.review.batch_edits import MEANINGS, Relabel, relabel, relabelled
+from synthstudio.review.batch_edits import MEANINGS, Relabel, batch_edits, relabel
 from synthstudio.review.batch_edits import relabel_changes as changes
-from synthstudio.review.batch_edits import undo_relabel as undo
+from synthstudio.review.batch_edits import undo_batch as undo
 from synthstudio.review.values import JointLabel
 
 WRISTS = ("left_wrist", "right_wrist")
@@ -42,12 +42,12 @@ def test_joints_become_what_is_asked_and_are_again_what_they_were(desk, store, p
             else:
                 assert label == old
     assert changes(store, people, Relabel(joints=WRISTS, to=BY_OBJECT), base_of=desk.base) == []
-    (made,) = relabelled(store, desk.key)
+    (made,) = batch_edits(store, desk.key)
     assert (made.who, made.people, made.standing) == (LEAD.name, len(found), len(found))
 
     assert len(undo(store, desk.key, made.client, who=LEAD, base_of=desk.base)) == len(found)
     assert {p: now(desk, p) for p in people} == before
-    assert relabelled(store, desk.key)[0].standing == 0
+    assert batch_edits(store, desk.key)[0].standing == 0
     assert undo(store, desk.key, made.client, who=LEAD, base_of=desk.base) == []
     assert history.check_replay(store, desk.key) == []
 
@@ -85,7 +85,7 @@ def test_who_edited_meanwhile_keeps_the_edit(desk, store, people):
     assert now(desk, first)["nose"] == label
     # The way back leaves those alone who were edited after the change.
     desk.log(second, "edit", joints={"nose": label})
-    (made,) = relabelled(store, desk.key)
+    (made,) = batch_edits(store, desk.key)
     (back,) = undo(store, desk.key, made.client, who=LEAD, base_of=desk.base)
     assert isinstance(back, Refused) and "changed again later" in str(back)
     assert now(desk, second)["nose"] == label and done.person == second
@@ -102,4 +102,4 @@ def test_leads_alone_may_and_only_what_makes_sense(desk, store, people):
         with pytest.raises(Refused, match="unknown state and cause"):
             changes(store, people, Relabel(joints=("nose",), to=to), base_of=desk.base)
     assert changes(store, [], Relabel(joints=("nose",), to=BY_OBJECT), base_of=desk.base) == []
-    assert relabelled(store, desk.key) == []
+    assert batch_edits(store, desk.key) == []

@@ -100,6 +100,8 @@ def test_leads_flag_and_assign_many_and_every_one_is_an_event(gallery, pages):
     pages.press(app, "Assign")
     assert "2 people assigned to Ada." in pages.words(app)
     assert members.assigned(store, key) == dict.fromkeys(chosen, "Ada")
+    pages.press(app, "Undo")
+    assert {history.states(store, key)[person].status for person in chosen} == {"pending"}
 
 
 def test_a_reviewer_cannot_act_on_many(gallery, pages):

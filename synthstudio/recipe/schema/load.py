@@ -86,7 +86,7 @@ def _validate(data: Any, where: str, node: yaml.Node | None, kind: type[R]) -> R
         lines = [_fault(fault, data, where, node) for fault in faults[:_SHOWN]]
         if len(faults) > _SHOWN:
             lines.append(f"and {len(faults) - _SHOWN} more.")
-        raise RecipeError("\n".join(dict.fromkeys(lines))) from error
+        raise RecipeError("\n".join(dict.fromkeys(lines))) from None
 
 
 def _fault(fault: ErrorDetails, data: Any, where: str, node: yaml.Node | None) -> str:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -11,17 +11,17 @@ from synthstudio.core.labels import STATE_HIDDEN
 from synthstudio.core.progress import people_text
 from synthstudio.review import history
 from synthstudio.review.batch_edits import (
+    FLAG,
     MEANINGS,
     Change,
     Meaning,
     Relabel,
     apply_all,
+    batch_edits,
     relabel,
     relabel_changes,
-    relabelled,
-    undo_relabel,
+    undo_batch,
 )
-from synthstudio.review.check import Base
 from synthstudio.review.risk import review_fields
 from synthstudio.review.team import members
 from synthstudio.review.values import HIDDEN_BY, Event, Op, Pair, Person, User, may, numbered
@@ -91,7 +91,8 @@ def bulk_actions(
             help=none or f"At most {MAX_AT_ONCE:,} at once, with a reason.",
         ):
             _finish(state, flag_people(ctx, me, chosen, people, reason.strip()))
-        if done := relabel_form(ctx, me, chosen, people):
+        done = relabel_form(ctx, me, chosen, people) or _earlier(ctx, me, chosen)
+        if done:
             _finish(state, done)
 
 
@@ -110,7 +111,7 @@ def flag_people(
         )
         for person in people
     )
-    named = numbered(ops, f"gallery-{secrets.token_hex(8)}")
+    named = numbered(ops, f"{FLAG}{secrets.token_hex(8)}")
     return result_text(apply_all(ctx.store, named, me, chosen.frames.base_of), "flagged")
 
 
@@ -195,7 +196,7 @@ _NOW: dict[str, tuple[Meaning, ...]] = {
 
 
 def relabel_form(ctx: Context, me: User, chosen: OpenSet, people: Sequence[Person]) -> str:
-    """The form, its preview, and earlier changes; returns what was done, or nothing."""
+    """The form and its preview; returns what was done, or nothing."""
     read = chosen.frames.base_of
     with st.expander("Relabel joints"):
         joints, now, to, look = st.columns([3, 2, 2, 1.2], vertical_alignment="bottom")
@@ -231,7 +232,7 @@ def relabel_form(ctx: Context, me: User, chosen: OpenSet, people: Sequence[Perso
                 progress=lambda tried: bar.progress(tried / len(found)),
             )
             return result_text(done, "relabelled")
-        return _before(ctx, me, chosen, read)
+    return ""
 
 
 def _preview(chosen: OpenSet, found: Sequence[Change]) -> bool:
@@ -264,18 +265,19 @@ def _preview(chosen: OpenSet, found: Sequence[Change]) -> bool:
     return st.button(f"Relabel {words}", type="primary", key="relabel_do")
 
 
-def _before(ctx: Context, me: User, chosen: OpenSet, read: Callable[[Person], Base]) -> str:
-    for made in relabelled(ctx.store, chosen.key, maximum=5):
+def _earlier(ctx: Context, me: User, chosen: OpenSet) -> str:
+    for made in batch_edits(ctx.store, chosen.key, maximum=5):
         words, back = st.columns([6, 1.2], vertical_alignment="center")
         still = "" if made.standing == made.people else f", {made.standing:,} still are"
         words.caption(
-            f"{people_text(made.people)} relabelled by {plain(made.who)}, "
-            f"{made.when:%Y-%m-%d %H:%M} UTC{still}"
+            f"{people_text(made.people)} {'flagged' if made.flagged else 'relabelled'} by "
+            f"{plain(made.who)}, {made.when:%Y-%m-%d %H:%M} UTC{still}"
         )
         if back.button(
-            "Undo", key=f"relabel_undo_{made.client}", disabled=not made.standing, width="stretch"
+            "Undo", key=f"undo_{made.client}", disabled=not made.standing, width="stretch"
         ):
-            done = undo_relabel(ctx.store, chosen.key, made.client, who=me, base_of=read)
+            base_of = chosen.frames.base_of
+            done = undo_batch(ctx.store, chosen.key, made.client, who=me, base_of=base_of)
             return result_text(done, "as before")
     return ""
 
