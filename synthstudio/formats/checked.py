@@ -147,7 +147,8 @@ def person_of(
     size = frame["height_px"], frame["width_px"]
     state = [integer(v, 0, 2) for _, _, v in points]
     px = [(number(x), number(y)) if v else (math.nan, math.nan) for x, y, v in points]
-    around = list(box_px) if box_px and min(box_px[2:]) > 0 else around_points(px)
+    if box_px is None or not (as_labelled or min(box_px[2:]) > 0):
+        box_px = around_points(px)
     outside = [not as_labelled and beyond(xy, size) for xy in px]
     known = {
         "frame_index": frame["index"],
@@ -165,10 +166,10 @@ def person_of(
         "occluder_id": [0] * len(state),
         "origin": ["human"] * len(state),
         "mask_size": [*size],
-        "modal_box_px": around,
+        "modal_box_px": [*box_px],
     }
     if "modal_area_px" not in more:
-        known["modal_area_px"] = area_of(more.get("modal_counts"), around, size)
+        known["modal_area_px"] = area_of(more.get("modal_counts"), box_px, size)
     return complete({**known, **more}, labels.LABELS)
 
 

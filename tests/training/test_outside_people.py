@@ -187,13 +187,13 @@ def test_missing_files_and_sets_without_joints(tmp_path):
 
     def few(found):
         _, second, third = found["annotations"]
-        second["area"], third["bbox"] = 0, [1, 1, 0, 0]
-        found["annotations"].append(third | {"id": 9, "iscrowd": 1, "bbox": second["bbox"]})
+        second["area"], second["bbox"], third["keypoints"] = 0, [1, 1, 0, 0], [0] * 51
+        found["annotations"].append(third | {"id": 9, "iscrowd": 1})
 
     notes = []
     people = gathered(tmp_path, source(world.changed(file.parent, few)), notes=notes)
-    assert len(people.train) == 1
-    assert any("2 x a person without a labelled joint, a box or an area" in s for s in notes)
+    assert len(people.train) == 2  # the box of the second is that of its joints
+    assert any("1 x a person without a labelled joint, a box or an area" in s for s in notes)
     assert any("1 x iscrowd region" in s for s in notes)
 
 

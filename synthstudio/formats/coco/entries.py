@@ -230,7 +230,7 @@ def instance_row(
         around = () if own_entry else points
         size = [frame["height_px"], frame["width_px"]]
         more: Row = {"modal_counts": checked.compressed_counts(entry.get("segmentation"), size)}
-        box = _box(entry, more["modal_counts"], around, size)
+        box = _box(entry, more["modal_counts"], around, size, as_labelled)
         more["modal_area_px"] = _area(entry.get("area"), more["modal_counts"], box, size)
         if own_entry:
             more |= _stated(entry)
@@ -263,11 +263,13 @@ def _box(
     counts: str | None,
     points: Sequence[checked.Point],
     size: Sequence[int],
+    as_labelled: bool,
 ) -> list[float]:
     labelled, box = [(x, y) for x, y, v in points if v], entry.get("bbox") or None
     if box is not None:
         box = visible_box(entry, size)
-        if min(box[2:]) > 0 or not labelled:  # other tools write 0 0 0 0 beside joints alone
+        # Other tools write 0 0 0 0 beside joints alone.
+        if as_labelled or min(box[2:]) > 0 or not labelled:
             return box
     if counts is not None and check_counts(counts, size):
         return counts_box(counts, size)
