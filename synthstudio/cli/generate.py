@@ -100,7 +100,7 @@ def generate(
     dataset = call(recipe, folder, part=_part(part), on_note=lambda note: log(f"note: {note}"))
     made = dataset.summary
     if made.set_aside:
-        log(f"{len(made.set_aside)} damaged shards were moved to {made.folder / 'set-aside'}")
+        log(f"damaged shards moved to {made.folder / 'set-aside'}: {len(made.set_aside)}")
     if made.failed:
         log(f"{made.failed} frames failed twice; they are recorded, not stored")
     result = {

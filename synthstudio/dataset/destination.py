@@ -294,8 +294,7 @@ class StoreDestination:
         if self.store.create(LOCK_NAME, b"other bytes"):
             self.store.delete(LOCK_NAME)
             raise DatasetError(
-                "this store does not support conditional writes, so it cannot exclude a "
-                "second run out",
+                "this store does not support conditional writes: a second run could write here",
                 where=str(self.place),
                 then="Write to a folder and copy it, or to a store with If-None-Match.",
             )

@@ -36,8 +36,11 @@ _NO_CREDENTIALS = (
     "DefaultCredentialsError",
     "ClientAuthenticationError",
 )
-_NO_ACCESS = ("InvalidToken", "TokenRefreshRequired", "AuthorizationHeaderMalformed")
-"""Codes that s3fs does not turn into PermissionError."""
+_NO_ACCESS = (
+    *("InvalidToken", "TokenRefreshRequired", "AuthorizationHeaderMalformed"),
+    *("AuthenticationFailed", "AuthorizationFailure", "AuthorizationPermissionMismatch"),
+)
+"""Codes that s3fs and adlfs do not turn into PermissionError."""
 _WHERE_CREDENTIALS = {
     "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; for a public bucket "
     "FSSPEC_S3_ANON=true.",
@@ -164,6 +167,8 @@ class Store:
             except Exception as error:
                 if _code(error) in _IS_THERE:  # MinIO omits the condition
                     raise FileExistsError(place.path) from error
+                if _code(error) == "ContainerNotFound":  # adlfs
+                    raise self._no_bucket() from error
                 final = _final(error, place)
                 if final is not None:
                     raise final from error
@@ -216,7 +221,8 @@ def _code(error: BaseException) -> str:
         response = getattr(one, "response", None)
         if isinstance(response, dict):
             return str(response.get("Error", {}).get("Code", ""))
-    return ""
+    code = getattr(error, "error_code", None) or ""  # Azure's
+    return str(getattr(code, "value", code))
 
 
 def _words(error: BaseException) -> str:

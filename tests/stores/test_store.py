@@ -74,6 +74,9 @@ def test_no_bucket_and_no_credentials(s3, monkeypatch):
     for ask in (lambda: store.read("a"), *writing, lambda: store.names("shards"), store.level):
         with pytest.raises(DatasetError, match="no such bucket; got no-such-bucket"):
             ask()
+    azure = type("HttpResponseError", (Exception,), {"error_code": "ContainerNotFound"})
+    with pytest.raises(DatasetError, match="no such bucket"):
+        store._try("a", lambda *_: (_ for _ in ()).throw(azure()))
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     with fresh_clients(), pytest.raises(DatasetError, match=r"no credentials.*AWS_ACCESS_KEY_ID"):
         Store(Url("s3", f"{s3.bucket}/set")).read("a")
