@@ -85,9 +85,9 @@ def run(name: str, command: list[str], done: dict[str, dict[str, object]]) -> di
         ).returncode
     text = (KEPT / f"{name}.log").read_text(encoding="utf-8", errors="replace")
     counts = re.findall(r"^.*\d+ (?:passed|failed|skipped|deselected).*$", text, re.M)
-    told = counts[-1].strip("= ") if counts else f"exit status {status}"
+    found = counts[-1].strip("= ") if counts else f"exit status {status}"
     seconds = round(time.monotonic() - start)
-    return {"passed": status in (0, NO_TESTS), "seconds": seconds, "result": told}
+    return {"passed": status in (0, NO_TESTS), "seconds": seconds, "result": found}
 
 
 def main() -> int:
