@@ -57,7 +57,7 @@ def found(start_studio, studio_set, tmp_path_factory):
 def test_no_page_makes_an_element_of_it(found, page, open_as):
     for name in PAGES:
         open_as(page, found, f"{name}?frame=0&instance=1")
-        shown = page.get_by_role("combobox", name="Data set").first
+        shown = page.get_by_role("combobox", name="Data set", include_hidden=True).first
         expect(shown).to_have_value("<b class=evil>![e](x)")  # letter by letter
         if name in PAINTED:
             page.locator(PAINTED[name]).first.wait_for()

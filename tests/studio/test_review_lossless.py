@@ -163,12 +163,12 @@ def test_a_server_that_cannot_store(start_studio, studio_set, page, open_as, wat
         pid, endless = studio.process.pid, resource.RLIM_INFINITY
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, endless))
 
-    said = {"locked": "locked|busy", "full": "disk", "killed": "."}[how]
+    shown = {"locked": "server is slow|cannot be used", "full": "cannot be used", "killed": "."}
     with closing(sqlite3.connect(studio.db, isolation_level=None)) as other:
         begin = {"locked": lambda: other.execute("BEGIN IMMEDIATE"), "full": lambda: limit(4096)}
         begin.get(how, studio.kill)()
         output += hammer(desk, keys=3, first=2)
-        desk.wait(lambda: re.search(said, desk.status()))
+        desk.wait(lambda: re.search(shown[how], desk.status()))
         assert desk.reads("pending") == "6"
         if how == "killed":  # keys go to the editor still, where no server answers
             desk.wait(lambda: desk.reads("saved") == "offline")

@@ -65,7 +65,7 @@ def test_two_workers_learn_what_torchrun_does_though_one_dies(
         progress=lambda step, total, text: seen.append((step, total)),
     )
     assert (done.steps, done.finished, done.folder) == (40, True, run)
-    assert len([line for line in said if "people to train on" in line]) == 1
+    assert len([line for line in said if "people to train on," in line]) == 1
     assert seen[-1] == (40, 40)
     assert tensors(run) == tensors(by_two("long"))
     assert not list(tmp_path.glob(".ray-ray-*"))
