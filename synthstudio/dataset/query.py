@@ -47,6 +47,9 @@ class Field:
     values: tuple[str, ...] = ()
 
 
+VARIANTS = ("base", "clean", "occluder", "appearance", "light", "view")
+
+
 def _frame(column: str, kind: Kind, means: str, values: tuple[str, ...] = ()) -> Field:
     return Field(column=column, table="frame", kind=kind, means=means, values=values)
 
@@ -66,11 +69,7 @@ FIELDS: dict[str, Field] = {
     "weight": Field(column="phenotype", element=3, means="0 to 1"),
     "tallness": Field(column="phenotype", element=4, means="0 to 1, within one gender"),
     "view": Field(
-        column="view",
-        table="computed",
-        kind="text",
-        values=VIEWS,
-        means="the side of the body facing the camera",
+        column="view", table="computed", kind="text", values=VIEWS, means="side facing the camera"
     ),
     "people": Field(column="people", table="computed", means="people in the frame"),
     "frame": _frame("index", "number", "number of the frame"),
@@ -82,7 +81,7 @@ FIELDS: dict[str, Field] = {
     "clip_frame": _frame("clip_frame", "number", "frame of the clip, from 0"),
     "time": _frame("time_s", "number", "seconds from the clip's start"),
     "split": _frame("split", "text", "train, val or test", ("train", "val", "test")),
-    "variant": _frame("variant", "text", "base, clean, occluder, ..."),
+    "variant": _frame("variant", "text", "what differs in its moment", VARIANTS),
     "group": _frame("group_id", "text", "frames of one moment"),
     "clip": _frame("clip_id", "text", "name of the clip"),
     "object": _frame("object_kind", "list", "an object in the frame"),
@@ -219,7 +218,7 @@ class _Token:
 
 
 _TOKENS = re.compile(
-    r"(?P<blank>\s+)|(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?%?)(?![\w.])"
+    r"(?P<blank>\s+)|(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?:\s*%)?)(?![\w.])"
     r"|(?P<word>[A-Za-z_][\w-]*)|(?P<quoted>\"[^\"]*\"|'[^']*')|(?P<sign>!=|<=|>=|[=<>(),])"
 )
 

@@ -197,7 +197,7 @@ def test_and_binds_more_than_or_and_not_more_than_both():
     a, b, c = "occluded > 0.1", "split = test", "left_wrist visible"
     assert _ids(f"{a} or {b} and {c}") == _ids(f"{a} or ({b} and {c})")
     assert _ids(f"not {a} and {b}") == _ids(f"(not {a}) and {b}")
-    assert _ids("occluded > 10%") == _ids("OCCLUDED > 0.1".lower()) == _ids("occluded > 1e-1")
+    assert _ids("occluded > 10 %") == _ids("OCCLUDED > 0.1".lower()) == _ids("occluded > 1e-1")
     assert _ids("pose_family = standing") == _ids("pose family = standing") != []
     for text in ("(" * 500 + "occluded > 1" + ")" * 500, "occluded > 1 " * 5000):
         with pytest.raises(DatasetError):
@@ -228,7 +228,7 @@ def test_objects_in_the_frame_and_views():
         ("occluded > lots", 11, "is not a number"),
         ("(occluded > 1", 13, "Expected )"),
         ("occluded > 1)", 12, "Expected one of and, or"),
-        ("split = tset", 8, "Did you mean test"),
+        ("variant = views", 10, "Did you mean view?"),
         ("split < test", 6, "compares numbers"),
         ("wrists hidden", 0, "any wrists, or all wrists"),
         ("both faces hidden", 5, "write all"),
