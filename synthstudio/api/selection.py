@@ -16,8 +16,6 @@ from synthstudio.dataset.query import query_fields as query_fields
 from synthstudio.dataset.splits import Leak, Splits
 from synthstudio.dataset.writer import check_folder
 
-DEFAULT_KEYS = ("group", "clip", "identity")
-
 
 def filter(
     dataset: Dataset | args.PlaceLike,
@@ -60,10 +58,14 @@ def count(dataset: Dataset | args.PlaceLike, query: str) -> Counted:
     return matching.count(source, matching.query_of(source, query))
 
 
+def _keys(by: str | Sequence[str]) -> list[str]:
+    return [key.strip() for key in by.split(",")] if isinstance(by, str) else list(by)
+
+
 def split(
     dataset: Dataset | args.PlaceLike,
     *,
-    by: Sequence[str] = DEFAULT_KEYS,
+    by: str | Sequence[str] = "group,clip,identity",
     fractions: Sequence[float] = (0.8, 0.1, 0.1),
     seed: int = 0,
     table: args.PathLike | None = None,
@@ -73,7 +75,7 @@ def split(
 
     Args:
         dataset: Folder or URL of a dataset.
-        by: Keys that no two splits may share: group, clip, motion, identity, pose, asset.
+        by: Keys no two splits share, joined by commas: group, clip, motion, identity, pose, asset.
         fractions: Fractions of train, val and test.
         seed: Seed; breaks ties.
         table: Write the splits as a CSV table.
@@ -88,13 +90,8 @@ def split(
     if folder is not None:
         check_folder(folder)
     with progress_steps() as step:
-        made = splits.split(
-            source,
-            keys=list(by),
-            fractions=list(fractions),
-            seed=seed,
-            on_progress=step("reading what frames share"),
-        )
+        report, wanted = step("reading what frames share"), list(fractions)
+        made = splits.split(source, keys=_keys(by), fractions=wanted, seed=seed, on_progress=report)
         if table_file is not None:
             splits.write_table(made, table_file)
         if folder is not None:
@@ -105,7 +102,7 @@ def split(
 def leaks(
     dataset: Dataset | args.PlaceLike,
     *,
-    by: Sequence[str] = DEFAULT_KEYS,
+    by: str | Sequence[str] = "group,clip,identity",
     table: args.PathLike | None = None,
 ) -> list[Leak]:
     """Keys in more than one split, by the stored splits or a table of `split`.
@@ -116,7 +113,7 @@ def leaks(
     stored = None if table is None else splits.read_table(args.to_path(table, "table"))
     with progress_steps() as step:
         source, report = to_dataset(dataset)._stored, step("looking for leaks")
-        return list(splits.leaks(source, keys=list(by), table=stored, on_progress=report))
+        return list(splits.leaks(source, keys=_keys(by), table=stored, on_progress=report))
 
 
 def merge(

@@ -148,14 +148,7 @@ def filter(
 def split(
     call: Call,
     dataset: Any,
-    by: Annotated[
-        str,
-        typer.Option(
-            "--by",
-            help="Keys that no two splits may share, of group, clip, motion, identity, pose, "
-            "asset, joined by commas.",
-        ),
-    ] = "group,clip,identity",
+    by: Any = "group,clip,identity",
     fractions: Annotated[str, typer.Option(help="Fractions of train, val, test.")] = "0.8,0.1,0.1",
     table: Any = None,
     check: Annotated[
@@ -165,13 +158,12 @@ def split(
     """Split a dataset without leaks, with similar occlusion in every split."""
     from synthstudio.api import selection
 
-    keys = [key.strip() for key in by.split(",")]
     if check:
-        found = selection.leaks(dataset, by=keys, table=table)
+        found = selection.leaks(dataset, by=by, table=table)
         rows = [{"key": k.key, "value": k.value, "frames": k.frames} for k in found]
         lines = [f"{k.key} {k.value}: {k.frames}" for k in found[:20]]
         return {"leaks": rows}, "\n".join([f"{len(found)} leaks by {by}", *lines]), bool(found)
-    return call(by=keys, fractions=numbers(fractions, float, "--fractions"))
+    return call(by=by, fractions=numbers(fractions, float, "--fractions"))
 
 
 @command(app, "datasets.Dataset.export", arguments="")

@@ -59,7 +59,7 @@ FUNCTIONS = {
     "evaluate": _evaluate,
     "export": lambda part, out, _: (ss.export(part, "coco", out / "coco").images, part.num_people),
     "filter": lambda part, out, _: _of(selection.filter(part, "people >= 1", out / "f")),
-    "leaks": lambda part, out, _: _of(part, selection.leaks(part)),
+    "leaks": lambda part, out, _: _of(part, selection.leaks(part, by="group")),
     "predict": _predict,
     "write_report": lambda part, out, _: _of(quality.write_report(part, out / "a.html")),
     "split": lambda part, out, _: _of(part, selection.split(part, out=out / "s")),
