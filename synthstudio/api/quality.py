@@ -79,12 +79,8 @@ def coverage(
     next_file = args.optional(args.to_file, recipe, "recipe")
     picture = args.optional(args.to_file, sheet, "sheet")
     if picture is not None and picture.suffix.lower() not in SHEET_SUFFIXES:
-        raise ArgumentError(
-            "not an image name",
-            where="sheet",
-            expected=" or ".join(SHEET_SUFFIXES),
-            got=picture.name,
-        )
+        suffixes = " or ".join(SHEET_SUFFIXES)
+        raise ArgumentError("not an image name", where="sheet", expected=suffixes, got=picture.name)
     with progress_steps() as step:
         found = bins.coverage(stored, on_progress=step("counting people"))
         if picture is not None:
@@ -113,6 +109,8 @@ class CoverageReport:
     def text(self) -> str:
         """Text tables."""
         return coverage_text(self.counts, at_least=self.at_least)
+
+    __repr__ = text
 
 
 def _write_next(
@@ -153,6 +151,8 @@ class Validation:
     def text(self) -> str:
         """Findings as text."""
         return self.found.findings.text()
+
+    __repr__ = text
 
 
 def validate(
@@ -216,8 +216,7 @@ def _validate_coco(
         found = validating.validate_coco(head["categories"], *entries, folder=folder, on_step=step)
     done = None
     if fix is not None:  # before the report: a refused copy leaves nothing
-        made = write_repaired(head, *entries, fix, left_out=found.unusable, folder=folder)
-        done = dict(made)
+        done = dict(write_repaired(head, *entries, fix, left_out=found.unusable, folder=folder))
     if report is not None:
         write_coco_findings(found.findings, source, report, folder=folder)
     return Validation(found=found, fixed=done)
@@ -288,6 +287,8 @@ class GapReport:
     def text(self) -> str:
         """A summary as text."""
         return self.found.text()
+
+    __repr__ = text
 
 
 def gap(

@@ -84,8 +84,9 @@ class Splits:
                 f"  {name:<6}{row['frames']:>8} frames {row['share']:>7.1%} "
                 f"{row['people']:>9} people   {' '.join(f'{h:>4}' for h in hidden[:-1])}"
             )
-        lines.append(f"  {'':<44}by occluded fraction {' '.join(FRACTIONS)}")
-        return "\n".join(lines)
+        return "\n".join([*lines, f"  {'':<44}by occluded fraction {' '.join(FRACTIONS)}"])
+
+    __repr__ = text
 
 
 @dataclass(frozen=True, kw_only=True)

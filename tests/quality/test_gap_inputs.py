@@ -63,7 +63,7 @@ def test_a_few_missing_photos_are_counted(gap_world, gap_photos):
     (images / names[1]).write_bytes(b"no picture")
     cv2.imwrite(str(images / names[2]), np.zeros((10, 10, 3), np.uint8))
     report = run_gap(gap_world / "set", file, images=images)
-    text = report.text()
+    text = repr(report)
     assert "1 x photo whose file is missing" in text and "1 x photo that cannot be read" in text
     assert "1 x photo whose size differs from the file's" in text
     assert report.found.sides[1].pictures == FRAMES - 4
