@@ -166,8 +166,8 @@ def _views(own: Recipe) -> list[str]:
 def _families(own: Recipe, families: Iterable[str]) -> list[str]:
     poses, hold = own.people.poses, own.people.hold
     others = hold.share > 0 or hold.lean > 0 or own.people.interactions.share > 0
-    if poses.names is not None or others:
-        return []  # single poses are selected, so families do not apply
+    if poses.names is not None or others or own.motion is not None:
+        return []  # single poses or motions are selected, so families do not apply
     requested = poses.families if own.quotas is None else own.quotas.family or poses.families
     held = set(own.holdout.poses)
     return sorted(

@@ -45,8 +45,7 @@ def test_every_hundred_people_hold_every_bin_by_its_share():
         counts = Counter(bins[k : k + 100])
         assert all(abs(counts[view] - 12.5 * share) <= 1 for view, share in VIEW_SHARES.items())
     assert drift(bins, VIEW_SHARES) < 14
-    assert bin_of(requested, "body", 3) is None
-    assert bin_of(recipe(None), "view", 3) is None
+    assert bin_of(requested, "body", 3) is bin_of(recipe(None), "view", 3) is None
 
 
 def test_people_show_the_side_that_was_asked_for():
@@ -105,7 +104,8 @@ def test_a_person_does_not_depend_on_who_else_is_there():
         ({"body": {"slim-heavy": 1}}, {}, "'slim-heavy' is not a body"),
         ({"body": {"woman": 1, "tall": 1}}, {}, "overlap: both include woman-"),
         ({"view": {"front": 1}}, {"people": {"facing_deg": [0, 90]}}, "facing_deg"),
-        ({"family": {"walk": 1}}, {"people": {"hold": {"share": 0.5}}}, "people.hold gives"),
+        ({"family": {"walk": 1}}, {"people": {"hold": {"share": 0.5}}}, "people.hold or motion"),
+        ({"family": {"walk": 1}}, {"motion": {"folder": "m", "share": 0.5}}, "or motion gives"),
         (
             {"family": {"walk": 1, "sit": 1}},
             {"people": {"poses": {"families": {"walk": 1, "sit": 0}}}},

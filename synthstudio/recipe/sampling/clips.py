@@ -51,7 +51,7 @@ def frames_of(recipe: Recipe) -> int:
 def walk_of(ctx: SampleContext, place: int) -> Walk | None:
     """The motion of person `place` of the moment, None if standing; RecipeError if none is left."""
     options, clip = ctx.recipe.motion, ctx.recipe.clip
-    if options is None or ctx.quota("family", place) is not None:
+    if options is None:
         return None
     rng = ctx.shared_rng("motion", place)
     moves, mirror, phase = rng.random() < options.share, rng.random() < options.mirror, rng.random()

@@ -316,18 +316,18 @@ class Quotas(Base):
     """Bodies and their shares: man, woman, slim, medium, heavy, short, mid, tall or several
     joined, as woman-heavy-tall; null: unrestricted."""
 
-    def check(self, people: People) -> None:
+    def check(self, people: People, *, motion_share: float) -> None:
         """Raise ValueError where other fields of the recipe contradict the quotas."""
-        families = people.poses.families
+        families, hold = people.poses.families, people.hold
         if people.interactions.share > 0 and (self.family is not None or self.view is not None):
             raise ValueError(
                 "quotas.family and quotas.view plan every pose and turn, but people.interactions "
                 "gives some people others: set its share to 0"
             )
-        if self.family is not None and (people.hold.share > 0 or people.hold.lean > 0):
+        if self.family is not None and (hold.share > 0 or hold.lean > 0 or motion_share):
             raise ValueError(
-                "quotas.family plans every pose, but people.hold gives some people others: set "
-                "its share and lean to 0"
+                "quotas.family plans every pose, but people.hold or motion gives some people "
+                "others: set its share (and lean) to 0"
             )
         for name, share in (self.family or {}).items():
             if share > 0 and families is not None and not families.get(name, 0.0) > 0:

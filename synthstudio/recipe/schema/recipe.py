@@ -339,7 +339,7 @@ class Recipe(Base):
             self.clip.check([share.backdrop.kind for share in self.backdrops])
             self._check_moments()
         if self.quotas is not None:
-            self.quotas.check(self.people)
+            self.quotas.check(self.people, motion_share=self.motion.share if self.motion else 0)
         held = self.holdout
         named = held.poses or held.occluders or held.backgrounds or held.identities
         if named and self.splits.val + self.splits.test == 0:
