@@ -313,6 +313,7 @@ FAULTS = {
          "cvat": extra("images/._a.png"), "ls": extra("._a.png")}, READ),
     "somebody twice": ({"coco": plus("annotations")}, TOLD),
     "an image twice": ({"coco": plus("images")}, TOLD),
+    "a file twice": ({"coco": plus("images", id=99)}, TOLD),
     "a category twice": ({"coco": plus("categories", name="other")}, TOLD),
     "a picture twice": (doubled, {"cvat": "refused", "ls": "told"}),
     "a crowd": ({"coco": plus("annotations", id=7, iscrowd=1)}, TOLD),

@@ -94,10 +94,15 @@ def one_point(row):
     row["joints_px"] = [200.0, 150.0] * 17
 
 
+def twice(row):
+    _set(row, JOINTS.index("left_wrist"), *row["joints_px"][14:16])
+
+
 ARMS = ("left_wrist", "left_elbow", "left_shoulder")
 FACE = ("nose", "left_eye", "right_eye", "left_shoulder", "right_shoulder", "left_hip", "right_hip")
 NEEDS = {  # what is not to be seen cannot be shown wrong
     moved: ARMS,
+    twice: ARMS,
     torn: (*ARMS, "left_hip", "left_knee", "right_elbow", "right_shoulder"),
     slightly_moved: ("right_knee",),
     outside: ("right_wrist",),
@@ -115,7 +120,7 @@ DRAWN = [
     (one_point, "place", "all joints lie at one point"),
 ]
 PHOTOS = [(torn, "bones", ""), (all_sides, "sides", ""), (legs, "sides", "")]
-PHOTOS += [(outside, "place", ""), (one_point, "place", "")]
+PHOTOS += [(outside, "place", ""), (one_point, "place", ""), (twice, "place", "two joints lie at")]
 
 
 def _can_be(spoil, row):

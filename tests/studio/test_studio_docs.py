@@ -1,11 +1,11 @@
-"""docs/studio_editor.md has the list of keys of the editor."""
+"""docs/studio_keys.md has the list of keys of the editor."""
 
 import json
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-EDITOR = ROOT / "docs" / "studio_editor.md"
+EDITOR = ROOT / "docs" / "studio_keys.md"
 LIST = ROOT / "synthstudio" / "studio" / "editor" / "js" / "keys.js"
 
 
@@ -21,4 +21,4 @@ def test_the_table_of_keys_is_the_editors():
         EDITOR.read_text("utf-8"),
         re.S,
     )
-    assert reported[1] == table, f"put this table into docs/studio_editor.md:\n{table}"
+    assert reported[1] == table, f"put this table into docs/studio_keys.md:\n{table}"

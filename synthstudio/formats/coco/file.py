@@ -41,9 +41,13 @@ _ROBOFLOW = "_annotations.coco.json"
 """Roboflow's file in each folder of a split, beside the images."""
 _LISTS = ("images", "annotations", "categories")
 _TABLES = """
-CREATE TABLE images (place INTEGER PRIMARY KEY, key UNIQUE, start INTEGER, stop INTEGER);
+CREATE TABLE images (place INTEGER PRIMARY KEY, key UNIQUE, name, start INTEGER, stop INTEGER);
 CREATE TABLE annotations (place INTEGER PRIMARY KEY, key UNIQUE, image, category, start INTEGER,
                           stop INTEGER);
+"""
+_TWINS = """
+SELECT first, key FROM (SELECT key, name, first_value(key) OVER (PARTITION BY name ORDER BY place)
+                        AS first FROM images) WHERE key != first AND name IS NOT NULL
 """
 _ORPHANS = "image NOT IN (SELECT key FROM images)"
 _QUICK_SCANS = {"annotations": quick_scan("id", "image_id", "category_id", zero=["iscrowd"])}
@@ -171,6 +175,7 @@ class CocoFile:
 
     def _open(self) -> None:
         self._scan()
+        self._merge_twins()
         self.skeleton = self._skeleton()
         stated = self._info.get("description") if isinstance(self._info, dict) else None
         self.own = stated == INFO["description"]
@@ -309,11 +314,12 @@ class CocoFile:
                 self._index(key, ids, span)
         _check_lists(seen, _LISTS, self.path)
 
-    def _read(self, key: str, span: Span) -> tuple[int | str, ...] | None:
+    def _read(self, key: str, span: Span) -> tuple[int | str | None, ...] | None:
         """The ids of an image or annotation that is indexed; keep an entry of other keys."""
         value = span.value
         if key == "images":
-            return (id_key(value["id"]),)
+            name = value.get("file_name")
+            return id_key(value["id"]), name if isinstance(name, str) else None
         if key != "annotations":
             self._add_head(key, value)
         elif value.get("iscrowd"):
@@ -323,7 +329,7 @@ class CocoFile:
             return own, id_key(value["image_id"]), id_key(value["category_id"])
         return None
 
-    def _index(self, table: str, ids: tuple[int | str, ...], span: Span) -> None:
+    def _index(self, table: str, ids: tuple[int | str | None, ...], span: Span) -> None:
         """Store an entry's ids and place; one with a duplicate id is counted.
 
         An annotation that differs from the first of its id is stored under a new key.
@@ -344,6 +350,17 @@ class CocoFile:
         else:
             key = f"{ids[0]} at byte {span.start}"
             self._base.execute(insert, (key, *ids[1:], span.start, span.stop))
+
+    def _merge_twins(self) -> None:
+        """Give the people of image entries that name one file to the first of them."""
+        twins = self._base.execute(_TWINS).fetchall()
+        if twins:
+            self._base.execute("CREATE INDEX by_image ON annotations (image)")
+            self._base.executemany("UPDATE annotations SET image = ? WHERE image = ?", twins)
+            self._base.executemany("DELETE FROM images WHERE key = ?", (twin[1:] for twin in twins))
+            self.left_out["image entry of an earlier one's file (its people are kept)"] += len(
+                twins
+            )
 
     def _add_head(self, key: str, value: Any) -> None:
         if key == "info":

@@ -35,6 +35,7 @@ CHECKS = {
 counts joints. See scores.py."""
 _TOLERANCE_PX = 0.51  # stored positions are not rounded; as in `validate`
 _EDGE = 1e-3  # positions are 32-bit floats
+_MIN_SIZE_PX = 100.0  # joints of smaller people can share a pixel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +143,7 @@ def projection(table: PeopleTable) -> Signal:
 
 
 def position(table: PeopleTable) -> Signal:
-    """Visible joints outside the frame or far from the box; all joints at one point."""
+    """Visible joints outside the frame or far from the box; joints at one point."""
     box = table.modal_box_px[:, None]
     size = np.hypot(box[:, 0, 2], box[:, 0, 3])
     room = np.where(size > 0, 0.3 * size + 4, np.inf)[:, None]
@@ -158,10 +159,13 @@ def position(table: PeopleTable) -> Signal:
         doubt = np.maximum(ramp(out, 0.5, 2.0), ramp(far / room[some], 1.0, 2.0))
         found = np.where(known & (state == 2), doubt, 0.0)
         score[some], joint[some], value[some] = worst(found.T, np.maximum(out, far).T)
+        place = np.sort(np.where(known, px @ np.array([1, 1j]), np.nan), axis=1)
+        twice = (np.diff(place, axis=1) == 0).any(axis=1) & (size[some] > _MIN_SIZE_PX)
         point, _ = at_one_point(px, known, size[some])
-        score[some] = np.where(point, 1.0, score[some])
-        text = ("all joints lie at one point",)
-        texts |= dict.fromkeys((some.start + np.flatnonzero(point)).tolist(), text)
+        for at, doubt, text in ((twice, 0.7, "two joints"), (point, 1.0, "all joints")):
+            score[some] = np.where(at, doubt, score[some])
+            rows = (some.start + np.flatnonzero(at)).tolist()
+            texts |= dict.fromkeys(rows, (f"{text} lie at one point",))
     return signal("place", score, joint, value, texts)
 
 

@@ -1,4 +1,4 @@
-// Every action with its key, and own keys instead; actions.js has what each does. docs/studio_editor.md has the same table.
+// Every action with its key, and own keys instead; actions.js has what each does. docs/studio_keys.md has the same table.
 // A row: [action, key, label, what it does]. Without an action: fixed keys; without a label: no button.
 
 export const LOOKING = ["closer", "farther", "fit", "help", "layer", "peek"]; // actions that end nothing that is being drawn
