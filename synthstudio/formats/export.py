@@ -18,6 +18,8 @@ from synthstudio.formats.exchange import Contents, Labelled, Picture, Target, ex
 from synthstudio.formats.joints import as_exported, convert_row, lost_joints, rules
 from synthstudio.formats.sidecar import FOLDER, write_sidecar
 
+_SHOWN = 20  # names of joints in a note
+
 
 @dataclass(kw_only=True)
 class Exported:
@@ -162,7 +164,9 @@ def _notes(to: Format, exported: Exported, dataset: Labelled, target: Skeleton) 
         missing = [j for j, r in table.items() if r.kind == "missing"]
         lost = lost_joints(source, target)
         titled = {"Approximated": near, "Left empty": missing, "Not in the format": lost}
-        notes += [f"{title}: {'; '.join(names)}." for title, names in titled.items() if names]
+        for title, names in titled.items():
+            more = [f"{len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
+            notes += [f"{title}: {'; '.join([*names[:_SHOWN], *more])}."] if names else []
     if to.has_centres and (unknown := _without_centres(dataset)):
         notes.append(
             f"3D joints of {unknown} people are NaN: the set has no {KINEMATIC} of them. Make it "

@@ -191,7 +191,7 @@ export function syncStatus(S) {
   const kept = sync.full ? "kept in this tab only: the browser's storage is full" : "kept in this browser";
   const many = `${n} edit${n === 1 ? "" : "s"}`;
   if (!navigator.onLine || S.offline) return { word: "offline", text: `Offline: ${many} ${kept}` };
-  if (sync.note) return { word: "waiting", text: `${many} ${kept}. ${sync.note}` };
+  if (sync.note) return { word: "waiting", text: `${many} ${kept}. ${sync.note[0].toUpperCase()}${sync.note.slice(1)}` };
   if (slow) return { word: "waiting", text: `The server is slow: ${many} ${kept}` };
   return { word: "pending", text: `Saving ${many}` };
 }
