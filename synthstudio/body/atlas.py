@@ -67,7 +67,7 @@ JOINT_MEANS: dict[str, tuple[str, ...]] = {}
 """Joints that Anny's regressor does not have: each is the mean of these that are placed."""
 _LANDMARKS = [JOINTS.index(name) for name in LANDMARKS]
 _ROOTS_OF_LIMBS = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
-_REST_CACHE = 400  # about 0.5 MB each: as many as the largest pool of scenes/ has
+_REST_CACHE = 400  # about 0.5 MB each: as many as wild and everyday have
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -5,8 +5,8 @@ sigma. If each of two errs by s, they differ by s sqrt(2), so
 
     spread = sqrt(mean(d^2 / area) / 2) / sigma
 
-is the error of one reviewer in units of sigma: 1 equals the annotators of COCO's sigmas
-. Joints that neither changed count as agreed.
+is the error of one reviewer in units of sigma: 1 equals the annotators of COCO's sigmas.
+Joints that neither changed count as agreed.
 
 Deleting a person counts for the verdict (right or wrong) like rejecting it, for any status
 before. Joints of people deleted by either review are ignored.
