@@ -214,7 +214,7 @@ def no_people() -> None:
 
 def show_table(lines: Sequence[dict[str, Any]], alt: str, **more: Any) -> None:
     """Show lines with equal fields; `alt`: a description for screen readers."""
-    st.dataframe(lines, hide_index=True, row_height=30, alt=alt, **more)
+    st.dataframe(lines, hide_index=True, row_height=30, placeholder="", alt=alt, **more)
 
 
 def csv_download(data: Any, file_name: str, **more: Any) -> None:
