@@ -4,8 +4,8 @@ Each tool gets an environment of its own in .cache/interop/ (PyPI and GitHub are
 6 GB). A small generated set with three splits is exported, benchmarks/readers/TOOL_reader.py reads
 it there as the tool's documentation shows first, from the folder as it was exported, and prints
 joints and flags, and they are held against the rows, joint by joint and flag by flag. The log
-belongs in docs/evidence/, the table in docs/interop.md. The exit status is 1 if a tool that ran
-read something else, or fewer than MIN ran.
+belongs in docs/evidence/, the table in docs/research/readers.md. The exit status is 1 if a tool
+that ran read something else, or fewer than MIN ran.
 """
 
 import argparse

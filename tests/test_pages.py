@@ -161,7 +161,7 @@ def supply_annotated(folder):
 SUPPLIED = {
     "README.md": supply_readme,
     "docs/experiments.md": supply_annotated,
-    "docs/interop.md": lambda folder: asset_roots.film(folder / "film.mp4"),
+    "docs/imports.md": lambda folder: asset_roots.film(folder / "film.mp4"),
     "docs/learn/occlude_photos.md": supply_annotated,
     "docs/live.md": lambda folder: asset_roots.film(folder / "film.mp4"),
     "docs/occlude.md": supply_annotated,
