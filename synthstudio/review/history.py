@@ -66,7 +66,8 @@ INNER = "dataset"
 class Counts:
     """Progress of a review. `status` counts people, untouched ones as pending.
 
-    `people`: on disk and added, without deleted ones. `reviewers`: name -> kind of event -> n.
+    `people`: on disk and added, without deleted ones. `reviewers`: name -> kind of event -> n,
+    those of second reviews too.
     """
 
     people: int
@@ -289,16 +290,16 @@ def counts(store: Store, dataset: str) -> Counts:
         here = in_layer(ItemRow, dataset), ItemRow.instance != FRAME, ItemRow.deleted.is_(False)
         joints = [*map(labels_from_json, session.scalars(select(ItemRow.joints).where(*here)))]
         authors = session.execute(
-            select(EventRow.who, EventRow.kind, func.count())
-            .where(in_layer(EventRow, dataset))
-            .group_by(EventRow.who, EventRow.kind)
-            .order_by(EventRow.who, EventRow.kind)
+            select(EventRow.who, EventRow.layer, EventRow.kind, func.count())
+            .where(EventRow.dataset == dataset)
+            .group_by(EventRow.who, EventRow.layer, EventRow.kind)
+            .order_by(EventRow.who, EventRow.layer, EventRow.kind)
         ).all()
         status, rows = by_status(store, dataset)
         empty = len(empty_frames(store, dataset))
     reviewers: dict[str, dict[str, int]] = {}
-    for who, kind, count in authors:
-        reviewers.setdefault(who, {})[kind] = count
+    for who, layer, kind, count in authors:
+        reviewers.setdefault(who, {})[kind if layer == MAIN else f"{layer} review: {kind}"] = count
     return Counts(
         people=sum(status.values()),
         status=status,
@@ -307,7 +308,7 @@ def counts(store: Store, dataset: str) -> Counts:
         deleted=sum(n for deleted, _, n in rows if deleted),
         added=sum(n for _, added, n in rows if added),
         joints=sum(map(len, joints)),
-        events=sum(count for _, _, count in authors),
+        events=sum(count for _, layer, _, count in authors if layer == MAIN),
         reviewers=reviewers,
     )
 

@@ -8,7 +8,7 @@ import pytest
 from people_rows import persons
 from review_ops import ADMIN, ANNA, BEN, GUEST, LEAD, Desk, at_time, refused
 
-from synthstudio.review.history import events
+from synthstudio.review.history import counts, events
 from synthstudio.review.leases import claim, release, renew
 from synthstudio.review.models import utc_now
 from synthstudio.review.team.second_review import (
@@ -83,6 +83,7 @@ def test_the_choice_is_fixed_and_grows_and_goes_to_somebody_else(team, table):
         begin(team, table, GUEST)
     done = progress(team.store, table, share=SHARE)
     assert (done.chosen, done.once, done.twice, done.adjudicated) == (16, 3, 1, 0)
+    assert counts(team.store, table.key).reviewers["ben"] == {"second review: status": 1}
 
 
 def test_a_second_look_sees_nothing_of_the_first(team, table):
