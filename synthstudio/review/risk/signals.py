@@ -163,7 +163,7 @@ def position(table: PeopleTable) -> Signal:
         twice = (np.diff(place, axis=1) == 0).any(axis=1) & (size[some] > _MIN_SIZE_PX)
         point, _ = at_one_point(px, known, size[some])
         for at, doubt, text in ((twice, 0.7, "two joints"), (point, 1.0, "all joints")):
-            score[some] = np.where(at, doubt, score[some])
+            score[some] = np.where(at, np.maximum(score[some], doubt), score[some])
             rows = (some.start + np.flatnonzero(at)).tolist()
             texts |= dict.fromkeys(rows, (f"{text} lie at one point",))
     return signal("place", score, joint, value, texts)
