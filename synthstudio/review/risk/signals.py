@@ -162,8 +162,8 @@ def position(table: PeopleTable) -> Signal:
         place = np.sort(np.where(known, px @ np.array([1, 1j]), np.nan), axis=1)
         twice = (np.diff(place, axis=1) == 0).any(axis=1) & (size[some] > _MIN_SIZE_PX)
         point, _ = at_one_point(px, known, size[some])
-        for at, doubt, text in ((twice, 0.7, "two joints"), (point, 1.0, "all joints")):
-            score[some] = np.where(at, np.maximum(score[some], doubt), score[some])
+        for at, minimum, text in ((twice, 0.7, "two joints"), (point, 1.0, "all joints")):
+            score[some] = np.where(at, np.maximum(score[some], minimum), score[some])
             rows = (some.start + np.flatnonzero(at)).tolist()
             texts |= dict.fromkeys(rows, (f"{text} lie at one point",))
     return signal("place", score, joint, value, texts)
