@@ -74,7 +74,7 @@ def export(
             "the format has a fixed skeleton",
             where=format_name,
             expected=str(to.skeleton),
-            got=skeleton,
+            got=get_skeleton(skeleton).title,
         )
     if boxes == "amodal" and not to.trains:
         raise FormatError(
