@@ -85,7 +85,6 @@ class _Loader(yaml.SafeLoader):
         seen: dict[Any, int] = {}
         for key_node, _ in node.value:
             key = (key_node.tag, str(key_node.value))
-            line = key_node.start_mark.line + 1
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     f"the field was given in line {seen[key]}",
@@ -93,19 +92,19 @@ class _Loader(yaml.SafeLoader):
                     f"the field {key_node.value!r} is given twice",
                     key_node.start_mark,
                 )
-            seen[key] = line
+            seen[key] = key_node.start_mark.line + 1
         return super().construct_mapping(node, deep=deep)
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Leave merge keys (<<) alone; they then are unknown fields."""
 
 
-# YAML 1.1 wants a dot in "1e-3" and a sign in "1.0e3"; people omit them.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
+# YAML 1.1 wants a dot in "1e-3" and a sign in "1.0e3"; it reads 010 as 8 and 1:30 as 90.
+_NUMBERS = {"float": r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$", "str": r"[-+]?(0[\d_]+$|\d+:)"}
+for tag, text in _NUMBERS.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(text), [*"-+.0123456789"])
+for first in "-+.0123456789":
+    _Loader.yaml_implicit_resolvers[first].reverse()  # the first match wins
 
 
 def _yaml_fault(error: yaml.YAMLError, where: str, what: str) -> RecipeError:
