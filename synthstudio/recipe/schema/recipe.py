@@ -87,7 +87,8 @@ class Splits(Base):
     def _check(self) -> Self:
         total = self.train + self.val + self.test
         if abs(total - 1) > 1e-6:
-            raise ValueError(f"train + val + test must be 1, not {total:g}")
+            values = f"{self.train:g}, {self.val:g} and {self.test:g}"
+            raise ValueError(f"train + val + test must be 1; {values} are {total:g}")
         return self
 
 
