@@ -243,7 +243,9 @@ def _joint_targets(
     seldom = sorted(rates, key=lambda group: (-rates[group], group))[:_MAX_GROUPS]
     if not seldom:
         return {}
-    return {"joints": {**own.targets.joints, **{group: rates[group] for group in seldom}}}
+    covered = {name for group in seldom for name in group.split("+")}
+    others = {k: v for k, v in own.targets.joints.items() if covered.isdisjoint(k.split("+"))}
+    return {"joints": others | {group: rates[group] for group in seldom}}
 
 
 def _cause_targets(own: Recipe, found: Coverage, at_least: float | None) -> dict[str, Any]:

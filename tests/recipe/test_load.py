@@ -82,6 +82,7 @@ TOGETHER = [
         "name: a\n\ntargets:\n  joints: {left_wrst: 0.5}\n",
         (":4: targets.joints: 'left_wrst' is not a joint",),
     ),
+    ("name: a\ntargets: {joints: {nose+left_eye: 0.9, nose: 0.1}}\n", ("its rate is lower",)),
     ("name: a\npeople: {count: 1}\ntargets: {crowd_index: 0.5}\n", ("raise people.count",)),
     ("name: a\npeople: {count: 1, interactions: {share: 1.0}}\n", ("raise people.count",)),
     ("name: a\nquotas: {family: {stand: 1}}\npeople: {hold: {share: 0.5}}\n", ("people.hold",)),

@@ -355,11 +355,14 @@ MAX_RATIO = 0.9
 
 
 def _groups(joints: dict[str, float]) -> dict[str, float]:
-    """The joint groups; ValueError if empty or with duplicate names."""
+    """The joint groups; ValueError if empty, contradictory or with duplicate names."""
     for group in joints:
         names = group.split("+")
         if not all(names) or len(set(names)) < len(names):
             raise ValueError(f"{group!r}: a joint, or different joints joined by +")
+        for part, rate in joints.items():
+            if rate < joints[group] and {*part.split("+")} < {*names}:
+                raise ValueError(f"{part!r} is hidden whenever {group!r} is, but its rate is lower")
     return joints
 
 
