@@ -355,14 +355,11 @@ MAX_RATIO = 0.9
 
 
 def _groups(joints: dict[str, float]) -> dict[str, float]:
-    """The joint groups; ValueError if empty, contradictory or with duplicate names."""
+    """The joint groups; ValueError if empty or with duplicate names."""
     for group in joints:
         names = group.split("+")
         if not all(names) or len(set(names)) < len(names):
             raise ValueError(f"{group!r}: a joint, or different joints joined by +")
-        for part, rate in joints.items():
-            if rate < joints[group] and {*part.split("+")} < {*names}:
-                raise ValueError(f"{part!r} is hidden whenever {group!r} is, but its rate is lower")
     return joints
 
 
@@ -419,7 +416,7 @@ class Targets(Base):
         )
 
     def check(self, joints: tuple[str, ...], *, cutouts: bool) -> None:
-        """Raise ValueError for unknown joints, or for cut-outs, which conflict with targets."""
+        """Raise ValueError for unknown joints, contradictory rates, or cut-outs beside targets."""
         if self.by_objects and self.search and cutouts:
             raise ValueError(
                 "targets: objects are searched for, but cut-outs placed at random; leave one out"
@@ -429,6 +426,10 @@ class Targets(Base):
                 near = difflib.get_close_matches(name, joints, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise ValueError(f"targets.joints: {name!r} is not a joint of the skeleton{hint}")
+        for (group, high), (part, rate) in itertools.product(self.joints.items(), repeat=2):
+            if rate < high and {*part.split("+")} < {*group.split("+")}:
+                why = f"{part!r} is hidden whenever {group!r} is, but its rate is lower"
+                raise ValueError(f"targets.joints: {why}")
 
     @property
     def turns(self) -> bool:
