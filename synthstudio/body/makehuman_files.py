@@ -295,9 +295,10 @@ def _relief(normals: U8, size: tuple[int, int], strength: float) -> U8:
 def _licence(head: str) -> str:
     """The licence that a file's head names; "" if none."""
     found = re.search(r"(?im)^\W*licen[cs]e[:\s]+(.{2,80})$", head)
-    if found or re.search(r"(?i)\bnot\b|GPL|\bBY\b", head):
-        return found[1].strip() if found else ""
-    return "CC0" if re.search(r"\bCC0\b", head) else ""
+    if found:
+        return found[1].strip()
+    other = re.search(r"(?i)\bnot\s+(under\s+)?CC0|GPL|CC.BY", head)
+    return "CC0" if re.search(r"\bCC0\b", head) and not other else ""
 
 
 def bad_asset(what: str, where: str, got: str, expected: str | None = None) -> AssetError:

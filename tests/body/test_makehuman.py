@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from wardrobe_people import OUTFITS, dressed, person
 
 import synthstudio as ss
-from synthstudio.body import makehuman
+from synthstudio.body import makehuman, makehuman_files
 from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.cli import app
 from synthstudio.core import safe_files
@@ -76,6 +76,8 @@ def test_an_offset_grows_with_the_body_and_turns_with_its_bones(tmp_path):
     path = written(tmp_path / "suit", faces, bindings=corners)
     kind, _, licence = makehuman.describe(path, "suit#1")
     assert (kind.slot, kind.whole, licence) == ("top", True, "CC0")
+    heads = ("# CC0, made by A", "# not CC0 but AGPL3", "# CC BY 4.0, not CC0")
+    assert [*map(makehuman_files._licence, heads)] == ["CC0", "", ""]
     spec = person("man", "stand_relaxed", "sneakers", "short_hair")
     (made,) = (s for s in dressed(with_suit(spec, "suit#1")) if s.name == "suit#1")
     bare = bare_body(load_atlas(), spec.phenotype, spec.pose.angles_rad)
