@@ -228,6 +228,7 @@ def test_objects_in_the_frame_and_views():
         ("occluded > lots", 11, "is not a number"),
         ("(occluded > 1", 13, "Expected )"),
         ("occluded > 1)", 12, "Expected one of and, or"),
+        ("split = tset", 8, "Did you mean test"),
         ("variant = views", 10, "Did you mean view?"),
         ("split < test", 6, "compares numbers"),
         ("wrists hidden", 0, "any wrists, or all wrists"),
