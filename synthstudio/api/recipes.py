@@ -14,6 +14,7 @@ from synthstudio.api.arguments import PathLike, is_path, shown, to_path
 from synthstudio.core.errors import ArgumentError, AssetError, RecipeError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import write_file
+from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.recipe.schema import load as yaml_files
 from synthstudio.recipe.schema import recipe as schema
 
@@ -42,6 +43,9 @@ class Recipe(schema.Recipe, metaclass=_Checked):
             RecipeError: listing every fault of the file with line and field.
         """
         where = named_file(to_path(path, "path"))
+        if (where / MANIFEST_NAME).is_file():
+            then = "Pass the recipe, and the data set as out."
+            raise RecipeError("no recipe there", where=str(where), got="a data set", then=then)
         recipe = yaml_files.load_as(cls, where)
         recipe._folder = where.parent
         return recipe

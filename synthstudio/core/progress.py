@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 
@@ -151,3 +151,9 @@ def _amount(number: int, one: str, many: str) -> str:
 people_text = partial(_amount, one="person", many="people")
 frames_text = partial(_amount, one="frame", many="frames")
 images_text = partial(_amount, one="image", many="images")
+
+
+def first_names(names: Sequence[str], maximum: int, separator: str = ", ") -> str:
+    """Names for a sentence: the first `maximum`, and how many more."""
+    more = f" and {len(names) - maximum} more" if len(names) > maximum else ""
+    return separator.join(names[:maximum]) + more

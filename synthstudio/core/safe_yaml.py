@@ -38,11 +38,7 @@ def _read(path: Path, what: str) -> str:
     where = str(path)
     if not path.is_file():
         found = "a folder" if path.is_dir() else "something else" if path.exists() else "nothing"
-        is_set = (path / "dataset.json").is_file()
-        then = "Pass the recipe, and this data set as --out." if is_set else None
-        raise RecipeError(
-            f"no {what} there", where=where, expected="a YAML file", got=found, then=then
-        )
+        raise RecipeError(f"no {what} there", where=where, expected="a YAML file", got=found)
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)

@@ -462,7 +462,7 @@ def _joints(value: Any, where: str) -> tuple[str, ...]:
         raise _fault("invalid list of joints", f"1 to {MAX_JOINTS} names", got, where)
     for name in value:
         if not isinstance(name, str) or not _JOINT.fullmatch(name) or name != name.strip():
-            expected = "1 to 40 of A to Z, digits, blanks, _ . and -, a letter or digit first"
+            expected = "1 to 40 of A to Z, a to z, 0 to 9, blank, _ . and -, no sign first"
             raise _fault("invalid joint name", expected, name, where)
         if name.lower() in _QUERY_WORDS:
             raise _fault("reserved word of queries", "another name", name, where)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.progress import people_text
+from synthstudio.core.progress import first_names, people_text
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import whole_folder
 from synthstudio.dataset.reader import Dataset
@@ -164,9 +164,8 @@ def _notes(to: Format, exported: Exported, dataset: Labelled, target: Skeleton) 
         missing = [j for j, r in table.items() if r.kind == "missing"]
         lost = lost_joints(source, target)
         titled = {"Approximated": near, "Left empty": missing, "Not in the format": lost}
-        for title, names in titled.items():
-            more = [f"{len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
-            notes += [f"{title}: {'; '.join([*names[:_SHOWN], *more])}."] if names else []
+        shown = {title: first_names(names, _SHOWN, "; ") for title, names in titled.items()}
+        notes += [f"{title}: {names}." for title, names in shown.items() if names]
     if to.has_centres and (unknown := _without_centres(dataset)):
         notes.append(
             f"3D joints of {unknown} people are NaN: the set has no {KINEMATIC} of them. Make it "

@@ -15,7 +15,7 @@ from typing import Any
 
 from synthstudio.core.errors import AssetError, DeviceError
 from synthstudio.core.places import Place
-from synthstudio.core.progress import OnProgress
+from synthstudio.core.progress import OnProgress, first_names
 from synthstudio.dataset.shards import OnEvent, RowsOf, StagedShard, pack, unpack_shard, write_shard
 from synthstudio.dataset.writer import Session
 from synthstudio.generation.engines import Engine
@@ -173,12 +173,11 @@ def _check_assets(settings: Settings) -> None:
     root, listed = settings.assets.root, assets_of(settings.catalogue)
     missing = [one.asset.name for one in listed if not (root / one.asset.name).is_file()]
     if missing:
-        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
         raise AssetError(
             "files of the run are missing on this machine",
             where=f"node {platform.node()}",
             expected=f"{len(listed)} files below {root}",
-            got=f"without {', '.join(missing[:_NAMED])}{more}",
+            got=f"without {first_names(missing, _NAMED)}",
             then="Nodes need the asset folders at the same path: copy them there or share the "
             "disk.",
         )

@@ -31,6 +31,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError, import_extra
+from synthstudio.core.progress import first_names
 from synthstudio.models import contract, efficientnet
 from synthstudio.models.contract import IMAGE_MEAN, IMAGE_STD, Colour
 from synthstudio.models.efficientnet import EfficientNetLite0
@@ -454,8 +455,7 @@ def matching_report(
         ("of another shape", reshaped),
     ):
         if names:
-            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-            lines.append(f"  {title}: {', '.join(names[:5])}{more}")
+            lines.append(f"  {title}: {first_names(names, 5)}")
     return lines
 
 

@@ -15,7 +15,7 @@ from synthstudio.quality.coverage import REGIONS, Coverage, thin_below
 from synthstudio.recipe.sampling.people import pool_by_body
 from synthstudio.recipe.schema.distributions import support
 from synthstudio.recipe.schema.load import dump, parse
-from synthstudio.recipe.schema.people import FULL_TURN, bodies_in
+from synthstudio.recipe.schema.people import FULL_TURN, bodies_in, contradictions
 from synthstudio.recipe.schema.recipe import Recipe
 
 SHRINK = 4
@@ -243,9 +243,10 @@ def _joint_targets(
     seldom = sorted(rates, key=lambda group: (-rates[group], group))[:_MAX_GROUPS]
     if not seldom:
         return {}
-    covered = {name for group in seldom for name in group.split("+")}
-    others = {k: v for k, v in own.targets.joints.items() if covered.isdisjoint(k.split("+"))}
-    return {"joints": others | {group: rates[group] for group in seldom}}
+    chosen = {group: rates[group] for group in seldom}
+    before = own.targets.joints.items()
+    kept = {k: rate for k, rate in before if not contradictions(chosen | {k: rate})}
+    return {"joints": kept | chosen}
 
 
 def _cause_targets(own: Recipe, found: Coverage, at_least: float | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from synthstudio.core.arrays import I64, Array
 from synthstudio.core.labels import CAUSES
-from synthstudio.core.progress import OnProgress, counter
+from synthstudio.core.progress import OnProgress, counter, first_names
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import OBJECT_BASE
 from synthstudio.dataset.derive import aligned
@@ -275,8 +275,7 @@ def _kinds_of_frames(found: dict[str, Any]) -> list[str]:
 
 
 def _listed(counts: dict[str, int], maximum: int = 8) -> str:
-    shown = ", ".join(f"{name} {count}" for name, count in list(counts.items())[:maximum])
-    return shown + (f" and {len(counts) - maximum} more" if len(counts) > maximum else "")
+    return first_names([f"{name} {count}" for name, count in counts.items()], maximum)
 
 
 def _percent(part: int, whole: int) -> str:

@@ -28,6 +28,7 @@ from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE, VISIBILITY
 from synthstudio.core.masks import runs
 from synthstudio.core.people import HIDDEN
 from synthstudio.core.places import Place
+from synthstudio.core.progress import first_names
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.derive import Chunk, aligned, chosen, source_summary, write_derived
 from synthstudio.dataset.durable import canonical_json
@@ -74,10 +75,9 @@ def export_reviewed(
     exported = export(form, found, out, skeleton=skeleton, boxes="visible")
     unseen = _approved_unseen(found) if exported.left_out else []
     if unseen:
-        more = f" and {len(unseen) - _NAMED} more" if len(unseen) > _NAMED else ""
         exported.notes.append(
             f"Approved, but drawn with under {MIN_AREA_PX} visible pixels and left out: "
-            f"{'; '.join(unseen[:_NAMED])}{more}."
+            f"{first_names(unseen, _NAMED, '; ')}."
         )
     return exported
 

@@ -45,7 +45,7 @@ CREATE TABLE images (place INTEGER PRIMARY KEY, key UNIQUE, name, start INTEGER,
 CREATE TABLE annotations (place INTEGER PRIMARY KEY, key UNIQUE, image, category, start INTEGER,
                           stop INTEGER);
 """
-_TWINS = """
+_DUPLICATES = """
 SELECT first, key FROM (SELECT key, name, first_value(key) OVER (PARTITION BY name ORDER BY place)
                         AS first FROM images) WHERE key != first AND name IS NOT NULL
 """
@@ -175,7 +175,7 @@ class CocoFile:
 
     def _open(self) -> None:
         self._scan()
-        self._merge_twins()
+        self._merge_duplicates()
         self.skeleton = self._skeleton()
         stated = self._info.get("description") if isinstance(self._info, dict) else None
         self.own = stated == INFO["description"]
@@ -351,16 +351,14 @@ class CocoFile:
             key = f"{ids[0]} at byte {span.start}"
             self._base.execute(insert, (key, *ids[1:], span.start, span.stop))
 
-    def _merge_twins(self) -> None:
+    def _merge_duplicates(self) -> None:
         """Give the people of image entries that name one file to the first of them."""
-        twins = self._base.execute(_TWINS).fetchall()
-        if twins:
+        found = self._base.execute(_DUPLICATES).fetchall()
+        if found:
             self._base.execute("CREATE INDEX by_image ON annotations (image)")
-            self._base.executemany("UPDATE annotations SET image = ? WHERE image = ?", twins)
-            self._base.executemany("DELETE FROM images WHERE key = ?", (twin[1:] for twin in twins))
-            self.left_out["image entry of an earlier one's file (its people are kept)"] += len(
-                twins
-            )
+            self._base.executemany("UPDATE annotations SET image = ? WHERE image = ?", found)
+            self._base.executemany("DELETE FROM images WHERE key = ?", (keys[1:] for keys in found))
+            self.left_out["image entry of a file named before (its people are kept)"] += len(found)
 
     def _add_head(self, key: str, value: Any) -> None:
         if key == "info":

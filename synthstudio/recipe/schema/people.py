@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -363,6 +364,16 @@ def _groups(joints: dict[str, float]) -> dict[str, float]:
     return joints
 
 
+def contradictions(rates: Mapping[str, float]) -> list[tuple[str, str]]:
+    """(part, group) of joint groups where the part is hidden less often than all of the group."""
+    pairs = itertools.permutations(rates, 2)
+    return [
+        (part, group)
+        for part, group in pairs
+        if rates[part] < rates[group] and {*part.split("+")} < {*group.split("+")}
+    ]
+
+
 def _within_all(causes: dict[str, AnyNumber]) -> dict[str, AnyNumber]:
     """The fractions by cause; ValueError if they always exceed all joints."""
     minimum = sum(support(of)[0] for of in causes.values())
@@ -426,10 +437,9 @@ class Targets(Base):
                 near = difflib.get_close_matches(name, joints, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise ValueError(f"targets.joints: {name!r} is not a joint of the skeleton{hint}")
-        for (group, high), (part, rate) in itertools.product(self.joints.items(), repeat=2):
-            if rate < high and {*part.split("+")} < {*group.split("+")}:
-                why = f"{part!r} is hidden whenever {group!r} is, but its rate is lower"
-                raise ValueError(f"targets.joints: {why}")
+        for part, group in contradictions(self.joints):
+            why = f"{part!r} is hidden whenever {group!r} is, but its rate is lower"
+            raise ValueError(f"targets.joints: {why}")
 
     @property
     def turns(self) -> bool:
